@@ -1,0 +1,64 @@
+# Every task of the project; `make` lists them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+help: ## List the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+
+install: $(INSTALLED) ## Make .venv with the locked dependencies
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rerankd needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+serve: install ## Run the service: gRPC on 50051, HTTP on 8080 (ARGS="--http-port 8081" and so on)
+	$(BIN)/rerankd serve $(ARGS)
+
+test: install ## Run every test (ARGS="-k name" and so on)
+	$(BIN)/pytest $(ARGS)
+
+check: install ## Everything CI runs: generated code, protos, style, types, layers, tests
+	$(BIN)/python scripts/generate.py --check
+	$(BIN)/python scripts/generate_upstream.py --check
+	$(BIN)/python scripts/generate_provider_docs.py --check
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against protos/baseline.binpb
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+generate: install ## Generate what the protos decide: stubs, codecs, routes, OpenAPI, upstream messages; and the providers' pages
+	$(BIN)/python scripts/generate.py
+	$(BIN)/python scripts/generate_upstream.py
+	$(BIN)/python scripts/generate_provider_docs.py
+
+baseline: install ## Record the protos as released: later ones must stay compatible with them
+	$(BIN)/buf build --output protos/baseline.binpb
+
+format: install ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: install ## Resolve the newest versions the ranges allow into requirements.lock
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade --output-file requirements.lock
+
+bench-quality: install ## Measure ranking quality on labelled sets (DATA=../shared/data/ir)
+	$(BIN)/python -m benchmarks.quality --data $(or $(DATA),../shared/data/ir) $(ARGS)
+
+bench-transport: install ## Measure the CPU of an upstream call over both HTTP transports
+	$(BIN)/python benchmarks/transport.py $(ARGS)
+
+bench: install ## Measure speed against the stack's own ceilings, as ratios
+	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+clean: ## Remove .venv and caches
+	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+
+.PHONY: help install serve test check generate baseline format lock bench bench-quality bench-transport clean

@@ -1,0 +1,114 @@
+"""What every service of AWS has in common: regions and errors.
+
+Reference: https://docs.aws.amazon.com/general/latest/gr/rande.html (botocore 1.44.5). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from rerankd_adapters.base import (
+    AdapterError,
+    AdapterErrorKind,
+    Authentication,
+    Endpoint,
+    HttpResponse,
+    ProviderCall,
+    Scheme,
+)
+from rerankd_adapters.dialect import JsonDialect
+from rerankd_adapters.failure import kind_of_status
+from rerankd_adapters.wire import at, read_json
+
+REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME")
+PRESENCE_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
+_ARN_REGION: Final = re.compile(r"arn:[a-z-]+:[a-z-]+:([a-z0-9-]+):")
+_HOST_REGION: Final = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
+_KINDS: Final[Mapping[str, AdapterErrorKind]] = {
+    "ServiceQuotaExceededException": AdapterErrorKind.RATE_LIMITED,
+    "ThrottlingException": AdapterErrorKind.RATE_LIMITED,
+}
+"""The quota's status is 400, which would not be tried again."""
+
+
+class AwsDialect(JsonDialect):
+    """A dialect whose errors are AWS's."""
+
+    def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
+        """Say what an error means: its type goes before its status."""
+        return aws_kind_of(response)
+
+
+def sigv4(service: str) -> tuple[Authentication]:
+    """Declare requests that are signed with the signing name `service`."""
+    return (Authentication(scheme=Scheme.SIGV4, service=service),)
+
+
+def check_texts(call: ProviderCall, longest: int) -> None:
+    """Check what AWS would refuse without saying which text it was.
+
+    Raises:
+        AdapterError: `REJECTED` for an empty or long text, naming its field.
+    """
+    documents = ((f"documents[{position}].text", text) for position, text in enumerate(call.documents))
+    for field, text in (("query", call.query), *documents):
+        if not 1 <= len(text) <= longest:
+            message = f"{field} is {len(text)} characters long; AWS takes 1 to {longest}"
+            raise AdapterError(AdapterErrorKind.REJECTED, message, field=field)
+
+
+def is_cohere(model: str) -> bool:
+    """Whether a model id or ARN is of a model that takes Cohere's parameters."""
+    return model.rpartition("/")[2].startswith("cohere.")
+
+
+def region_of(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str:
+    """Return the region: the option's, that of the model's ARN, or that in the host's name.
+
+    Raises:
+        AdapterError: `CREDENTIALS` when there is none, for requests cannot be signed without.
+    """
+    named = _ARN_REGION.match(model) or _HOST_REGION.search(urlsplit(endpoint.base_url).hostname or "")
+    region = str(options.get("region") or (named[1] if named else ""))
+    if not region:
+        message = "the AWS region is unknown; set the option region"
+        raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
+    return region
+
+
+def model_arn(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str:
+    """Return the ARN of a foundation model in the endpoint's region; an ARN stays as it is."""
+    if model.startswith("arn:"):
+        return model
+    region = region_of(model, endpoint, options)
+    partition = "aws-us-gov" if region.startswith("us-gov-") else "aws-cn" if region[:3] == "cn-" else "aws"
+    return f"arn:{partition}:bedrock:{region}::foundation-model/{model}"
+
+
+def regional(endpoint: Endpoint, model: str, options: Mapping[str, Any]) -> Endpoint:
+    """Return the endpoint with the region in its host's name, where it has a place for one."""
+    if "{region}" not in endpoint.base_url:
+        return endpoint
+    region = region_of(model, endpoint, options)
+    return replace(endpoint, base_url=endpoint.base_url.replace("{region}", region))
+
+
+def aws_kind_of(response: HttpResponse) -> AdapterErrorKind:
+    """Say what an error response of AWS means: its type goes before its status."""
+    kind = _KINDS.get(error_type(response))
+    return kind or kind_of_status(response.status)
+
+
+def error_type(response: HttpResponse) -> str:
+    """Return the name of an AWS error, such as `ThrottlingException`; empty where there is none."""
+    said: Any = response.headers.get("x-amzn-errortype")
+    if not said:
+        try:
+            said = at(read_json(response), ("__type",))
+        except AdapterError:
+            return ""
+    return said.partition(":")[0].rpartition("#")[2] if isinstance(said, str) else ""

@@ -1,0 +1,90 @@
+"""Cohere's own API on AWS: Bedrock InvokeModel and SageMaker endpoints.
+
+Reference: https://docs.cohere.com/docs/cohere-on-aws (cohere SDK 7.3.1). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rerankd_adapters.aws import PRESENCE_VARIABLES, REGION_VARIABLES, AwsDialect, regional, sigv4
+from rerankd_adapters.base import (
+    Capabilities,
+    Endpoint,
+    HttpRequest,
+    ModelRule,
+    Provider,
+    ProviderCall,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+)
+from rerankd_adapters.cohere import V2
+from rerankd_adapters.wire import path_segments
+
+_WIRE = replace(V2, model=None, fixed={"api_version": 2}, priority=None, options=frozenset())
+
+
+class BedrockInvokeAdapter(AwsDialect):
+    """Cohere's body without the model, which is in the path."""
+
+    wire = replace(_WIRE, path="/model/{}/invoke")
+
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the request for the region's host."""
+        return super().build(call, regional(endpoint, call.model, self.options))
+
+    def path_of(self, call: ProviderCall) -> str:
+        """Return the path; colons and slashes are escaped as AWS's SDKs do, or the signature fails."""
+        name = path_segments(call.model).replace(":", "%3A").replace("/", "%2F")
+        return self.wire.path.format(name)
+
+
+class SageMakerAdapter(BedrockInvokeAdapter):
+    """The model is the name of an endpoint."""
+
+    wire = replace(_WIRE, path="/endpoints/{}/invocations")
+
+
+_COHERE = Capabilities(
+    scoring=Scoring.POINTWISE,
+    score_space=ScoreSpace.PROBABILITY,
+    max_documents=1000,
+    truncation_default=Truncation.END,
+    source="cohere SDK 7.3.1; docs.cohere.com",
+)
+
+BEDROCK_INVOKE = Provider(
+    name="bedrock_invoke",
+    title="Cohere on AWS Bedrock InvokeModel",
+    adapter="rerankd_adapters.aws_cohere:BedrockInvokeAdapter",
+    reference="https://docs.cohere.com/docs/cohere-on-aws",
+    checked="2026-11-21",
+    base_url="https://bedrock-runtime.{region}.amazonaws.com",
+    base_url_variables=("AWS_ENDPOINT_URL_BEDROCK_RUNTIME",),
+    presence_variables=PRESENCE_VARIABLES,
+    option_variables={"region": REGION_VARIABLES},
+    options={"region": "AWS region, in the host's name and in the signature."},
+    authentication=sigv4("bedrock"),
+    key_is_required=False,
+    capabilities=replace(_COHERE, billing_unit="search_unit"),
+    rules=(ModelRule("cohere.rerank-v3-5*", Capabilities(max_tokens_per_document=4096)),),
+    quirks=("Cohere's v1 API is not served; calls are sent with api_version 2.",),
+)
+
+SAGEMAKER = replace(
+    BEDROCK_INVOKE,
+    name="sagemaker",
+    title="Cohere on AWS SageMaker",
+    adapter="rerankd_adapters.aws_cohere:SageMakerAdapter",
+    base_url="https://runtime.sagemaker.{region}.amazonaws.com",
+    base_url_variables=("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME",),
+    presence_variables=(),
+    authentication=sigv4("sagemaker"),
+    capabilities=_COHERE,
+    rules=(),
+    quirks=(
+        "The model is the name of an endpoint of the account, which is billed by the hour.",
+        "Only endpoints of Cohere's rerank packages are spoken to.",
+    ),
+)

@@ -1,0 +1,157 @@
+"""AWS Bedrock: `Rerank` of the agent runtime.
+
+Reference: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_Rerank.html (service
+model of botocore 1.44.5). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from rerankd_adapters import aws
+from rerankd_adapters.base import (
+    AdapterError,
+    AdapterErrorKind,
+    Capabilities,
+    Endpoint,
+    Exchange,
+    HttpRequest,
+    HttpResponse,
+    ModelRule,
+    Price,
+    Provider,
+    ProviderCall,
+    ProviderReply,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+)
+from rerankd_adapters.dialect import Wire, options_of, truncation_of
+from rerankd_adapters.wire import at, bad_response, post_json, read_json
+
+MAX_RESULTS: Final = 1000
+MAX_TEXT_CHARS: Final = 32_000
+MODEL_FIELDS: Final = "additionalModelRequestFields"
+
+
+class BedrockAdapter(aws.AwsDialect):
+    """Sends a model id as the ARN of the region's foundation model; reads every page of results."""
+
+    wire = Wire(
+        path="/rerank",
+        max_tokens_per_doc="max_tokens_per_doc",
+        options=frozenset({MODEL_FIELDS}),
+        score="relevanceScore",
+    )
+
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the request for the first page."""
+        body = self.body_of(replace(call, model=aws.model_arn(call.model, endpoint, self.options)))
+        path = str(self.options.get("path") or self.wire.path)
+        return post_json(aws.regional(endpoint, call.model, self.options), path, body)
+
+    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+        """Return the JSON object; `call.model` is an ARN.
+
+        Raises:
+            AdapterError: `REJECTED` for a text that the service would refuse, naming its field.
+        """
+        aws.check_texts(call, MAX_TEXT_CHARS)
+        truncation_of(call, self.wire, self.provider.title)
+        count, fields = len(call.documents), self._model_fields(call)
+        return {
+            "queries": [{"type": "TEXT", "textQuery": {"text": self.query_of(call)}}],
+            "sources": [
+                {"type": "INLINE", "inlineDocumentSource": {"type": "TEXT", "textDocument": {"text": text}}}
+                for text in call.documents
+            ],
+            "rerankingConfiguration": {
+                "type": "BEDROCK_RERANKING_MODEL",
+                "bedrockRerankingConfiguration": {
+                    "numberOfResults": min(call.top_n or count, count, MAX_RESULTS),
+                    "modelConfiguration": {"modelArn": call.model, **({MODEL_FIELDS: fields} if fields else {})},
+                },
+            },
+        }
+
+    def _model_fields(self, call: ProviderCall) -> dict[str, Any]:
+        fields = options_of(call, self.wire, self.provider.title).get(MODEL_FIELDS, {})
+        if not isinstance(fields, dict):
+            message = f"{MODEL_FIELDS} must be an object"
+            raise AdapterError(AdapterErrorKind.REJECTED, message, field=f"provider_options.{MODEL_FIELDS}")
+        told = call.max_tokens_per_doc is not None and aws.is_cohere(call.model)
+        return {**fields, "max_tokens_per_doc": call.max_tokens_per_doc} if told else fields
+
+    def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
+        """Read one page."""
+        reply = super().parse(call, response)
+        if call.max_tokens_per_doc is None or aws.is_cohere(call.model):
+            return reply
+        warning = "max_tokens_per_doc was ignored: only Cohere's models on AWS Bedrock take it"
+        return replace(reply, warnings=[warning, *reply.warnings])
+
+    def exchange(self, call: ProviderCall, endpoint: Endpoint) -> Exchange:
+        """Ask for pages until there is no next one.
+
+        Raises:
+            AdapterError: As `build` and `parse` do; `BAD_RESPONSE` when pages do not end.
+        """
+        first = request = self.build(call, endpoint)
+        indices: list[int] = []
+        scores: list[float] = []
+        for _ in range(len(call.documents) + 1):
+            response = yield request
+            reply = self.parse(call, response)
+            indices += reply.indices
+            scores += reply.scores
+            token = at(read_json(response), ("nextToken",))
+            if not isinstance(token, str) or not token:
+                return replace(reply, indices=indices, scores=scores)
+            body = msgspec.json.encode({**msgspec.json.decode(first.body), "nextToken": token})
+            request = replace(first, body=body)
+        raise bad_response("there are more pages than documents", 200)
+
+
+_SOURCE = "service model of botocore 1.44.5; docs.aws.amazon.com; docs.cohere.com"
+_PRICED = {"unit": "search_unit", "source": "LiteLLM 1.109.1", "date": "2026-11-21"}
+_COHERE = Capabilities(scoring=Scoring.POINTWISE, max_tokens_per_document=4096, source=_SOURCE)
+
+BEDROCK = Provider(
+    name="bedrock",
+    title="AWS Bedrock",
+    adapter="rerankd_adapters.bedrock:BedrockAdapter",
+    reference="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_Rerank.html",
+    checked="2026-11-21",
+    base_url="https://bedrock-agent-runtime.{region}.amazonaws.com",
+    base_url_variables=("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME",),
+    presence_variables=aws.PRESENCE_VARIABLES,
+    option_variables={"region": aws.REGION_VARIABLES},
+    options={"region": "AWS region, in the host's name, in the model's ARN and in the signature."},
+    authentication=aws.sigv4("bedrock"),
+    key_is_required=False,
+    capabilities=Capabilities(
+        score_space=ScoreSpace.PROBABILITY,
+        max_documents=MAX_RESULTS,
+        billing_unit="search_unit",
+        truncation_default=Truncation.END,
+        source=_SOURCE,
+    ),
+    models={"amazon.rerank-v1:0": Capabilities(source=_SOURCE), "cohere.rerank-v3-5:0": _COHERE},
+    rules=(ModelRule("cohere.rerank-*", _COHERE),),
+    prices=(
+        Price(model="*amazon.rerank-v1:0", usd_per_million=1000, **_PRICED),
+        Price(model="*cohere.rerank-v3-5:0", usd_per_million=2000, **_PRICED),
+    ),
+    quirks=(
+        "Takes AWS credentials only; a Bedrock API key is not accepted for Rerank.",
+        "Refuses texts of more than 32,000 characters; they are not sent.",
+        "Does not say what it billed; search units are estimated as one for 100 documents.",
+        "Served in ap-northeast-1, ca-central-1, eu-central-1 and us-west-2; Cohere's model in us-east-1 too.",
+        "Whether amazon.rerank-v1:0 scores documents one by one is not documented; calls are not split.",
+        "A quota that is used up is answered with 400 and may be tried again.",
+    ),
+    list_route="GET /foundation-models (host bedrock.{region}.amazonaws.com)",
+)

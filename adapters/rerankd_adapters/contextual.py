@@ -1,0 +1,67 @@
+"""Contextual AI's instruction-following rerankers.
+
+Reference: https://docs.contextual.ai/api-reference/rerank/rerank (SDK 0.11.0). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd_adapters.base import (
+    AdapterError,
+    AdapterErrorKind,
+    Capabilities,
+    Provider,
+    ProviderCall,
+    ScoreSpace,
+)
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+
+class ContextualAdapter(JsonDialect):
+    """Jina's dialect with an instruction, and metadata of each document."""
+
+    wire = Wire(always=None, instruction="instruction", options=frozenset({"metadata"}))
+
+    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+        """Return the JSON object.
+
+        Raises:
+            AdapterError: `UNSUPPORTED` for metadata that does not belong to the documents one by one.
+        """
+        metadata = call.options.get("metadata")
+        if metadata is not None and (not isinstance(metadata, list) or len(metadata) != len(call.documents)):
+            message = "metadata must be a list with one text a document"
+            raise AdapterError(AdapterErrorKind.UNSUPPORTED, message, field="provider_options.metadata")
+        return super().body_of(call)
+
+
+_SOURCE = "contextual-client 0.11.0"
+
+CONTEXTUAL = Provider(
+    name="contextual",
+    title="Contextual AI",
+    adapter="rerankd_adapters.contextual:ContextualAdapter",
+    reference="https://docs.contextual.ai/api-reference/rerank/rerank",
+    checked="2026-11-21",
+    aliases=("contextual_ai", "contextualai"),
+    base_url="https://api.contextual.ai",
+    key_variables=("CONTEXTUAL_API_KEY", "CONTEXTUAL_AI_API_KEY"),
+    base_url_variables=("CONTEXTUAL_API_BASE", "CONTEXTUAL_AI_BASE_URL"),
+    capabilities=Capabilities(
+        score_space=ScoreSpace.RELATIVE,
+        max_tokens_per_document=8000,
+        max_total_tokens=400_000,
+        takes_instruction=True,
+        source=_SOURCE,
+    ),
+    models={
+        f"ctxl-rerank-{name}": Capabilities(source=_SOURCE)
+        for name in ("v2-instruct-multilingual", "v2-instruct-multilingual-mini", "v1-instruct")
+    },
+    quirks=(
+        "Scores are normalised in a way that is not explained: calls are not split unless you allow it.",
+        "The limit of 8,000 tokens holds for query, instruction, document and metadata together.",
+        "Says no usage.",
+    ),
+)

@@ -1,0 +1,79 @@
+"""DeepInfra's inference route for rerankers: pairs in, bare scores out.
+
+Reference: https://deepinfra.com/Qwen/Qwen3-Reranker-8B/api. Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
+from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.wire import at, bad_response, path_segments, read_scores
+
+
+class DeepInfraAdapter(JsonDialect):
+    """Repeats the query for every document; a score belongs to the document in its place."""
+
+    wire = Wire(
+        path="/v1/inference",
+        model=None,
+        query="queries",
+        top_n=None,
+        instruction="instruction",
+        options=frozenset({"service_tier"}),
+        results=("scores",),
+        prompt_tokens=(("input_tokens",), ("inference_status", "tokens_input")),
+        completion_tokens=(),
+        cost_usd=("inference_status", "cost"),
+    )
+
+    def path_of(self, call: ProviderCall) -> str:
+        """Return the path, which names the model."""
+        return f"{self.wire.path}/{path_segments(call.model)}"
+
+    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+        """Return one query a document."""
+        body = super().body_of(call)
+        return body | {self.wire.query: [call.query] * len(call.documents)}
+
+    def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:
+        """Number the scores."""
+        scores = read_scores(at(body, self.wire.results))
+        if len(scores) != len(call.documents):
+            raise bad_response(f"{len(scores)} scores for {len(call.documents)} documents")
+        return list(range(len(scores))), scores
+
+
+_SOURCE = "deepinfra.com model pages, 2026-11-21"
+_PRICED = {"unit": "token", "source": "deepinfra.com model pages", "date": "2026-11-21"}
+
+DEEPINFRA = Provider(
+    name="deepinfra",
+    title="DeepInfra",
+    adapter="rerankd_adapters.deepinfra:DeepInfraAdapter",
+    reference="https://deepinfra.com/Qwen/Qwen3-Reranker-8B/api",
+    checked="2026-11-21",
+    base_url="https://api.deepinfra.com",
+    key_variables=("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY"),
+    base_url_variables=("DEEPINFRA_API_BASE",),
+    capabilities=Capabilities(
+        scoring=Scoring.POINTWISE,
+        score_space=ScoreSpace.PROBABILITY,
+        billing_unit="token",
+        truncation_default=Truncation.END,
+        source=_SOURCE,
+    ),
+    models={
+        f"Qwen/Qwen3-Reranker-{size}": Capabilities(takes_instruction=True, source=_SOURCE)
+        for size in ("0.6B", "4B", "8B")
+    },
+    prices=(
+        Price(model="Qwen/Qwen3-Reranker-0.6B", usd_per_million=0.010, **_PRICED),
+        Price(model="Qwen/Qwen3-Reranker-8B", usd_per_million=0.050, **_PRICED),
+    ),
+    quirks=(
+        "Answers scores in the order of the documents, unsorted and without positions.",
+        "Says what a call cost.",
+    ),
+)

@@ -1,0 +1,263 @@
+"""The engine for providers whose rerank API is one JSON object out and one JSON document back.
+
+A provider that fits states its field names in a `Wire`; one that differs overrides a method.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from rerankd_adapters.call import ProviderCall, ProviderReply
+from rerankd_adapters.capability import Truncation
+from rerankd_adapters.error import AdapterError, AdapterErrorKind
+from rerankd_adapters.failure import clean, failure_of, kind_of_status, message_in, printable, withhold
+from rerankd_adapters.http import Endpoint, Exchange, HttpAdapter, HttpRequest, HttpResponse
+from rerankd_adapters.provider import Provider
+from rerankd_adapters.wire import (
+    Path,
+    at,
+    bad_response,
+    post_json,
+    read_count,
+    read_json,
+    read_ranking,
+    read_usd,
+    read_warnings,
+    whole_numbers,
+)
+
+DOCUMENTS_PER_SEARCH_UNIT = 100
+_NOT_SERVED: Final = (404, 405, 501)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """Field names of one dialect. `None` means that it has no such field; the defaults are Jina's."""
+
+    path: str = "/v1/rerank"
+    """Below the base URL."""
+    old_path: str | None = None
+    """Tried when the server answers `path` with 404, 405 or 501, and kept once it worked."""
+    model: str | None = "model"
+    query: str = "query"
+    documents: str = "documents"
+    top_n: str | None = "top_n"
+    needs_top_n: bool = False
+    """Sent even when the caller wants every document, because the server has a default of its own."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Sent with every call, whatever its options say: the echo flag as false."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Sent unless the call's options say otherwise."""
+    truncation: Mapping[Truncation, Mapping[str, Any]] = field(default_factory=dict)
+    """What to send for each mode the dialect can be asked for; a call that does not say means `END`."""
+    always: Truncation | None = Truncation.END
+    """The mode of a dialect without a knob; `None` when the server decides."""
+    max_tokens_per_doc: str | None = None
+    max_passages_per_doc: str | None = None
+    instruction: str | None = None
+    priority: str | None = None
+    options: frozenset[str] | None = frozenset()
+    """Names of `ProviderCall.options` that are passed on; `None` passes any."""
+    results: Path = ("results",)
+    """Where the list is; empty for a bare array."""
+    index: str = "index"
+    score: str = "relevance_score"
+    answered_model: Path = ("model",)
+    prompt_tokens: tuple[Path, ...] = (("usage", "prompt_tokens"), ("usage", "total_tokens"))
+    completion_tokens: tuple[Path, ...] = (("usage", "completion_tokens"),)
+    search_units: tuple[Path, ...] = (("meta", "billed_units", "search_units"),)
+    cost_usd: Path | None = None
+    warnings: Path = ("meta", "warnings")
+    kinds: Mapping[int, AdapterErrorKind] = field(default_factory=dict)
+    """Statuses that mean something else here than in `failure.KIND_OF_STATUS`."""
+
+
+class JsonDialect(HttpAdapter):
+    """An adapter made of a `Wire`. Subclasses set `wire` and override only what differs."""
+
+    wire: Wire = Wire()
+
+    def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(provider, options)
+        self._serves_old_path = False
+
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the request.
+
+        Raises:
+            AdapterError: `UNSUPPORTED` for an option or truncation the dialect cannot express.
+        """
+        path = self.options.get("path") or self.path_of(call)
+        request = post_json(endpoint, str(path), self.body_of(call))
+        return self._at_old_path(request) if self._serves_old_path else request
+
+    def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
+        """Return the path below the base URL; the option `path` goes before it."""
+        return self.wire.path
+
+    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+        """Return the JSON object to send."""
+        wire = self.wire
+        body: dict[str, Any] = {wire.model: call.model} if wire.model and call.model else {}
+        body[wire.query] = self.query_of(call)
+        body[wire.documents] = self.documents_of(call)
+        body.update(wire.fixed)
+        body.update(wire.defaults)
+        count = len(call.documents)
+        if wire.top_n and (call.top_n is not None or wire.needs_top_n):
+            body[wire.top_n] = min(call.top_n or count, count)
+        body.update(truncation_of(call, wire, self.provider.title))
+        body.update({name: value for name, value, unset in _optional(call, wire) if name and value != unset})
+        body.update(options_of(call, wire, self.provider.title))
+        return body
+
+    def query_of(self, call: ProviderCall) -> str:
+        """Return the query, the instruction before it where only the model takes one."""
+        if call.instruction and not self.wire.instruction and self.capabilities(call.model).takes_instruction:
+            return f"{call.instruction}\n{call.query}"
+        return call.query
+
+    def documents_of(self, call: ProviderCall) -> Any:
+        """Return the documents in the dialect's form, in the call's order."""
+        return call.documents
+
+    def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
+        """Read the response.
+
+        Raises:
+            AdapterError: What the provider did instead of answering.
+        """
+        if response.status != 200:
+            raise self.failure_of(call, response)
+        body = read_json(response)
+        try:
+            indices, scores = self.ranking_of(call, body)
+        except AdapterError as error:
+            raise _explained(error, body, call) from None
+        wire = self.wire
+        model = at(body, wire.answered_model)
+        return ProviderReply(
+            indices=indices,
+            scores=scores,
+            model=printable(model[:200]) if isinstance(model, str) and model else None,
+            prompt_tokens=self.prompt_tokens_of(body, response),
+            completion_tokens=read_count(body, wire.completion_tokens),
+            search_units=self._search_units_of(call, body),
+            cost_usd=self.cost_usd_of(body, response),
+            warnings=[*ignored(call, wire, self.provider.title), *read_warnings(body, wire.warnings)],
+        )
+
+    def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:  # noqa: ARG002
+        """Return indices and scores, one each a result, in the reply's order.
+
+        Raises:
+            AdapterError: `BAD_RESPONSE`.
+        """
+        return read_ranking(at(body, self.wire.results), self.wire.index, self.wire.score)
+
+    def prompt_tokens_of(self, body: Any, response: HttpResponse) -> int:  # noqa: ARG002
+        """Return the tokens read, 0 where the provider does not say."""
+        return read_count(body, self.wire.prompt_tokens)
+
+    def cost_usd_of(self, body: Any, response: HttpResponse) -> float | None:  # noqa: ARG002
+        """Return the price in US dollars where the provider says."""
+        return read_usd(body, self.wire.cost_usd)
+
+    def _search_units_of(self, call: ProviderCall, body: Any) -> int:
+        told = read_count(body, self.wire.search_units)
+        if told or self.capabilities(call.model).billing_unit != "search_unit":
+            return told
+        return math.ceil(len(call.documents) / DOCUMENTS_PER_SEARCH_UNIT)
+
+    def exchange(self, call: ProviderCall, endpoint: Endpoint) -> Exchange:
+        """Send one request; try the dialect's old path once where the new one is not served.
+
+        Raises:
+            AdapterError: As `build` and `parse` do.
+        """
+        request = self.build(call, endpoint)
+        response = yield request
+        old = self._at_old_path(request)
+        if response.status in _NOT_SERVED and old.url != request.url:
+            second = yield old
+            if second.status not in _NOT_SERVED:
+                self._serves_old_path = True
+                response = second
+        return self.parse(call, response)
+
+    def _at_old_path(self, request: HttpRequest) -> HttpRequest:
+        if self.wire.old_path is None or self.options.get("path"):
+            return request
+        return replace(request, url=request.url.replace(self.wire.path, self.wire.old_path))
+
+    def failure_of(self, call: ProviderCall, response: HttpResponse) -> AdapterError:
+        """Return the error for a status other than 200."""
+        return failure_of(call, response, self.kind_of(response))
+
+    def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
+        """Say what an error response means; dialects whose bodies matter override this."""
+        return kind_of_status(response.status, self.wire.kinds)
+
+
+def _optional(call: ProviderCall, wire: Wire) -> tuple[tuple[str | None, Any, Any], ...]:
+    return (
+        (wire.max_tokens_per_doc, call.max_tokens_per_doc, None),
+        (wire.max_passages_per_doc, call.max_passages_per_doc, 1),
+        (wire.instruction, call.instruction, ""),
+        (wire.priority, call.priority, 0),
+    )
+
+
+_PROTO_NAMES: Final = ("max_tokens_per_doc", "max_chunks_per_doc", "", "priority")
+"""Of what `_optional` lists; an ignored instruction is the engine's to name."""
+
+
+def ignored(call: ProviderCall, wire: Wire, title: str) -> list[str]:
+    """Name the parameters of the call that the dialect has no field for."""
+    return [
+        f"{name} was ignored: {title} has no such parameter"
+        for name, (ours, value, unset) in zip(_PROTO_NAMES, _optional(call, wire), strict=True)
+        if name and not ours and value != unset
+    ]
+
+
+def truncation_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, Any]:
+    """Return the fields that say what to do with long documents.
+
+    Raises:
+        AdapterError: `UNSUPPORTED` for a mode that the dialect cannot be asked for.
+    """
+    wanted = call.truncation or Truncation.END
+    if wanted in wire.truncation:
+        return wire.truncation[wanted]
+    if call.truncation is not None and call.truncation is not wire.always:
+        modes = [*wire.truncation, *([wire.always] if wire.always else [])]
+        message = f"{title} cannot be asked for truncation {wanted.value}; leave it out or use "
+        message += " or ".join(mode.value for mode in modes) or "another provider"
+        raise AdapterError(AdapterErrorKind.UNSUPPORTED, message, field="truncation")
+    return {}
+
+
+def options_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, Any]:
+    """Return the call's own options, each of which the dialect must know.
+
+    Raises:
+        AdapterError: `UNSUPPORTED` for an unknown one, or one that would replace a field of ours.
+    """
+    for name in call.options:
+        protected = name in (wire.model, wire.query, wire.documents, wire.top_n) or name in wire.fixed
+        if protected or (wire.options is not None and name not in wire.options):
+            known = ", ".join(sorted(wire.options or ())) or "none"
+            why = f"{name[:60]} is not an option of {title}; it takes {known}"
+            if protected:
+                why = f"{name[:60]} is set by the request's own fields"
+            raise AdapterError(AdapterErrorKind.UNSUPPORTED, why, field=f"provider_options.{name[:60]}")
+    return {name: whole_numbers(value) for name, value in call.options.items()}
+
+
+def _explained(error: AdapterError, body: Any, call: ProviderCall) -> AdapterError:
+    said = clean(withhold(message_in(body), call)) if isinstance(body, dict) else ""
+    return bad_response(f"{error.message}: {said}" if said else error.message, 200)

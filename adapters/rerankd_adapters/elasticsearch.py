@@ -1,0 +1,74 @@
+"""Rerank endpoints of Elasticsearch's inference API.
+
+Reference: https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-inference-rerank (client 9.5.1).
+Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from rerankd_adapters.base import (
+    NO_KEY,
+    AdapterError,
+    Capabilities,
+    HttpResponse,
+    Provider,
+    ProviderCall,
+    header_key,
+)
+from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.failure import failure_of
+from rerankd_adapters.wire import at, path_segments, read_json
+
+
+class ElasticsearchAdapter(JsonDialect):
+    """The model is the id of an inference endpoint, and part of the path."""
+
+    wire = Wire(
+        path="/_inference/rerank",
+        model=None,
+        documents="input",
+        needs_top_n=True,
+        fixed={"return_documents": False},
+        always=None,
+        options=frozenset({"task_settings"}),
+        results=("rerank",),
+    )
+
+    def path_of(self, call: ProviderCall) -> str:
+        """Return the path of the endpoint, and how long the cluster may wait for it."""
+        path = f"{self.wire.path}/{path_segments(call.model)}"
+        timeout = self.options.get("timeout")
+        return f"{path}?timeout={quote(str(timeout), safe='')}" if timeout else path
+
+    def failure_of(self, call: ProviderCall, response: HttpResponse) -> AdapterError:
+        """Return the error with the reason, which stands where no other provider puts it."""
+        try:
+            reason = at(read_json(response), ("error", "reason"))
+        except AdapterError:
+            reason = None
+        said = reason if isinstance(reason, str) else None
+        return failure_of(call, response, self.kind_of(response), said)
+
+
+ELASTICSEARCH = Provider(
+    name="elasticsearch",
+    title="Elasticsearch",
+    adapter="rerankd_adapters.elasticsearch:ElasticsearchAdapter",
+    reference="https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-inference-rerank",
+    checked="2026-11-21",
+    aliases=("elastic",),
+    key_variables=("ELASTICSEARCH_API_KEY", "ELASTIC_API_KEY", "ES_API_KEY"),
+    base_url_variables=("ELASTICSEARCH_URL", "ELASTIC_URL"),
+    authentication=(header_key("authorization", "ApiKey "), NO_KEY),
+    key_is_required=False,
+    options={"timeout": "How long the cluster waits for the endpoint, such as 30s."},
+    capabilities=Capabilities(source="elasticsearch client 9.5.1"),
+    quirks=(
+        "The model is the inference id; what it scores with, and so whether calls may be split, is yours to say.",
+        "The key is an encoded API key; for basic authentication set the deployment's authorization header instead.",
+        "An endpoint may have a top_n of its own, so the number of results is always sent.",
+    ),
+    list_route="GET /_inference/rerank/_all",
+)

@@ -1,0 +1,170 @@
+"""From a provider's error response to an `AdapterError`: one table of statuses, one reader of bodies."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import msgspec
+
+from rerankd_adapters.call import ProviderCall
+from rerankd_adapters.error import AdapterError, AdapterErrorKind
+from rerankd_adapters.http import HttpResponse
+
+KIND_OF_STATUS: Final[Mapping[int, AdapterErrorKind]] = {
+    400: AdapterErrorKind.REJECTED,
+    401: AdapterErrorKind.CREDENTIALS,
+    402: AdapterErrorKind.CREDENTIALS,
+    403: AdapterErrorKind.CREDENTIALS,
+    404: AdapterErrorKind.MODEL_NOT_FOUND,
+    405: AdapterErrorKind.BAD_RESPONSE,
+    407: AdapterErrorKind.UNAVAILABLE,
+    408: AdapterErrorKind.UNAVAILABLE,
+    409: AdapterErrorKind.UNAVAILABLE,
+    413: AdapterErrorKind.REJECTED,
+    422: AdapterErrorKind.REJECTED,
+    424: AdapterErrorKind.UNAVAILABLE,
+    425: AdapterErrorKind.UNAVAILABLE,
+    429: AdapterErrorKind.RATE_LIMITED,
+    498: AdapterErrorKind.REJECTED,
+    499: AdapterErrorKind.UNAVAILABLE,
+    501: AdapterErrorKind.BAD_RESPONSE,
+}
+"""402 is exhausted credit (Hugging Face, Jina): no retry helps, the operator must act.
+
+Providers with meanings of their own override single statuses. Statuses that are not here: other 4xx are
+`REJECTED`, 5xx `UNAVAILABLE`, everything else `BAD_RESPONSE` (redirects are not followed).
+"""
+
+MAX_QUOTE_CHARS = 300
+"""Characters quoted of what a provider says."""
+
+_MAX_RETRY_AFTER_S = 86_400.0
+_MESSAGE_KEYS = ("message", "msg", "detail", "error", "errors", "title", "error_description", "Message")
+_SECRETS = re.compile(
+    r"(?i)(?P<scheme>\b(?:bearer|basic|apikey|token)\s+)(?=\S*\d)[\w.~+/=:-]{8,}"
+    r"|(?P<name>(?:api[-_ ]?key|access[-_ ]?token|secret|password|authorization)['\"]?\s*[:=]\s*['\"]?)"
+    r"(?:(?:bearer|basic)\s+)?"
+    r"[^\s'\",;&]{4,}"
+    r"|\b(?:sk|pa|al|nvapi|key)-(?=\S*\d)[A-Za-z0-9_-]{20,}"
+    r"|\b(?:jina|hf|fw|pcsk|gsk|sk)_(?=\S*\d)[A-Za-z0-9_-]{20,}"
+    r"|\b(?:AKIA|ASIA|AIza)[A-Za-z0-9_-]{16,}"
+    r"|(?P<user>//)[^/@\s]+@"
+)
+_MIN_ECHO_CHARS = 12
+
+
+def kind_of_status(status: int, overrides: Mapping[int, AdapterErrorKind] | None = None) -> AdapterErrorKind:
+    """Say what an HTTP status other than 200 means."""
+    if overrides and status in overrides:
+        return overrides[status]
+    if status in KIND_OF_STATUS:
+        return KIND_OF_STATUS[status]
+    if status >= 500:
+        return AdapterErrorKind.UNAVAILABLE
+    return AdapterErrorKind.REJECTED if status >= 400 else AdapterErrorKind.BAD_RESPONSE
+
+
+def failure_of(
+    call: ProviderCall, response: HttpResponse, kind: AdapterErrorKind, said: str | None = None
+) -> AdapterError:
+    """Build the error for a response that is no answer.
+
+    Args:
+        call: Its texts are kept out of the message.
+        response: What came.
+        kind: What it means.
+        said: The provider's words, where the caller has read them already.
+    """
+    words = error_text(response) if said is None else said
+    quote = clean(withhold(words, call))
+    return AdapterError(
+        kind,
+        f"HTTP {response.status}: {quote}" if quote else f"HTTP {response.status}",
+        retry_after_s=retry_after_s(response.headers, response.received_unix_s),
+        status=response.status,
+    )
+
+
+def error_text(response: HttpResponse) -> str:
+    """Return the words of an error body: JSON of any of the usual shapes, or plain text."""
+    body = response.body[:65_536]
+    try:
+        return message_in(msgspec.json.decode(response.body if len(body) < 65_536 else b""))
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "replace").strip()
+        return "an HTML page" if text[:200].lstrip().startswith("<") else text
+
+
+def message_in(body: Any, depth: int = 4) -> str:
+    """Return the first text under one of the usual keys: `error.message`, `detail[0].msg` and so on."""
+    if isinstance(body, str):
+        return body
+    if isinstance(body, list) and body and depth:
+        return message_in(body[0], depth - 1)
+    if isinstance(body, dict) and depth:
+        for key in _MESSAGE_KEYS:
+            if found := message_in(body.get(key), depth - 1):
+                return found
+    return ""
+
+
+def clean(text: str) -> str:
+    """Make a provider's words fit for a message: brief, printable, without anything like a credential."""
+    scrubbed = _SECRETS.sub(_hide, printable(text[: MAX_QUOTE_CHARS * 8]))
+    return scrubbed if len(scrubbed) <= MAX_QUOTE_CHARS else scrubbed[: MAX_QUOTE_CHARS - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """Put single spaces in place of white space and of everything that cannot be printed."""
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(shown.split())
+
+
+def _hide(match: re.Match[str]) -> str:
+    kept = match["scheme"] or match["name"] or match["user"] or ""
+    return f"{kept}***" + ("@" if match["user"] else "")
+
+
+def withhold(text: str, call: ProviderCall) -> str:
+    """Cut `text` before the first piece of the call's query or documents in it."""
+    for ours in (call.query, *call.documents):
+        start = ours.strip()[:40]
+        if len(start) >= _MIN_ECHO_CHARS and (position := text.find(start)) >= 0:
+            text = text[:position] + "[text withheld]"
+    return text
+
+
+def retry_after_s(headers: Mapping[str, str], now_unix_s: float) -> float | None:
+    """Return the seconds a provider asks to wait, or `None` when it does not say.
+
+    `retry-after-ms` goes before `retry-after`, which is seconds or an HTTP date. Dates are compared with the
+    response's own `date`, so that clocks need not agree, else with `now_unix_s`.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return min(milliseconds / 1000, _MAX_RETRY_AFTER_S)
+    said = headers.get("retry-after")
+    seconds = _number(said)
+    if seconds is None and said:
+        until, now = _unix_s(said), _unix_s(headers.get("date")) or now_unix_s
+        seconds = max(until - now, 0.0) if until and now else None
+    return None if seconds is None else min(seconds, _MAX_RETRY_AFTER_S)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _unix_s(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text or "").timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -1,0 +1,67 @@
+"""Fireworks AI rerank.
+
+Reference: https://docs.fireworks.ai/api-reference/rerank-documents. Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+_NAMESPACE = "accounts/fireworks/models/"
+
+
+class FireworksAdapter(JsonDialect):
+    """Refuses fields it does not know, so nothing but the documented ones is ever sent."""
+
+    wire = Wire(
+        path="/inference/v1/rerank",
+        fixed={"return_documents": False},
+        instruction="task",
+        results=("data",),
+    )
+
+    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+        """Return the JSON object, a short model name in Fireworks' own namespace."""
+        body = super().body_of(call)
+        if "/" not in call.model:
+            body["model"] = _NAMESPACE + call.model
+        return body
+
+
+_SOURCE = "docs.fireworks.ai/api-reference/rerank-documents, 2026-11-21"
+
+FIREWORKS = Provider(
+    name="fireworks",
+    title="Fireworks AI",
+    adapter="rerankd_adapters.fireworks:FireworksAdapter",
+    reference="https://docs.fireworks.ai/api-reference/rerank-documents",
+    checked="2026-11-21",
+    aliases=("fireworks_ai", "fireworks-ai"),
+    base_url="https://api.fireworks.ai",
+    key_variables=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
+    base_url_variables=("FIREWORKS_API_BASE",),
+    capabilities=Capabilities(
+        scoring=Scoring.POINTWISE,
+        score_space=ScoreSpace.PROBABILITY,
+        max_tokens_per_document=40_960,
+        billing_unit="token",
+        truncation_default=Truncation.END,
+        takes_instruction=True,
+        source=_SOURCE,
+    ),
+    models={f"{_NAMESPACE}qwen3-reranker-{size}": Capabilities(source=_SOURCE) for size in ("8b", "4b", "0p6b")},
+    prices=(
+        Price(
+            model="*qwen3-reranker-8b",
+            unit="token",
+            usd_per_million=0.20,
+            source="LiteLLM 1.109.1",
+            date="2026-11-21",
+        ),
+    ),
+    quirks=("A model name without a slash is looked for under accounts/fireworks/models/.",),
+    list_route="GET /inference/v1/models",
+)

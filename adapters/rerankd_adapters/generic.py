@@ -1,0 +1,91 @@
+"""Any server that speaks a dialect like Cohere's, Jina's or TEI's, described by options alone.
+
+Reference: what the server's own documentation says. Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from rerankd_adapters.base import (
+    BEARER,
+    NO_KEY,
+    AdapterError,
+    AdapterErrorKind,
+    Capabilities,
+    Provider,
+)
+from rerankd_adapters.cohere import V1, V2
+from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.tei import TeiAdapter
+
+SHAPES: Final[Mapping[str, Wire]] = {
+    "jina": Wire(fixed={"return_documents": False}, always=None, options=None),
+    "cohere": replace(V2, always=None, options=None),
+    "cohere-v1": replace(V1, always=None, options=None),
+    "tei": replace(TeiAdapter.wire, options=None),
+}
+
+OPTIONS: Final[Mapping[str, str]] = {
+    "shape": 'Dialect to start from: "jina" (default), "cohere", "cohere-v1" or "tei".',
+    "path": "Path below the base URL.",
+    "model_field": "Field with the model's name; empty for none.",
+    "query_field": "Field with the query.",
+    "documents_field": "Field with the documents.",
+    "top_n_field": "Field with the number of results; empty for none.",
+    "instruction_field": "Field with the instruction; empty for none.",
+    "max_tokens_per_doc_field": "Field with the tokens a document is cut to; empty for none.",
+    "results": "Where the list of results is, such as output.results; empty for a bare array.",
+    "index_field": "Field of a result with its index.",
+    "score_field": "Field of a result with its score.",
+    "fields": "Object of further fields sent with every call.",
+}
+_WIRE_FIELDS: Final = ("model", "query", "documents", "top_n", "instruction", "max_tokens_per_doc")
+
+
+class GenericAdapter(JsonDialect):
+    """A `Wire` made of the deployment's options."""
+
+    def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(provider, options)
+        self.wire = wire_of(self.options)
+
+
+def wire_of(options: Mapping[str, Any]) -> Wire:
+    """Make a `Wire` of a deployment's options.
+
+    Raises:
+        AdapterError: `REJECTED` for an unknown shape or option.
+    """
+    shape = str(options.get("shape", "jina"))
+    unknown = sorted(set(options) - set(OPTIONS))
+    if shape not in SHAPES or unknown:
+        fault = f"shape {shape}" if shape not in SHAPES else f"option {unknown[0]}"
+        raise AdapterError(AdapterErrorKind.REJECTED, f"the generic provider has no {fault[:100]}")
+    wire = SHAPES[shape]
+    changes: dict[str, Any] = {
+        name: str(options[f"{name}_field"]) or None for name in _WIRE_FIELDS if f"{name}_field" in options
+    }
+    changes |= {name: str(options[f"{name}_field"]) for name in ("index", "score") if f"{name}_field" in options}
+    if "results" in options:
+        changes["results"] = tuple(key for key in str(options["results"]).split(".") if key)
+    return replace(wire, fixed={**wire.fixed, **options.get("fields", {})}, **changes)
+
+
+GENERIC = Provider(
+    name="generic",
+    title="Generic",
+    adapter="rerankd_adapters.generic:GenericAdapter",
+    reference="https://docs.cohere.com/reference/rerank",
+    checked="2026-11-21",
+    aliases=("custom",),
+    key_variables=("GENERIC_RERANK_API_KEY",),
+    base_url_variables=("GENERIC_RERANK_API_BASE",),
+    authentication=(BEARER, NO_KEY),
+    key_is_required=False,
+    options=OPTIONS,
+    capabilities=Capabilities(source="declared by the operator"),
+    quirks=("Nothing is known of its models: calls are never split unless the operator says they may be.",),
+)

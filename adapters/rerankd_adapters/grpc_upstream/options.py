@@ -1,0 +1,55 @@
+"""Options of a deployment, which are texts where environment variables set them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rerankd_adapters.base import AdapterError, AdapterErrorKind
+
+_BOOLEANS: Final = {"true": True, "1": True, "yes": True, "on": True}
+_BOOLEANS_OFF: Final = {"false": False, "0": False, "no": False, "off": False, "": False}
+
+
+def read_bool(options: Mapping[str, Any], name: str, default: bool = False) -> bool:
+    """Return a switch.
+
+    Raises:
+        AdapterError: `REJECTED` for anything that is none.
+    """
+    value = options.get(name, default)
+    known = {**_BOOLEANS, **_BOOLEANS_OFF}
+    said = str(value).strip().lower()
+    if said not in known:
+        raise AdapterError(AdapterErrorKind.REJECTED, f"the option {name} is neither true nor false")
+    return known[said]
+
+
+def read_whole(options: Mapping[str, Any], name: str, least: int = 0) -> int | None:
+    """Return a whole number, `None` when it is not set.
+
+    Raises:
+        AdapterError: `REJECTED` for anything else and for less than `least`.
+    """
+    value = options.get(name)
+    if value is None or value == "":
+        return None
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise AdapterError(AdapterErrorKind.REJECTED, f"the option {name} is not a whole number >= {least}")
+    return number
+
+
+def read_choice(options: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str:
+    """Return one of `choices`, the first when it is not set.
+
+    Raises:
+        AdapterError: `REJECTED` for anything else.
+    """
+    value = str(options.get(name) or choices[0])
+    if value not in choices:
+        raise AdapterError(AdapterErrorKind.REJECTED, f"the option {name} is none of {', '.join(choices)}")
+    return value

@@ -1,0 +1,118 @@
+"""Text Embeddings Inference (Hugging Face) over gRPC.
+
+Reference: https://huggingface.github.io/text-embeddings-inference (source and proto/tei.proto of 1.9.3). Facts of
+2026-11-21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import grpc
+
+from rerankd_adapters.base import AdapterErrorKind, Capabilities, ProviderCall, ProviderReply, Truncation
+from rerankd_adapters.dialect import Wire, ignored, options_of, truncation_of
+from rerankd_adapters.grpc_upstream.messages import find_method
+from rerankd_adapters.grpc_upstream.options import read_bool
+from rerankd_adapters.grpc_upstream.status import kind_of_code
+from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
+
+_INFO: Final = find_method("tei.v1.Info", "Info")
+_UNARY: Final = find_method("tei.v1.Rerank", "Rerank")
+_STREAM: Final = find_method("tei.v1.Rerank", "RerankStream")
+_RIGHT, _LEFT = 0, 1
+_RERANKER = 2
+_WIRE: Final = Wire(
+    model=None,
+    documents="texts",
+    top_n=None,
+    fixed={"return_text": False},
+    defaults={"raw_scores": False},
+    truncation={
+        Truncation.END: {"truncate": True, "truncation_direction": _RIGHT},
+        Truncation.START: {"truncate": True, "truncation_direction": _LEFT},
+        Truncation.NONE: {"truncate": False, "truncation_direction": _RIGHT},
+    },
+    options=frozenset({"raw_scores"}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TeiInfo:
+    """What a server says of itself."""
+
+    model: str
+    """Hub id."""
+    is_reranker: bool
+    max_documents: int
+    """Texts in one unary call."""
+    max_tokens: int
+    """Tokens of a pair."""
+    version: str
+
+
+class TeiGrpc(GrpcUpstream):
+    """One model a server. The option `streams` sends one text a message, as many as there are."""
+
+    method = _UNARY
+    default_port = 3000
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._streams = read_bool(self.options, "streams")
+        if self._streams:
+            self.method = _STREAM
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives; a stream of texts has no limit."""
+        facts = super().capabilities(model)
+        return replace(facts, max_documents=None) if self._streams else facts
+
+    def build(self, call: ProviderCall) -> Any:
+        """Build the request, or one a text."""
+        title = self.provider.title
+        fields: dict[str, Any] = {"query": self.query_of(call), **_WIRE.fixed, **_WIRE.defaults}
+        fields.update(truncation_of(call, _WIRE, title))
+        fields.update(options_of(call, _WIRE, title))
+        if not self._streams:
+            return _UNARY.request(texts=call.documents, **fields)
+        return self._messages(call, fields)
+
+    def _messages(self, call: ProviderCall, fields: dict[str, Any]) -> Iterator[Any]:
+        return (_STREAM.request(text=text, **fields) for text in call.documents)
+
+    def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
+        """Read the ranks, which come best first and equal ones in reverse."""
+        ranks = response.ranks
+        return ProviderReply(
+            indices=[rank.index for rank in ranks],
+            scores=[rank.score for rank in ranks],
+            prompt_tokens=response.metadata.compute_tokens,
+            warnings=ignored(call, _WIRE, self.provider.title),
+        )
+
+    def kind_of(self, code: grpc.StatusCode, details: str) -> AdapterErrorKind:
+        """Tell a failed backend, a text it cannot read and a model of another kind apart."""
+        if code is not grpc.StatusCode.FAILED_PRECONDITION:
+            return kind_of_code(code, details)
+        if details.startswith("model is not a"):
+            return AdapterErrorKind.MODEL_NOT_FOUND
+        is_tokenizer = details.lower().startswith("tokenizer")
+        return AdapterErrorKind.REJECTED if is_tokenizer else AdapterErrorKind.UNAVAILABLE
+
+    async def info(self) -> TeiInfo:
+        """Ask the server what it runs.
+
+        Raises:
+            AdapterError: What it did instead of answering.
+        """
+        said = await self.ask(_INFO)
+        return TeiInfo(
+            model=said.model_id,
+            is_reranker=said.model_type == _RERANKER,
+            max_documents=said.max_client_batch_size,
+            max_tokens=said.max_input_length,
+            version=said.version,
+        )

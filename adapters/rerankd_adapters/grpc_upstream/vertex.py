@@ -1,0 +1,82 @@
+"""Google's ranking API (Vertex AI, Discovery Engine) over gRPC.
+
+Reference: https://cloud.google.com/generative-ai-app-builder/docs/ranking (google-cloud-discoveryengine 0.20.5).
+Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+from urllib.parse import quote
+
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply, Truncation
+from rerankd_adapters.dialect import DOCUMENTS_PER_SEARCH_UNIT, Wire, ignored, options_of, truncation_of
+from rerankd_adapters.grpc_upstream.credentials import Headers
+from rerankd_adapters.grpc_upstream.messages import find_method
+from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
+from rerankd_adapters.wire import bad_response
+
+_RANK: Final = find_method("google.cloud.discoveryengine.v1.RankService", "Rank")
+_WIRE: Final = Wire(documents="records", always=Truncation.END, options=frozenset({"user_labels"}))
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9._:-]+")
+_POSITION: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+_SCORE_DIGITS: Final = 6
+"""Scores have two decimals (0.0001 at the least), which 32-bit floats do not hold exactly."""
+
+
+class VertexGrpc(GrpcUpstream):
+    """Records are named by their position; every one is asked for, because a call is charged whole anyway."""
+
+    method = _RANK
+    default_port = 443
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        location = self._segment("location", "global")
+        config = self._segment("ranking_config", "default_ranking_config")
+        project = self._segment("project", "-")
+        self._config = f"projects/{project}/locations/{location}/rankingConfigs/{config}"
+        self._has_project = project != "-"
+
+    def _segment(self, name: str, default: str) -> str:
+        value = str(self.options.get(name) or default)
+        if not _SEGMENT.fullmatch(value):
+            raise AdapterError(AdapterErrorKind.REJECTED, f"the option {name} is not a name")
+        return value
+
+    def headers_of(self, call: ProviderCall) -> Headers:  # noqa: ARG002
+        """Return the header Google routes by, and who pays where that is not the credentials' project."""
+        headers = {"x-goog-request-params": f"ranking_config={quote(self._config, safe='')}"}
+        payer = str(self.options.get("quota_project") or "")
+        return {**headers, "x-goog-user-project": payer} if payer else headers
+
+    def build(self, call: ProviderCall) -> Any:
+        """Build the request. Documents go as contents: a title of our own making would change the scores."""
+        if not self._has_project:
+            message = "the Google Cloud project is unknown; set the option project or VERTEXAI_PROJECT"
+            raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
+        title = self.provider.title
+        truncation_of(call, _WIRE, title)
+        options = options_of(call, _WIRE, title)
+        return _RANK.request(
+            ranking_config=self._config,
+            model=call.model,
+            query=self.query_of(call),
+            records=[{"id": str(place), "content": text} for place, text in enumerate(call.documents)],
+            ignore_record_details_in_response=True,
+            user_labels=options.get("user_labels"),
+        )
+
+    def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
+        """Read the records, best first."""
+        records = response.records
+        if not all(_POSITION.fullmatch(record.id) for record in records):
+            raise bad_response("a record has an id that was not sent")
+        return ProviderReply(
+            indices=[int(record.id) for record in records],
+            scores=[round(record.score, _SCORE_DIGITS) for record in records],
+            search_units=math.ceil(len(call.documents) / DOCUMENTS_PER_SEARCH_UNIT),
+            warnings=ignored(call, _WIRE, self.provider.title),
+        )

@@ -1,0 +1,104 @@
+"""HTTP seen from an adapter: values in, values out, no sockets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rerankd_adapters.call import ProviderCall, ProviderReply
+from rerankd_adapters.capability import Capabilities
+
+if TYPE_CHECKING:
+    from rerankd_adapters.provider import Provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """One request to a provider, without its credentials."""
+
+    method: str = "POST"
+    url: str
+    """Absolute."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Lower-case names."""
+    body: bytes = b""
+    delay_s: float = 0.0
+    """Seconds to wait before it is sent, for polling."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResponse:
+    """One whole response, its body decompressed."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Lower-case names; of a repeated header the last value."""
+    body: bytes = b""
+    received_unix_s: float = 0.0
+    """Wall clock when it came, which `Retry-After` dates are compared with; 0 when unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a provider is reached, and as whom."""
+
+    base_url: str
+    """Absolute; may already end in (a part of) the adapter's path."""
+    api_key: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Sent with every request; lower-case names."""
+
+
+Exchange = Generator[HttpRequest, HttpResponse, ProviderReply]
+"""Yields requests, is sent the response to each, and returns the reply."""
+
+
+class HttpAdapter(ABC):
+    """Translates calls to one provider's HTTP dialect and back.
+
+    Args:
+        provider: Its declaration.
+        options: What the operator set for the deployment, by the names that `Provider.options` lists.
+
+    Nothing here does I/O or reads clocks or the environment. One instance belongs to one deployment, and
+    may remember between calls which of several routes that deployment serves; it is safe for any number of
+    tasks of one event loop. Credentials are added to what it builds, never by it.
+
+    `ProviderCall.instruction` is sent where the dialect or the model takes one. Where
+    `Capabilities.takes_instruction` is false, the caller of the adapter warns that it was ignored.
+    """
+
+    def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
+        self.provider = provider
+        self.options: Mapping[str, Any] = options or {}
+
+    @abstractmethod
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the (first) request.
+
+        Raises:
+            AdapterError: `UNSUPPORTED` or `REJECTED`, naming the field.
+        """
+
+    @abstractmethod
+    def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
+        """Read the (last) response, whatever bytes it holds.
+
+        Raises:
+            AdapterError: What the provider did instead of answering.
+        """
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives."""
+        return self.provider.capabilities_of(model)
+
+    def exchange(self, call: ProviderCall, endpoint: Endpoint) -> Exchange:
+        """Talk to the provider: one request unless a dialect needs more.
+
+        Raises:
+            AdapterError: As `build` and `parse` do.
+        """
+        response = yield self.build(call, endpoint)
+        return self.parse(call, response)

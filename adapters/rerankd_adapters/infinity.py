@@ -1,0 +1,46 @@
+"""Infinity, a self-hosted embedding and rerank server.
+
+Reference: https://github.com/michaelfeil/infinity (source of infinity-emb 0.0.78). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, ScoreSpace, Scoring, Truncation
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+
+class InfinityAdapter(JsonDialect):
+    """Uses `/rerank`; `/v1/rerank` on images that still prefix their routes."""
+
+    wire = Wire(
+        path="/rerank",
+        old_path="/v1/rerank",
+        fixed={"return_documents": False},
+        defaults={"raw_scores": False},
+        options=frozenset({"raw_scores"}),
+    )
+
+
+INFINITY = Provider(
+    name="infinity",
+    title="Infinity",
+    adapter="rerankd_adapters.infinity:InfinityAdapter",
+    reference="https://github.com/michaelfeil/infinity",
+    checked="2026-11-21",
+    key_variables=("INFINITY_API_KEY",),
+    base_url_variables=("INFINITY_API_BASE", "INFINITY_BASE_URL"),
+    authentication=(BEARER, NO_KEY),
+    key_is_required=False,
+    capabilities=Capabilities(
+        scoring=Scoring.POINTWISE,
+        score_space=ScoreSpace.PROBABILITY,
+        max_documents=2048,
+        truncation_default=Truncation.END,
+        source="source of infinity-emb 0.0.78",
+    ),
+    quirks=(
+        "Strips white space around every text.",
+        "Counts tokens by an estimate unless started with lengths_via_tokenize.",
+    ),
+    list_route="GET /models",
+)

@@ -1,0 +1,48 @@
+"""Isaacus' legal rerankers.
+
+Reference: https://docs.isaacus.com/api-reference/rerankings (SDK 0.22.1). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from rerankd_adapters.base import Capabilities, Provider, ScoreSpace
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+
+class IsaacusAdapter(JsonDialect):
+    """Cuts long texts into chunks instead of truncating them."""
+
+    wire = Wire(
+        path="/v1/rerankings",
+        documents="texts",
+        always=None,
+        options=frozenset({"chunking_options", "is_iql", "scoring_method"}),
+        score="score",
+        prompt_tokens=(("usage", "input_tokens"),),
+    )
+
+
+_SOURCE = "isaacus SDK 0.22.1"
+
+ISAACUS = Provider(
+    name="isaacus",
+    title="Isaacus",
+    adapter="rerankd_adapters.isaacus:IsaacusAdapter",
+    reference="https://docs.isaacus.com/api-reference/rerankings",
+    checked="2026-11-21",
+    base_url="https://api.isaacus.com",
+    key_variables=("ISAACUS_API_KEY",),
+    base_url_variables=("ISAACUS_API_BASE", "ISAACUS_BASE_URL"),
+    capabilities=Capabilities(
+        score_space=ScoreSpace.PROBABILITY,
+        billing_unit="token",
+        source=_SOURCE,
+    ),
+    models={name: Capabilities(source=_SOURCE) for name in ("kanon-2-reranker", "kanon-universal-classifier")},
+    quirks=(
+        "Does not say whether a score depends on the other documents: calls are not split unless you allow it.",
+        "A text longer than the window is scored in chunks; scoring_method says how they are combined.",
+        "Refuses texts of white space alone, and queries longer than the window.",
+        "With is_iql the query is a program, and may consume very many tokens: keep it from strangers.",
+    ),
+)

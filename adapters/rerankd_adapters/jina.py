@@ -1,0 +1,60 @@
+"""Jina AI reranker.
+
+Reference: https://api.jina.ai/redoc#tag/rerank (jina-cli 0.3.0, jina-ai/MCP). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from rerankd_adapters.base import Capabilities, Price, Provider, ScoreSpace, Scoring, Truncation
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+
+class JinaAdapter(JsonDialect):
+    """The dialect that many servers copied."""
+
+    wire = Wire(fixed={"return_documents": False}, prompt_tokens=(("usage", "total_tokens"),))
+
+
+_SOURCE = "jina.ai/reranker, 2026-11-21"
+
+JINA = Provider(
+    name="jina",
+    title="Jina AI",
+    adapter="rerankd_adapters.jina:JinaAdapter",
+    reference="https://api.jina.ai/redoc#tag/rerank",
+    checked="2026-11-21",
+    aliases=("jina_ai", "jinaai"),
+    base_url="https://api.jina.ai",
+    key_variables=("JINA_API_KEY", "JINA_AI_API_KEY"),
+    base_url_variables=("JINA_API_BASE", "JINA_AI_API_BASE"),
+    capabilities=Capabilities(
+        max_documents=1024,
+        billing_unit="token",
+        truncation_default=Truncation.END,
+        source=_SOURCE,
+    ),
+    models={
+        "jina-reranker-v3.5": Capabilities(source=_SOURCE),
+        "jina-reranker-v3": Capabilities(source=_SOURCE),
+        "jina-reranker-m0": Capabilities(score_space=ScoreSpace.PROBABILITY, source=_SOURCE),
+        "jina-reranker-v2-base-multilingual": Capabilities(
+            scoring=Scoring.POINTWISE, score_space=ScoreSpace.PROBABILITY, source=_SOURCE
+        ),
+        "jina-colbert-v2": Capabilities(source=_SOURCE),
+    },
+    prices=(
+        Price(
+            model="jina-reranker-v2-base-multilingual",
+            unit="token",
+            usd_per_million=0.05,
+            source="LiteLLM 1.109.1",
+            date="2026-11-21",
+        ),
+    ),
+    quirks=(
+        "v3 and v3.5 put all documents into one window: their scores depend on the other documents.",
+        "The default of return_documents changed in 2025; it is always sent as false.",
+        "402 means that the credit is used up.",
+    ),
+    list_route="GET /v1/models",
+)

@@ -1,0 +1,110 @@
+"""A LiteLLM proxy as a provider.
+
+Reference: https://docs.litellm.ai/docs/rerank (source of litellm 1.109.1). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from rerankd_adapters.base import (
+    BEARER,
+    NO_KEY,
+    AdapterError,
+    AdapterErrorKind,
+    Capabilities,
+    HttpResponse,
+    Provider,
+    ProviderCall,
+    ProviderReply,
+    Scoring,
+)
+from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.failure import error_text
+from rerankd_adapters.wire import at, read_json
+
+
+class LitellmProxyAdapter(JsonDialect):
+    """Passes any option on, as the proxy does."""
+
+    wire = Wire(
+        old_path="/rerank",
+        fixed={"return_documents": False},
+        always=None,
+        max_tokens_per_doc="max_tokens_per_doc",
+        max_passages_per_doc="max_chunks_per_doc",
+        instruction="instruction",
+        options=None,
+        prompt_tokens=(
+            ("meta", "billed_units", "input_tokens"),
+            ("meta", "tokens", "input_tokens"),
+            ("meta", "billed_units", "total_tokens"),
+        ),
+        completion_tokens=(("meta", "billed_units", "output_tokens"), ("meta", "tokens", "output_tokens")),
+    )
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what is known of a model, which may be another one from call to call."""
+        known = super().capabilities(model)
+        return known if known.scoring is Scoring.LISTWISE else replace(known, scoring=Scoring.UNKNOWN)
+
+    def cost_usd_of(self, body: Any, response: HttpResponse) -> float | None:  # noqa: ARG002
+        """Return the cost that the proxy reckons."""
+        try:
+            cost = float(response.headers.get("x-litellm-response-cost", ""))
+        except ValueError:
+            return None
+        return cost if math.isfinite(cost) and cost >= 0 else None
+
+    def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
+        """Read the response; warn when another model answered."""
+        reply = super().parse(call, response)
+        fallbacks = response.headers.get("x-litellm-attempted-fallbacks", "0")
+        if fallbacks in ("", "0") or not fallbacks.isdecimal():
+            return reply
+        warning = "the LiteLLM proxy fell back to another model"
+        return replace(reply, warnings=[*reply.warnings, warning])
+
+    def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
+        """Say what an error means: a spent budget is 422, 429 or 400, a wrong key 400 where there is no database."""
+        if error_type(response) in ("budget_exceeded", "no_db_connection"):
+            return AdapterErrorKind.CREDENTIALS
+        if response.status == 400 and "Invalid model name" in error_text(response):
+            return AdapterErrorKind.MODEL_NOT_FOUND
+        return super().kind_of(response)
+
+
+def error_type(response: HttpResponse) -> str:
+    """Return `error.type`, empty where there is none."""
+    try:
+        said = at(read_json(response), ("error", "type"))
+    except AdapterError:
+        return ""
+    return said if isinstance(said, str) else ""
+
+
+LITELLM_PROXY = Provider(
+    name="litellm_proxy",
+    title="LiteLLM proxy",
+    adapter="rerankd_adapters.litellm_proxy:LitellmProxyAdapter",
+    reference="https://docs.litellm.ai/docs/rerank",
+    checked="2026-11-21",
+    aliases=("litellm",),
+    key_variables=("LITELLM_PROXY_API_KEY", "LITELLM_API_KEY"),
+    base_url_variables=("LITELLM_PROXY_API_BASE", "LITELLM_API_BASE"),
+    authentication=(BEARER, NO_KEY),
+    key_is_required=False,
+    capabilities=Capabilities(takes_instruction=True, source="source of litellm 1.109.1"),
+    quirks=(
+        "Fallbacks of the proxy may change the model between two calls: calls are never split unless the "
+        "operator declares that scoring is pointwise.",
+        "Scores are in the space of the model behind it, and results may be unsorted.",
+        "max_tokens_per_doc makes it speak Cohere v2 to the model behind it, max_chunks_per_doc v1.",
+        "Some of its token counts are estimates.",
+        "A spent budget of the key is not a rate limit here: no retry helps.",
+        "How long documents are treated is up to the provider behind it.",
+    ),
+    list_route="GET /v1/models",
+)

@@ -1,0 +1,69 @@
+"""llama.cpp's server, started with --reranking.
+
+Reference: https://github.com/ggml-org/llama.cpp/tree/master/tools/server (README of 2026). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from rerankd_adapters.base import (
+    BEARER,
+    NO_KEY,
+    AdapterErrorKind,
+    Capabilities,
+    HttpResponse,
+    ModelRule,
+    Provider,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+)
+from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.failure import error_text
+
+
+class LlamaCppAdapter(JsonDialect):
+    """Jina's dialect; a pair that does not fit into the batch is the server's own 500."""
+
+    wire = Wire(always=Truncation.NONE)
+
+    def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
+        """Tell a pair that is too long, which no retry shortens, from a fault of the server."""
+        if response.status == 500 and "too large to process" in error_text(response):
+            return AdapterErrorKind.REJECTED
+        return super().kind_of(response)
+
+
+_SOURCE = "llama.cpp server README; issues 8555, 16407 and 11105"
+_LOGIT = Capabilities(score_space=ScoreSpace.LOGIT, source=_SOURCE)
+
+LLAMA_CPP = Provider(
+    name="llama_cpp",
+    title="llama.cpp",
+    adapter="rerankd_adapters.llama_cpp:LlamaCppAdapter",
+    reference="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
+    checked="2026-11-21",
+    aliases=("llama.cpp", "llamacpp", "llama-cpp"),
+    key_variables=("LLAMA_CPP_API_KEY", "LLAMA_API_KEY"),
+    base_url_variables=("LLAMA_CPP_API_BASE",),
+    authentication=(BEARER, NO_KEY),
+    key_is_required=False,
+    capabilities=Capabilities(
+        scoring=Scoring.POINTWISE,
+        truncation_default=Truncation.NONE,
+        source=_SOURCE,
+    ),
+    rules=(
+        ModelRule("bge-reranker-*", _LOGIT),
+        ModelRule("jina-reranker-v1*", _LOGIT),
+        ModelRule("jina-reranker-v2*", _LOGIT),
+        ModelRule("qwen3-reranker-*", Capabilities(score_space=ScoreSpace.PROBABILITY, source=_SOURCE)),
+    ),
+    quirks=(
+        "Scores are raw logits for BGE and Jina cross-encoders, about -11 to 8, and probabilities for Qwen3.",
+        "Which of the two is told from the model's name; state score_space for a model of another name.",
+        "Scores near 1e-20 mean that the GGUF file lacks its classifier head.",
+        "A pair longer than --ubatch-size is refused with a 500, which is not retried.",
+        "503 means that the model is still loading.",
+    ),
+    list_route="GET /v1/models",
+)

@@ -1,0 +1,59 @@
+"""Mixedbread reranking.
+
+Reference: https://www.mixedbread.com/api-reference/endpoints/reranking (SDK 0.54.0). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from rerankd_adapters.base import Capabilities, Price, Provider
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+
+class MixedbreadAdapter(JsonDialect):
+    """Names of its own for documents, limit and echo; the limit has a default on the server."""
+
+    wire = Wire(
+        path="/v1/reranking",
+        documents="input",
+        top_n="top_k",
+        needs_top_n=True,
+        fixed={"return_input": False},
+        defaults={"rewrite_query": False},
+        always=None,
+        options=frozenset({"rewrite_query"}),
+        results=("data",),
+        score="score",
+    )
+
+
+_SOURCE = "mixedbread SDK 0.54.0"
+
+MIXEDBREAD = Provider(
+    name="mixedbread",
+    title="Mixedbread",
+    adapter="rerankd_adapters.mixedbread:MixedbreadAdapter",
+    reference="https://www.mixedbread.com/api-reference/endpoints/reranking",
+    checked="2026-11-21",
+    aliases=("mxbai",),
+    base_url="https://api.mixedbread.com",
+    key_variables=("MXBAI_API_KEY", "MIXEDBREAD_API_KEY"),
+    base_url_variables=("MXBAI_API_BASE", "MIXEDBREAD_BASE_URL"),
+    capabilities=Capabilities(billing_unit="token", source=_SOURCE),
+    models={
+        f"mixedbread-ai/mxbai-rerank-{name}": Capabilities(source=_SOURCE)
+        for name in ("large-v2", "base-v2", "large-v1", "base-v1", "xsmall-v1")
+    },
+    prices=(
+        Price(
+            model="mixedbread-ai/*",
+            unit="token",
+            usd_per_million=0.15,
+            source="mixedbread.com pricing",
+            date="2026-11-21",
+        ),
+    ),
+    quirks=(
+        "With rewrite_query scores are for another query than yours; it is sent as false unless asked for.",
+        "The range of scores is not documented: state score_space where you need thresholds.",
+    ),
+)

@@ -1,0 +1,65 @@
+"""Facts of models that many providers serve.
+
+Only what holds wherever a model runs stands here: whether documents see each other, window, instructions.
+What depends on the server, such as the score space, is the provider's to declare.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from rerankd_adapters.capability import Capabilities, ScoreSpace, Scoring
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRule:
+    """Facts of the models whose name fits a pattern."""
+
+    pattern: str
+    """Lower-case glob on the last segment of the model's name (on all of it if the glob has a slash)."""
+    facts: Capabilities
+    """What it states; fields left at their default state nothing."""
+
+
+def matches(pattern: str, model: str) -> bool:
+    """Whether a rule of `pattern` is about `model`."""
+    name = model.lower()
+    return fnmatchcase(name if "/" in pattern else name.rpartition("/")[2], pattern)
+
+
+def _pointwise(tokens: int, source: str, *, takes_instruction: bool = False) -> Capabilities:
+    return Capabilities(
+        scoring=Scoring.POINTWISE,
+        max_tokens_per_document=tokens,
+        takes_instruction=takes_instruction,
+        source=source,
+    )
+
+
+SHARED_MODELS: tuple[ModelRule, ...] = (
+    ModelRule(
+        "jina-reranker-v3*",
+        Capabilities(
+            scoring=Scoring.LISTWISE,
+            score_space=ScoreSpace.COSINE,
+            max_total_tokens=131_072,
+            source="Jina team on Hugging Face; vLLM 0.33.0 JinaForRanking; Xinference 4.1.0",
+        ),
+    ),
+    ModelRule("jina-reranker-m0*", _pointwise(10_000, "jina.ai/models/jina-reranker-m0")),
+    ModelRule("jina-reranker-v2*", _pointwise(1024, "jina.ai/models/jina-reranker-v2-base-multilingual")),
+    ModelRule("jina-colbert-v2*", _pointwise(8192, "jina.ai/models/jina-colbert-v2")),
+    ModelRule("bge-reranker-v2-m3*", _pointwise(8192, "huggingface.co/BAAI/bge-reranker-v2-m3")),
+    ModelRule("bge-reranker-base*", _pointwise(512, "huggingface.co/BAAI/bge-reranker-base")),
+    ModelRule("bge-reranker-large*", _pointwise(512, "huggingface.co/BAAI/bge-reranker-large")),
+    ModelRule(
+        "qwen3-reranker-*",
+        _pointwise(32_768, "huggingface.co/Qwen/Qwen3-Reranker-0.6B", takes_instruction=True),
+    ),
+    ModelRule("mxbai-rerank-*", _pointwise(512, "huggingface.co/mixedbread-ai/mxbai-rerank-large-v1")),
+    ModelRule("mxbai-rerank-*-v2", _pointwise(8192, "huggingface.co/mixedbread-ai/mxbai-rerank-large-v2")),
+    ModelRule("llama-rank-v1*", _pointwise(8192, "LiteLLM 1.109.1 model table")),
+    ModelRule("ms-marco-minilm-*", _pointwise(512, "huggingface.co/cross-encoder/ms-marco-MiniLM-L-6-v2")),
+)
+"""Later rules add to and override earlier ones."""

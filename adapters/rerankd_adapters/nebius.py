@@ -1,0 +1,43 @@
+"""Nebius Token Factory rerank.
+
+Reference: https://docs.tokenfactory.nebius.com/api-reference (OpenAPI document of 2026-05). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from rerankd_adapters.base import Capabilities, Provider, ProviderCall, ScoreSpace
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+
+class NebiusAdapter(JsonDialect):
+    """vLLM's answers without any of its knobs; there is no limit on the results."""
+
+    wire = Wire(top_n=None, always=None, options=frozenset({"service_tier", "user"}))
+
+    def path_of(self, call: ProviderCall) -> str:
+        """Return the path, with the project that pays."""
+        project = self.options.get("ai_project_id")
+        path = super().path_of(call)
+        return f"{path}?ai_project_id={quote(str(project), safe='')}" if project else path
+
+
+NEBIUS = Provider(
+    name="nebius",
+    title="Nebius Token Factory",
+    adapter="rerankd_adapters.nebius:NebiusAdapter",
+    reference="https://docs.tokenfactory.nebius.com/api-reference",
+    checked="2026-11-21",
+    base_url="https://api.tokenfactory.nebius.com",
+    key_variables=("NEBIUS_API_KEY",),
+    base_url_variables=("NEBIUS_API_BASE",),
+    options={"ai_project_id": "Project that calls are counted for."},
+    capabilities=Capabilities(
+        score_space=ScoreSpace.PROBABILITY,
+        billing_unit="token",
+        source="OpenAPI document of Nebius Token Factory, 2026-05",
+    ),
+    quirks=("Knows no top_n, and always sends the documents back; the results are cut here.",),
+    list_route="GET /v1/models",
+)

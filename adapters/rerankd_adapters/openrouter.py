@@ -1,0 +1,59 @@
+"""OpenRouter's rerank router.
+
+Reference: https://openrouter.ai/docs/api/api-reference/rerank/create-rerank (SDK 1.3.84). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rerankd_adapters.base import Capabilities, Provider, Scoring
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+
+class OpenRouterAdapter(JsonDialect):
+    """Jina's dialect without an echo flag; says units, tokens and cost."""
+
+    wire = Wire(
+        path="/api/v1/rerank",
+        always=None,
+        options=frozenset({"provider", "session_id", "trace", "user"}),
+        prompt_tokens=(("usage", "total_tokens"),),
+        search_units=(("usage", "search_units"),),
+        cost_usd=("usage", "cost"),
+    )
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives, wherever a call of it is routed."""
+        return routed(super().capabilities(model))
+
+
+def routed(known: Capabilities) -> Capabilities:
+    """Return the facts of a model that several providers serve, none of which is promised.
+
+    Two of them may score alike documents differently, so results of two calls are never mixed.
+    """
+    if known.scoring is Scoring.LISTWISE:
+        return known
+    return replace(known, scoring=Scoring.UNKNOWN)
+
+
+OPENROUTER = Provider(
+    name="openrouter",
+    title="OpenRouter",
+    adapter="rerankd_adapters.openrouter:OpenRouterAdapter",
+    reference="https://openrouter.ai/docs/api/api-reference/rerank/create-rerank",
+    checked="2026-11-21",
+    base_url="https://openrouter.ai",
+    key_variables=("OPENROUTER_API_KEY", "OR_API_KEY"),
+    base_url_variables=("OPENROUTER_API_BASE",),
+    capabilities=Capabilities(source="openrouter SDK 1.3.84"),
+    quirks=(
+        "The routed provider may change between two calls, so calls are split only where that is allowed.",
+        "Says what a call cost, in credits of one US dollar.",
+        "Documents always come back.",
+        "Its list of models leaves rerankers out unless asked for output_modalities=rerank.",
+        "Set the headers HTTP-Referer and X-OpenRouter-Title of the deployment to be named in its rankings.",
+    ),
+    list_route="GET /api/v1/models?output_modalities=rerank",
+)

@@ -1,0 +1,99 @@
+"""Pinecone Inference rerank.
+
+Reference: https://docs.pinecone.io/reference/api/inference/rerank (SDK 10.2.0). Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from rerankd_adapters.base import (
+    Capabilities,
+    Endpoint,
+    HttpRequest,
+    Provider,
+    ProviderCall,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+    header_key,
+)
+from rerankd_adapters.dialect import JsonDialect, Wire, truncation_of
+
+API_VERSION: Final = "2026-07"
+TRUNCATING: Final = ("bge-reranker-v2-m3", "pinecone-rerank-v0")
+"""Models whose parameters include `truncate`."""
+
+
+class PineconeAdapter(JsonDialect):
+    """Documents are objects; what a model can be asked for besides is in `parameters`."""
+
+    wire = Wire(
+        path="/rerank",
+        fixed={"return_documents": False},
+        truncation={Truncation.END: {"truncate": "END"}, Truncation.NONE: {"truncate": "NONE"}},
+        options=frozenset({"parameters"}),
+        results=("data",),
+        score="score",
+        prompt_tokens=(),
+        search_units=(("usage", "rerank_units"),),
+    )
+    other_wire = replace(wire, truncation={}, always=None)
+
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the request, which names the version of the API."""
+        request = super().build(call, endpoint)
+        version = str(self.options.get("api_version") or API_VERSION)
+        return replace(request, headers={"x-pinecone-api-version": version, **request.headers})
+
+    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+        """Return the JSON object; only models known to truncate are told how."""
+        wire = self.wire if call.model in TRUNCATING else self.other_wire
+        knob = truncation_of(call, wire, f"{self.provider.title} {call.model[:60]}")
+        body = super().body_of(replace(call, truncation=None))
+        del body["truncate"]
+        given = body.pop("parameters", {})
+        parameters = {**knob, **given} if isinstance(given, dict) else given
+        return body | {"parameters": parameters} if parameters else body
+
+    def documents_of(self, call: ProviderCall) -> Any:
+        """Return objects with the field that is ranked by when nothing else is said."""
+        return [{"text": text} for text in call.documents]
+
+
+_SOURCE = "pinecone SDK 10.2.0; docs.pinecone.io, example of GET /models"
+_SHORT = Capabilities(max_documents=100, truncation_default=Truncation.END, source=_SOURCE)
+
+PINECONE = Provider(
+    name="pinecone",
+    title="Pinecone",
+    adapter="rerankd_adapters.pinecone:PineconeAdapter",
+    reference="https://docs.pinecone.io/reference/api/inference/rerank",
+    checked="2026-11-21",
+    base_url="https://api.pinecone.io",
+    key_variables=("PINECONE_API_KEY",),
+    base_url_variables=("PINECONE_API_BASE", "PINECONE_CONTROLLER_HOST"),
+    authentication=(header_key("api-key"),),
+    options={"api_version": f'Version of the API, "{API_VERSION}" unless said.'},
+    capabilities=Capabilities(
+        score_space=ScoreSpace.PROBABILITY,
+        billing_unit="search_unit",
+        source=_SOURCE,
+    ),
+    models={
+        "bge-reranker-v2-m3": replace(_SHORT, scoring=Scoring.POINTWISE, max_tokens_per_document=1024),
+        "cohere-rerank-3.5": Capabilities(
+            scoring=Scoring.POINTWISE, max_documents=200, max_tokens_per_document=40_000, source=_SOURCE
+        ),
+        "pinecone-rerank-v0": replace(_SHORT, max_tokens_per_document=512),
+    },
+    quirks=(
+        "The model that answers may differ from the one that was asked; the answer names it.",
+        "Limits are those of the documented example; GET /models?type=rerank states the current max_batch_size.",
+        "max_chunks_per_doc of cohere-rerank-3.5 goes into provider_options.parameters.",
+        "Rerank units are counted as search units.",
+        "A deprecated or unauthorised model is a 403, an unknown one a 404.",
+    ),
+    list_route="GET /models?type=rerank",
+)

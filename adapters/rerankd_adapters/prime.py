@@ -1,0 +1,71 @@
+"""Prime Intellect's rerank API.
+
+Reference: https://docs.primeintellect.ai/api-reference/inference-rerank. Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rerankd_adapters.base import (
+    Capabilities,
+    Endpoint,
+    HttpRequest,
+    Price,
+    Provider,
+    ProviderCall,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+)
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+
+class PrimeAdapter(JsonDialect):
+    """Jina's dialect with an instruction; a prompt that is too long is refused."""
+
+    wire = Wire(path="/api/v1/rerank", always=Truncation.NONE, instruction="instruction")
+
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the request, for the team that pays."""
+        request = super().build(call, endpoint)
+        team = self.options.get("team_id")
+        if not team:
+            return request
+        return replace(request, headers={"x-prime-team-id": str(team), **request.headers})
+
+
+_SOURCE = "docs.primeintellect.ai/api-reference/inference-rerank"
+
+PRIME = Provider(
+    name="prime",
+    title="Prime Intellect",
+    adapter="rerankd_adapters.prime:PrimeAdapter",
+    reference="https://docs.primeintellect.ai/api-reference/inference-rerank",
+    checked="2026-11-21",
+    aliases=("primeintellect", "prime_intellect"),
+    base_url="https://api.pinference.ai",
+    key_variables=("PRIME_API_KEY",),
+    base_url_variables=("PRIME_API_BASE", "PRIME_INFERENCE_URL"),
+    option_variables={"team_id": ("PRIME_TEAM_ID",)},
+    options={"team_id": "Team that calls are charged to."},
+    capabilities=Capabilities(
+        score_space=ScoreSpace.PROBABILITY,
+        billing_unit="token",
+        truncation_default=Truncation.NONE,
+        takes_instruction=True,
+        source=_SOURCE,
+    ),
+    models={
+        "qwen/qwen3-reranker-0.6b": Capabilities(
+            scoring=Scoring.POINTWISE, max_documents=1000, max_tokens_per_document=32_768, source=_SOURCE
+        )
+    },
+    prices=(Price(model="*", unit="token", usd_per_million=0.20, source=_SOURCE, date="2026-11-21"),),
+    quirks=(
+        "Sorts by logits it does not tell: of two scores of exactly 1.0 the first one is the better.",
+        "Takes 16 MiB a call, and counts about 70 tokens of its own for every document.",
+        "Documents always come back.",
+    ),
+    list_route="GET /api/v1/models",
+)

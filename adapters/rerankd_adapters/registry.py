@@ -1,0 +1,121 @@
+"""Which providers there are: the built-in ones by a table, others by an entry point.
+
+A package adds a provider with an entry point in group `rerankd.adapters` that names its `Provider`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Final, NamedTuple
+
+from rerankd_adapters.http import HttpAdapter
+from rerankd_adapters.provider import Provider
+
+ENTRY_POINT_GROUP: Final = "rerankd.adapters"
+
+BUILT_IN: Final[Mapping[str, str]] = {
+    "azure_ai": "rerankd_adapters.azure_ai:AZURE_AI",
+    "bedrock": "rerankd_adapters.bedrock:BEDROCK",
+    "bedrock_invoke": "rerankd_adapters.aws_cohere:BEDROCK_INVOKE",
+    "cloudflare": "rerankd_adapters.cloudflare:CLOUDFLARE",
+    "cohere": "rerankd_adapters.cohere:COHERE",
+    "contextual": "rerankd_adapters.contextual:CONTEXTUAL",
+    "dashscope": "rerankd_adapters.dashscope:DASHSCOPE",
+    "deepinfra": "rerankd_adapters.deepinfra:DEEPINFRA",
+    "elasticsearch": "rerankd_adapters.elasticsearch:ELASTICSEARCH",
+    "fireworks": "rerankd_adapters.fireworks:FIREWORKS",
+    "generic": "rerankd_adapters.generic:GENERIC",
+    "infinity": "rerankd_adapters.infinity:INFINITY",
+    "isaacus": "rerankd_adapters.isaacus:ISAACUS",
+    "jina": "rerankd_adapters.jina:JINA",
+    "kserve": "rerankd_adapters.kserve:KSERVE",
+    "litellm_proxy": "rerankd_adapters.litellm_proxy:LITELLM_PROXY",
+    "llama_cpp": "rerankd_adapters.llama_cpp:LLAMA_CPP",
+    "localai": "rerankd_adapters.localai:LOCALAI",
+    "mixedbread": "rerankd_adapters.mixedbread:MIXEDBREAD",
+    "nebius": "rerankd_adapters.nebius:NEBIUS",
+    "novita": "rerankd_adapters.novita:NOVITA",
+    "nvidia_nim": "rerankd_adapters.nvidia_nim:NVIDIA_NIM",
+    "openrouter": "rerankd_adapters.openrouter:OPENROUTER",
+    "opper": "rerankd_adapters.opper:OPPER",
+    "ovms": "rerankd_adapters.ovms:OVMS",
+    "pinecone": "rerankd_adapters.pinecone:PINECONE",
+    "prime": "rerankd_adapters.prime:PRIME",
+    "sagemaker": "rerankd_adapters.aws_cohere:SAGEMAKER",
+    "scaleway": "rerankd_adapters.scaleway:SCALEWAY",
+    "siliconflow": "rerankd_adapters.siliconflow:SILICONFLOW",
+    "tei": "rerankd_adapters.tei:TEI",
+    "tei_grpc": "rerankd_adapters.tei_grpc:TEI_GRPC",
+    "together": "rerankd_adapters.together:TOGETHER",
+    "vertex": "rerankd_adapters.vertex:VERTEX",
+    "vertex_grpc": "rerankd_adapters.vertex_grpc:VERTEX_GRPC",
+    "vllm": "rerankd_adapters.vllm:VLLM",
+    "voyage": "rerankd_adapters.voyage:VOYAGE",
+    "watsonx": "rerankd_adapters.watsonx:WATSONX",
+    "xinference": "rerankd_adapters.xinference:XINFERENCE",
+    "zeroentropy": "rerankd_adapters.zeroentropy:ZEROENTROPY",
+}
+"""Provider name: `module:NAME` of its declaration."""
+
+
+class ModelName(NamedTuple):
+    """A model as callers write it, taken apart."""
+
+    provider: str
+    """The provider's own name, never an alias."""
+    model: str
+    """Everything after the first slash; it may have slashes, colons and at signs of its own."""
+
+
+@cache
+def provider_names() -> tuple[str, ...]:
+    """List the installed providers by name, aliases left out."""
+    return tuple(sorted({*BUILT_IN, *_third_party()}))
+
+
+@cache
+def find_provider(name: str) -> Provider | None:
+    """Return the provider of a name or alias, or `None` when none has it."""
+    target = BUILT_IN.get(name) or _third_party().get(name)
+    if target is None:
+        canonical = _aliases().get(name)
+        return find_provider(canonical) if canonical else None
+    provider = _load(target)
+    if not isinstance(provider, Provider):
+        raise TypeError(f"{target} is not a Provider")
+    return provider
+
+
+def parse_model(name: str) -> ModelName | None:
+    """Take `provider/model` apart, whatever name of the provider is used; `None` if there is no such one."""
+    provider_name, slash, model = name.partition("/")
+    provider = find_provider(provider_name) if slash and model else None
+    return ModelName(provider.name, model) if provider else None
+
+
+def open_adapter(provider: Provider, options: Mapping[str, Any] | None = None) -> HttpAdapter:
+    """Import a provider's adapter and make one for a deployment with `options`."""
+    adapter_class = _load(provider.adapter)
+    adapter = adapter_class(provider, options)
+    if not isinstance(adapter, HttpAdapter):
+        raise TypeError(f"{provider.adapter} is not an HttpAdapter")
+    return adapter
+
+
+def _load(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+@cache
+def _third_party() -> Mapping[str, str]:
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+@cache
+def _aliases() -> Mapping[str, str]:
+    providers = (find_provider(name) for name in provider_names())
+    return {alias: provider.name for provider in providers if provider for alias in provider.aliases}

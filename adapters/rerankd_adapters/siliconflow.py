@@ -1,0 +1,92 @@
+"""SiliconFlow rerank.
+
+Reference: https://docs.siliconflow.cn/en/api-reference/rerank/create-rerank. Facts of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd_adapters.base import (
+    AdapterErrorKind,
+    Capabilities,
+    HttpResponse,
+    ModelRule,
+    Provider,
+    ProviderCall,
+    ScoreSpace,
+    Scoring,
+)
+from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.failure import error_text
+
+
+class SiliconFlowAdapter(JsonDialect):
+    """Jina's dialect; tokens are counted in one of two places."""
+
+    wire = Wire(
+        fixed={"return_documents": False},
+        always=None,
+        max_passages_per_doc="max_chunks_per_doc",
+        instruction="instruction",
+        options=frozenset({"overlap_tokens"}),
+        prompt_tokens=(("tokens", "input_tokens"), ("meta", "tokens", "input_tokens")),
+        completion_tokens=(("tokens", "output_tokens"), ("meta", "tokens", "output_tokens")),
+    )
+
+    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+        """Return the JSON object; only Qwen3 models know instructions."""
+        body = super().body_of(call)
+        if not self.capabilities(call.model).takes_instruction:
+            body.pop("instruction", None)
+        return body
+
+    def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
+        """Tell an unknown model, which is a 400 here, from a request that is wrong."""
+        if response.status == 400 and "Model does not exist" in error_text(response):
+            return AdapterErrorKind.MODEL_NOT_FOUND
+        return super().kind_of(response)
+
+
+_SOURCE = "docs.siliconflow.cn, rerank"
+
+SILICONFLOW = Provider(
+    name="siliconflow",
+    title="SiliconFlow",
+    adapter="rerankd_adapters.siliconflow:SiliconFlowAdapter",
+    reference="https://docs.siliconflow.cn/en/api-reference/rerank/create-rerank",
+    checked="2026-11-21",
+    base_url="https://api.siliconflow.cn",
+    key_variables=("SILICONFLOW_API_KEY",),
+    base_url_variables=("SILICONFLOW_API_BASE", "SILICONFLOW_BASE_URL"),
+    capabilities=Capabilities(
+        score_space=ScoreSpace.PROBABILITY,
+        billing_unit="token",
+        source=_SOURCE,
+    ),
+    models={
+        name: Capabilities(source=_SOURCE)
+        for name in (
+            "BAAI/bge-reranker-v2-m3",
+            "Pro/BAAI/bge-reranker-v2-m3",
+            "Qwen/Qwen3-Reranker-0.6B",
+            "Qwen/Qwen3-Reranker-4B",
+            "Qwen/Qwen3-Reranker-8B",
+            "Qwen/Qwen3-VL-Reranker-8B",
+            "netease-youdao/bce-reranker-base_v1",
+        )
+    },
+    rules=(
+        ModelRule("bce-reranker-base*", Capabilities(scoring=Scoring.POINTWISE, source=_SOURCE)),
+        ModelRule(
+            "qwen3-vl-reranker-*",
+            Capabilities(scoring=Scoring.POINTWISE, takes_instruction=True, source=_SOURCE),
+        ),
+    ),
+    quirks=(
+        "The international service is at https://api.siliconflow.com or https://api.ap.siliconflow.com.",
+        "BGE and BCE models score long documents in chunks; the best chunk counts.",
+        "max_chunks_per_doc and overlap_tokens, at most 80, are for BGE and BCE models alone.",
+    ),
+    list_route="GET /v1/models",
+)

@@ -1,0 +1,31 @@
+"""The conformance suite: what every adapter must do, checked against a server on this machine.
+
+A package with an adapter of its own runs it like this, in a test of any framework, with every transport it
+cares for::
+
+    recording = load_recording(Path("recordings/acme.yaml"))
+    for case in recording.all_cases():
+        await check_case(recording, case, provider, open_deployment)
+    for behaviour in BEHAVIOURS:
+        await behaviour.check(recording, provider, open_deployment)
+
+where `open_deployment(provider, endpoint, options)` returns something with
+`async rerank(call) -> ProviderReply`, such as `rerankd.upstream.deployment.HttpDeployment`.
+"""
+
+from rerankd_adapters.testing.behaviours import BEHAVIOURS, Behaviour
+from rerankd_adapters.testing.recordings import Case, Recording, Step, check_case, load_recording
+from rerankd_adapters.testing.server import Answer, LoopbackServer, Received
+
+__all__ = [
+    "BEHAVIOURS",
+    "Answer",
+    "Behaviour",
+    "Case",
+    "LoopbackServer",
+    "Received",
+    "Recording",
+    "Step",
+    "check_case",
+    "load_recording",
+]

@@ -1,0 +1,238 @@
+# ruff: noqa: S101, PT017, TRY004 - a test suite asserts
+"""Recordings: what is sent to a provider for a call, what it answers, and what that means.
+
+A recording is a YAML file of one provider; `adapters/README.md` describes it field by field.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import yaml
+
+from rerankd_adapters.base import (
+    AdapterError,
+    AdapterErrorKind,
+    Endpoint,
+    Provider,
+    ProviderCall,
+    ProviderReply,
+    Truncation,
+)
+from rerankd_adapters.testing.server import Answer, LoopbackServer, Received
+
+KEY = "test-credential-0123456789"
+"""The key that every case is called with unless it says otherwise."""
+
+
+class Deployment(Protocol):
+    """What the suite calls."""
+
+    async def rerank(self, call: ProviderCall) -> ProviderReply:
+        """Score the documents of a call."""
+        ...
+
+
+OpenDeployment = Callable[[Provider, Endpoint, Mapping[str, Any]], Deployment]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One request that is expected, and the response to it."""
+
+    request: Mapping[str, Any]
+    """`method`, `path`, `headers` (a null value: the header must be absent), `body` (whole, as JSON)."""
+    response: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One call and what must come of it."""
+
+    name: str
+    call: ProviderCall
+    steps: Sequence[Step]
+    """In order; the last response answers all further requests."""
+    reply: Mapping[str, Any] | None = None
+    """Fields of the reply; `warnings` are parts of the warnings, one each."""
+    error: Mapping[str, Any] | None = None
+    """`kind`, and where it matters `retryable`, `retry_after_s`, `field`, `message` (a part of it)."""
+    base_path: str = ""
+    """Appended to the server's URL."""
+    key: str = KEY
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Everything recorded of one provider."""
+
+    provider: str
+    shape: Mapping[str, Any]
+    """Where the results of a successful response are: `results`, `index`, `score`, `index_is_text`."""
+    cases: Sequence[Case]
+    """The first is a successful one with one step."""
+    errors: Sequence[Case]
+    """Documented errors, as answers to the first case's call."""
+
+    def all_cases(self) -> list[Case]:
+        """List the cases and the errors."""
+        return [*self.cases, *self.errors]
+
+    def answer_with(self, results: Sequence[tuple[Any, Any]]) -> Any:
+        """Return the first case's response body with other results.
+
+        Args:
+            results: (index, score) pairs, as they are to appear.
+        """
+        body = msgspec.json.decode(self.cases[0].steps[0].response.body)
+        return _put(body, [key for key in (self.shape["results"] or "").split(".") if key], self._items(results))
+
+    def _items(self, results: Sequence[tuple[Any, Any]]) -> list[Any]:
+        if self.shape.get("index") is None:
+            return [score for _, score in sorted(results)]
+        as_text = self.shape.get("index_is_text", False)
+        index, score = self.shape["index"], self.shape["score"]
+        return [{index: str(at) if as_text else at, score: value} for at, value in results]
+
+
+def _put(body: Any, path: Sequence[str], value: Any) -> Any:
+    return {**body, path[0]: _put(body[path[0]], path[1:], value)} if path else value
+
+
+def load_recording(path: Path) -> Recording:
+    """Read a recording.
+
+    Raises:
+        KeyError: When a required field is missing.
+    """
+    data = yaml.safe_load(path.read_text("utf-8"))
+    cases = [_case(each) for each in data["cases"]]
+    first = data["cases"][0]
+    errors = [_error_case(each, first) for each in data.get("errors", ())]
+    return Recording(provider=data["provider"], shape=data["shape"], cases=cases, errors=errors)
+
+
+def _case(data: Mapping[str, Any]) -> Case:
+    call = dict(data["call"])
+    if "truncation" in call:
+        call["truncation"] = Truncation(call["truncation"])
+    steps = data.get("steps") or [{"request": data["request"], "response": data["response"]}]
+    return Case(
+        name=data["name"],
+        call=ProviderCall(**call),
+        steps=[Step(request=step["request"], response=_answer(step["response"])) for step in steps],
+        reply=data.get("reply"),
+        error=data.get("error"),
+        base_path=data.get("base_path", ""),
+        key=data.get("key", KEY),
+        options=data.get("options", {}),
+    )
+
+
+def _error_case(error: Mapping[str, Any], first: Mapping[str, Any]) -> Case:
+    step = {"request": first["request"], "response": error["response"]}
+    name = error.get("name") or f"{error['response']['status']} is {error['kind']}"
+    return _case({**first, "name": name, "reply": None, "error": error, "steps": [step]})
+
+
+def _answer(data: Mapping[str, Any]) -> Answer:
+    status, headers = data.get("status", 200), data.get("headers")
+    if "json" in data:
+        return Answer.of_json(data["json"], status, headers)
+    return Answer(status=status, headers=headers or {"content-type": "text/plain"}, body=data.get("text", "").encode())
+
+
+async def check_case(recording: Recording, case: Case, provider: Provider, open_deployment: OpenDeployment) -> None:
+    """Make the call of a case; assert every request, then the reply or the error."""
+    assert provider.name == recording.provider
+    answers = iter(case.steps)
+    last = case.steps[-1]
+
+    def respond(_: Received) -> Answer:
+        return next(answers, last).response
+
+    async with LoopbackServer(respond) as server:
+        options = {
+            name: value.replace("{server}", server.url) if isinstance(value, str) else value
+            for name, value in case.options.items()
+        }
+        endpoint = Endpoint(base_url=server.url + case.base_path, api_key=case.key)
+        outcome = await outcome_of(open_deployment(provider, endpoint, options), case.call)
+        for received, step in zip(server.received, case.steps, strict=False):
+            check_request(received, step.request)
+        assert len(server.received) >= len(case.steps) or case.error, "fewer requests than expected"
+    if case.error is not None:
+        check_error(outcome, case.error)
+    else:
+        check_reply(outcome, case.reply or {})
+
+
+async def outcome_of(deployment: Deployment, call: ProviderCall) -> ProviderReply | AdapterError:
+    """Make a call; return what came of it. Any other exception is a fault and is let through."""
+    try:
+        return await deployment.rerank(call)
+    except AdapterError as error:
+        assert error.message == str(error)
+        assert len(error.message) <= 400
+        assert error.message.isprintable(), f"unprintable: {error.message!r}"
+        return error
+
+
+def check_request(received: Received, expected: Mapping[str, Any]) -> None:
+    """Assert a request, field by field."""
+    assert received.method == expected.get("method", "POST")
+    assert received.path == expected["path"]
+    for name, value in expected.get("headers", {}).items():
+        assert received.headers.get(name) == value, f"header {name} is {received.headers.get(name)!r}"
+    if "body" in expected:
+        assert received.json() == expected["body"]
+
+
+def check_reply(outcome: ProviderReply | AdapterError, expected: Mapping[str, Any]) -> None:
+    """Assert the stated fields of a reply; what is not stated must be as for a silent provider."""
+    if isinstance(outcome, AdapterError):
+        raise AssertionError(f"failed: {outcome.kind.value}: {outcome.message}")
+    assert list(outcome.indices) == expected["indices"]
+    assert list(outcome.scores) == expected["scores"]
+    for name, silent in (
+        ("prompt_tokens", 0),
+        ("completion_tokens", 0),
+        ("search_units", 0),
+        ("model", None),
+    ):
+        assert getattr(outcome, name) == expected.get(name, silent), name
+    if "cost_usd" in expected:
+        cost = outcome.cost_usd
+        assert cost is not None
+        assert abs(cost - expected["cost_usd"]) < 1e-12
+    warnings = expected.get("warnings", [])
+    assert len(outcome.warnings) == len(warnings), list(outcome.warnings)
+    for part, warning in zip(warnings, outcome.warnings, strict=True):
+        assert part in warning
+
+
+def check_error(outcome: ProviderReply | AdapterError, expected: Mapping[str, Any]) -> None:
+    """Assert the stated fields of an error."""
+    assert isinstance(outcome, AdapterError), f"answered {outcome}"
+    assert outcome.kind is AdapterErrorKind(expected["kind"]), outcome.message
+    assert outcome.kind.is_retryable == expected.get("retryable", outcome.kind.is_retryable)
+    assert expected.get("message", "") in outcome.message
+    if "field" in expected:
+        assert outcome.field == expected["field"]
+    wanted = expected.get("retry_after_s")
+    if wanted is None:
+        assert outcome.retry_after_s is None
+    else:
+        assert outcome.retry_after_s is not None
+        assert abs(outcome.retry_after_s - wanted) < 2
+
+
+def deadline_in(seconds: float) -> float:
+    """Return the deadline that is so far away."""
+    return time.monotonic() + seconds

@@ -1,0 +1,131 @@
+"""An HTTP server on the loopback interface that answers as told, and misbehaves as told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it came over the wire."""
+
+    method: str
+    path: str
+    """With its query string."""
+    headers: Mapping[str, str]
+    """Lower-case names."""
+    body: bytes
+
+    def json(self) -> Any:
+        """Decode the body."""
+        return msgspec.json.decode(self.body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One response, and what is wrong with how it is sent."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+    body: bytes = b""
+    stalls_after_bytes: int | None = None
+    """Sends so many bytes of the body, then nothing, until the client goes away; -1 sends no head either."""
+    breaks_after_bytes: int | None = None
+    """Sends so many bytes of the body, then closes; -1 resets the connection before the head."""
+
+    @classmethod
+    def of_json(cls, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Self:
+        """Make an answer with a JSON body."""
+        fields = {"content-type": "application/json", **(headers or {})}
+        return cls(status=status, headers=fields, body=msgspec.json.encode(value))
+
+
+Respond = Callable[[Received], Answer]
+
+
+class LoopbackServer:
+    """Serves HTTP/1.1 on a free port of 127.0.0.1 while its context is open."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+        self._server: asyncio.Server | None = None
+        self._handlers: set[asyncio.Task[None]] = set()
+        self.received: list[Received] = []
+        self.url = ""
+        """Base URL, without a path; set when the context is entered."""
+        self.connections = 0
+        """Connections accepted so far."""
+        self.first_request = asyncio.Event()
+        """Set when a whole request has come."""
+        self.client_left = asyncio.Event()
+        """Set when the client closed a connection on which an answer stalled."""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server:
+            self._server.close()
+        for handler in self._handlers:
+            handler.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        handler = asyncio.create_task(self._handle(reader, writer))
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while (request := await _read_request(reader)) is not None:
+                self.received.append(request)
+                self.first_request.set()
+                if not await self._answer(self._respond(request), reader, writer):
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Send an answer; say whether the connection can be used again."""
+        if answer.breaks_after_bytes == -1:
+            writer.transport.abort()
+            return False
+        head = [f"HTTP/1.1 {answer.status} Status", f"content-length: {len(answer.body)}"]
+        head += [f"{name}: {value}" for name, value in answer.headers.items()]
+        sent = next(
+            (n for n in (answer.stalls_after_bytes, answer.breaks_after_bytes) if n is not None),
+            len(answer.body),
+        )
+        if sent >= 0:
+            writer.write("\r\n".join([*head, "", ""]).encode("latin-1") + answer.body[:sent])
+            await writer.drain()
+        if answer.stalls_after_bytes is not None:
+            await reader.read()
+            self.client_left.set()
+        return answer.stalls_after_bytes is None and answer.breaks_after_bytes is None
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Received | None:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+    method, path, _ = first.split(" ", 2)
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Received(method, path, headers, body)

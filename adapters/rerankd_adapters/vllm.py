@@ -1,0 +1,66 @@
+"""vLLM's rerank route.
+
+Reference: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html (source of 0.33.0). Facts
+of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, Truncation
+from rerankd_adapters.dialect import JsonDialect, Wire
+
+
+class VllmAdapter(JsonDialect):
+    """Uses `/v1/rerank`, the route that `--api-key` guards; `/rerank` on servers too old to have it."""
+
+    wire = Wire(
+        old_path="/rerank",
+        truncation={
+            Truncation.END: {"truncate_prompt_tokens": -1, "truncation_side": "right"},
+            Truncation.START: {"truncate_prompt_tokens": -1, "truncation_side": "left"},
+            Truncation.NONE: {"truncate_prompt_tokens": None},
+        },
+        max_tokens_per_doc="max_tokens_per_doc",
+        instruction="instruction",
+        priority="priority",
+        options=frozenset(
+            {
+                "cache_salt",
+                "chat_template_kwargs",
+                "max_tokens_per_query",
+                "mm_processor_kwargs",
+                "padding",
+                "request_id",
+                "truncate_prompt_tokens",
+                "truncation_side",
+                "use_activation",
+                "user",
+            }
+        ),
+    )
+
+
+VLLM = Provider(
+    name="vllm",
+    title="vLLM",
+    adapter="rerankd_adapters.vllm:VllmAdapter",
+    reference="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
+    checked="2026-11-21",
+    aliases=("hosted_vllm",),
+    key_variables=("VLLM_API_KEY", "HOSTED_VLLM_API_KEY"),
+    base_url_variables=("VLLM_API_BASE", "HOSTED_VLLM_API_BASE"),
+    authentication=(BEARER, NO_KEY),
+    key_is_required=False,
+    capabilities=Capabilities(
+        truncation_default=Truncation.END,
+        takes_instruction=True,
+        source="source of vllm 0.33.0",
+    ),
+    quirks=(
+        "Scores are probabilities for cross-encoders, cosines for bi-encoders, sums for late interaction.",
+        "A priority other than 0 is an error unless the server schedules by priority.",
+        "Original Qwen3-Reranker checkpoints need --chat-template, or their scores are inaccurate.",
+        "503 means that the queue is full.",
+    ),
+    list_route="GET /v1/models",
+)

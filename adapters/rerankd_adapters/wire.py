@@ -1,0 +1,166 @@
+"""JSON in and out of HTTP messages, and reading what cannot be trusted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import msgspec
+
+from rerankd_adapters.error import AdapterError, AdapterErrorKind
+from rerankd_adapters.failure import clean
+from rerankd_adapters.http import Endpoint, HttpRequest, HttpResponse
+
+JSON_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "accept": "application/json"}
+
+Path = tuple[str, ...]
+"""Keys from the outside in, such as `("usage", "total_tokens")`."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_NUMBERS: Final = frozenset({float, int})
+_MAX_WARNINGS = 10
+_VERSION = re.compile(r"v\d+")
+
+
+def post_json(endpoint: Endpoint, path: str, body: Any) -> HttpRequest:
+    """Build a POST of `body` to `path` below the endpoint's base URL.
+
+    Raises:
+        AdapterError: `REJECTED` when the body holds what UTF-8 cannot encode.
+    """
+    url = join_url(endpoint.base_url, path)
+    try:
+        encoded = _encode(body)
+    except (UnicodeEncodeError, TypeError) as error:
+        message = f"the request cannot be written as JSON: {type(error).__name__}"
+        raise AdapterError(AdapterErrorKind.REJECTED, message) from None
+    return HttpRequest(url=url, headers={**JSON_HEADERS, **endpoint.headers}, body=encoded)
+
+
+@lru_cache(maxsize=1024)
+def join_url(base_url: str, path: str) -> str:
+    """Append `path` to a base that may already hold some or all of it; the query strings of both are kept.
+
+    `http://host/v1` and `/v1/rerank` give `http://host/v1/rerank`; a base that ends as the path does stays
+    as it is; of two different versions the path's wins.
+    """
+    parts = urlsplit(base_url)
+    path, _, query = path.partition("?")
+    base = [segment for segment in parts.path.split("/") if segment]
+    wanted = [segment for segment in path.split("/") if segment]
+    if base and wanted and base[-1] == wanted[-1]:
+        wanted = []
+    elif base and wanted and _VERSION.fullmatch(base[-1]) and _VERSION.fullmatch(wanted[0]):
+        base.pop()
+    longest = min(len(base), len(wanted))
+    shared = next((size for size in range(longest, 0, -1) if base[-size:] == wanted[:size]), 0)
+    joined = "/" + "/".join(base + wanted[shared:])
+    queries = "&".join(each for each in (parts.query, query) if each)
+    return urlunsplit((parts.scheme, parts.netloc, joined, queries, ""))
+
+
+def path_segments(model: str) -> str:
+    """Write a model's name as path segments: slashes stay, everything that could change the route does not.
+
+    Raises:
+        AdapterError: `MODEL_NOT_FOUND` for a name with an empty, `.` or `..` segment.
+    """
+    if any(segment in ("", ".", "..") for segment in model.split("/")):
+        message = f"{clean(model)[:100]!r} is not the name of a model"
+        raise AdapterError(AdapterErrorKind.MODEL_NOT_FOUND, message)
+    return quote(model, safe="/:@")
+
+
+def read_json(response: HttpResponse) -> Any:
+    """Decode the body of a successful response.
+
+    Raises:
+        AdapterError: `BAD_RESPONSE` when it is not JSON.
+    """
+    try:
+        return _decode(response.body)
+    except (ValueError, RecursionError):
+        said = f"{len(response.body)} bytes of {response.headers.get('content-type', 'no content type')}"
+        raise bad_response(f"the body is not JSON: {clean(said)}", response.status) from None
+
+
+def bad_response(message: str, status: int | None = None) -> AdapterError:
+    """Build the error for a reply that breaks the provider's own contract."""
+    return AdapterError(AdapterErrorKind.BAD_RESPONSE, message, status=status)
+
+
+def at(body: Any, path: Path) -> Any:
+    """Return what stands at `path`, or `None` where nothing does."""
+    for key in path:
+        if not isinstance(body, dict):
+            return None
+        body = body.get(key)
+    return body
+
+
+def read_ranking(items: Any, index_key: str, score_key: str) -> tuple[list[int], list[float]]:
+    """Read a list of objects into indices and scores, in the list's order.
+
+    Raises:
+        AdapterError: `BAD_RESPONSE` unless every item has a whole index and a number for a score.
+    """
+    if not isinstance(items, list):
+        raise bad_response("there is no list of results")
+    try:
+        indices = [item[index_key] for item in items]
+        scores = [item[score_key] for item in items]
+    except (KeyError, TypeError, IndexError):
+        raise bad_response(f"a result lacks {index_key} or {score_key}") from None
+    if not set(map(type, indices)) <= {int}:
+        raise bad_response(f"{index_key} of a result is not an integer")
+    return indices, read_scores(scores)
+
+
+def read_scores(values: Any) -> list[float]:
+    """Check that `values` is a list of numbers.
+
+    Raises:
+        AdapterError: `BAD_RESPONSE` otherwise.
+    """
+    if not isinstance(values, list) or not set(map(type, values)) <= _NUMBERS:
+        raise bad_response("a score is not a number")
+    try:
+        return [float(value) for value in values]
+    except OverflowError:
+        raise bad_response("a score is too large") from None
+
+
+def read_count(body: Any, paths: Sequence[Path]) -> int:
+    """Return the first whole number >= 0 at one of `paths`, else 0: usage never fails a call."""
+    for path in paths:
+        value = at(body, path)
+        if type(value) in _NUMBERS and 0 <= value < 2**53 and value == int(value):
+            return int(value)
+    return 0
+
+
+def read_usd(body: Any, path: Path | None) -> float | None:
+    """Return the price in US dollars at `path`, where there is one."""
+    value: Any = at(body, path) if path else None
+    return float(value) if type(value) in _NUMBERS and 0 <= value < 2**53 else None
+
+
+def read_warnings(body: Any, path: Path) -> list[str]:
+    """Return the provider's own warnings, each brief, at most ten."""
+    said = at(body, path)
+    if not isinstance(said, list):
+        return []
+    return [clean(warning) for warning in said[:_MAX_WARNINGS] if isinstance(warning, str) and warning]
+
+
+def whole_numbers(value: Any) -> Any:
+    """Turn floats without a fraction into integers: gRPC callers have no integers in their options."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: whole_numbers(each) for key, each in value.items()}
+    return [whole_numbers(each) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,70 @@
+"""Xinference's rerank route.
+
+Reference: https://inference.readthedocs.io/en/latest/models/model_abilities/rerank.html (source of 4.1.0). Facts
+of 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rerankd_adapters.base import (
+    BEARER,
+    NO_KEY,
+    AdapterErrorKind,
+    Capabilities,
+    HttpResponse,
+    Provider,
+    ProviderCall,
+)
+from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.failure import error_text
+
+
+class XinferenceAdapter(JsonDialect):
+    """Cohere-like; what a model takes besides travels as JSON in a text."""
+
+    wire = Wire(
+        fixed={"return_documents": False},
+        always=None,
+        max_passages_per_doc="max_chunks_per_doc",
+        options=frozenset({"kwargs", "return_len"}),
+        prompt_tokens=(("meta", "tokens", "input_tokens"), ("meta", "billed_units", "input_tokens")),
+        completion_tokens=(("meta", "tokens", "output_tokens"),),
+    )
+
+    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+        """Return the JSON object."""
+        body = super().body_of(call)
+        if isinstance(body.get("kwargs"), dict):
+            body["kwargs"] = msgspec.json.encode(body["kwargs"]).decode()
+        return body
+
+    def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
+        """Tell a model that is not launched, which is a 400 here, from a request that is wrong."""
+        if response.status == 400 and "model not found" in error_text(response).lower():
+            return AdapterErrorKind.MODEL_NOT_FOUND
+        return super().kind_of(response)
+
+
+XINFERENCE = Provider(
+    name="xinference",
+    title="Xinference",
+    adapter="rerankd_adapters.xinference:XinferenceAdapter",
+    reference="https://inference.readthedocs.io/en/latest/models/model_abilities/rerank.html",
+    checked="2026-11-21",
+    aliases=("xorbitsai",),
+    key_variables=("XINFERENCE_API_KEY",),
+    base_url_variables=("XINFERENCE_API_BASE", "XINFERENCE_ENDPOINT"),
+    authentication=(BEARER, NO_KEY),
+    key_is_required=False,
+    capabilities=Capabilities(source="source of xinference 4.1.0"),
+    quirks=(
+        "The model is the uid it was launched with; under a name of your own nothing is known of it.",
+        "jina-reranker-v3.5 sees all documents at once; calls of it are never split.",
+        "A model that is not launched is a 400.",
+    ),
+    list_route="GET /v1/models",
+)

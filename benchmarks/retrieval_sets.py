@@ -1,0 +1,76 @@
+"""Labelled retrieval sets: a corpus, queries, candidates in BM25 order, and judgements."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LabelledQuery:
+    """A query, its candidates in BM25 order, and what people judged."""
+
+    text: str
+    candidates: Sequence[str]
+    """Texts, title first."""
+    gains: Sequence[int]
+    """Relevance of each candidate; 0 where it was not judged."""
+    ideal_gains: Sequence[int]
+    """Relevance of every judged document, the candidates' or not."""
+
+
+def read_set(folder: Path, most_queries: int | None = None) -> list[LabelledQuery]:
+    """Read a set; its queries are in the order of a hash, so the first n are a fair sample."""
+    corpus = {row["id"]: f"{row['title']} {row['text']}".strip() for row in _rows(folder / "corpus.jsonl.gz")}
+    candidates = _pairs(folder / "candidates.tsv.gz")
+    judged = {query: dict(pairs) for query, pairs in _pairs(folder / "qrels.tsv.gz").items()}
+    queries: list[LabelledQuery] = []
+    for row in _rows(folder / "queries.jsonl.gz"):
+        if most_queries is not None and len(queries) == most_queries:
+            break
+        gains = judged.get(row["id"], {})
+        ranked = sorted(candidates.get(row["id"], []), key=lambda pair: pair[1])
+        if ranked:
+            queries.append(
+                LabelledQuery(
+                    row["text"],
+                    [corpus[document] for document, _ in ranked],
+                    [gains.get(document, 0) for document, _ in ranked],
+                    list(gains.values()),
+                )
+            )
+    return queries
+
+
+def _rows(file: Path) -> Iterator[Mapping[str, str]]:
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def _pairs(file: Path) -> dict[str, list[tuple[str, int]]]:
+    found: dict[str, list[tuple[str, int]]] = {}
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        for query, document, number in csv.reader(lines, delimiter="\t"):
+            found.setdefault(query, []).append((document, int(number)))
+    return found
+
+
+def ndcg_at_10(query: LabelledQuery, order: Sequence[int]) -> float:
+    """Normalised discounted cumulative gain of the first ten, gains as judged."""
+    ideal = _discounted(sorted(query.ideal_gains, reverse=True)[:10])
+    return _discounted([query.gains[position] for position in order[:10]]) / ideal if ideal else 0.0
+
+
+def mrr_at_10(query: LabelledQuery, order: Sequence[int]) -> float:
+    """Reciprocal rank of the first relevant document among the first ten, 0 without one."""
+    ranks = (rank for rank, position in enumerate(order[:10], start=1) if query.gains[position] > 0)
+    return 1 / next(ranks, math.inf)
+
+
+def _discounted(gains: Sequence[int]) -> float:
+    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))

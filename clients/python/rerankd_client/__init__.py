@@ -1,0 +1,83 @@
+"""Python client of the rerank service, asynchronous and blocking.
+
+    from rerankd_client import RerankClient
+
+    with RerankClient("localhost:50051") as client:
+        response = client.rerank(query="who wrote Dune?", documents=["Frank Herbert.", "A desert."], top_n=1)
+        for result in response.results:
+            print(result.index, result.relevance_score)
+
+`AsyncRerankClient` has the same methods, to be awaited. Failures raise a `RerankError`; `errors` draws
+the tree.
+"""
+
+from rerankd_client.aio import AsyncBatch, AsyncRerankClient
+from rerankd_client.batch import BatchProgress, BatchResult, BatchSummary
+from rerankd_client.connection import ClientOptions, client_version
+from rerankd_client.documents import Document
+from rerankd_client.enums import CacheControl, ModelStatus, ScoreSpace, Scoring, Truncation
+from rerankd_client.errors import (
+    AlreadyExists,
+    Cancelled,
+    DeadlineExceeded,
+    FailedPrecondition,
+    FieldViolation,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    RerankError,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+)
+from rerankd_client.health import HealthStatus
+from rerankd_client.models import Model, ModelLimits, Price
+from rerankd_client.requests import BatchDefaults, BatchItem, RerankOptions
+from rerankd_client.responses import ChunkDetail, RerankResponse, RerankResult, StageDetail, Usage
+from rerankd_client.sync import Batch, RerankClient
+
+__version__ = client_version()
+
+__all__ = [
+    "AlreadyExists",
+    "AsyncBatch",
+    "AsyncRerankClient",
+    "Batch",
+    "BatchDefaults",
+    "BatchItem",
+    "BatchProgress",
+    "BatchResult",
+    "BatchSummary",
+    "CacheControl",
+    "Cancelled",
+    "ChunkDetail",
+    "ClientOptions",
+    "DeadlineExceeded",
+    "Document",
+    "FailedPrecondition",
+    "FieldViolation",
+    "HealthStatus",
+    "InternalError",
+    "InvalidRequest",
+    "Model",
+    "ModelLimits",
+    "ModelStatus",
+    "NotFound",
+    "PermissionDenied",
+    "Price",
+    "RerankClient",
+    "RerankError",
+    "RerankOptions",
+    "RerankResponse",
+    "RerankResult",
+    "ResourceExhausted",
+    "ScoreSpace",
+    "Scoring",
+    "StageDetail",
+    "Truncation",
+    "Unauthenticated",
+    "Unavailable",
+    "Usage",
+    "__version__",
+]

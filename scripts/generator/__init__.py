@@ -1,0 +1,1 @@
+"""Turns protos/ into Python stubs, the contract module, converters, routes and OpenAPI."""

@@ -1,0 +1,166 @@
+"""Renders `server/rerankd/gateway/openapi.json`: an OpenAPI 3.1 description of the HTTP routes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from scripts.generator.openapi_schemas import error_schema, field_schema, message_schema, ref
+from scripts.generator.schema import Binding, Method, Schema
+from scripts.generator.text import summary_of
+
+_REQUEST_ERRORS: Final = ("400", "401", "403", "404", "429", "500", "503", "504")
+_BODY_ERRORS: Final = ("413", "415")
+_ERRORS: Final = {
+    "400": ("BadRequest", "A field breaks a rule, or the body or a header cannot be read."),
+    "401": ("Unauthenticated", "The API key is missing or not valid."),
+    "403": ("PermissionDenied", "The caller may not do this."),
+    "404": ("NotFound", "No such model or path."),
+    "413": ("PayloadTooLarge", "The body, or a line of it, is larger than this server takes."),
+    "415": ("UnsupportedMediaType", "The body is not of the media type that this route takes."),
+    "429": ("ResourceExhausted", "A limit is reached; `retry-after` says when to come back."),
+    "500": ("Internal", "A fault of this server or of the provider's answer."),
+    "503": ("Unavailable", "No provider can answer, or this server is starting or draining."),
+    "504": ("DeadlineExceeded", "The deadline passed before the answer was ready."),
+}
+_HEADERS: Final = [
+    {
+        "name": "x-request-id",
+        "in": "header",
+        "description": "Identifies the call; at most 128 printable ASCII characters. Made up when absent.",
+        "schema": {"type": "string", "maxLength": 128},
+    },
+    {
+        "name": "x-request-timeout-ms",
+        "in": "header",
+        "description": "Milliseconds until the caller stops waiting; zero or less has expired already.",
+        "schema": {"type": "number"},
+    },
+]
+
+
+def render_openapi(schema: Schema) -> str:
+    """Render the document."""
+    service = schema.services[0]
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "rerankd", "version": "v1", "description": service.doc},
+        "paths": _paths(schema),
+        "components": {
+            "schemas": _component_schemas(schema),
+            "parameters": {header["name"]: header for header in _HEADERS},
+            "responses": {name: _error_response(status, text) for status, (name, text) in _ERRORS.items()},
+        },
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _paths(schema: Schema) -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = {}
+    for service, method in schema.methods():
+        for number, binding in enumerate(method.bindings, start=1):
+            path = re.sub(r"=[^}]*}", "}", binding.path)
+            operation_id = method.name if number == 1 else f"{method.name}_{number}"
+            operation = {
+                "operationId": operation_id,
+                "tags": [service.name],
+                **_operation(method, binding, schema),
+            }
+            paths.setdefault(path, {})[binding.http_method.lower()] = operation
+    return paths
+
+
+def _operation(method: Method, binding: Binding, schema: Schema) -> dict[str, Any]:
+    operation: dict[str, Any] = {"summary": summary_of(method.doc)[0], "description": method.doc}
+    operation["parameters"] = [*_parameters(method, binding, schema), *_header_refs()]
+    is_streaming = method.is_client_streaming or method.is_server_streaming
+    media_type = "application/x-ndjson" if is_streaming else "application/json"
+    statuses: tuple[str, ...] = _REQUEST_ERRORS
+    if binding.body:
+        statuses = (*statuses, *_BODY_ERRORS)
+        operation["requestBody"] = {
+            "required": True,
+            "content": {media_type: {"schema": ref(method.request)}},
+        }
+    answer = ref(method.response)
+    if binding.response_body:
+        members = schema.messages[method.response].fields
+        answer = next(field_schema(member, schema) for member in members if member.name == binding.response_body)
+    if is_streaming:
+        text = "One message a line; an error ends the stream with a line of its own."
+        answer = {"anyOf": [answer, ref("Error")], "description": text}
+    success = {
+        "description": schema.messages[method.response].doc,
+        "headers": {"x-request-id": {"schema": {"type": "string"}, "description": "Identifies the call."}},
+        "content": {media_type: {"schema": answer}},
+    }
+    refused = {status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in sorted(statuses)}
+    operation["responses"] = {"200": success, **refused}
+    return operation
+
+
+def _header_refs() -> list[dict[str, Any]]:
+    return [{"$ref": f"#/components/parameters/{header['name']}"} for header in _HEADERS]
+
+
+def _parameters(method: Method, binding: Binding, schema: Schema) -> list[dict[str, Any]]:
+    in_path = set(re.findall(r"{(\w+)", binding.path))
+    parameters = []
+    for member in schema.messages[method.request].fields:
+        if member.name not in in_path and binding.body:
+            continue
+        place = "path" if member.name in in_path else "query"
+        described = field_schema(member, schema)
+        described.pop("description", None)
+        parameters.append(
+            {
+                "name": member.name,
+                "in": place,
+                "required": place == "path",
+                "description": member.doc,
+                "schema": described,
+            }
+        )
+    return parameters
+
+
+def _component_schemas(schema: Schema) -> dict[str, Any]:
+    names = set()
+    for _, method in schema.methods():
+        if method.bindings:
+            for root in (method.request, method.response):
+                names.add(root)
+                names |= {member.type_name for member in schema.reachable(root) if member.kind == "message"}
+    messages = {name: message_schema(message, schema) for name, message in schema.messages.items() if name in names}
+    return {**messages, "Status": _status_schema(), "Error": error_schema(schema)}
+
+
+def _status_schema() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "How an item ended: `google.rpc.Status`.",
+        "properties": {
+            "code": {"type": "integer", "format": "int32", "description": "gRPC status code; 0 is OK."},
+            "message": {"type": "string", "description": "What went wrong, brief."},
+            "details": {
+                "type": "array",
+                "description": "`google.rpc` error details, each with its `@type`.",
+                "items": {"type": "object"},
+            },
+        },
+        "required": ["code", "message", "details"],
+    }
+
+
+def _error_response(status: str, text: str) -> dict[str, Any]:
+    headers = {"x-request-id": {"schema": {"type": "string"}, "description": "Identifies the call."}}
+    if status in ("429", "503"):
+        whole = {"type": "integer", "minimum": 1}
+        headers["retry-after"] = {"schema": whole, "description": "Seconds until a retry can succeed."}
+        headers["retry-after-ms"] = {"schema": whole, "description": "The same in milliseconds."}
+    return {
+        "description": text,
+        "headers": headers,
+        "content": {"application/json": {"schema": ref("Error")}},
+    }

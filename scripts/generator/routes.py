@@ -1,0 +1,35 @@
+"""Renders `server/rerankd/gateway/routes.py`: the table of HTTP routes."""
+
+from __future__ import annotations
+
+from scripts.generator.schema import Binding, Method, Schema
+from scripts.generator.text import HEADER, snake_case
+
+_PREAMBLE = f'''# {HEADER}
+"""The HTTP routes that `google.api.http` annotations give the rpcs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rerankd import contract
+from rerankd.gateway.routing import Route
+
+ROUTES: Final[tuple[Route, ...]] = (
+'''
+
+
+def render_routes(schema: Schema) -> str:
+    """Render the module."""
+    routes = [_render_route(method, binding) for _, method in schema.methods() for binding in method.bindings]
+    return _PREAMBLE + "".join(routes) + ")\n"
+
+
+def _render_route(method: Method, binding: Binding) -> str:
+    return (
+        f'    Route(http_method="{binding.http_method}", template="{binding.path}", rpc="{method.name}", '
+        f'method="{snake_case(method.name)}", '
+        f"request_type=contract.{method.request}, response_type=contract.{method.response}, "
+        f"has_body={binding.body == '*'}, response_body={binding.response_body or None!r}, "
+        f"is_streaming={method.is_client_streaming or method.is_server_streaming},),\n"
+    )

@@ -1,0 +1,1 @@
+"""rerankd: a rerank service."""

@@ -1,0 +1,300 @@
+"""The commands, their options and their help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from rerankd.console.failures import FAILED, INTERRUPTED, CommandError
+
+_HELP: Final = """One rerank service in front of every provider, and the models embedded in it.
+
+[bold]Try it[/bold]
+
+  rerankd serve
+  rerankd rerank "who wrote Dune?" "Frank Herbert did." "A desert planet."
+  cat notes.txt | rerankd rerank "race condition" --top-n 5
+  rerankd models
+
+[bold]Exit codes[/bold]
+
+  0    done
+  1    failed: no server, or it refused; not healthy; settings with problems
+  2    wrong usage
+  130  interrupted
+"""
+
+_CONNECTION: Final = "Connection"
+
+app = typer.Typer(
+    help=_HELP,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class LogLevel(StrEnum):
+    """Least severe level that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        "-a",
+        envvar="RERANKD_ADDRESS",
+        metavar="HOST:PORT",
+        help="The server's gRPC address. [dim]Default: 127.0.0.1:50051[/dim]",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RERANKD_API_KEY",
+        metavar="KEY",
+        help="Sent as a bearer token; better set in the environment than typed.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+TimeoutS = Annotated[
+    float,
+    typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Deadline.", rich_help_panel=_CONNECTION),
+]
+Tls = Annotated[bool, typer.Option("--tls", help="Encrypt the connection.", rich_help_panel=_CONNECTION)]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificates to trust, PEM; implies --tls.", rich_help_panel=_CONNECTION),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, with the contract's names.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", exists=True, dir_okay=False, help="Settings, YAML."),
+]
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from rerankd.console.serving import installed_version
+
+        print(f"rerankd {installed_version('rerankd')}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Handle what comes before the command."""
+    if context.invoked_subcommand != "serve":
+        # gRPC's own lines on standard error would stand beside the one message; read when it is imported.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Listen here. [dim]Default: 127.0.0.1[/dim]")] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="gRPC port, 0 for a free one. [dim]Default: 50051[/dim]"),
+    ] = None,
+    http_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="HTTP port, 0 for a free one. [dim]Default: 8080[/dim]"),
+    ] = None,
+    config: Config = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the ports. [dim]Default: 1[/dim]")
+    ] = None,
+    log_level: Annotated[
+        LogLevel | None, typer.Option(case_sensitive=False, help="What to log. [dim]Default: info[/dim]")
+    ] = None,
+) -> None:
+    """Run the server, with gRPC and HTTP, until it is interrupted.
+
+    Works with nothing configured: the embedded models need no key and no
+    download. Options win over the environment, which wins over the file.
+
+      rerankd serve
+      rerankd serve --host 0.0.0.0 --config rerankd.yaml --workers 4
+    """
+    from rerankd.console import serving
+
+    overrides = {
+        "server.host": host,
+        "server.grpc_port": grpc_port,
+        "server.http_port": http_port,
+        "server.workers": workers,
+        "log.level": None if log_level is None else log_level.value,
+    }
+    raise typer.Exit(serving.serve(config, overrides))
+
+
+@app.command()
+def rerank(
+    query: Annotated[str | None, typer.Argument(help="What the documents are compared with.")] = None,
+    documents: Annotated[list[str] | None, typer.Argument(help="The documents.")] = None,
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="Documents or a whole request; - reads standard input."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="One of `rerankd models`.")] = None,
+    top_n: Annotated[int | None, typer.Option("--top-n", "-n", help="How many results to show.")] = None,
+    rank_field: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Score this field of JSON objects; may repeat.")
+    ] = None,
+    details: Annotated[bool, typer.Option("--details", help="Show stages and provider calls.")] = False,
+    json: Json = False,
+    address: Address = None,
+    api_key: ApiKey = None,
+    timeout_s: TimeoutS = 30.0,
+    tls: Tls = False,
+    ca_file: CaFile = None,
+) -> None:
+    """Order documents by their relevance to a query.
+
+    Documents are arguments, lines of a file or of standard input, or JSON: a
+    list or JSON Lines of strings and objects ({"text": ..., "fields": ...}),
+    or a whole request with query and options.
+
+      rerankd rerank "capital of France" "Paris is." "Berlin is not."
+      rerankd rerank "timeout" --file notes.txt --top-n 3
+      cat hits.jsonl | rerankd rerank "solar sail" --rank-field title
+      rerankd rerank --file request.json --json | jq .results
+    """
+    from rerankd.console import calls
+    from rerankd.console.documents import collect_input
+
+    given = collect_input(query, documents or (), file)
+    options: dict[str, Any] = {
+        "model": model,
+        "top_n": top_n,
+        "rank_fields": rank_field or None,
+        "include_details": details or None,
+    }
+    target = calls.Target(address, api_key, timeout_s, tls, ca_file)
+    raise typer.Exit(calls.rerank(target, given, options, is_json=json))
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show this one, with all that is known.")] = None,
+    *,
+    provider: Annotated[str | None, typer.Option(help="Only models of this provider.")] = None,
+    json: Json = False,
+    address: Address = None,
+    api_key: ApiKey = None,
+    timeout_s: TimeoutS = 30.0,
+    tls: Tls = False,
+    ca_file: CaFile = None,
+) -> None:
+    """List the models that can be named in a call, or show one."""
+    from rerankd.console import calls
+
+    target = calls.Target(address, api_key, timeout_s, tls, ca_file)
+    raise typer.Exit(calls.show_models(target, name, provider, is_json=json))
+
+
+@app.command()
+def health(
+    *,
+    json: Json = False,
+    address: Address = None,
+    api_key: ApiKey = None,
+    timeout_s: TimeoutS = 5.0,
+    tls: Tls = False,
+    ca_file: CaFile = None,
+) -> None:
+    """Ask a server whether it serves; exit with 1 unless it does."""
+    from rerankd.console import calls
+
+    target = calls.Target(address, api_key, timeout_s, tls, ca_file)
+    raise typer.Exit(calls.check_health(target, is_json=json))
+
+
+@app.command()
+def providers(
+    name: Annotated[str | None, typer.Argument(help="Show this one, with all that is known.")] = None,
+    *,
+    config: Config = None,
+    check: Annotated[bool, typer.Option("--check", help="Try to reach those whose address is known.")] = False,
+    json: Json = False,
+) -> None:
+    """List the providers that are installed, and what configures each, or show one.
+
+    No server is needed. With --check, exits with 1 if a configured provider
+    cannot be reached or used; no key is sent.
+
+      rerankd providers
+      rerankd providers cohere
+      rerankd providers --config rerankd.yaml --check
+    """
+    from rerankd.console.providers import show_providers
+
+    raise typer.Exit(show_providers(name, config, is_checked=check, is_json=json))
+
+
+@app.command()
+def check_config(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Settings, YAML.")],
+) -> None:
+    """Check a settings file without starting anything.
+
+    The environment counts too, as it would for `serve`.
+    """
+    from rerankd.console import serving
+
+    raise typer.Exit(serving.check_config(file))
+
+
+@app.command()
+def version(*, json: Json = False) -> None:
+    """Print the versions of the service and of what it stands on."""
+    from rerankd.console import serving
+
+    raise typer.Exit(serving.show_version(is_json=json))
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run the command line and return its exit code; what goes wrong is one message on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character must not end the command.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="rerankd")
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        from rerankd.console.rendering import print_failure
+
+        print_failure(error if isinstance(error, CommandError) else _unexpected(error))
+        return error.exit_code if isinstance(error, CommandError) else FAILED
+    return 0
+
+
+def _unexpected(error: Exception) -> CommandError:
+    text = f"unexpected {type(error).__name__}: {error}"
+    return CommandError(text, "this is a fault of rerankd; set PYTHONDEVMODE=1 to see where it happens")

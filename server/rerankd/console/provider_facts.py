@@ -1,0 +1,137 @@
+"""What a provider's declaration says, in words: the same on a terminal, in JSON and in `docs/providers/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rerankd_adapters.base import Authentication, Capabilities, Price, Provider, Scheme
+from rerankd_adapters.provider import overlay
+
+OTHER_MODELS: Final = "any other"
+"""Stands for the models that nothing more is known about."""
+EVERY_MODEL: Final = "every model"
+"""Stands for all models where none is known by name."""
+
+EXTRA_OF_SCHEME: Final = {Scheme.SIGV4: ("botocore", "aws"), Scheme.GOOGLE: ("google.auth", "google")}
+"""Library that a way to authenticate needs, and the extra of ours that installs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFact:
+    """What is declared of one model, or of the models of a pattern."""
+
+    name: str
+    """A model, a glob, or `OTHER_MODELS`."""
+    facts: Capabilities
+    price: Price | None
+
+
+def model_facts(provider: Provider) -> Iterator[ModelFact]:
+    """Yield the known models by name, then the patterns, then what holds for any other model."""
+    for model in sorted(provider.models):
+        yield ModelFact(model, provider.capabilities_of(model), provider.price_of(model))
+    for rule in provider.rules:
+        yield ModelFact(rule.pattern, overlay(provider.capabilities, rule.facts), provider.price_of(rule.pattern))
+    others = OTHER_MODELS if provider.models or provider.rules else EVERY_MODEL
+    yield ModelFact(others, provider.capabilities, provider.price_of(""))
+
+
+def scoring_text(provider: Provider) -> str:
+    """Say how its models score, where that is known of any."""
+    stated = {fact.facts.scoring.value for fact in model_facts(provider)} - {"unknown"}
+    return " or ".join(sorted(stated, reverse=True)) or "-"
+
+
+def authentication_text(way: Authentication) -> str:
+    """Say how requests prove who sends them."""
+    match way.scheme:
+        case Scheme.NONE:
+            return "none"
+        case Scheme.HEADER:
+            return f"header {way.header}: {way.prefix}KEY"
+        case Scheme.SIGV4:
+            return f"AWS Signature Version 4 for {way.service}, with the standard credential chain"
+        case Scheme.GOOGLE:
+            return "Google application-default credentials"
+        case Scheme.ENTRA:
+            return "Microsoft Entra client credentials"
+        case Scheme.IBM_IAM:
+            return "IBM Cloud API key, exchanged for a token"
+
+
+def extras_of(provider: Provider) -> list[tuple[str, str]]:
+    """List the libraries that its ways to authenticate need, and our extras that install them."""
+    return [EXTRA_OF_SCHEME[way.scheme] for way in provider.authentication if way.scheme in EXTRA_OF_SCHEME]
+
+
+def known(value: str) -> str:
+    """Return a fact as it is shown: a hyphen where it is not known."""
+    return "-" if value in ("", "unknown") else str(value)
+
+
+def count_text(value: int | None) -> str:
+    """Write a limit; a hyphen where there is none."""
+    return "-" if value is None else f"{value:,}"
+
+
+def price_text(price: Price | None) -> str:
+    """Write a price, such as "$2 / 1,000 search units"."""
+    if price is None:
+        return "-"
+    unit = price.unit.replace("_", " ")
+    if price.unit == "token":
+        return f"${price.usd_per_million:,g} / 1M tokens"
+    return f"${price.usd_per_million / 1000:,g} / 1,000 {unit}s"
+
+
+def price_sources(provider: Provider) -> list[str]:
+    """List where its prices were read, and when."""
+    return list(dict.fromkeys(f"{price.source}, {price.date}" for price in provider.prices))
+
+
+def as_json(provider: Provider) -> dict[str, Any]:
+    """Return everything that is declared, fit for JSON."""
+    return {
+        "aliases": list(provider.aliases),
+        "variables": {
+            "key": list(provider.key_variables),
+            "base_url": list(provider.base_url_variables),
+            "presence": list(provider.presence_variables),
+            "options": {name: list(variables) for name, variables in provider.option_variables.items()},
+        },
+        "default_base_url": provider.base_url,
+        "authentication": [authentication_text(way) for way in provider.authentication],
+        "is_key_required": provider.key_is_required,
+        "extras": [extra for _, extra in extras_of(provider)],
+        "options": dict(provider.options),
+        "known_models": [_model_as_json(fact) for fact in model_facts(provider)],
+        "quirks": list(provider.quirks),
+        "list_route": provider.list_route,
+        "reference": provider.reference,
+        "checked": provider.checked,
+    }
+
+
+def _model_as_json(fact: ModelFact) -> dict[str, Any]:
+    facts, price = fact.facts, fact.price
+    return {
+        "name": fact.name,
+        "scoring": facts.scoring.value,
+        "score_space": facts.score_space.value,
+        "max_documents": facts.max_documents,
+        "max_tokens_per_document": facts.max_tokens_per_document,
+        "max_total_tokens": facts.max_total_tokens,
+        "billing_unit": facts.billing_unit,
+        "truncation_default": facts.truncation_default.value if facts.truncation_default else None,
+        "takes_instruction": facts.takes_instruction,
+        "source": facts.source,
+        "price": price
+        and {
+            "unit": price.unit,
+            "usd_per_million": price.usd_per_million,
+            "source": price.source,
+            "date": price.date,
+        },
+    }

@@ -1,0 +1,175 @@
+"""Which providers there are, what configures each of them, and whether it can be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from rerankd.console.provider_facts import extras_of
+from rerankd.upstream.environment import endpoint_from_environment, first_of, options_from_environment
+from rerankd.upstream.options import ProviderOptions
+from rerankd.upstream.providers import configured_endpoint, provider_problems
+from rerankd.upstream.transport import HttpTransport
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, Provider
+from rerankd_adapters.registry import find_provider, provider_names
+
+PROBE_TIMEOUT_S: Final = 3.0
+_BLANK: Final = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Surveyed:
+    """One provider, as callers name it."""
+
+    name: str
+    """What callers write before the slash."""
+    provider: Provider
+    configured_by: str = ""
+    """`settings`, the name of an environment variable, or empty."""
+    base_url: str = field(default="", repr=False)
+    """Where it is reached; empty when nobody says. May hold a password: show `shown_url`."""
+    problems: list[str] = field(default_factory=list)
+    """Why it cannot be used although something configures it."""
+    is_reachable: bool | None = None
+    """`None` when it was not tried."""
+    reach: str = ""
+    """What came of trying."""
+
+
+async def survey(
+    configured: Mapping[str, ProviderOptions], environ: Mapping[str, str], transport: HttpTransport
+) -> list[Surveyed]:
+    """List the providers of the settings and all that are installed, by name."""
+    found = [
+        await _of_settings(name, options, provider, environ, transport)
+        for name, options in configured.items()
+        if (provider := find_provider(options.provider or name))
+    ]
+    taken = {each.name for each in found} | {each.provider.name for each in found if each.name in each.provider.aliases}
+    providers = [find_provider(name) for name in provider_names() if name not in taken]
+    found += [await _of_environment(provider, environ, transport) for provider in providers if provider]
+    return sorted(found, key=lambda each: each.name)
+
+
+async def _of_settings(
+    name: str, options: ProviderOptions, provider: Provider, environ: Mapping[str, str], transport: HttpTransport
+) -> Surveyed:
+    base_url = configured_endpoint(provider, options, environ).base_url
+    return Surveyed(
+        name=name,
+        provider=provider,
+        configured_by="settings",
+        base_url=_filled(base_url, {**options_from_environment(provider, environ), **options.options}),
+        problems=await provider_problems({name: options}, environ, transport) or _not_installed(provider),
+    )
+
+
+async def _of_environment(provider: Provider, environ: Mapping[str, str], transport: HttpTransport) -> Surveyed:
+    """Look at a provider as if the settings had an empty entry for it, which is what its variables stand for."""
+    surveyed = await _of_settings(provider.name, ProviderOptions(), provider, environ, transport)
+    variables = (*provider.key_variables, *provider.base_url_variables, *provider.presence_variables)
+    variable = next((name for name in variables if first_of([name], environ)), "")
+    if endpoint_from_environment(provider, environ) is not None:
+        surveyed.configured_by = variable
+    else:
+        surveyed.configured_by = ""
+        surveyed.problems = list(_half_configured(provider, variable, environ))
+    return surveyed
+
+
+def _half_configured(provider: Provider, variable: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Say what else a provider needs of which one variable is set."""
+    if not variable:
+        return
+    if provider.key_is_required and not first_of(provider.key_variables, environ):
+        yield f"{variable} is set, but no key; set {' or '.join(provider.key_variables)}"
+    if not (provider.base_url or first_of(provider.base_url_variables, environ)):
+        wanted = " or ".join(provider.base_url_variables) or f"providers.{provider.name}.base_url"
+        yield f"{variable} is set, but no address; set {wanted}"
+
+
+def _not_installed(provider: Provider) -> list[str]:
+    """Name the extras it needs, where every way to authenticate needs one that is not installed."""
+    extras = extras_of(provider)
+    missing = [extra for library, extra in extras if not _is_installed(library)]
+    if missing and len(missing) == len(provider.authentication):
+        return [f"{provider.name} needs a library that is not installed: pip install 'rerankd[{missing[0]}]'"]
+    return []
+
+
+def _is_installed(library: str) -> bool:
+    try:
+        return find_spec(library) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _filled(base_url: str, options: Mapping[str, Any]) -> str:
+    """Put options in the place of `{region}` and its like."""
+    return _BLANK.sub(lambda blank: str(options.get(blank[1]) or blank[0]), base_url)
+
+
+def shown_url(url: str) -> str:
+    """Return a URL fit to be shown: without a password and without its query string."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+async def probe_all(found: Sequence[Surveyed], transport: HttpTransport, on_done: Callable[[], None]) -> None:
+    """Try to reach every provider with an address, all at once; note in each what came of it.
+
+    Nothing secret is sent: a GET of the base URL over the configured transport, whatever its answer, or a TCP
+    connection where the address is not an HTTP one.
+    """
+
+    async def probe(each: Surveyed) -> None:
+        started_s = time.monotonic()
+        try:
+            said = await asyncio.wait_for(_reach(each.base_url, transport), PROBE_TIMEOUT_S + 0.5)
+            each.is_reachable, each.reach = True, f"{said}, {(time.monotonic() - started_s) * 1000:.0f} ms"
+        except (AdapterError, OSError, ValueError) as error:
+            each.is_reachable, each.reach = False, _cause(error)
+        on_done()
+
+    await asyncio.gather(*(probe(each) for each in found if can_be_probed(each)))
+
+
+def can_be_probed(each: Surveyed) -> bool:
+    """Whether it is known where it is."""
+    return bool(each.base_url) and not _BLANK.search(each.base_url)
+
+
+async def _reach(base_url: str, transport: HttpTransport) -> str:
+    if not base_url.startswith(("http://", "https://")):
+        return await _connect(base_url)
+    try:
+        response = await transport.send(HttpRequest(method="GET", url=base_url), PROBE_TIMEOUT_S)
+    except AdapterError as error:
+        if error.kind is AdapterErrorKind.BAD_RESPONSE:
+            return "answers"
+        raise
+    return f"HTTP {response.status}"
+
+
+async def _connect(address: str) -> str:
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    async with asyncio.timeout(PROBE_TIMEOUT_S):
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port or (80 if parts.scheme == "grpc" else 443))
+    writer.close()
+    return "connects"
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, AdapterError):
+        return error.message.removeprefix("the connection failed: ")
+    if isinstance(error, TimeoutError):
+        return f"no connection within {PROBE_TIMEOUT_S:g} s"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return "the address is malformed"

@@ -1,0 +1,99 @@
+"""The command `providers`: which there are, what configures them, whether they can be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rerankd.console import provider_facts
+from rerankd.console.failures import FAILED, OK, CommandError
+from rerankd.console.provider_survey import Surveyed, can_be_probed, probe_all, shown_url, survey
+from rerankd.console.provider_tables import print_problems, print_provider, print_providers, show_progress
+from rerankd.console.rendering import print_json
+from rerankd.console.serving import load
+from rerankd.settings import Settings
+from rerankd.suggestions import did_you_mean
+from rerankd.upstream.providers import ProviderSettingsError, open_configured_transport
+from rerankd_adapters.registry import find_provider
+
+
+def show_providers(name: str | None, config: Path | None, *, is_checked: bool, is_json: bool) -> int:
+    """Print all providers, or everything about one.
+
+    Args:
+        name: As the settings or the adapters name it, or an alias; None: all.
+        config: Settings file; None: none, or the environment's.
+        is_checked: Try to reach those whose address is known.
+        is_json: Print JSON.
+
+    Returns:
+        `FAILED` when a configured provider that was checked cannot be reached or used.
+    """
+    found = asyncio.run(_look(load(config, {}), name, is_checked=is_checked))
+    if is_json:
+        entries = [_as_json(each) for each in found]
+        if name is not None:
+            entries = [
+                entry | provider_facts.as_json(each.provider) for entry, each in zip(entries, found, strict=True)
+            ]
+        print_json(entries if name is None else entries[0])
+    elif name is None:
+        print_providers(found, is_checked=is_checked)
+    else:
+        print_provider(found[0])
+    if not is_json:
+        print_problems(found)
+    return FAILED if is_checked and any(map(_is_at_fault, found)) else OK
+
+
+async def _look(settings: Settings, name: str | None, *, is_checked: bool) -> list[Surveyed]:
+    try:
+        transport = open_configured_transport(settings.transport)
+    except ProviderSettingsError as error:
+        raise CommandError(str(error)) from error
+    try:
+        found = await survey(settings.providers, os.environ, transport)
+        if name is not None:
+            found = [_pick(name, found)]
+        if is_checked:
+            with show_progress(sum(map(can_be_probed, found))) as on_done:
+                await probe_all(found, transport, on_done)
+        return found
+    finally:
+        await transport.close()
+
+
+def _pick(name: str, found: Sequence[Surveyed]) -> Surveyed:
+    for each in found:
+        if each.name == name:
+            return each
+    declared = find_provider(name)
+    for each in found:
+        if declared is not None and each.provider.name == declared.name:
+            return each
+    hint = did_you_mean(name, [each.name for each in found]).removeprefix("; ")
+    raise CommandError(f"there is no provider {name}", hint or "`rerankd providers` lists them")
+
+
+def _is_at_fault(each: Surveyed) -> bool:
+    return bool(each.configured_by) and (bool(each.problems) or each.is_reachable is False)
+
+
+def _as_json(each: Surveyed) -> dict[str, Any]:
+    is_settings = each.configured_by == "settings"
+    return {
+        "name": each.name,
+        "provider": each.provider.name,
+        "title": each.provider.title,
+        "configured_by": "settings" if is_settings else "environment" if each.configured_by else None,
+        "variable": None if is_settings else each.configured_by or None,
+        "base_url": shown_url(each.base_url),
+        "models": len(each.provider.models),
+        "scoring": provider_facts.scoring_text(each.provider),
+        "is_reachable": each.is_reachable,
+        "reach": each.reach,
+        "problems": each.problems,
+    }

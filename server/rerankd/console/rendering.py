@@ -1,0 +1,199 @@
+"""How answers look on a terminal. Colours follow the terminal and NO_COLOR; piped output has none."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rerankd.console.documents import Document, snippet
+
+if TYPE_CHECKING:
+    from rerankd.console.failures import CommandError
+    from rerankd_client import Model, RerankResponse
+
+_BAR_WIDTH: Final = 16
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+_PIPED_WIDTH: Final = 120
+_STATUS_STYLES: Final = {"available": "green", "loading": "yellow", "unavailable": "red"}
+_HEALTH_STYLES: Final = {"serving": "green"}
+
+
+def make_console(*, is_error: bool = False) -> Console:
+    """Return a console on standard output or error."""
+    stream = sys.stderr if is_error else sys.stdout
+    has_width = stream.isatty() or "COLUMNS" in os.environ
+    return Console(file=stream, highlight=False, width=None if has_width else _PIPED_WIDTH)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_failure(error: CommandError) -> None:
+    """Print the message and hint of a command that ended badly, on standard error."""
+    console = make_console(is_error=True)
+    console.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
+    if error.hint:
+        console.print(Text.assemble(("hint: ", "bold"), error.hint), soft_wrap=True)
+
+
+def print_response(response: RerankResponse, documents: Sequence[Document], total_ms: float) -> None:
+    """Print ranked documents with score bars, the facts of the call, and warnings (on standard error).
+
+    Args:
+        response: The answer.
+        documents: The request's documents.
+        total_ms: Milliseconds the caller waited.
+    """
+    console = make_console()
+    table = make_table("#", "score", "", "index", "document")
+    for column in (0, 1, 3):
+        table.columns[column].justify = "right"
+    table.columns[4].no_wrap, table.columns[4].overflow, table.columns[4].ratio = True, "ellipsis", 1
+    scores = [result.relevance_score for result in response.results]
+    is_unicode = console.encoding.lower().startswith("utf")
+    for rank, result in enumerate(response.results, 1):
+        share = bar_share(result.relevance_score, scores)
+        style = "green" if share >= 0.5 else "yellow" if share >= 0.15 else "dim"
+        text = snippet(documents[result.index]) if 0 <= result.index < len(documents) else ""
+        bar = Text(draw_bar(share, is_unicode=is_unicode), style=style)
+        table.add_row(str(rank), format_score(result.relevance_score), bar, str(result.index), Text(text))
+    table.expand = True
+    console.print(table)
+    _print_details(console, response)
+    console.print(Text(_footer(response, total_ms), style="dim"), soft_wrap=True)
+    errors = make_console(is_error=True)
+    for warning in response.warnings:
+        errors.print(Text.assemble(("warning: ", "bold yellow"), warning), soft_wrap=True)
+
+
+def bar_share(score: float, scores: Sequence[float]) -> float:
+    """Return how full a score's bar is, 0 to 1.
+
+    Scores of 0 to 1 are their own share; others are placed between the lowest and the highest of `scores`.
+    """
+    low, high = min(scores), max(scores)
+    if low < 0 or high > 1:
+        return 1.0 if high == low else (score - low) / (high - low)
+    return score
+
+
+def draw_bar(share: float, *, is_unicode: bool) -> str:
+    """Draw a bar for a share of 0 to 1, at most 16 characters long."""
+    eighths = round(share * _BAR_WIDTH * 8)
+    if not is_unicode:
+        return "#" * (eighths // 8)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def format_score(score: float) -> str:
+    """Print a score with four digits; very small ones in scientific notation, to tell them from 0."""
+    return f"{score:.4f}" if score == 0 or abs(score) >= 0.0001 else f"{score:.1e}"
+
+
+def print_models(models: Sequence[Model]) -> None:
+    """Print a table of models."""
+    table = make_table("name", "provider", "scoring", "score space", "window", "price", "status")
+    for model in models:
+        window = model.limits.max_tokens_per_document
+        table.add_row(
+            Text(model.name, style="bold"),
+            Text(model.provider),
+            _known(model.scoring),
+            _known(model.score_space),
+            f"{window:,}" if window else "-",
+            Text(format_price(model)),
+            Text(_known(model.status), style=_STATUS_STYLES.get(model.status, "")),
+        )
+    make_console().print(table)
+
+
+def print_model(model: Model) -> None:
+    """Print everything that is known of one model."""
+    limits = model.limits
+    facts = {
+        "name": model.name,
+        "description": model.description,
+        "provider": model.provider,
+        "aliases": ", ".join(model.aliases),
+        "scoring": _known(model.scoring),
+        "score space": _known(model.score_space),
+        "window": f"{limits.max_tokens_per_document:,} tokens" if limits.max_tokens_per_document else "",
+        "documents": f"{limits.max_documents:,} a call" if limits.max_documents else "",
+        "truncation": _known(model.truncation_default),
+        "price": format_price(model),
+        "status": " - ".join(filter(None, (_known(model.status), model.status_detail))),
+        "license": model.license,
+        "source": model.source,
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        if value and value != "-":
+            table.add_row(Text(name, style="dim"), Text(value))
+    make_console().print(table)
+
+
+def print_health(statuses: Mapping[str, str]) -> None:
+    """Print the status of each service."""
+    table = Table.grid(padding=(0, 2))
+    for service, status in statuses.items():
+        table.add_row(Text(service), Text(status, style=_HEALTH_STYLES.get(status, "red")))
+    make_console().print(table)
+
+
+def format_price(model: Model) -> str:
+    """Print a price, such as "$2 / 1,000 search units"."""
+    if model.price is None:
+        return "-"
+    unit = model.price.unit.replace("_", " ")
+    if unit == "token":
+        return f"${model.price.usd_per_million:,g} / 1M tokens"
+    return f"${model.price.usd_per_million / 1000:,g} / 1,000 {unit}s"
+
+
+def _print_details(console: Console, response: RerankResponse) -> None:
+    if response.stages:
+        table = make_table("stage", "model", "documents", "ms", "shortened by")
+        for stage in response.stages:
+            latency = f"{stage.latency_ms:.1f}"
+            table.add_row(stage.stage, stage.model, str(stage.documents), latency, stage.shortened_by or "-")
+        console.print(table)
+    if response.chunks:
+        table = make_table("chunk", "provider", "model", "documents", "attempts", "ms")
+        for chunk in response.chunks:
+            counts = (str(chunk.documents), str(chunk.attempts), f"{chunk.latency_ms:.1f}")
+            table.add_row(str(chunk.chunk_index), chunk.provider, chunk.model, *counts)
+        console.print(table)
+
+
+def _footer(response: RerankResponse, total_ms: float) -> str:
+    usage = response.usage
+    parts = [
+        f"model {response.model}",
+        f"provider {response.provider}" if response.provider else "",
+        f"{response.latency_ms:.1f} ms in the server, {total_ms:.0f} ms in all",
+        f"{usage.documents:,} documents",
+        f"{usage.total_tokens:,} tokens" if usage.total_tokens else "",
+        f"{usage.search_units:,} search units" if usage.search_units else "",
+        f"${usage.cost:.6f}" if usage.cost is not None else "",
+        f"id {response.id}",
+    ]
+    return " | ".join(part for part in parts if part)
+
+
+def make_table(*headings: str) -> Table:
+    """Return an empty table in the style of all our tables."""
+    return Table(*headings, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+
+
+def _known(value: str) -> str:
+    return "-" if value == "unspecified" else str(value)

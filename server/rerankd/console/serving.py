@@ -1,0 +1,96 @@
+"""The commands that need the server's code: `serve`, `check-config` and `version`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rerankd.console.failures import OK, CommandError
+from rerankd.console.rendering import print_json
+
+if TYPE_CHECKING:
+    from rerankd.settings import Settings
+
+_REPORTED_PACKAGES: Final = ("grpcio", "protobuf", "uvicorn", "onnxruntime")
+
+
+def serve(config: Path | None, overrides: Mapping[str, Any]) -> int:
+    """Run the server until it is stopped; return its exit code.
+
+    Args:
+        config: Settings file; None: none, or the environment's.
+        overrides: Dotted setting names and values; None: not given.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = load(config, given)
+    try:
+        from rerankd import launcher
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is not installed", "pip install 'rerankd[server,local]'") from error
+    return launcher.run(settings)
+
+
+def check_config(config: Path) -> int:
+    """Say whether a settings file can be used, its providers included."""
+    problems = asyncio.run(_provider_problems(load(config, {})))
+    if problems:
+        raise _unusable(config, problems)
+    print(f"{config}: ok")
+    return OK
+
+
+def show_version(*, is_json: bool) -> int:
+    """Print the versions of the service and of what it stands on."""
+    versions = {"rerankd": installed_version("rerankd"), "python": platform.python_version()}
+    versions |= {name: installed_version(name) for name in _REPORTED_PACKAGES}
+    if is_json:
+        print_json(versions)
+        return OK
+    for name, version in versions.items():
+        print(f"{name} {version or 'not installed'}")
+    return OK
+
+
+def installed_version(distribution: str) -> str | None:
+    """Return the version of a distribution without importing it; None when it is not installed."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def load(config: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """Read the settings.
+
+    Raises:
+        CommandError: With everything that is wrong with them.
+    """
+    from rerankd.settings import SettingsError, load_settings
+
+    try:
+        return load_settings(config, overrides)
+    except SettingsError as error:
+        raise _unusable(config, error.problems) from error
+
+
+async def _provider_problems(settings: Settings) -> list[str]:
+    from rerankd.upstream.providers import ProviderSettingsError, open_configured_transport, provider_problems
+
+    try:
+        transport = open_configured_transport(settings.transport)
+    except ProviderSettingsError as error:
+        return [str(error)]
+    try:
+        return await provider_problems(settings.providers, os.environ, transport)
+    finally:
+        await transport.close()
+
+
+def _unusable(config: Path | None, problems: Sequence[str]) -> CommandError:
+    listed = "\n".join(f"  - {problem}" for problem in problems)
+    return CommandError(f"{config or 'the settings'} cannot be used:\n{listed}")

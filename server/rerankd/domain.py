@@ -1,0 +1,43 @@
+"""What every layer knows of a call besides its request and response.
+
+Requests and responses themselves are `rerankd.contract`, generated from the protos.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+MAX_REQUEST_ID_CHARS: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """Who calls, over what, and until when."""
+
+    request_id: str
+    """Identifies the call in logs, headers and `RerankResponse.id`."""
+    deadline_s: float | None = None
+    """`time.monotonic()` after which nobody waits for the answer; `None` without a deadline."""
+    transport: str = "grpc"
+    """"grpc" or "http"."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """gRPC metadata or HTTP headers, names in lower case."""
+    api_version: str = "1"
+    """Interface the caller used, for `Meta.api_version`: "1" or "2"."""
+    request_type: str = "rerank"
+    """"rerank" or "batch_rerank", for `ExtraFields.request_type`."""
+
+    def remaining_s(self) -> float | None:
+        """Seconds until the deadline, negative when it has passed; `None` without one."""
+        return None if self.deadline_s is None else self.deadline_s - time.monotonic()
+
+
+def usable_request_id(given: str | None) -> str:
+    """Return the caller's own request id where it is usable, else a new one of 32 hexadecimal digits."""
+    if given and len(given) <= MAX_REQUEST_ID_CHARS and given.isascii() and given.isprintable():
+        return given
+    return secrets.token_hex(16)

@@ -1,0 +1,82 @@
+"""The models a caller may name, as the contract describes them."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from rerankd import contract
+from rerankd.engine.router import Router, Target
+from rerankd.errors import FieldViolation, invalid_request
+from rerankd_adapters.base import Price
+
+DEFAULT_PAGE_SIZE = 100
+MAX_PAGE_SIZE = 1000
+
+
+def list_models(router: Router, request: contract.ListModelsRequest) -> contract.ListModelsResponse:
+    """List one page, ordered by name; a page token is the last name of the page before.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` for a page size outside 1..1000.
+    """
+    page_size = DEFAULT_PAGE_SIZE if request.page_size is None else request.page_size
+    if not 1 <= page_size <= MAX_PAGE_SIZE:
+        rule = f"page_size must be 1 to {MAX_PAGE_SIZE}, was {page_size}"
+        raise invalid_request([FieldViolation("page_size", rule)])
+    wanted = (
+        target
+        for target in sorted(router.targets(), key=lambda target: target.name)
+        if target.name > request.page_token and request.provider in ("", target.provider.name)
+    )
+    page = list(islice(wanted, page_size + 1))
+    models = [describe_model(router, target) for target in page[:page_size]]
+    token = models[-1].name if len(page) > page_size else ""
+    return contract.ListModelsResponse(models=models, next_page_token=token)
+
+
+def get_model(router: Router, request: contract.GetModelRequest) -> contract.GetModelResponse:
+    """Return one model by name or alias.
+
+    Raises:
+        ServiceError: `MODEL_NOT_FOUND`; `INVALID_REQUEST` without a name.
+    """
+    if not request.model:
+        raise invalid_request([FieldViolation("model", "model is required")])
+    target = router.resolve(request.model)
+    return contract.GetModelResponse(model=describe_model(router, target))
+
+
+def describe_model(router: Router, target: Target) -> contract.Model:
+    """Describe one target in the contract's terms."""
+    info = target.info
+    facts = info.capabilities
+    truncation = contract.Truncation(facts.truncation_default) if facts.truncation_default else None
+    return contract.Model(
+        name=target.name,
+        provider=target.provider.name,
+        description=info.description,
+        aliases=router.aliases_of(target.name),
+        limits=contract.ModelLimits(
+            max_documents=facts.max_documents or 0,
+            max_tokens_per_document=facts.max_tokens_per_document or 0,
+            max_total_tokens=facts.max_total_tokens or 0,
+        ),
+        scoring=contract.Scoring.UNSPECIFIED if facts.scoring == "unknown" else contract.Scoring(facts.scoring),
+        score_space=(
+            contract.ScoreSpace.UNSPECIFIED
+            if facts.score_space == "unknown"
+            else contract.ScoreSpace(facts.score_space)
+        ),
+        truncation_default=truncation or contract.Truncation.UNSPECIFIED,
+        price=_describe_price(info.price),
+        status=contract.ModelStatus(info.status),
+        status_detail=info.status_detail,
+        license=info.license,
+        source=info.source,
+    )
+
+
+def _describe_price(price: Price | None) -> contract.Price | None:
+    if price is None:
+        return None
+    return contract.Price(unit=price.unit, usd_per_million=price.usd_per_million, source=price.source, date=price.date)

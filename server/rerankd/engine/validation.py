@@ -1,0 +1,93 @@
+"""Checks of a request before any work: all violations at once, each with its field path."""
+
+from __future__ import annotations
+
+import math
+
+from rerankd.contract import Document, RerankRequest
+from rerankd.engine.limits import RequestLimits
+from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
+
+MAX_PRIORITY = 999
+MAX_VIOLATIONS = 20
+"""Violations reported for one request; the rest would say nothing new."""
+
+
+def check_request(request: RerankRequest, limits: RequestLimits) -> None:
+    """Raise if `request` breaks a rule of the contract or of this server.
+
+    Raises:
+        ServiceError: `TOO_MANY_DOCUMENTS`, or `INVALID_REQUEST` with every violation.
+    """
+    count = len(request.documents)
+    if count > limits.max_documents:
+        raise _too_many_documents(count, limits.max_documents)
+    violations = _check_query(request, limits)
+    violations += _check_documents(request, limits)
+    violations += _check_numbers(request)
+    if violations:
+        raise invalid_request(violations[:MAX_VIOLATIONS])
+
+
+def _too_many_documents(count: int, allowed: int) -> ServiceError:
+    message = f"{count} documents are more than the {allowed} this server takes in one call; send fewer"
+    return ServiceError(
+        Reason.TOO_MANY_DOCUMENTS,
+        message,
+        metadata={"documents": str(count), "max_documents": str(allowed)},
+        violations=[FieldViolation("documents", message)],
+    )
+
+
+def _check_query(request: RerankRequest, limits: RequestLimits) -> list[FieldViolation]:
+    if not request.query or request.query.isspace():
+        return [FieldViolation("query", "query is required for rerank")]
+    if len(request.query) > limits.max_query_chars:
+        text = f"query is {len(request.query)} characters long; this server takes {limits.max_query_chars}"
+        return [FieldViolation("query", text)]
+    return []
+
+
+def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[FieldViolation]:
+    if not request.documents:
+        return [FieldViolation("documents", "documents are required for rerank")]
+    violations: list[FieldViolation] = []
+    longest = limits.max_document_chars
+    for index, document in enumerate(request.documents):
+        text = document if type(document) is str else document.text  # type: ignore[union-attr]
+        if len(text) > longest:
+            rule = f"documents[{index}].text is {len(text)} characters long; this server takes {longest}"
+            violations.append(FieldViolation(f"documents[{index}].text", rule))
+        elif (not text or text.isspace()) and not _has_fields(document):
+            rule = f"document text is required for rerank at index {index}"
+            violations.append(FieldViolation(f"documents[{index}].text", rule))
+        if len(violations) == MAX_VIOLATIONS:
+            break
+    return violations
+
+
+def _has_fields(document: str | Document) -> bool:
+    return not isinstance(document, str) and bool(document.fields)
+
+
+def _check_numbers(request: RerankRequest) -> list[FieldViolation]:
+    violations = [
+        FieldViolation(name, f"{name} must be at least 1, was {value}" if name != "top_n" else _TOP_N_RULE)
+        for name in ("top_n", "max_chunks_per_doc", "max_tokens_per_doc")
+        if (value := getattr(request, name)) is not None and value < 1
+    ]
+    if request.priority is not None and not 0 <= request.priority <= MAX_PRIORITY:
+        rule = f"priority must be 0 to {MAX_PRIORITY}, was {request.priority}"
+        violations.append(FieldViolation("priority", rule))
+    if request.score_threshold is not None and not math.isfinite(request.score_threshold):
+        violations.append(FieldViolation("score_threshold", "score_threshold must be a finite number"))
+    violations += [
+        FieldViolation(f"{name}[{index}]", f"{name}[{index}] must not be empty")
+        for name in ("rank_fields", "fallbacks")
+        for index, value in enumerate(getattr(request, name))
+        if not value
+    ]
+    return violations
+
+
+_TOP_N_RULE = "top_n must be at least 1"

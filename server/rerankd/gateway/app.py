@@ -1,0 +1,192 @@
+"""The ASGI application: from a request to the use case and back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from rerankd.domain import CallContext
+from rerankd.errors import ServiceError
+from rerankd.gateway.asgi import Receive, Scope, Send
+from rerankd.gateway.body import RequestLines, read_body
+from rerankd.gateway.decoding import decode_json, decode_query
+from rerankd.gateway.exchange import Exchange
+from rerankd.gateway.guard import CallGuard, wait_until_gone
+from rerankd.gateway.negotiation import (
+    JSON_TYPES,
+    NDJSON_TYPES,
+    check_media_type,
+    open_call,
+    read_headers,
+    request_id_of,
+)
+from rerankd.gateway.pages import PAGE_PATHS, build_pages
+from rerankd.gateway.refusal import ClientGoneError
+from rerankd.gateway.routes import ROUTES
+from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
+from rerankd.gateway.service import RerankUseCase
+from rerankd.status import internal_error
+
+_log = structlog.get_logger("rerankd.gateway")
+_DEFAULT_MAX_BYTES: Final = 64 * 2**20
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """How much the gateway reads."""
+
+    max_body_bytes: int = _DEFAULT_MAX_BYTES
+    """Longest body of a call that is not a stream."""
+    max_line_bytes: int = _DEFAULT_MAX_BYTES
+    """Longest line of a streamed body; the stream itself has no limit."""
+
+
+class Gateway:
+    """An ASGI application over one use case. Safe for any number of requests of one event loop.
+
+    Args:
+        service: Answers the calls.
+        health: Says "starting", "serving" or "draining"; asked at every health request.
+        version: Version shown by `GET /`.
+        limits: Size limits.
+    """
+
+    def __init__(
+        self,
+        service: RerankUseCase,
+        *,
+        health: Callable[[], str],
+        version: str,
+        limits: GatewayLimits | None = None,
+    ) -> None:
+        self._handlers: Mapping[str, Callable[..., Any]] = {
+            route.method: getattr(service, route.method) for route in ROUTES
+        }
+        self._limits = limits or GatewayLimits()
+        self._pages = build_pages(health, version)
+        self._router = Router(ROUTES, PAGE_PATHS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection scope."""
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _answer_lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = read_headers(scope["headers"])
+        exchange = Exchange(send, request_id_of(headers), is_head=scope["method"] == "HEAD")
+        try:
+            await self._answer(scope, receive, headers, exchange)
+        except ServiceError as error:
+            await exchange.refuse(error)
+        except ClientGoneError:
+            _log.debug("client gone", request_id=exchange.request_id)
+        except Exception:
+            _log.exception("call failed", request_id=exchange.request_id, path=scope["path"])
+            await exchange.refuse(internal_error(exchange.request_id))
+
+    async def _answer(self, scope: Scope, receive: Receive, headers: Mapping[str, str], exchange: Exchange) -> None:
+        http_method, path = scope["method"], normalise_path(scope["path"])
+        page = self._pages.get(path)
+        matches = self._router.matches(path)
+        if page is None and not matches:
+            raise self._router.no_such_route(http_method, path)
+        allowed = ("GET",) if page is not None else tuple(matches)
+        wanted = "GET" if http_method == "HEAD" else http_method
+        if wanted == "OPTIONS":
+            await exchange.reply_empty([(b"allow", allowed_methods(allowed).encode("ascii"))])
+        elif wanted not in allowed:
+            raise method_not_allowed(http_method, path, allowed_methods(allowed))
+        elif page is not None:
+            await exchange.reply(*page())
+        else:
+            await self._call(matches[wanted], scope, receive, headers, exchange)
+
+    async def _call(
+        self, match: Match, scope: Scope, receive: Receive, headers: Mapping[str, str], exchange: Exchange
+    ) -> None:
+        route = match.route
+        call = open_call(headers, exchange.request_id, route.api_version)
+        if route.has_body:
+            check_media_type(headers, NDJSON_TYPES if route.is_streaming else JSON_TYPES)
+        async with CallGuard(call.deadline_s) as guard:
+            if route.is_streaming:
+                lines = RequestLines(receive, route.request_type, self._limits.max_line_bytes)
+                guard.watch(lines.pump)
+                await self._stream(route, lines, call, exchange)
+                return
+            if route.has_body:
+                body = await read_body(receive, headers, self._limits.max_body_bytes)
+                request = decode_json(body, route.request_type, "the body")
+                for name, value in match.variables.items():
+                    setattr(request, name, value)
+            else:
+                request = decode_query(scope["query_string"], match.variables, route.request_type)
+            guard.watch(lambda: wait_until_gone(receive))
+            response = await self._handlers[route.method](request, call)
+        if route.response_body is not None:
+            response = getattr(response, route.response_body)
+        await exchange.reply(200, _encode(response))
+
+    async def _stream(self, route: Route, lines: RequestLines, call: CallContext, exchange: Exchange) -> None:
+        """Answer line by line; an unreadable line is reported last, or alone when it was the first."""
+        answers: AsyncIterator[Any] = self._handlers[route.method](lines.messages(), call)
+        try:
+            async for answer in answers:
+                if lines.failure is not None and not lines.taken:
+                    raise lines.failure
+                if not exchange.is_started:
+                    await exchange.start_lines()
+                await exchange.send_line(_encode(answer))
+        finally:
+            if (close := getattr(answers, "aclose", None)) is not None:
+                await close()
+        if lines.failure is not None:
+            raise lines.failure
+        if not exchange.is_started:
+            await exchange.start_lines()
+        await exchange.end_lines()
+
+
+def create_gateway(
+    service: RerankUseCase,
+    *,
+    health: Callable[[], str],
+    max_body_bytes: int = _DEFAULT_MAX_BYTES,
+    version: str | None = None,
+) -> Gateway:
+    """Build the application.
+
+    Args:
+        service: Answers the calls.
+        health: Says "starting", "serving" or "draining".
+        max_body_bytes: Longest body, and longest line of a streamed one.
+        version: Version shown by `GET /`; the installed distribution's when not given.
+    """
+    limits = GatewayLimits(max_body_bytes=max_body_bytes, max_line_bytes=max_body_bytes)
+    return Gateway(service, health=health, version=version or _installed_version(), limits=limits)
+
+
+def _installed_version() -> str:
+    try:
+        return metadata.version("rerankd")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+async def _answer_lifespan(receive: Receive, send: Send) -> None:
+    """Acknowledge start and stop; the composition root does the work of both."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,100 @@
+"""Request bodies: whole, within a size limit, or as a stream of lines with flow control."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from rerankd.errors import ServiceError
+from rerankd.gateway.asgi import Receive
+from rerankd.gateway.decoding import decode_json
+from rerankd.gateway.refusal import ClientGoneError, payload_too_large
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int) -> bytes:
+    """Read a whole body; a declared length over the limit is refused before anything is read.
+
+    Raises:
+        HttpRefusalError: 413.
+        ClientGoneError: The client left before the end of the body.
+    """
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and (len(declared) > len(str(max_bytes)) or int(declared) > max_bytes):
+        raise payload_too_large("the body", max_bytes)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            raise payload_too_large("the body", max_bytes)
+        if not message.get("more_body", False):
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)
+
+
+class RequestLines:
+    """The messages of a newline-delimited JSON body, read from the connection only as they are taken.
+
+    One piece of the body is read ahead, so that a client that goes while answers are being made is noticed.
+    A line that cannot be read ends the messages and stays in `failure`; the ones before it are not lost.
+    """
+
+    def __init__(self, receive: Receive, message_type: type[Any], max_line_bytes: int) -> None:
+        self._receive = receive
+        self._message_type = message_type
+        self._max_line_bytes = max_line_bytes
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
+        self.taken = 0
+        """Messages handed out."""
+        self.failure: ServiceError | None = None
+        """Why the messages ended before the body did."""
+
+    async def pump(self) -> None:
+        """Feed the body to `messages`; returns when the client has gone."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return
+            if piece := message.get("body", b""):
+                await self._pieces.put(piece)
+            if not message.get("more_body", False):
+                await self._pieces.put(None)
+
+    async def messages(self) -> AsyncIterator[Any]:
+        """Yield one decoded message a line, empty lines left out. `pump` must be running."""
+        number = 0
+        try:
+            async for line in self._lines():
+                number += 1
+                if not line.strip():
+                    continue
+                message = decode_json(line, self._message_type, f"line {number}")
+                self.taken += 1
+                yield message
+        except ServiceError as error:
+            self.failure = error
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        parts: list[bytes] = []
+        size = 0
+        while (piece := await self._pieces.get()) is not None:
+            *ends, rest = piece.split(b"\n")
+            for end in ends:
+                self._check_size(size + len(end))
+                yield b"".join((*parts, end))
+                parts.clear()
+                size = 0
+            parts.append(rest)
+            size += len(rest)
+            self._check_size(size)
+        if size:
+            yield b"".join(parts)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_line_bytes:
+            raise payload_too_large("a line", self._max_line_bytes)

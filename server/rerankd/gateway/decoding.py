@@ -1,0 +1,82 @@
+"""JSON and query parameters to contract types, with errors a caller can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.gateway.explanation import explain
+from rerankd.gateway.routes import ROUTES
+
+_MOST_PARAMETERS: Final = 100
+_DECODE: Final[Mapping[type[Any], Callable[[bytes], Any]]] = {
+    route.request_type: msgspec.json.Decoder(route.request_type).decode for route in ROUTES if route.has_body
+}
+_REPEATED: Final[Mapping[type[Any], frozenset[str]]] = {
+    route.request_type: frozenset(
+        member.name for member in msgspec.structs.fields(route.request_type) if str(member.type).startswith("list[")
+    )
+    for route in ROUTES
+    if not route.has_body
+}
+
+
+def decode_json(data: bytes, message_type: type[Any], what: str) -> Any:
+    """Decode one message.
+
+    Args:
+        data: JSON text in UTF-8.
+        message_type: Request type of one of the routes.
+        what: What `data` is, for errors: "the body" or "line 7".
+
+    Raises:
+        ServiceError: `INVALID_REQUEST`, with the field's path where a field is at fault.
+    """
+    try:
+        return _DECODE[message_type](data)
+    except msgspec.ValidationError as error:
+        raise explain(str(error), message_type, what) from None
+    except UnicodeDecodeError:
+        raise _unreadable(what, "it is not UTF-8") from None
+    except RecursionError:
+        raise _unreadable(what, "it is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        raise _unreadable(what, str(error) if data.strip() else "it is empty") from None
+
+
+def decode_query(query: bytes, variables: Mapping[str, str], message_type: type[Any]) -> Any:
+    """Make a request of query parameters and path variables; each parameter names a field.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` for an unknown, doubled or mistyped parameter.
+    """
+    values: dict[str, Any] = {}
+    for name, value in _parse(query):
+        if name in _REPEATED[message_type]:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise invalid_request([FieldViolation(name, f"{name} must be given once")])
+        else:
+            values[name] = value
+    values.update(variables)
+    try:
+        return msgspec.convert(values, message_type, strict=False)
+    except msgspec.ValidationError as error:
+        raise explain(str(error), message_type, "the query") from None
+
+
+def _parse(query: bytes) -> list[tuple[str, str]]:
+    if not query:
+        return []
+    try:
+        return parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise _unreadable("the query", f"it has more than {_MOST_PARAMETERS} parameters") from None
+
+
+def _unreadable(what: str, why: str) -> ServiceError:
+    return ServiceError(Reason.INVALID_REQUEST, f"{what} cannot be read as JSON: {why}", metadata={"part": what})

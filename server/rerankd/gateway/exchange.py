@@ -1,0 +1,64 @@
+"""One HTTP answer being written: whole, or line by line."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rerankd.errors import ServiceError
+from rerankd.gateway.asgi import RawHeaders, Send
+from rerankd.gateway.refusal import render_body, render_headers
+
+_JSON: Final = (b"content-type", b"application/json")
+_NDJSON: Final = (b"content-type", b"application/x-ndjson")
+
+
+class Exchange:
+    """The answering side of one request. For one task."""
+
+    def __init__(self, send: Send, request_id: str, *, is_head: bool) -> None:
+        self._send = send
+        self._is_head = is_head
+        self._id_header = (b"x-request-id", request_id.encode("latin-1"))
+        self.request_id = request_id
+        self.is_started = False
+        """Status and headers are out."""
+        self._is_ended = False
+
+    async def reply(self, status: int, body: bytes, headers: RawHeaders | None = None) -> None:
+        """Send a whole JSON answer; to HEAD only its headers."""
+        length = (b"content-length", b"%d" % len(body))
+        await self._start(status, [_JSON, length, self._id_header, *(headers or ())])
+        await self._end(b"" if self._is_head else body)
+
+    async def reply_empty(self, headers: RawHeaders) -> None:
+        """Send 204 with nothing but headers."""
+        await self._start(204, [self._id_header, *headers])
+        await self._end(b"")
+
+    async def start_lines(self) -> None:
+        """Send the head of an answer that follows line by line."""
+        await self._start(200, [_NDJSON, self._id_header])
+
+    async def send_line(self, line: bytes) -> None:
+        """Send one line; returns when the connection can take more."""
+        await self._send({"type": "http.response.body", "body": line + b"\n", "more_body": True})
+
+    async def end_lines(self) -> None:
+        """End an answer of lines."""
+        await self._end(b"")
+
+    async def refuse(self, error: ServiceError) -> None:
+        """Send an error: as the answer, or as the last line where lines have been sent already."""
+        body = render_body(error, self.request_id)
+        if not self.is_started:
+            await self.reply(error.http_status, body, render_headers(error))
+        elif not self._is_ended:
+            await self._end(body + b"\n")
+
+    async def _start(self, status: int, headers: RawHeaders) -> None:
+        self.is_started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _end(self, body: bytes) -> None:
+        self._is_ended = True
+        await self._send({"type": "http.response.body", "body": body})

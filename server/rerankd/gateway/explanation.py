@@ -1,0 +1,91 @@
+"""msgspec's complaints in the words of the contract: field paths, wanted and given types, near names.
+
+Only refused requests come here, so clarity goes before speed.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Any, Final, get_args
+
+import msgspec
+
+from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.suggestions import did_you_mean
+
+_PATH: Final = re.compile(r"^(?P<complaint>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
+_TYPES: Final = re.compile(r"^Expected `(?P<wanted>[^`]+)`(?P<bound>[^,]*)(?:, got `(?P<given>[^`]+)`)?$")
+_UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
+_ENUM: Final = re.compile(r"^Invalid enum value (?P<value>.*)$", re.DOTALL)
+_FIELD_NAME: Final = re.compile(r"\.(\w+)")
+_SHOWN_CHARS: Final = 100
+_WORDS: Final = {
+    "int": "an integer",
+    "float": "a number",
+    "str": "a string",
+    "bool": "a boolean",
+    "array": "an array",
+    "object": "an object",
+    "null": "null",
+}
+
+
+def explain(complaint: str, message_type: type[Any], what: str) -> ServiceError:
+    """Turn the text of a `msgspec.ValidationError` into `INVALID_REQUEST` with a field violation.
+
+    Args:
+        complaint: The text, such as "Expected `str`, got `int` - at `$.documents[3].text`".
+        message_type: What was being decoded.
+        what: What was decoded, for a fault of the whole: "the body" or "line 7".
+    """
+    split = _PATH.match(complaint)
+    text, path = (split["complaint"], (split["path"] or "").removeprefix(".")) if split else (complaint, "")
+    if unknown := _UNKNOWN.match(text):
+        name = unknown["name"][:_SHOWN_CHARS]
+        return _violation(f"{path}.{name}" if path else name, _unknown_field(name, _type_at(message_type, path)))
+    rule = _rule(text, _type_at(message_type, path))
+    if not path:
+        return ServiceError(Reason.INVALID_REQUEST, f"{what} {rule}", metadata={"part": what})
+    return _violation(path, rule)
+
+
+def _violation(path: str, rule: str) -> ServiceError:
+    return invalid_request([FieldViolation(path, f"{path} {rule}")])
+
+
+def _rule(text: str, field_type: Any) -> str:
+    if types := _TYPES.match(text):
+        given = f", was {_in_words(types['given'])}" if types["given"] else ""
+        return f"must be {_in_words(types['wanted'])}{types['bound']}{given}"
+    if (value := _ENUM.match(text)) and isinstance(field_type, type) and issubclass(field_type, StrEnum):
+        known = ", ".join(f'"{member}"' for member in field_type if member != "unspecified")
+        return f"must be one of {known}, was {value['value'][:_SHOWN_CHARS]}"
+    return text[:1].lower() + text[1:]
+
+
+def _in_words(types: str) -> str:
+    return " or ".join(_WORDS.get(name, name) for name in types.split(" | "))
+
+
+def _unknown_field(name: str, owner: Any) -> str:
+    known = list(getattr(owner, "__struct_fields__", ()))
+    return "is not a field" + (did_you_mean(name, known) or f"; known are {', '.join(known)}")
+
+
+def _type_at(message_type: Any, path: str) -> Any:
+    """Find the message or enum type that a path ends at; None for other types."""
+    current = message_type
+    for name in _FIELD_NAME.findall(f".{path}"):
+        if not getattr(current, "__struct_fields__", None):
+            return None
+        types = {member.encode_name: member.type for member in msgspec.structs.fields(current)}
+        current = _innermost(types.get(name))
+    return current
+
+
+def _innermost(annotation: Any) -> Any:
+    """Find the message or enum type within unions and lists."""
+    if isinstance(annotation, type) and issubclass(annotation, (msgspec.Struct, StrEnum)):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _innermost(inner)) is not None), None)

@@ -1,0 +1,75 @@
+"""Errors as HTTP answers: the body and headers of a `ServiceError`, and the refusals only HTTP knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from rerankd.errors import Code, Reason, ServiceError
+from rerankd.gateway.asgi import RawHeaders
+
+_RETRYABLE: Final = frozenset({Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE})
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+@dataclass(eq=False)
+class HttpRefusalError(ServiceError):
+    """A refusal whose status no gRPC code stands for, such as 405, 413 and 415."""
+
+    status: int = 400
+    """HTTP status."""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """Headers that belong to the status."""
+
+    @property
+    def http_status(self) -> int:
+        """HTTP status of this refusal, whatever the reason's own is."""
+        return self.status
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection; there is nobody to answer."""
+
+
+def payload_too_large(what: str, max_bytes: int) -> HttpRefusalError:
+    """Build the 413 for a body or line over `max_bytes`."""
+    message = f"{what} is larger than {max_bytes} bytes; send fewer or shorter documents"
+    metadata = {"max_bytes": str(max_bytes)}
+    return HttpRefusalError(Reason.INVALID_REQUEST, message, metadata=metadata, status=413)
+
+
+def render_body(error: ServiceError, request_id: str) -> bytes:
+    """Encode the body of a refused call, with the keys that any client's error reader looks for."""
+    violations = [{"field": item.field, "description": item.description} for item in error.violations]
+    body: dict[str, Any] = {
+        "id": request_id,
+        "message": error.message,
+        "detail": error.message,
+        "status": error.http_status,
+        "reason": error.reason.value,
+        "error": {
+            "message": error.message,
+            "type": error.code.name.lower(),
+            "code": error.reason.value,
+            "param": violations[0]["field"] if violations else None,
+        },
+    }
+    if violations:
+        body["fields"] = violations
+    return _ENCODER.encode(body)
+
+
+def render_headers(error: ServiceError) -> RawHeaders:
+    """List the headers that tell a client whether and when to try again."""
+    headers: RawHeaders = list(error.headers) if isinstance(error, HttpRefusalError) else []
+    if error.code not in _RETRYABLE:
+        headers.append((b"x-should-retry", b"false"))
+    if error.retry_after_s is not None:
+        delay_ms = max(1, math.ceil(error.retry_after_s * 1000))
+        headers.append((b"retry-after", b"%d" % math.ceil(delay_ms / 1000)))
+        headers.append((b"retry-after-ms", b"%d" % delay_ms))
+    return headers

@@ -1,0 +1,124 @@
+"""The model `default` as callers see it: description, options and the making of its static table."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from rerankd.local.loading import Loaded
+from rerankd.local.options import LocalOptions, cache_directory
+from rerankd.local.scheduler import PoolClosedError, Ticket, WorkPool
+from rerankd.local.specs import MS_MARCO
+from rerankd.local.vectors import VectorCache
+from rerankd_adapters.base import (
+    Capabilities,
+    ModelInfo,
+    ProviderCall,
+    ProviderReply,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from rerankd.local.cascade import Cascade
+
+    HalfArray = npt.NDArray[np.float16]
+
+_log = logging.getLogger(__name__)
+
+_WINDOW_TOKENS = 256
+
+_CAPABILITIES = Capabilities(
+    # Scores are scaled within the request.
+    scoring=Scoring.LISTWISE,
+    score_space=ScoreSpace.RELATIVE,
+    max_tokens_per_document=_WINDOW_TOKENS,
+    billing_unit="token",
+    truncation_default=Truncation.END,
+    source="bm25, all-minilm-l6-v2 and ms-marco-minilm-l12-v2",
+)
+_DESCRIPTION = (
+    "Cascade within a time budget: words and static vectors for all documents, late interaction for the first 50, "
+    "the cross-encoder for the first 10."
+)
+
+
+class DefaultModel:
+    """The cascade with its options. Made with the two networks it needs."""
+
+    def __init__(
+        self, options: LocalOptions, minilm: Loaded, cross: Loaded, pool: WorkPool, cache: VectorCache
+    ) -> None:
+        from rerankd.local.cascade import Cascade
+        from rerankd.local.cross_encoder import CrossEncoder
+
+        self._options = options
+        self._minilm = minilm
+        self._pool = pool
+        self._cascade: Cascade = Cascade(minilm, CrossEncoder(MS_MARCO, cross, pool), cross, pool, cache)
+        self.loading_detail = ""
+        """What is still being made; empty when nothing is."""
+
+    async def rerank(self, call: ProviderCall) -> ProviderReply:
+        """Score every document of `call` within its budget.
+
+        Raises:
+            AdapterError: `REJECTED` for wrong options, or too long a document when cutting is off.
+        """
+        from rerankd.local.budget import Budget, read_options
+
+        mode, budget_ms = read_options(call.options, mode=self._options.mode, budget_ms=self._options.budget_ms)
+        budget = Budget.start(mode=mode, budget_ms=budget_ms, deadline_s=call.deadline_s)
+        return await self._cascade.rerank(call, budget)
+
+    async def prepare_table(self) -> None:
+        """Read the static table from its file, or make it while no call needs the workers."""
+        from rerankd.local.static_table import StaticTable, TableFile
+
+        reader = self._minilm.reader
+        file = TableFile(cache_directory(self._options), self._minilm.identity)
+        vectors = await asyncio.to_thread(file.load, reader.vocabulary_size)
+        if vectors is None:
+            if not self._options.static_table:
+                return
+            self.loading_detail = "static word vectors are being made; until then words alone order first"
+            try:
+                vectors = await self._make_vectors()
+            except PoolClosedError:
+                return
+            finally:
+                self.loading_detail = ""
+            is_kept = await asyncio.to_thread(file.save, vectors)
+            if not is_kept:
+                _log.warning("the cache directory cannot be written: static word vectors are made at every start")
+        self._cascade.table = await asyncio.to_thread(StaticTable, vectors)
+
+    async def _make_vectors(self) -> HalfArray:
+        import numpy as np
+
+        from rerankd.local.static_table import count_batches, embed_batch, reduce_vectors
+
+        network, reader = self._minilm.network, self._minilm.reader
+        parts = await self._pool.run(
+            lambda batch: embed_batch(network, reader, batch), count_batches(reader), Ticket(is_background=True)
+        )
+        states = np.concatenate([part for part in parts if part is not None])
+        return await asyncio.to_thread(reduce_vectors, states)
+
+
+def describe_default(*, status: str, detail: str) -> ModelInfo:
+    """Make the model's entry for a listing."""
+    return ModelInfo(
+        name="default",
+        capabilities=_CAPABILITIES,
+        description=_DESCRIPTION,
+        license="Apache-2.0",
+        source=_CAPABILITIES.source,
+        status=status,
+        status_detail=detail,
+    )

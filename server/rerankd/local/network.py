@@ -1,0 +1,89 @@
+"""One ONNX network, run one text or one pair at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime  # type: ignore[import-untyped]
+
+from rerankd.local.costs import CostMeter
+from rerankd.local.weights import DiskFile, WeightFile, WeightsError
+from rerankd_adapters.base import AdapterError, AdapterErrorKind
+
+FloatArray = npt.NDArray[np.floating]
+
+
+class Network:
+    """An ONNX Runtime session of one thread, shared by the workers.
+
+    Every run holds one sequence: dynamically quantized graphs take one activation scale a run, so a neighbour in the
+    batch would move a score by up to 0.8, and without padding a batch is no faster on one thread.
+
+    Args:
+        source: The graph.
+        meter: Told the time of each run.
+
+    Raises:
+        WeightsError: When the file is missing, not the pinned one, or not a graph of the expected kind.
+    """
+
+    def __init__(self, source: WeightFile, meter: CostMeter) -> None:
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = 1
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = 3
+        # Weights beside the graph are found by path only; packaged graphs are read once, so the bytes that were
+        # checked are the bytes that run.
+        graph = str(source.locate()) if isinstance(source, DiskFile) else source.read()
+        try:
+            self._session = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise WeightsError(f"{source.locate().name} cannot be loaded by ONNX Runtime: {error}") from error
+        self._inputs = {node.name for node in self._session.get_inputs()}
+        if "input_ids" not in self._inputs or not self._inputs <= {"input_ids", "attention_mask", "token_type_ids"}:
+            names = ", ".join(sorted(self._inputs))
+            raise WeightsError(f"{source.locate().name} takes {names}; expected input_ids and attention_mask")
+        first = self._session.get_outputs()[0]
+        self._output = first.name
+        self.axes = len(first.shape)
+        """Axes of the output, batch included: 2 for logits, 3 for token states."""
+        self._run: Callable[..., list[Any]] = self._session.run
+        self.meter = meter
+
+    def run(self, ids: list[int], types: list[int]) -> FloatArray:
+        """Run one sequence; releases the interpreter's lock meanwhile.
+
+        Args:
+            ids: Token ids, special tokens included.
+            types: Type of each token.
+
+        Returns:
+            The graph's first output without its batch axis: `[tokens, width]` states, or `[labels]` logits.
+        """
+        began_s = time.perf_counter()
+        output: FloatArray = self.run_batch(np.array([ids], dtype=np.int64), np.array([types], dtype=np.int64))[0]
+        self.meter.observe(len(ids), time.perf_counter() - began_s)
+        return output
+
+    def run_batch(self, ids: npt.NDArray[np.int64], types: npt.NDArray[np.int64]) -> FloatArray:
+        """Run sequences of one length, `[n, tokens]`; for graphs without activation scales only.
+
+        Raises:
+            AdapterError: `BAD_RESPONSE` when the graph fails on these tokens.
+        """
+        feed: dict[str, npt.NDArray[np.int64]] = {"input_ids": ids}
+        if "attention_mask" in self._inputs:
+            feed["attention_mask"] = np.ones_like(ids)
+        if "token_type_ids" in self._inputs:
+            feed["token_type_ids"] = types
+        try:
+            output: FloatArray = self._run([self._output], feed)[0]
+        except Exception as error:
+            # A window set wider than the graph's positions is found out only now.
+            message = f"the network could not read {ids.shape[1]} tokens ({type(error).__name__})"
+            raise AdapterError(AdapterErrorKind.BAD_RESPONSE, message) from error
+        return output

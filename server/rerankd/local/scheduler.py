@@ -1,0 +1,270 @@
+"""Worker threads that share the cores fairly between calls.
+
+The unit of work is one document, or a slice of cheap ones. A free worker mostly takes the call that was served least,
+so a small call is not stuck behind a large one, and every fourth time the oldest, so a large call is not starved by a
+stream of small ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_OLDEST_EVERY = 4
+_arrivals = itertools.count()
+
+
+class PoolClosedError(Exception):
+    """The workers were stopped before the work was done."""
+
+
+class Ticket:
+    """One call's place in the queue; stages of one call share it, so service adds up over them."""
+
+    __slots__ = ("arrival", "is_background", "priority", "served")
+
+    def __init__(self, *, priority: int = 0, is_background: bool = False) -> None:
+        self.arrival = next(_arrivals)
+        self.priority = priority
+        self.is_background = is_background
+        self.served = 0
+
+
+class _Job:
+    """Units of one `WorkPool.run`; guarded by the pool's lock."""
+
+    __slots__ = ("done", "error", "finish", "is_over", "next", "results", "running", "starts", "ticket", "work")
+
+    def __init__(
+        self,
+        work: Callable[[int], Any],
+        count: int,
+        ticket: Ticket,
+        starts: Callable[[int], bool] | None,
+        finish: Callable[[], None],
+    ) -> None:
+        self.work = work
+        self.results: list[Any] = [None] * count
+        self.ticket = ticket
+        self.starts = starts
+        self.finish = finish
+        self.next = 0
+        self.running = 0
+        self.done = 0
+        self.error: BaseException | None = None
+        self.is_over = False
+
+
+class WorkPool:
+    """Threads that run units of many jobs.
+
+    Args:
+        threads: Workers; one a core.
+
+    Safe to call from tasks of one event loop. `close` ends the threads.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._wake = threading.Condition()
+        self._queued: list[_Job] = []
+        self._open: set[_Job] = set()
+        self._picks = 0
+        self._is_background_busy = False
+        self._is_closed = False
+        self._workers: list[threading.Thread] = []
+
+    async def run(
+        self,
+        work: Callable[[int], T],
+        count: int,
+        ticket: Ticket,
+        *,
+        starts: Callable[[int], bool] | None = None,
+        stop_s: float | None = None,
+        abandon_s: float | None = None,
+    ) -> list[T | None]:
+        """Run `work(0)` to `work(count - 1)` on the workers, each started in this order.
+
+        Cancelling the task drops the units that have not begun. The first unit to raise ends the job.
+
+        Args:
+            work: Called in a worker thread; must not touch the event loop.
+            count: Units.
+            ticket: The call they belong to.
+            starts: Asked in a worker before each unit; `False` leaves out that unit and all after it. Must be quick.
+            stop_s: `time.monotonic()` from which no further unit begins.
+            abandon_s: `time.monotonic()` at which units still running are no longer waited for.
+
+        Returns:
+            One result a unit, `None` for units that were left out.
+
+        Raises:
+            PoolClosedError: When the pool is or gets closed.
+        """
+        if count == 0:
+            return []
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def settle() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        def finish() -> None:
+            # A loop that was closed has nobody left who waits.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle)
+
+        job = _Job(work, count, ticket, starts, finish)
+        self._submit(job)
+        now_s = time.monotonic()
+        timers = [
+            loop.call_later(max(0.0, at_s - now_s), action, job)
+            for at_s, action in ((stop_s, self._stop), (abandon_s, self._end))
+            if at_s is not None
+        ]
+        try:
+            await future
+        finally:
+            for timer in timers:
+                timer.cancel()
+            self._end(job)
+        if job.error is not None:
+            raise job.error
+        return job.results
+
+    def load(self) -> int:
+        """Count the calls that have units queued or running, background work left out."""
+        with self._wake:
+            return len({id(job.ticket) for job in self._open if not job.ticket.is_background})
+
+    def queued_units(self) -> int:
+        """Count the units that wait for a worker."""
+        with self._wake:
+            return sum(len(job.results) - job.next for job in self._queued)
+
+    def close(self) -> None:
+        """Stop the workers; jobs under way raise `PoolClosedError`. Waits for the units that are running."""
+        with self._wake:
+            self._is_closed = True
+            for job in list(self._open):
+                job.error = job.error or PoolClosedError()
+                self._retire(job)
+            self._wake.notify_all()
+        for worker in self._workers:
+            worker.join()
+        self._workers.clear()
+
+    def _submit(self, job: _Job) -> None:
+        with self._wake:
+            if self._is_closed:
+                raise PoolClosedError
+            if not self._workers:
+                self._launch()
+            self._queued.append(job)
+            self._open.add(job)
+            self._wake.notify(min(len(job.results), self.threads))
+
+    def _launch(self) -> None:
+        for number in range(self.threads):
+            worker = threading.Thread(target=self._serve, name=f"rerankd-local-{number}", daemon=True)
+            worker.start()
+            self._workers.append(worker)
+
+    def _serve(self) -> None:
+        while True:
+            with self._wake:
+                taken = self._take()
+                while taken is None:
+                    if self._is_closed:
+                        return
+                    self._wake.wait()
+                    taken = self._take()
+            job, unit = taken
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = job.work(unit)
+            except BaseException as raised:
+                error = raised
+            with self._wake:
+                self._record(job, unit, result, error)
+            del job, result, error, taken
+
+    def _take(self) -> tuple[_Job, int] | None:
+        """Choose the next unit; the lock is held."""
+        while (job := self._choose()) is not None:
+            unit = job.next
+            if job.starts is not None and not job.starts(unit):
+                self._drop_queued(job)
+                continue
+            job.next += 1
+            job.running += 1
+            job.ticket.served += 1
+            if job.ticket.is_background:
+                self._is_background_busy = True
+            if job.next == len(job.results):
+                self._queued.remove(job)
+            return job, unit
+        return None
+
+    def _choose(self) -> _Job | None:
+        ready = [job for job in self._queued if not job.ticket.is_background]
+        if not ready:
+            # One worker at a time, so that a call that comes in finds a free one.
+            if self._is_background_busy or self._is_closed:
+                return None
+            return self._queued[0] if self._queued else None
+        self._picks += 1
+        if self._picks % _OLDEST_EVERY == 0:
+            return min(ready, key=lambda job: job.ticket.arrival)
+        return min(ready, key=lambda job: (job.ticket.served, job.ticket.priority, job.ticket.arrival))
+
+    def _record(self, job: _Job, unit: int, result: Any, error: BaseException | None) -> None:
+        job.running -= 1
+        if job.ticket.is_background:
+            self._is_background_busy = False
+            self._wake.notify()
+        if job.is_over:
+            return
+        if error is not None:
+            job.error = error
+            self._retire(job)
+            return
+        job.results[unit] = result
+        job.done += 1
+        if job.running == 0 and job not in self._queued:
+            self._retire(job)
+
+    def _drop_queued(self, job: _Job) -> None:
+        """Leave out the units that have not begun; the lock is held."""
+        if job in self._queued:
+            self._queued.remove(job)
+        if job.running == 0:
+            self._retire(job)
+
+    def _retire(self, job: _Job) -> None:
+        """End the job and tell the task that waits, once; the lock is held."""
+        if job in self._queued:
+            self._queued.remove(job)
+        self._open.discard(job)
+        if not job.is_over:
+            job.is_over = True
+            job.finish()
+
+    def _stop(self, job: _Job) -> None:
+        with self._wake:
+            if not job.is_over:
+                self._drop_queued(job)
+
+    def _end(self, job: _Job) -> None:
+        with self._wake:
+            self._retire(job)

@@ -1,0 +1,79 @@
+"""How much of each document a call reads, and what is said about the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rerankd.local.reading import Reading, TokenReader, cut_passages, passage_reach
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, Truncation
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a document that a call reads."""
+
+    width_tokens: int
+    """Most tokens of a document in one passage."""
+    limit_tokens: int
+    """Most tokens of a document in all its passages."""
+    passages: int
+    cut: Truncation
+    is_callers_limit: bool
+    """Whether the caller's own limit is what cuts, so that cutting needs no warning and no refusal."""
+
+    @classmethod
+    def plan(cls, call: ProviderCall, room_tokens: int) -> Window:
+        """Decide for one call.
+
+        Args:
+            call: Its truncation, tokens and passages a document count.
+            room_tokens: Tokens the model's window leaves for a document, at least 1.
+        """
+        passages = max(1, call.max_passages_per_doc)
+        reach = passage_reach(room_tokens, passages)
+        asked = call.max_tokens_per_doc or reach
+        return cls(
+            width_tokens=room_tokens,
+            limit_tokens=min(reach, asked),
+            passages=passages,
+            cut=call.truncation or Truncation.END,
+            is_callers_limit=asked < reach,
+        )
+
+    def read(self, reader: TokenReader, text: str, index: int, window_tokens: int) -> tuple[Reading, bool]:
+        """Tokenize one document.
+
+        Returns:
+            The tokens, and whether the model's window cut some off.
+
+        Raises:
+            AdapterError: `REJECTED` when the document is too long and the call forbids cutting.
+        """
+        reading = reader.read(text, self.limit_tokens, self.cut)
+        is_cut = reading.is_cut and not self.is_callers_limit
+        if is_cut and self.cut is Truncation.NONE:
+            raise AdapterError(
+                AdapterErrorKind.REJECTED,
+                f"document {index} is longer than the model's window of {window_tokens} tokens and truncation is off",
+                field=f"documents[{index}].text",
+            )
+        return reading, is_cut
+
+    def split(self, ids: list[int]) -> list[list[int]]:
+        """Cut a document's tokens into passages."""
+        return cut_passages(ids, self.width_tokens, self.passages)
+
+
+def warn_of_cuts(count: int, window_tokens: int, *, is_query_cut: bool = False) -> list[str]:
+    """Word the warnings about cut texts; empty when nothing was cut."""
+    warnings = []
+    if is_query_cut:
+        warnings.append(f"the query was longer than half of the {window_tokens} tokens that are read and was cut")
+    if count:
+        what = "1 document was" if count == 1 else f"{count} documents were"
+        warnings.append(f"{what} longer than the {window_tokens} tokens that are read and {_was(count)} cut")
+    return warnings
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -1,0 +1,1 @@
+"""The gRPC side: server, servicers, error details, health and reflection."""

@@ -1,0 +1,77 @@
+"""Bytes to contract types and back, as gRPC (de)serializers.
+
+Decoding happens here rather than in the servicers so that a message that cannot be decoded (invalid UTF-8,
+truncated) becomes INVALID_ARGUMENT with a reason; grpc itself would answer INTERNAL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from rerankd.errors import Reason, ServiceError
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+
+
+class Undecodable:
+    """Stands for a message that is not valid protobuf of its type."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: ServiceError) -> None:
+        self.error = error
+
+
+def decoder(message_type: type[M], convert: Callable[[M], T]) -> Callable[[bytes], T | Undecodable]:
+    """Build a deserializer that never raises."""
+    name = message_type.DESCRIPTOR.name
+
+    def decode(data: bytes) -> T | Undecodable:
+        try:
+            return convert(message_type.FromString(data))
+        except ServiceError as error:
+            return Undecodable(error)
+        except (DecodeError, ValueError):
+            return Undecodable(
+                ServiceError(
+                    Reason.INVALID_REQUEST,
+                    f"the message is not a valid {name}; strings must be UTF-8, fields of their types",
+                    metadata={"message_type": name},
+                )
+            )
+
+    return decode
+
+
+def encoder(convert: Callable[[T], Message]) -> Callable[[T], bytes]:
+    """Build a serializer."""
+
+    def encode(value: T) -> bytes:
+        return convert(value).SerializeToString()
+
+    return encode
+
+
+def accept(message: Any) -> Any:
+    """Return a decoded message.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` when it could not be decoded.
+    """
+    if type(message) is Undecodable:
+        raise message.error
+    return message
+
+
+async def accept_stream(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Yield decoded messages as they are asked for.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` at the first one that could not be decoded.
+    """
+    async for message in messages:
+        yield accept(message)

@@ -1,0 +1,74 @@
+"""The gRPC server."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health
+
+from rerankd.engine.pipeline import Engine
+from rerankd.rpc.health import Health
+from rerankd.rpc.interceptors import INTERCEPTORS
+from rerankd.rpc.reflection import add_reflection
+from rerankd.rpc.servicers import RERANK_SERVICE, rerank_handler
+from rerankd.settings import Keepalive
+
+SERVICES: Final = (RERANK_SERVICE, health.SERVICE_NAME)
+
+
+class GrpcServer:
+    """A grpc.aio server with the rerank service, health and reflection. For one event loop."""
+
+    def __init__(
+        self, engine: Engine, keepalive: Keepalive, max_message_bytes: int, *, is_port_shared: bool = False
+    ) -> None:
+        """Build the server.
+
+        Args:
+            engine: Answers the calls.
+            keepalive: HTTP/2 keepalive.
+            max_message_bytes: Largest message taken or sent.
+            is_port_shared: Whether other worker processes listen on the same port.
+        """
+        options = _options(keepalive, max_message_bytes, is_port_shared)
+        self._server = grpc.aio.server(interceptors=INTERCEPTORS, options=options)
+        self._health = Health(SERVICES)
+        self._server.add_generic_rpc_handlers((rerank_handler(engine),))
+        self._health.add_to(self._server)
+        add_reflection(SERVICES, self._server)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port, which differs from `port` when that is 0.
+
+        Raises:
+            RuntimeError: The address cannot be bound.
+        """
+        bound = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        await self._health.start()
+        await self._server.start()
+        return bound
+
+    async def serve(self) -> None:
+        """Say SERVING from now on."""
+        await self._health.serve()
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING from now on; calls are still answered."""
+        await self._health.drain()
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new calls, wait at most `grace_s` seconds for those under way."""
+        await self._server.stop(grace_s)
+
+
+def _options(keepalive: Keepalive, max_message_bytes: int, is_port_shared: bool) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.so_reuseport", int(is_port_shared)),
+        ("grpc.keepalive_time_ms", int(keepalive.time_s * 1000)),
+        ("grpc.keepalive_timeout_ms", int(keepalive.timeout_s * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(keepalive.min_client_interval_s * 1000)),
+    ]

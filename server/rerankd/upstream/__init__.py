@@ -1,0 +1,1 @@
+"""Providers reached over the network: transports, authentication, and deployments that use both."""

@@ -1,0 +1,158 @@
+"""Credentials for requests to providers: static keys, signatures, tokens.
+
+Libraries of one cloud are imported when its first request is made, so that nobody else needs them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import Any, Final, Protocol
+
+from rerankd.upstream.tokens import Token, TokenCache, exchange_token
+from rerankd.upstream.transport import HttpTransport
+from rerankd_adapters.base import (
+    AdapterError,
+    AdapterErrorKind,
+    Authentication,
+    Endpoint,
+    HttpRequest,
+    Provider,
+    Scheme,
+)
+
+ENTRA_URL: Final = "https://login.microsoftonline.com"
+IBM_IAM_URL: Final = "https://iam.cloud.ibm.com/identity/token"
+ENTRA_OPTIONS: Final = ("tenant_id", "client_id", "client_secret")
+
+
+class Authenticator(Protocol):
+    """Adds credentials to requests. Safe for any number of tasks of one event loop."""
+
+    async def authenticate(self, request: HttpRequest) -> HttpRequest:
+        """Return `request` with credentials.
+
+        Raises:
+            AdapterError: `CREDENTIALS` when there are none, `UNAVAILABLE` when their issuer fails.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StaticHeader:
+    """The same header on every request."""
+
+    header: str
+    value: str = field(repr=False)
+
+    async def authenticate(self, request: HttpRequest) -> HttpRequest:
+        """See `Authenticator`."""
+        return replace(request, headers={**request.headers, self.header: self.value})
+
+
+class Unauthenticated:
+    """Sends requests as they are."""
+
+    async def authenticate(self, request: HttpRequest) -> HttpRequest:
+        """See `Authenticator`."""
+        return request
+
+
+class BearerToken:
+    """A token that expires, in the authorization header."""
+
+    def __init__(self, tokens: TokenCache) -> None:
+        self._tokens = tokens
+
+    async def authenticate(self, request: HttpRequest) -> HttpRequest:
+        """See `Authenticator`."""
+        token = await self._tokens.value()
+        return replace(request, headers={**request.headers, "authorization": f"Bearer {token}"})
+
+
+def open_authenticator(
+    provider: Provider, endpoint: Endpoint, options: Mapping[str, Any], transport: HttpTransport
+) -> Authenticator:
+    """Open the first of the provider's ways to authenticate that the deployment has the inputs for.
+
+    Args:
+        provider: Declares the ways.
+        endpoint: Has the key.
+        options: The deployment's: `authentication` names one of the ways by scheme, header or prefix;
+            `tenant_id`, `client_id`, `client_secret` for Entra, `region` for SigV4, `token_url` where tokens
+            come from elsewhere than usual.
+        transport: What token exchanges go over.
+
+    Raises:
+        AdapterError: `CREDENTIALS` when nothing fits.
+    """
+    wanted = str(options.get("authentication", ""))
+    for way in provider.authentication:
+        if wanted and wanted not in (way.scheme.value, way.header, way.prefix.strip().lower()):
+            continue
+        authenticator = _open(way, endpoint, options, transport)
+        if authenticator is not None:
+            return authenticator
+    variables = " or ".join(provider.key_variables) or "the provider's credentials"
+    raise AdapterError(AdapterErrorKind.CREDENTIALS, f"{provider.title} needs a key; set {variables}")
+
+
+def _open(
+    way: Authentication, endpoint: Endpoint, options: Mapping[str, Any], transport: HttpTransport
+) -> Authenticator | None:
+    match way.scheme:
+        case Scheme.NONE:
+            return Unauthenticated()
+        case Scheme.HEADER:
+            return StaticHeader(way.header, way.prefix + endpoint.api_key) if endpoint.api_key else None
+        case Scheme.SIGV4:
+            from rerankd.upstream.aws import SigV4
+
+            return SigV4(way.service, str(options.get("region", "")))
+        case Scheme.GOOGLE:
+            from rerankd.upstream.google import google_token
+
+            return BearerToken(TokenCache(google_token(way.scope)))
+        case Scheme.ENTRA:
+            return _entra(way, options, transport) if all(map(options.get, ENTRA_OPTIONS)) else None
+        case Scheme.IBM_IAM:
+            return _ibm_iam(endpoint, options, transport) if endpoint.api_key else None
+
+
+def _entra(way: Authentication, options: Mapping[str, Any], transport: HttpTransport) -> Authenticator:
+    url = str(options.get("token_url") or f"{ENTRA_URL}/{options['tenant_id']}/oauth2/v2.0/token")
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": str(options["client_id"]),
+        "client_secret": str(options["client_secret"]),
+        "scope": way.scope,
+    }
+    return _exchanged(transport, url, form)
+
+
+def _ibm_iam(endpoint: Endpoint, options: Mapping[str, Any], transport: HttpTransport) -> Authenticator:
+    url = str(options.get("token_url") or IBM_IAM_URL)
+    form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": endpoint.api_key}
+    return _exchanged(transport, url, form)
+
+
+def _exchanged(transport: HttpTransport, url: str, form: dict[str, str]) -> Authenticator:
+    async def fetch() -> Token:
+        return await exchange_token(transport, url, form, time.monotonic)
+
+    return BearerToken(TokenCache(fetch))
+
+
+def require(module: str, extra: str) -> Any:
+    """Import a library that only some deployments need.
+
+    Raises:
+        AdapterError: `CREDENTIALS`, naming the extra that installs it.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        message = f"{module.partition('.')[0]} is not installed; install rerankd[{extra}]"
+        raise AdapterError(AdapterErrorKind.CREDENTIALS, message) from None

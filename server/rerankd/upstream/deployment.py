@@ -1,0 +1,165 @@
+"""One way to reach one provider's models over HTTP, behind the protocol of providers in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rerankd.upstream.authentication import Authenticator, open_authenticator
+from rerankd.upstream.transport import HttpTransport
+from rerankd_adapters.base import (
+    AdapterError,
+    AdapterErrorKind,
+    Capabilities,
+    Endpoint,
+    HttpRequest,
+    HttpResponse,
+    ModelInfo,
+    ModelProvider,
+    Price,
+    Provider,
+    ProviderCall,
+    ProviderReply,
+)
+from rerankd_adapters.price import cost_usd
+from rerankd_adapters.provider import overlay
+from rerankd_adapters.registry import open_adapter
+
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class HttpDeployment:
+    """Runs an adapter's exchange over a transport. Satisfies `ModelProvider`.
+
+    Safe for any number of tasks of one event loop. The transport is the caller's to close.
+
+    Args:
+        provider: Its declaration.
+        endpoint: Where and as whom.
+        transport: What sends the requests.
+        name: What callers write before the slash; the provider's own name when not given.
+        options: The adapter's and the authentication's, by the names of `Provider.options`.
+        authenticator: In place of the one that `provider` declares.
+        overrides: What the operator knows better, by model; `*` for every model.
+        prices: Go before the provider's own.
+        timeout_s: Longest time one request may take when the call's deadline allows more.
+
+    Raises:
+        AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for options that make no sense.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        endpoint: Endpoint,
+        transport: HttpTransport,
+        *,
+        name: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        authenticator: Authenticator | None = None,
+        overrides: Mapping[str, Capabilities] | None = None,
+        prices: Sequence[Price] = (),
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        self.name = name or provider.name
+        self._provider = replace(provider, prices=(*prices, *provider.prices))
+        self._endpoint = endpoint
+        self._transport = transport
+        self._adapter = open_adapter(provider, options)
+        self._authenticator = authenticator or open_authenticator(provider, endpoint, options or {}, transport)
+        self._overrides = overrides or {}
+        self._timeout_s = timeout_s
+
+    def models(self) -> Sequence[ModelInfo]:
+        """List the models whose names are known, ordered by name; others can be called too."""
+        known = {*self._provider.models, *self._overrides} - {"*"}
+        return [self.describe(model) for model in sorted(known)]
+
+    def describe(self, model: str) -> ModelInfo:
+        """Describe any model by the provider's own name, known or not."""
+        facts = self._adapter.capabilities(model)
+        for key in ("*", model):
+            if key in self._overrides:
+                facts = overlay(facts, self._overrides[key])
+        return ModelInfo(
+            name=model,
+            capabilities=facts,
+            source=facts.source or self._provider.reference,
+            price=self._provider.price_of(model),
+        )
+
+    async def rerank(self, call: ProviderCall) -> ProviderReply:
+        """Score the documents of `call`; cancelling the task closes the connection.
+
+        Raises:
+            AdapterError: What the provider did instead of answering.
+        """
+        exchange = self._adapter.exchange(call, self._endpoint)
+        try:
+            request = next(exchange)
+            while True:
+                response = await self._send(request, call.deadline_s)
+                try:
+                    request = exchange.send(response)
+                except StopIteration as finished:
+                    return self._priced(call, finished.value)
+        except AdapterError as error:
+            raise self._without_key(error) from None
+        finally:
+            exchange.close()
+
+    async def _send(self, request: HttpRequest, deadline_s: float | None) -> HttpResponse:
+        if request.delay_s:
+            await asyncio.sleep(min(request.delay_s, _remaining_s(deadline_s)))
+        request = await self._authenticator.authenticate(request)
+        remaining_s = _remaining_s(deadline_s)
+        if remaining_s <= 0:
+            raise AdapterError(AdapterErrorKind.TIMEOUT, "the deadline passed before the request was sent")
+        try:
+            return await self._transport.send(request, min(self._timeout_s, remaining_s))
+        except AdapterError as error:
+            if error.kind is AdapterErrorKind.TIMEOUT and self._timeout_s < remaining_s:
+                raise AdapterError(AdapterErrorKind.UNAVAILABLE, error.message) from None
+            raise
+
+    def _priced(self, call: ProviderCall, reply: ProviderReply) -> ProviderReply:
+        if reply.cost_usd is not None:
+            return reply
+        cost = cost_usd(self._provider.price_of(call.model), reply)
+        return reply if cost is None else replace(reply, cost_usd=cost)
+
+    def _without_key(self, error: AdapterError) -> AdapterError:
+        key = self._endpoint.api_key
+        if len(key) >= 4 and key in error.message:
+            error.message = error.message.replace(key, "***")
+            error.args = (error.message,)
+        return error
+
+    async def close(self) -> None:
+        """Do nothing: the transport belongs to whoever opened it."""
+
+
+def open_deployment(provider: Provider, endpoint: Endpoint, transport: HttpTransport, **settings: Any) -> ModelProvider:
+    """Open a deployment over whichever protocol the provider speaks; the caller closes it.
+
+    Args:
+        provider: Its declaration.
+        endpoint: Where and as whom.
+        transport: For HTTP, and for token exchanges.
+        **settings: As of `HttpDeployment`.
+
+    Raises:
+        AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for options that make no sense.
+    """
+    if provider.is_grpc:
+        from rerankd.upstream.grpc_deployment import open_grpc_deployment
+
+        return open_grpc_deployment(provider, endpoint, transport, **settings)
+    return HttpDeployment(provider, endpoint, transport, **settings)
+
+
+def _remaining_s(deadline_s: float | None) -> float:
+    return float("inf") if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)

@@ -1,0 +1,50 @@
+"""Google Cloud's application-default credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from rerankd.upstream import authentication
+from rerankd.upstream.tokens import Token
+from rerankd_adapters.base import AdapterError, AdapterErrorKind
+
+DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+def google_token(scope: str = "") -> Callable[[], Awaitable[Token]]:
+    """Return what fetches a token with the application-default credentials, off the event loop.
+
+    It raises `AdapterError` (`CREDENTIALS`) when there are none or they are refused.
+    """
+    found: list[Any] = []
+
+    def refresh() -> Token:
+        auth = authentication.require("google.auth", "google")
+        requests = authentication.require("google.auth.transport.requests", "google")
+        errors = authentication.require("google.auth.exceptions", "google")
+        asked_s = time.monotonic()
+        try:
+            if not found:
+                found.append(auth.default(scopes=[scope or DEFAULT_SCOPE])[0])
+            credentials = found[0]
+            credentials.refresh(requests.Request())
+        except errors.GoogleAuthError as error:
+            message = f"no Google credentials: {type(error).__name__}"
+            raise AdapterError(AdapterErrorKind.CREDENTIALS, message) from None
+        return Token(str(credentials.token), asked_s + _lifetime_s(credentials.expiry))
+
+    async def fetch() -> Token:
+        return await asyncio.to_thread(refresh)
+
+    return fetch
+
+
+def _lifetime_s(expiry: datetime | None) -> float:
+    if expiry is None:
+        return 3600.0
+    # google-auth writes UTC without saying so
+    return (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,179 @@
+"""The providers a process may call: those of the settings, and those the environment has a key or address for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rerankd.suggestions import did_you_mean
+from rerankd.upstream.deployment import open_deployment
+from rerankd.upstream.environment import (
+    deployments_from_environment,
+    first_of,
+    options_from_environment,
+)
+from rerankd.upstream.options import ProviderOptions, TransportOptions
+from rerankd.upstream.transport import HttpTransport, TransportSettings, open_transport
+from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
+from rerankd_adapters.registry import find_provider, provider_names
+
+
+class ProviderSettingsError(Exception):
+    """A provider of the settings cannot be used; the message names the key and says what is missing."""
+
+
+def open_providers(
+    configured: Mapping[str, ProviderOptions], environ: Mapping[str, str], transport: HttpTransport
+) -> list[ModelProvider]:
+    """Open every provider of the settings, then those only the environment knows of.
+
+    Raises:
+        ProviderSettingsError: For the first one that cannot be used.
+    """
+    opened = [open_provider(name, options, environ, transport) for name, options in configured.items()]
+    taken = {deployment.name for deployment in opened}
+    opened += [
+        deployment for deployment in deployments_from_environment(environ, transport) if deployment.name not in taken
+    ]
+    return opened
+
+
+def open_provider(
+    name: str, options: ProviderOptions, environ: Mapping[str, str], transport: HttpTransport
+) -> ModelProvider:
+    """Open one provider of the settings; what it leaves out comes from the environment.
+
+    Raises:
+        ProviderSettingsError: When it cannot be used.
+    """
+    provider = find_declared(name, options)
+    endpoint = configured_endpoint(provider, options, environ)
+    problems = _missing(name, provider, endpoint)
+    if problems:
+        raise ProviderSettingsError("; ".join(problems))
+    try:
+        return open_deployment(
+            provider,
+            endpoint,
+            transport,
+            name=name,
+            options={**options_from_environment(provider, environ), **options.options},
+            overrides={model: facts.capabilities() for model, facts in options.models.items()},
+            prices=[price for model, facts in options.models.items() for price in facts.prices(model)],
+            timeout_s=options.timeout_s,
+        )
+    except AdapterError as error:
+        raise ProviderSettingsError(f"providers.{name}: {error.message}") from error
+
+
+async def provider_problems(
+    configured: Mapping[str, ProviderOptions], environ: Mapping[str, str], transport: HttpTransport
+) -> list[str]:
+    """Say everything that keeps the providers of the settings from being used, one sentence each."""
+    problems = []
+    for name, options in configured.items():
+        try:
+            provider = _find(name, options)
+        except ProviderSettingsError as error:
+            problems.append(str(error))
+            continue
+        found = _unknown_options(name, options, provider)
+        found += _missing(name, provider, configured_endpoint(provider, options, environ))
+        problems += found or await _unopenable(name, options, environ, transport)
+    return problems
+
+
+async def _unopenable(
+    name: str, options: ProviderOptions, environ: Mapping[str, str], transport: HttpTransport
+) -> list[str]:
+    try:
+        await open_provider(name, options, environ, transport).close()
+    except ProviderSettingsError as error:
+        return [str(error)]
+    return []
+
+
+def configured_endpoint(provider: Provider, options: ProviderOptions, environ: Mapping[str, str]) -> Endpoint:
+    """Return where and as whom the settings say a provider is reached; without a base URL when nothing says."""
+    return Endpoint(
+        base_url=options.base_url or first_of(provider.base_url_variables, environ) or provider.base_url,
+        api_key=options.api_key or first_of(provider.key_variables, environ),
+        headers={header.lower(): value for header, value in options.headers.items()},
+    )
+
+
+def find_declared(name: str, options: ProviderOptions) -> Provider:
+    """Find the declaration that a provider of the settings stands for.
+
+    Raises:
+        ProviderSettingsError: When there is none of that name, or options are not its own.
+    """
+    provider = _find(name, options)
+    problems = _unknown_options(name, options, provider)
+    if problems:
+        raise ProviderSettingsError("; ".join(problems))
+    return provider
+
+
+def _find(name: str, options: ProviderOptions) -> Provider:
+    wanted = options.provider or name
+    provider = find_provider(wanted)
+    if provider is None:
+        key = f"providers.{name}.provider" if options.provider else f"providers.{name}"
+        hint = did_you_mean(wanted, provider_names())
+        raise ProviderSettingsError(f"{key}: there is no provider {wanted}{hint}")
+    return provider
+
+
+def _unknown_options(name: str, options: ProviderOptions, provider: Provider) -> list[str]:
+    return [
+        f"providers.{name}.options.{option} is not an option of {provider.name}{did_you_mean(option, provider.options)}"
+        for option in options.options
+        if option not in provider.options
+    ]
+
+
+def _missing(name: str, provider: Provider, endpoint: Endpoint) -> list[str]:
+    problems = []
+    if not endpoint.base_url:
+        problems.append(f"providers.{name}.base_url is missing: {provider.title} has no public address")
+    if provider.key_is_required and not endpoint.api_key:
+        variables = " or ".join(provider.key_variables)
+        hint = f"; set it, or {variables}" if variables else ""
+        problems.append(f"providers.{name}.api_key is missing{hint}")
+    return problems
+
+
+def open_configured_transport(options: TransportOptions) -> HttpTransport:
+    """Open the transport all deployments of a process share.
+
+    Raises:
+        ProviderSettingsError: For a certificate or proxy that cannot be used, or a library that is not there.
+    """
+    try:
+        return open_transport(options.client, _transport_settings(options))
+    except ImportError as error:
+        raise ProviderSettingsError(f"transport.client: {error.name} is not installed") from None
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else "a certificate or key is malformed"
+        raise ProviderSettingsError(f"transport: {what}") from None
+    except ValueError:
+        # The libraries quote the proxy's URL, which may hold a password.
+        raise ProviderSettingsError("transport: a certificate, key or the proxy is malformed") from None
+
+
+def _transport_settings(options: TransportOptions) -> TransportSettings:
+    return TransportSettings(
+        connect_timeout_s=options.connect_timeout_s,
+        read_timeout_s=options.read_timeout_s,
+        max_connections_per_host=options.max_connections_per_host,
+        max_response_bytes=options.max_response_bytes,
+        ca_file=_path(options.ca_file),
+        client_certificate_file=_path(options.client_certificate_file),
+        client_key_file=_path(options.client_key_file),
+        proxy=options.proxy,
+    )
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name).expanduser()

@@ -1,0 +1,116 @@
+"""Access tokens that expire: fetched once for all callers, renewed shortly before they lapse."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from rerankd.upstream.transport import HttpTransport
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
+from rerankd_adapters.failure import clean, error_text, kind_of_status
+from rerankd_adapters.wire import read_json
+
+RENEW_BEFORE_S = 120.0
+"""A token this close to its end is renewed; should that fail, it is used until it ends."""
+TOKEN_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token; its value is left out of `repr`."""
+
+    value: str
+    expires_s: float
+    """On the clock of the cache that holds it."""
+
+    def __repr__(self) -> str:
+        return f"Token(expires_s={self.expires_s})"
+
+
+class TokenCache:
+    """Holds one token. Safe for any number of tasks of one event loop: one of them fetches, all get it.
+
+    Args:
+        fetch: Gets a new token.
+        clock: Seconds; `time.monotonic` outside tests.
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[Token]], clock: Callable[[], float] = time.monotonic) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._token: Token | None = None
+        self._fetching = asyncio.Lock()
+
+    async def value(self) -> str:
+        """Return a token that has not expired.
+
+        Raises:
+            AdapterError: Why there is none.
+        """
+        if (token := self._fresh()) is not None:
+            return token.value
+        async with self._fetching:
+            if (token := self._fresh()) is not None:
+                return token.value
+            try:
+                self._token = token = await self._fetch()
+            except AdapterError:
+                if self._token is None or self._token.expires_s <= self._clock():
+                    raise
+                token = self._token
+        return token.value
+
+    def _fresh(self) -> Token | None:
+        token = self._token
+        return token if token and token.expires_s - RENEW_BEFORE_S > self._clock() else None
+
+
+async def exchange_token(
+    transport: HttpTransport, url: str, form: dict[str, str], clock: Callable[[], float] = time.monotonic
+) -> Token:
+    """Get an OAuth 2 token by posting a form that holds the credentials.
+
+    Raises:
+        AdapterError: `CREDENTIALS` when they are refused, `UNAVAILABLE` when the issuer fails.
+    """
+    request = HttpRequest(
+        url=url,
+        headers={"content-type": "application/x-www-form-urlencoded", "accept": "application/json"},
+        body=urlencode(form).encode(),
+    )
+    asked_s = clock()
+    try:
+        response = await transport.send(request, TOKEN_TIMEOUT_S)
+    except AdapterError as error:
+        raise AdapterError(AdapterErrorKind.UNAVAILABLE, f"no token from the issuer: {error.message}") from None
+    if response.status != 200:
+        is_ours = kind_of_status(response.status) in (
+            AdapterErrorKind.UNAVAILABLE,
+            AdapterErrorKind.RATE_LIMITED,
+        )
+        kind = AdapterErrorKind.UNAVAILABLE if is_ours else AdapterErrorKind.CREDENTIALS
+        said = _without(clean(error_text(response)), form)
+        raise AdapterError(kind, f"the issuer gave no token, HTTP {response.status}: {said}")
+    return _read_token(read_json(response), asked_s)
+
+
+def _without(text: str, form: dict[str, str]) -> str:
+    for value in form.values():
+        if len(value) >= 8:
+            text = text.replace(value, "***")
+    return text
+
+
+def _read_token(body: Any, asked_s: float) -> Token:
+    value = body.get("access_token") if isinstance(body, dict) else None
+    try:
+        lifetime_s = float(body.get("expires_in", 0)) if isinstance(value, str) and value else 0.0
+    except (TypeError, ValueError):
+        lifetime_s = 0.0
+    if not value or lifetime_s <= 0:
+        raise AdapterError(AdapterErrorKind.BAD_RESPONSE, "the issuer's answer holds no token")
+    return Token(value, asked_s + lifetime_s)

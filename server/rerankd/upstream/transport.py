@@ -1,0 +1,126 @@
+"""What sends a request to a provider, and how to get one.
+
+A transport is shared by every deployment of a process: it pools connections by host, never follows redirects,
+never keeps cookies, and reports every failure as an `AdapterError` that names no URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
+from rerankd_adapters.failure import clean
+
+USER_AGENT = "rerankd"
+
+
+class HttpTransport(Protocol):
+    """Sends requests. Safe for any number of tasks of one event loop."""
+
+    @property
+    def name(self) -> str:
+        """Name by which `open_transport` knows it."""
+        ...
+
+    async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
+        """Send one request and read the whole response. Cancelling the task closes the connection.
+
+        Args:
+            request: Sent as it is; its `delay_s` is the caller's business.
+            timeout_s: Seconds until the last byte of the response, > 0.
+
+        Raises:
+            AdapterError: `TIMEOUT` after `timeout_s`; `UNAVAILABLE` when the provider cannot be reached or
+                breaks off; `BAD_RESPONSE` for a response that is too large or not HTTP.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; requests under way fail."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportSettings:
+    """How connections are made."""
+
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 60.0
+    """Longest silence in the middle of a response."""
+    idle_timeout_s: float = 60.0
+    """How long an unused connection is kept."""
+    max_connections_per_host: int = 256
+    max_response_bytes: int = 64 * 1024 * 1024
+    """Decompressed size of a response body."""
+    uses_http2: bool = True
+    """Whether HTTP/2 is used with servers that offer it."""
+    ca_file: Path | None = None
+    """PEM certificates trusted besides the usual ones."""
+    client_certificate_file: Path | None = None
+    """PEM certificate chain to present."""
+    client_key_file: Path | None = None
+    """PEM private key of the certificate; `None` when it is in the same file."""
+    proxy: str | None = field(default=None, repr=False)
+    """`http://[user:password@]host:port`; `None` means what `HTTPS_PROXY` and its like say."""
+    uses_environment_proxy: bool = True
+
+
+def open_transport(name: str = "auto", settings: TransportSettings | None = None) -> HttpTransport:
+    """Open a transport: `pyreqwest`, `httpx`, or `auto`, the first of them that is installed.
+
+    Raises:
+        ValueError: For another name.
+    """
+    settings = settings or TransportSettings()
+    if name == "auto":
+        name = "pyreqwest" if find_spec("pyreqwest") else "httpx"
+    if name == "pyreqwest":
+        from rerankd.upstream.transport_pyreqwest import PyreqwestTransport
+
+        return PyreqwestTransport(settings)
+    if name == "httpx":
+        from rerankd.upstream.transport_httpx import HttpxTransport
+
+        return HttpxTransport(settings)
+    raise ValueError(f"transport must be auto, pyreqwest or httpx, was {name}")
+
+
+def timed_out(timeout_s: float) -> AdapterError:
+    """Build the error for a response that did not come in time."""
+    return AdapterError(AdapterErrorKind.TIMEOUT, f"no whole answer within {timeout_s:.3g} s")
+
+
+def unreachable(cause: str) -> AdapterError:
+    """Build the error for a connection that could not be made or broke."""
+    return AdapterError(AdapterErrorKind.UNAVAILABLE, f"the connection failed: {clean(cause)[:150]}")
+
+
+def unsendable() -> AdapterError:
+    """Build the error for a request that is none; libraries quote the faulty header, so their text is not."""
+    message = "the request cannot be sent: the base URL, or a header such as the key, is malformed"
+    return AdapterError(AdapterErrorKind.UNAVAILABLE, message)
+
+
+def undecodable() -> AdapterError:
+    """Build the error for a body that is not compressed as its header says."""
+    return AdapterError(AdapterErrorKind.BAD_RESPONSE, "the response body cannot be decompressed")
+
+
+def too_large(max_bytes: int) -> AdapterError:
+    """Build the error for a response over the limit."""
+    return AdapterError(AdapterErrorKind.BAD_RESPONSE, f"the response is larger than {max_bytes} bytes")
+
+
+def check_announced_size(headers: Mapping[str, str], max_bytes: int) -> None:
+    """Raise if a response says up front that it is too large.
+
+    Raises:
+        AdapterError: `BAD_RESPONSE`.
+    """
+    announced = headers.get("content-length", "")
+    if announced.isdigit() and (len(announced) > 15 or int(announced) > max_bytes):
+        raise too_large(max_bytes)

@@ -1,0 +1,102 @@
+"""The transport on httpx: pure Python, for platforms without a pyreqwest wheel."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.util import find_spec
+from typing import Final
+
+import httpx
+
+from rerankd.upstream.transport import (
+    USER_AGENT,
+    TransportSettings,
+    check_announced_size,
+    timed_out,
+    too_large,
+    undecodable,
+    unreachable,
+    unsendable,
+)
+from rerankd_adapters.base import HttpRequest, HttpResponse
+
+
+class HttpxTransport:
+    """See `HttpTransport`."""
+
+    name: Final = "httpx"
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self._settings = settings
+        self._client = _open_client(settings)
+
+    async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
+        """See `HttpTransport.send`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._send(request)
+        except TimeoutError:
+            raise timed_out(timeout_s) from None
+        except httpx.DecodingError:
+            raise undecodable() from None
+        except httpx.TimeoutException:
+            raise unreachable("the provider was silent for too long") from None
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError):
+            raise unsendable() from None
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise unreachable(str(error) or type(error).__name__) from None
+
+    async def _send(self, request: HttpRequest) -> HttpResponse:
+        max_bytes = self._settings.max_response_bytes
+        async with self._client.stream(
+            request.method, request.url, headers=request.headers, content=request.body
+        ) as response:
+            headers = dict(response.headers)
+            check_announced_size(headers, max_bytes)
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > max_bytes:
+                    raise too_large(max_bytes)
+                chunks.append(chunk)
+        return HttpResponse(
+            status=response.status_code,
+            headers=headers,
+            body=b"".join(chunks),
+            received_unix_s=time.time(),
+        )
+
+    async def close(self) -> None:
+        """See `HttpTransport.close`."""
+        await self._client.aclose()
+
+
+def _open_client(settings: TransportSettings) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        headers={"user-agent": USER_AGENT, "accept": "*/*"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        follow_redirects=False,
+        http2=settings.uses_http2 and find_spec("h2") is not None,
+        limits=httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=settings.max_connections_per_host,
+            keepalive_expiry=settings.idle_timeout_s,
+        ),
+        proxy=settings.proxy,
+        timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
+        trust_env=settings.uses_environment_proxy,
+        verify=_tls(settings),
+    )
+
+
+def _tls(settings: TransportSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if settings.ca_file:
+        context.load_verify_locations(settings.ca_file)
+    if settings.client_certificate_file:
+        context.load_cert_chain(settings.client_certificate_file, settings.client_key_file)
+    return context

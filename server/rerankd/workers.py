@@ -1,0 +1,165 @@
+"""Several worker processes on the same two ports.
+
+Each worker is a whole service with its own event loop; the kernel spreads connections over them
+(SO_REUSEPORT). This process only starts them, passes signals on, and starts a new one when one dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+
+import msgspec
+import structlog
+
+from rerankd.app import EXIT_CANNOT_START, EXIT_OK, Addresses, run_worker
+from rerankd.local.options import usable_cores
+from rerankd.settings import Settings
+from rerankd.telemetry.logging import configure_logging
+
+MAX_DEATHS = 5
+"""Workers that may die within `DEATH_WINDOW_S` before the supervisor gives up."""
+DEATH_WINDOW_S = 60.0
+
+_log = structlog.get_logger("rerankd.workers")
+_context = multiprocessing.get_context("spawn")
+
+
+def supervise(settings: Settings, announce: Callable[[Addresses], None]) -> int:
+    """Run `settings.server.workers` workers until SIGTERM or SIGINT; return the exit code.
+
+    Args:
+        settings: Each worker's, but for the share of the cores.
+        announce: Called once every worker is ready.
+    """
+    try:
+        reserved, settings = _reserve_ports(settings)
+    except OSError as error:
+        _log.error("cannot start", problem=f"cannot listen on {settings.server.host}: {error.strerror or error}")
+        return EXIT_CANNOT_START
+    with contextlib.ExitStack() as stack:
+        for reservation in reserved:
+            stack.enter_context(reservation)
+        return _Supervisor(_share_cores(settings), announce).run()
+
+
+def _reserve_ports(settings: Settings) -> tuple[list[socket.socket], Settings]:
+    """Bind both ports without listening: finds conflicts, and settles port 0 for all workers."""
+    server = settings.server
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    reserved: list[socket.socket] = []
+    for port in (server.grpc_port, server.http_port):
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((server.host, port))
+            port = probe.getsockname()[1]
+        holder = socket.socket(family)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind((server.host, port))
+        reserved.append(holder)
+    grpc_port, http_port = (holder.getsockname()[1] for holder in reserved)
+    server = msgspec.structs.replace(server, grpc_port=grpc_port, http_port=http_port)
+    return reserved, msgspec.structs.replace(settings, server=server)
+
+
+def _share_cores(settings: Settings) -> Settings:
+    """Divide the cores among the workers unless the operator said how many threads each gets."""
+    if settings.local.threads is not None:
+        return settings
+    threads = max(1, usable_cores() // settings.server.workers)
+    local = msgspec.structs.replace(settings.local, threads=threads)
+    return msgspec.structs.replace(settings, local=local)
+
+
+def _work(settings: Settings, index: int, ready: Connection) -> None:
+    configure_logging(settings.log)
+    structlog.contextvars.bind_contextvars(worker=index, worker_pid=os.getpid())
+    raise SystemExit(run_worker(settings, announce=lambda addresses: ready.send(addresses)))
+
+
+@dataclass(eq=False, slots=True)
+class _Worker:
+    index: int
+    process: SpawnProcess
+    ready: Connection
+    """Gives the worker's addresses once, then is closed."""
+
+
+class _Supervisor:
+    def __init__(self, settings: Settings, announce: Callable[[Addresses], None]) -> None:
+        self._settings = settings
+        self._announce = announce
+        self._workers: list[_Worker] = []
+        self._deaths_s: list[float] = []
+        self._is_stopping = False
+        self._ready = 0
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        for index in range(self._settings.server.workers):
+            self._start_worker(index)
+        code = EXIT_OK
+        while self._workers:
+            pending = [worker.ready for worker in self._workers if not worker.ready.closed]
+            wait([*(worker.process.sentinel for worker in self._workers), *pending], timeout=1.0)
+            self._greet()
+            code = max(code, self._reap())
+        return code
+
+    def _start_worker(self, index: int) -> None:
+        receiver, sender = _context.Pipe(duplex=False)
+        process = _context.Process(target=_work, args=(self._settings, index, sender), name=f"rerankd-worker-{index}")
+        process.start()
+        sender.close()
+        self._workers.append(_Worker(index, process, receiver))
+
+    def _greet(self) -> None:
+        """Announce the service when the last of the workers first says it is ready."""
+        for worker in self._workers:
+            if not worker.ready.closed and worker.ready.poll():
+                with contextlib.suppress(EOFError):
+                    addresses: Addresses = worker.ready.recv()
+                    self._ready += 1
+                    if self._ready == self._settings.server.workers:
+                        self._announce(addresses)
+                worker.ready.close()
+
+    def _reap(self) -> int:
+        """Replace workers that died; return the exit code to end with if it is time to give up."""
+        code = EXIT_OK
+        for worker in [worker for worker in self._workers if not worker.process.is_alive()]:
+            self._workers.remove(worker)
+            worker.process.join()
+            worker.ready.close()
+            exit_code = worker.process.exitcode
+            if self._is_stopping:
+                code = max(code, EXIT_OK if exit_code == 0 else EXIT_CANNOT_START)
+                continue
+            _log.error("worker died", worker=worker.index, exit_code=exit_code)
+            if exit_code == EXIT_CANNOT_START or self._dies_too_often():
+                self._stop(signal.SIGTERM, None)
+                code = EXIT_CANNOT_START
+            else:
+                self._start_worker(worker.index)
+        return code
+
+    def _dies_too_often(self) -> bool:
+        now_s = time.monotonic()
+        self._deaths_s = [then_s for then_s in self._deaths_s if now_s - then_s < DEATH_WINDOW_S] + [now_s]
+        return len(self._deaths_s) > MAX_DEATHS
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_stopping = True
+        for worker in self._workers:
+            if worker.process.pid is not None and worker.process.is_alive():
+                os.kill(worker.process.pid, signal.SIGTERM)

@@ -1,0 +1,63 @@
+"""Every provider, over every transport: what is recorded of it, and everything that can go wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from rerankd.engine.merge import check_reply
+from rerankd.errors import Reason, ServiceError
+from rerankd_adapters.base import ProviderReply
+from rerankd_adapters.registry import find_provider, provider_names
+from rerankd_adapters.testing import BEHAVIOURS, Behaviour, Case, check_case
+from rerankd_adapters.testing.behaviours import is_trustworthy
+from tests.conformance.suite import RECORDINGS, Deployments
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KNOWN_LIMITS = {
+    ("pyreqwest", "cancelled while waiting for the head"): (
+        "pyreqwest 0.15.1 leaves a cancelled request to its timeout until the head of the response is there"
+    )
+}
+CASES = [(name, case) for name, recording in RECORDINGS.items() for case in recording.all_cases()]
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{name}: {case.name}" for name, case in CASES])
+async def test_recorded(name: str, case: Case, deployments: Deployments) -> None:
+    provider = find_provider(name)
+    assert provider is not None
+    await check_case(RECORDINGS[name], case, provider, deployments.open)
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=[behaviour.name for behaviour in BEHAVIOURS])
+@pytest.mark.parametrize("name", RECORDINGS)
+async def test_behaviour(name: str, behaviour: Behaviour, deployments: Deployments) -> None:
+    provider = find_provider(name)
+    assert provider is not None
+    if (deployments.transport_name, behaviour.name) in KNOWN_LIMITS:
+        pytest.xfail(KNOWN_LIMITS[deployments.transport_name, behaviour.name])
+    await behaviour.check(RECORDINGS[name], provider, deployments.open)
+
+
+async def test_every_provider_is_recorded() -> None:
+    providers = (find_provider(name) for name in provider_names())
+    assert {provider.name for provider in providers if provider and not provider.is_grpc} <= set(RECORDINGS)
+
+
+@pytest.mark.parametrize(
+    ("indices", "scores"),
+    [
+        ([0], [0.5]),
+        ([0, 1, 1], [0.5, 0.4, 0.3]),
+        ([0, 1, 3], [0.5, 0.4, 0.3]),
+        ([0, 1, -1], [0.5, 0.4, 0.3]),
+        ([0, 1, 2], [0.5, 0.4, float("nan")]),
+        ([0, 1, 2], [0.5, 0.4]),
+    ],
+)
+async def test_engine_refuses_what_the_suite_distrusts(indices: list[int], scores: list[float]) -> None:
+    reply = ProviderReply(indices=indices, scores=scores)
+    assert not is_trustworthy(reply, 3)
+    with pytest.raises(ServiceError) as refused:
+        check_reply(reply, 3, "any")
+    assert refused.value.reason is Reason.PROVIDER_BAD_RESPONSE

@@ -1,0 +1,119 @@
+"""Starting, draining and replacing real server processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from rerank.v1 import rerank_service_pb2 as pb
+from tests.support.server import ServerProcess
+from tests.support.transports import METHOD
+
+REQUEST = {
+    "model": "local/ms-marco-minilm-l12-v2",
+    "query": "how do plants make food",
+    "documents": ["Photosynthesis turns light into sugar", "The train leaves at noon", "Leaves are green"],
+}
+MESSAGE = pb.RerankRequest(
+    model="local/ms-marco-minilm-l12-v2",
+    query="how do plants make food",
+    documents=[pb.Document(text=text) for text in REQUEST["documents"]],
+).SerializeToString()
+
+
+async def test_sigterm_under_load_loses_no_call_under_way() -> None:
+    server = ServerProcess()
+    started: list[tuple[float, str | None]] = []
+    stop = asyncio.Event()
+
+    async def caller(call: Callable[[], Awaitable[str | None]]) -> None:
+        while not stop.is_set():
+            began_s = time.monotonic()
+            started.append((began_s, await call()))
+
+    async with (
+        grpc.aio.insecure_channel(server.grpc_address) as channel,
+        httpx.AsyncClient(base_url=server.http_url, timeout=30, trust_env=False) as client,
+    ):
+        rerank: Any = channel.unary_unary(METHOD)
+
+        async def by_grpc() -> str | None:
+            try:
+                response = pb.RerankResponse.FromString(await rerank(MESSAGE))
+            except grpc.aio.AioRpcError as error:
+                return f"grpc {error.code().name}: {error.details()}"
+            return None if len(response.results) == 3 else "grpc: incomplete"
+
+        async def by_http() -> str | None:
+            try:
+                response = await client.post("/v1/rerank", json=REQUEST)
+            except httpx.TransportError as error:
+                return f"http {error!r}"
+            return None if response.status_code == 200 else f"http {response.status_code}: {response.text}"
+
+        callers = [asyncio.create_task(caller(by_grpc)) for _ in range(8)]
+        callers += [asyncio.create_task(caller(by_http)) for _ in range(8)]
+        await asyncio.sleep(1.5)
+        signalled_s = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(server.process.wait, 30)
+        stop.set()
+        await asyncio.gather(*callers)
+    assert server.stop() == 0
+    under_way = [failure for began_s, failure in started if began_s < signalled_s]
+    assert len(under_way) > 30
+    assert [failure for failure in under_way if failure] == []
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for flag, other in (("--grpc-port", "--http-port"), ("--http-port", "--grpc-port")):
+            command = [sys.executable, "-m", "rerankd.cli", "serve", flag, str(port), other, "0"]
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert ended.returncode == 1
+            assert f"127.0.0.1:{port}" in ended.stderr
+            assert flag in ended.stderr
+            assert "Traceback" not in ended.stderr
+
+
+def test_workers_share_the_ports_and_are_replaced_when_they_die() -> None:
+    server = ServerProcess("--workers", "2")
+    workers = {server.wait_for_log("ready", worker=index)["worker_pid"] for index in (0, 1)}
+    assert len(workers) == 2
+    os.kill(workers.pop(), signal.SIGKILL)
+    server.wait_for_log("worker died", timeout_s=20)
+    give_up_s = time.monotonic() + 30
+    while sum(entry["event"] == "ready" for entry in server.log) < 3:
+        assert time.monotonic() < give_up_s
+        time.sleep(0.1)
+    with httpx.Client(base_url=server.http_url, trust_env=False) as client:
+        for _ in range(10):
+            body = {"model": "local/bm25", "query": "a", "documents": ["a", "b"]}
+            assert client.post("/v1/rerank", json=body).status_code == 200
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(("arguments", "longest_s"), [(["embedded"], 3.0), (["none"], 1.5)])
+def test_cold_start(arguments: list[str], longest_s: float, tmp_path: Path) -> None:
+    environment = {"RERANKD_LOCAL__CACHE_DIR": str(tmp_path)}
+    if arguments == ["none"]:
+        environment |= {"RERANKD_LOCAL__ENABLED": "false"}
+    server = ServerProcess(environment=environment)
+    try:
+        print(f"ready after {server.start_s:.2f} s with models: {arguments[0]}")
+        assert server.start_s < longest_s * float(os.environ.get("RERANKD_TEST_SLOWNESS", "2"))
+    finally:
+        assert server.stop() == 0

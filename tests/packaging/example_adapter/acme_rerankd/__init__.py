@@ -1,0 +1,1 @@
+"""Acme's rerank API as a provider of rerankd."""

@@ -1,0 +1,77 @@
+"""Golden cases: reading them and judging an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DIRECTORY = Path(__file__).parent.parent / "cases"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call and the outcome it must have on every transport."""
+
+    name: str
+    expect: Mapping[str, Any]
+    request: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float | None = None
+    behaviour: str = "call"
+    items: int = 0
+
+
+@dataclass
+class Outcome:
+    """How a call ended, in terms both transports share."""
+
+    code: str
+    status: int | None = None
+    reason: str | None = None
+    message: str = ""
+    fields: list[str] = field(default_factory=list)
+    response: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_cases(file: str) -> list[Case]:
+    """Read a file of golden cases, generators expanded."""
+    entries = yaml.safe_load((DIRECTORY / file).read_text(encoding="utf-8"))
+    return [Case(**_expand(entry)) for entry in entries]
+
+
+def _expand(value: Any) -> Any:
+    if isinstance(value, dict):
+        if "$repeat" in value:
+            return [_expand(value["$repeat"])] * value["times"]
+        if "$string" in value:
+            return value["$string"] * value["times"]
+        return {key: _expand(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item) for item in value]
+    return value
+
+
+def differences(case: Case, outcome: Outcome) -> Iterator[str]:
+    """Yield what an outcome has other than the case expects."""
+    expect = case.expect
+    results = outcome.response.get("results", [])
+    found = {
+        "code": outcome.code,
+        "reason": outcome.reason,
+        "message": outcome.message,
+        "fields": outcome.fields,
+        "order": [result["index"] for result in results],
+        "documents": [result.get("document") for result in results],
+        "model": outcome.response.get("model"),
+    }
+    for key in expect.keys() & found.keys():
+        if found[key] != expect[key]:
+            yield f"{key}: expected {expect[key]!r}, got {found[key]!r} ({outcome.message})"
+    if outcome.status is not None and outcome.status != expect["status"]:
+        yield f"status: expected {expect['status']}, got {outcome.status} ({outcome.message})"
+    if expect["code"] != "OK" and not outcome.message:
+        yield "message: empty"

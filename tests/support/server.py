@@ -1,0 +1,100 @@
+"""A real `rerankd serve` in a process of its own, for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+START_TIMEOUT_S = 60.0
+
+
+class ServerProcess:
+    """Starts the server on free ports and collects its log.
+
+    Args:
+        arguments: Further arguments of `rerankd serve`.
+        environment: Variables on top of this process's.
+    """
+
+    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        self.log: list[dict[str, Any]] = []
+        self._log_grew = threading.Condition()
+        self._started_s = time.monotonic()
+        command = [
+            sys.executable,
+            "-m",
+            "rerankd.cli",
+            "serve",
+            "--grpc-port",
+            "0",
+            "--http-port",
+            "0",
+            *arguments,
+        ]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "RERANKD_LOG__FORMAT": "json", **(environment or {})},
+        )
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        ready = self.wait_for_log("ready", timeout_s=START_TIMEOUT_S)
+        self.start_s = time.monotonic() - self._started_s
+        self.grpc_address = f"127.0.0.1:{ready['grpc_port']}"
+        self.http_url = f"http://127.0.0.1:{ready['http_port']}"
+
+    def _read_log(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                entry = {"event": "not json", "line": line}
+            with self._log_grew:
+                self.log.append(entry)
+                self._log_grew.notify_all()
+        with self._log_grew:
+            self.log.append({"event": "end of log"})
+            self._log_grew.notify_all()
+
+    def wait_for_log(self, event: str, *, timeout_s: float = 10.0, **fields: Any) -> dict[str, Any]:
+        """Return the first log entry of this event whose fields equal `fields`."""
+        give_up_s = time.monotonic() + timeout_s
+        with self._log_grew:
+            while True:
+                for entry in self.log:
+                    if entry.get("event") == event and fields.items() <= entry.items():
+                        return entry
+                has_ended = bool(self.log) and self.log[-1]["event"] == "end of log"
+                if has_ended or not self._log_grew.wait(max(0.0, give_up_s - time.monotonic())):
+                    raise AssertionError(f"no log entry {event} {fields}; the log: {self.log[-20:]}")
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Return the log entries of calls."""
+        return [entry for entry in self.log if entry.get("event") == "call"]
+
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 40.0) -> int:
+        """Signal the server and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            code = self.process.wait(timeout_s)
+        finally:
+            self.process.kill()
+            self._reader.join(5)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+        return code
+
+
+CASES = Path(__file__).parent.parent / "cases"

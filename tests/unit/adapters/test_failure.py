@@ -1,0 +1,130 @@
+"""From error responses to `AdapterError`: statuses, words, waiting times, nothing secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from rerankd_adapters.base import AdapterErrorKind, HttpResponse, ProviderCall
+from rerankd_adapters.failure import (
+    clean,
+    error_text,
+    failure_of,
+    kind_of_status,
+    retry_after_s,
+    withhold,
+)
+
+CALL = ProviderCall(model="m", query="a query of the caller", documents=["a document of the caller"])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (302, AdapterErrorKind.BAD_RESPONSE),
+        (400, AdapterErrorKind.REJECTED),
+        (402, AdapterErrorKind.CREDENTIALS),
+        (404, AdapterErrorKind.MODEL_NOT_FOUND),
+        (418, AdapterErrorKind.REJECTED),
+        (424, AdapterErrorKind.UNAVAILABLE),
+        (429, AdapterErrorKind.RATE_LIMITED),
+        (529, AdapterErrorKind.UNAVAILABLE),
+    ],
+)
+def test_status(status: int, kind: AdapterErrorKind) -> None:
+    assert kind_of_status(status) is kind
+
+
+def test_provider_overrides_a_status() -> None:
+    assert kind_of_status(400, {400: AdapterErrorKind.RATE_LIMITED}) is AdapterErrorKind.RATE_LIMITED
+
+
+def test_retryable_kinds() -> None:
+    assert {kind.value for kind in AdapterErrorKind if kind.is_retryable} == {"rate_limited", "unavailable"}
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"message": "a"}', "a"),
+        (b'{"error": "a"}', "a"),
+        (b'{"error": {"message": "a", "code": 400}}', "a"),
+        (b'{"detail": "a"}', "a"),
+        (b'{"detail": {"error": "a"}}', "a"),
+        (b'{"detail": [{"loc": ["body"], "msg": "a"}]}', "a"),
+        (b'{"errors": [{"code": "x", "message": "a"}]}', "a"),
+        (b'{"status": 429, "title": "a"}', "a"),
+        (b'["a"]', "a"),
+        (b'{"code": 1}', ""),
+        (b"plain text\n", "plain text"),
+        (b"  <html><body>x</body></html>", "an HTML page"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"", ""),
+        (b"[" * 5000, "[" * 5000),
+    ],
+)
+def test_words_of_a_body(body: bytes, text: str) -> None:
+    assert error_text(HttpResponse(status=400, body=body)) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Authorization: Bearer abcdef123456", "Authorization: ***"),
+        ("key sk-abcdefghijklmnopqrstuv12 is wrong", "key *** is wrong"),
+        ('{"api_key": "abcdef"}', '{"api_key": "***"}'),
+        ("https://user:password@host/path", "https://***@host/path"),
+        (
+            "model jina-reranker-v2-base-multilingual is gone",
+            "model jina-reranker-v2-base-multilingual is gone",
+        ),
+        (
+            "the maximum token length exceeded, use basic authentication",
+            "the maximum token length exceeded, use basic authentication",
+        ),
+        ("one\ntwo\x00three\u202efour", "one two three four"),
+    ],
+)
+def test_cleaning(said: str, kept: str) -> None:
+    assert clean(said) == kept
+
+
+def test_quotes_are_brief() -> None:
+    assert len(clean("x" * 10_000)) == 300
+
+
+def test_texts_of_the_caller_are_withheld() -> None:
+    assert withhold("bad input: a document of the caller, twice", CALL) == "bad input: [text withheld]"
+    assert withhold("bad input", CALL) == "bad input"
+
+
+def test_failure_carries_status_and_wait() -> None:
+    response = HttpResponse(status=429, headers={"retry-after": "3"}, body=b'{"message": "wait"}')
+    error = failure_of(CALL, response, AdapterErrorKind.RATE_LIMITED)
+    assert (error.message, error.status, error.retry_after_s) == ("HTTP 429: wait", 429, 3.0)
+
+
+NOW_S = 1_792_567_680.0  # Wed, 21 Oct 2026 07:28:00 GMT
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT"}, 30.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:27:30 GMT"}, 0.0),
+        ({"retry-after": "Wed, 21 Oct 2026 09:00:10 GMT", "date": "Wed, 21 Oct 2026 09:00:00 GMT"}, 10.0),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "1e12"}, 86_400.0),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_s(headers, NOW_S) == seconds
+
+
+def test_date_without_a_clock_says_nothing() -> None:
+    assert retry_after_s({"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT"}, 0.0) is None

@@ -1,0 +1,102 @@
+"""Building URLs and bodies, and reading what cannot be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint
+from rerankd_adapters.wire import (
+    join_url,
+    path_segments,
+    post_json,
+    read_count,
+    read_ranking,
+    read_usd,
+    whole_numbers,
+)
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "url"),
+    [
+        ("https://h", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/v1", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/v1/", "/v2/rerank", "https://h/v2/rerank"),
+        ("https://h/v1/rerank", "/v2/rerank", "https://h/v1/rerank"),
+        ("https://h/a/b", "/b/c", "https://h/a/b/c"),
+        ("https://h/a", "/b", "https://h/a/b"),
+        ("https://h/a?x=1", "/b", "https://h/a/b?x=1"),
+        ("https://h/a?x=1", "/b?y=2", "https://h/a/b?x=1&y=2"),
+        ("https://h/a", "", "https://h/a"),
+        ("http://[::1]:8080/v1", "/v1/rerank", "http://[::1]:8080/v1/rerank"),
+    ],
+)
+def test_join_url(base: str, path: str, url: str) -> None:
+    assert join_url(base, path) == url
+
+
+def test_model_in_a_path() -> None:
+    assert path_segments("Qwen/Qwen3:0.6B@x") == "Qwen/Qwen3:0.6B@x"
+    assert path_segments("a?b#c d%2e") == "a%3Fb%23c%20d%252e"
+
+
+@pytest.mark.parametrize("model", ["", "..", "a/../b", "/a", "a/", "a//b", "."])
+def test_model_that_leaves_its_path(model: str) -> None:
+    with pytest.raises(AdapterError) as refused:
+        path_segments(model)
+    assert refused.value.kind is AdapterErrorKind.MODEL_NOT_FOUND
+
+
+def test_lone_surrogate_cannot_be_sent() -> None:
+    with pytest.raises(AdapterError) as refused:
+        post_json(Endpoint(base_url="http://h"), "/x", {"query": "\ud800"})
+    assert refused.value.kind is AdapterErrorKind.REJECTED
+
+
+def test_ranking() -> None:
+    items = [{"i": 1, "s": 0.5, "document": {}}, {"i": 0, "s": 1}]
+    assert read_ranking(items, "i", "s") == ([1, 0], [0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        None,
+        {},
+        "text",
+        [None],
+        [[]],
+        ["text"],
+        [{"i": 0}],
+        [{"i": "0", "s": 1.0}],
+        [{"i": True, "s": 1.0}],
+        [{"i": 0.0, "s": 1.0}],
+        [{"i": 0, "s": None}],
+        [{"i": 0, "s": True}],
+        [{"i": 0, "s": 10**400}],
+    ],
+)
+def test_broken_ranking(items: Any) -> None:
+    with pytest.raises(AdapterError) as refused:
+        read_ranking(items, "i", "s")
+    assert refused.value.kind is AdapterErrorKind.BAD_RESPONSE
+
+
+@pytest.mark.parametrize("value", [None, -1, True, "7", 1.5, 2**60, [], float("nan"), float("inf")])
+def test_strange_usage_counts_nothing(value: Any) -> None:
+    assert read_count({"usage": {"n": value}}, [("usage", "n")]) == 0
+
+
+def test_usage() -> None:
+    assert read_count({"a": None, "b": {"c": 5.0}}, [("a", "x"), ("b", "c")]) == 5
+    assert read_usd({"cost": 0.25}, ("cost",)) == 0.25
+    assert read_usd({"cost": -1}, ("cost",)) is None
+    assert read_usd({"cost": 1}, None) is None
+
+
+def test_whole_numbers() -> None:
+    assert whole_numbers({"a": 3.0, "b": [1.5, {"c": 2.0}]}) == {"a": 3, "b": [1.5, {"c": 2}]}
+    assert type(whole_numbers(3.0)) is int

@@ -1,0 +1,59 @@
+"""What `rerankd check-config` says of providers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Run
+
+KEY = "cli-credential-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def _no_provider_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("COHERE_API_KEY", "CO_API_KEY", "TEI_API_BASE", "HUGGINGFACE_API_BASE", "HF_API_BASE"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+async def test_check_config_reports_every_problem(run: Run, tmp_path: Path) -> None:
+    providers: dict[str, Any] = {
+        "cohre": {"api_key": KEY},
+        "cohere": {"options": {"api_versoin": "1", "x": 1}},
+        "ranker": {"provider": "generc"},
+        "tei": {},
+        "generic": {"base_url": "http://10.0.0.1", "options": {"shape": "square"}},
+        "voyage": {"api_key": KEY},
+    }
+    config = tmp_path / "rerankd.yaml"
+    config.write_text(json.dumps({"providers": providers}))
+
+    outcome = await run("check-config", str(config))
+
+    problems = [line.removeprefix("  - ") for line in outcome.err.splitlines() if line.startswith("  - ")]
+    assert outcome.exit_code == 1
+    assert problems == [
+        "providers.cohre: there is no provider cohre; did you mean cohere?",
+        "providers.cohere.options.api_versoin is not an option of cohere; did you mean api_version?",
+        "providers.cohere.options.x is not an option of cohere",
+        "providers.cohere.api_key is missing; set it, or COHERE_API_KEY or CO_API_KEY",
+        "providers.ranker.provider: there is no provider generc; did you mean generic?",
+        "providers.tei.base_url is missing: Text Embeddings Inference has no public address",
+        "providers.generic: the generic provider has no shape square",
+    ]
+    assert KEY not in outcome.err
+
+
+async def test_check_config_reports_the_transport(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "rerankd.yaml"
+    config.write_text(f"transport: {{ca_file: {tmp_path}/none.pem}}\n")
+
+    outcome = await run("check-config", str(config))
+
+    assert outcome.exit_code == 1
+    assert "transport: " in outcome.err
+    assert "none.pem" in outcome.err

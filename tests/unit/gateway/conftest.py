@@ -1,0 +1,109 @@
+"""An in-memory engine behind the gateway, reached through ASGI or through a real uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from rerankd import contract
+from rerankd.domain import CallContext
+from rerankd.gateway.app import Gateway, GatewayLimits
+
+
+async def answer_in_order(request: contract.RerankRequest, call: CallContext) -> contract.RerankResponse:
+    results = [contract.RerankResult(index=i, relevance_score=0.0) for i in range(len(request.documents))]
+    meta = contract.Meta(api_version=contract.ApiVersion(version=call.api_version))
+    return contract.RerankResponse(id=call.request_id, results=results, model="fake", meta=meta)
+
+
+@dataclass
+class FakeService:
+    """Records what it is called with and answers with what a test sets."""
+
+    answer: Callable[[contract.RerankRequest, CallContext], Awaitable[contract.RerankResponse]] = answer_in_order
+    requests: list[Any] = field(default_factory=list)
+    calls: list[CallContext] = field(default_factory=list)
+    taken: int = 0
+
+    async def rerank(self, request: contract.RerankRequest, call: CallContext, /) -> contract.RerankResponse:
+        self.requests.append(request)
+        self.calls.append(call)
+        return await self.answer(request, call)
+
+    async def list_models(
+        self, request: contract.ListModelsRequest, call: CallContext, /
+    ) -> contract.ListModelsResponse:
+        self.requests.append(request)
+        self.calls.append(call)
+        return contract.ListModelsResponse(models=[contract.Model(name="local/default")])
+
+    async def get_model(self, request: contract.GetModelRequest, call: CallContext, /) -> contract.GetModelResponse:
+        self.requests.append(request)
+        self.calls.append(call)
+        return contract.GetModelResponse(model=contract.Model(name=request.model))
+
+    async def batch_rerank(
+        self, requests: AsyncIterator[contract.BatchRerankRequest], call: CallContext, /
+    ) -> AsyncIterator[contract.BatchRerankResponse]:
+        self.calls.append(call)
+        count = 0
+        async for request in requests:
+            self.taken += 1
+            item = request.item or contract.BatchItem()
+            response = await self.answer(item.request or contract.RerankRequest(), call)
+            result = contract.BatchItemResult(item_id=item.item_id, item_index=count, response=response)
+            yield contract.BatchRerankResponse(item=result)
+            count += 1
+        yield contract.BatchRerankResponse(summary=contract.BatchSummary(items_received=count))
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def health() -> dict[str, str]:
+    return {"status": "serving"}
+
+
+@pytest.fixture
+def app(service: FakeService, health: dict[str, Any]) -> Gateway:
+    limits = GatewayLimits(max_body_bytes=2000, max_line_bytes=500)
+    return Gateway(service, health=lambda: health["status"], version="1.2.3", limits=limits)
+
+
+@pytest.fixture
+async def client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield client
+
+
+@contextlib.contextmanager
+def free_socket() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture
+async def address(app: Any) -> AsyncIterator[tuple[str, int]]:
+    """Serve the gateway with uvicorn on a free loopback port."""
+    config = uvicorn.Config(app, http="httptools", loop="none", ws="none", lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    with free_socket() as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            await asyncio.sleep(0.005)
+        yield listener.getsockname()
+        server.should_exit = True
+        await serving

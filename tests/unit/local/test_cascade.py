@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rerankd.local import static_table
+from rerankd.local.budget import Budget
+from rerankd.local.network import Network
+from rerankd.local.options import LocalOptions
+from rerankd.local.provider import LocalProvider
+from rerankd.local.static_table import StaticTable, TableFile
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall
+
+QUERY = "how do plants make food"
+ANSWER = "Photosynthesis is how plants turn light, water and carbon dioxide into sugar."
+TOPICS = ["plants", "markets", "trains", "bread", "stars", "water", "music", "food", "law", "snow"]
+DOCUMENTS = [f"Notes on {TOPICS[number % 10]}, part {number}." for number in range(60)] + [ANSWER]
+
+
+def long_of(tag: str) -> list[str]:
+    """Long documents that no other test has put into the vector cache."""
+    return [f"{tag} {text} " + "More is said about this at some length elsewhere. " * 20 for text in DOCUMENTS]
+
+
+def call_of(documents: list[str], **options: Any) -> ProviderCall:
+    return ProviderCall(model="default", query=QUERY, documents=documents, include_details=True, options=options)
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def provider(shared: LocalProvider) -> LocalProvider:
+    """A provider with a static table of noise: stages matter here, not quality."""
+    assert shared._default is not None
+    vectors = np.random.default_rng(1).normal(size=(30_522, 256)).astype(np.float16)
+    shared._default._cascade.table = StaticTable(vectors)
+    return shared
+
+
+async def test_quality_runs_every_stage_in_full(provider: LocalProvider) -> None:
+    reply = await provider.rerank(call_of(DOCUMENTS, mode="quality"))
+    assert [(stage.name, stage.documents, stage.shortened_by) for stage in reply.stages] == [
+        ("lexical-static", 61, ""),
+        ("late-interaction", 50, ""),
+        ("cross-encoder", 10, ""),
+    ]
+    assert sorted(reply.scores)[0] == 0
+    assert max(reply.scores) == 1
+    late, cross = set(reply.stages[1].positions), set(reply.stages[2].positions)
+    assert cross < late
+    scores = reply.scores
+    assert min(scores[place] for place in cross) > max(scores[place] for place in late - cross)
+    assert min(scores[place] for place in late) > max(scores[place] for place in set(range(61)) - late)
+    again = await provider.rerank(call_of(DOCUMENTS, mode="quality"))
+    assert list(again.scores) == list(reply.scores)
+
+
+async def test_few_documents_all_get_the_cross_encoder(provider: LocalProvider) -> None:
+    reply = await provider.rerank(call_of([*DOCUMENTS[:4], ANSWER], mode="quality"))
+    assert [stage.documents for stage in reply.stages] == [5, 5, 5]
+    assert reply.scores[4] == 1
+    single = await provider.rerank(call_of([ANSWER]))
+    assert list(single.scores) == [1.0]
+
+
+async def test_a_budget_shortens_the_later_stages(provider: LocalProvider) -> None:
+    await provider.rerank(call_of(long_of("warm")[:3], mode="quality"))
+    began_s = time.monotonic()
+    reply = await provider.rerank(call_of(long_of("budget"), budget_ms=400))
+    assert time.monotonic() - began_s < 1.0
+    late, cross = reply.stages[1:]
+    assert late.documents < 50
+    assert late.shortened_by == "budget"
+    assert cross.documents <= 10
+    assert len(reply.scores) == len(DOCUMENTS)
+
+
+async def test_the_cross_encoder_goes_beyond_what_minilm_had_time_for(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert provider._default is not None
+    cascade = provider._default._cascade
+    monkeypatch.setattr(Budget, "late_interaction_end_s", lambda *_: time.monotonic())
+    reply = await provider.rerank(call_of([f"beyond {text}" for text in DOCUMENTS], budget_ms=5000))
+    assert [stage.documents for stage in reply.stages] == [61, 0, 10]
+    calls = iter([True, True, True])
+    monkeypatch.setattr(cascade, "_is_cached", lambda run, position: next(calls, False))
+    reply = await provider.rerank(call_of([f"beyond {text}" for text in DOCUMENTS], budget_ms=5000))
+    late, cross = reply.stages[1:]
+    assert (late.documents, cross.documents) == (3, 10)
+    assert set(late.positions) < set(cross.positions)
+    rest = set(range(61)) - set(cross.positions)
+    assert min(reply.scores[place] for place in cross.positions) > max(reply.scores[place] for place in rest)
+
+
+async def test_no_time_at_all_leaves_words(provider: LocalProvider) -> None:
+    reply = await provider.rerank(call_of(long_of("words"), budget_ms=1))
+    assert [stage.documents for stage in reply.stages[1:]] == [0, 0]
+    assert len(reply.scores) == len(DOCUMENTS)
+
+
+async def test_a_deadline_shortens_even_quality(provider: LocalProvider) -> None:
+    call = dataclasses.replace(call_of(long_of("deadline"), mode="quality"), deadline_s=time.monotonic() + 0.6)
+    reply = await provider.rerank(call)
+    assert reply.stages[1].shortened_by == "budget"
+
+
+async def test_known_documents_cost_no_run_of_minilm(provider: LocalProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = [f"known {text}" for text in DOCUMENTS[:20]]
+    first = await provider.rerank(call_of(documents, mode="quality"))
+    assert provider._default is not None
+    minilm = provider._default._minilm.network
+    runs: list[int] = []
+    run = Network.run
+
+    def count(self: Network, ids: list[int], types: list[int]) -> Any:
+        if self is minilm:
+            runs.append(len(ids))
+        return run(self, ids, types)
+
+    monkeypatch.setattr(Network, "run", count)
+    second = await provider.rerank(call_of(documents, mode="quality"))
+    assert len(runs) == 1
+    assert list(second.scores) == list(first.scores)
+    assert second.prompt_tokens < first.prompt_tokens
+    runs.clear()
+    await provider.rerank(dataclasses.replace(call_of(documents), model="all-minilm-l6-v2", options={}))
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"speed": 1}, "provider_options.speed"),
+        ({"mode": "best"}, "provider_options.mode"),
+        ({"budget_ms": 0}, "provider_options.budget_ms"),
+        ({"budget_ms": "fast"}, "provider_options.budget_ms"),
+        ({"budget_ms": float("nan")}, "provider_options.budget_ms"),
+    ],
+)
+async def test_wrong_options_are_refused(provider: LocalProvider, wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(AdapterError) as caught:
+        await provider.rerank(call_of(["a"], **wrong))
+    assert (caught.value.kind, caught.value.field) == (AdapterErrorKind.REJECTED, field)
+
+
+async def test_the_table_is_made_in_the_background_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static_table, "_BATCH", 2048)
+
+    def embed(network: object, reader: Any, batch: int) -> Any:
+        last = min(reader.vocabulary_size, (batch + 1) * 2048)
+        time.sleep(0.005)
+        return np.random.default_rng(batch).normal(size=(last - batch * 2048, 384)).astype(np.float32)
+
+    monkeypatch.setattr(static_table, "embed_batch", embed)
+    options = LocalOptions(threads=1, cache_dir=str(tmp_path))
+    provider = LocalProvider(options)
+    await provider.start()
+    assert provider._default is not None
+    assert provider._default._cascade.table is None
+    while not provider._default.loading_detail:
+        await asyncio.sleep(0)
+    info = provider.describe("default")
+    assert info is not None
+    assert (info.status, "static word vectors" in info.status_detail) == ("loading", True)
+    reply = await provider.rerank(call_of(DOCUMENTS[:5]))
+    assert len(reply.scores) == 5
+    await asyncio.gather(*provider._tasks)
+    info = provider.describe("default")
+    assert info is not None
+    assert info.status == "available"
+    identity = provider._default._minilm.identity
+    assert TableFile(tmp_path, identity).load(30_522) is not None
+    await provider.close()

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from rerankd.local.scheduler import PoolClosedError, Ticket, WorkPool
+
+
+class _Gate:
+    """Work that waits for permission, unit by unit, and notes who ran."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self._permits = threading.Semaphore(0)
+
+    def work(self, name: str) -> Callable[[int], str]:
+        def run(unit: int) -> str:
+            self.log.append(name)
+            assert self._permits.acquire(timeout=10)
+            return f"{name}{unit}"
+
+        return run
+
+    def let(self, count: int) -> None:
+        self._permits.release(count)
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.001)
+
+
+async def test_results_come_in_order_of_the_units() -> None:
+    pool = WorkPool(3)
+    assert await pool.run(lambda unit: unit * unit, 50, Ticket()) == [unit * unit for unit in range(50)]
+    assert await pool.run(lambda unit: unit, 0, Ticket()) == []
+    pool.close()
+
+
+async def test_a_small_call_is_not_stuck_behind_a_large_one() -> None:
+    pool, gate = WorkPool(1), _Gate()
+    large = asyncio.create_task(pool.run(gate.work("large"), 1000, Ticket()))
+    await _until(lambda: gate.log)
+    gate.let(20)
+    await _until(lambda: len(gate.log) == 21)
+    small = asyncio.create_task(pool.run(gate.work("small"), 4, Ticket()))
+    await _until(lambda: pool.queued_units() > 979)
+    while not small.done():
+        gate.let(1)
+        await asyncio.sleep(0.002)
+    since = gate.log[21:]
+    last = len(since) - 1 - since[::-1].index("small")
+    assert since[: last + 1].count("large") <= 2
+    large.cancel()
+    await asyncio.gather(large, return_exceptions=True)
+    gate.let(10)
+    pool.close()
+
+
+async def test_small_calls_do_not_starve_the_oldest() -> None:
+    pool, gate = WorkPool(1), _Gate()
+    tasks = [asyncio.create_task(pool.run(gate.work("old"), 100, Ticket()))]
+    await _until(lambda: gate.log)
+    gate.let(1)
+    tasks += [asyncio.create_task(pool.run(gate.work("new"), 2, Ticket())) for _ in range(60)]
+    await _until(lambda: pool.queued_units() >= 215)
+    gate.let(80)
+    await _until(lambda: len(gate.log) >= 80)
+    assert gate.log[2:80].count("old") >= 78 // 4 - 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    gate.let(10)
+    pool.close()
+
+
+async def test_lower_priority_numbers_go_first_among_equals() -> None:
+    pool, gate = WorkPool(1), _Gate()
+    tasks = [asyncio.create_task(pool.run(gate.work("first"), 1, Ticket()))]
+    await _until(lambda: gate.log)
+    tasks.append(asyncio.create_task(pool.run(gate.work("late"), 1, Ticket(priority=9))))
+    tasks.append(asyncio.create_task(pool.run(gate.work("soon"), 1, Ticket(priority=1))))
+    await _until(lambda: pool.queued_units() == 2)
+    gate.let(3)
+    await asyncio.gather(*tasks)
+    assert gate.log == ["first", "soon", "late"]
+    pool.close()
+
+
+async def test_cancelling_drops_what_is_queued() -> None:
+    pool, gate = WorkPool(2), _Gate()
+    task = asyncio.create_task(pool.run(gate.work("x"), 100, Ticket()))
+    await _until(lambda: len(gate.log) == 2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert pool.queued_units() == 0
+    assert pool.load() == 0
+    gate.let(10)
+    assert await pool.run(lambda unit: unit, 2, Ticket()) == [0, 1]
+    assert gate.log == ["x", "x"]
+    pool.close()
+
+
+async def test_the_first_error_ends_the_job() -> None:
+    pool = WorkPool(1)
+    ran = []
+
+    def fail(unit: int) -> None:
+        ran.append(unit)
+        raise LookupError(unit)
+
+    with pytest.raises(LookupError):
+        await pool.run(fail, 10, Ticket())
+    assert ran == [0]
+    pool.close()
+
+
+async def test_a_rule_may_leave_out_the_rest() -> None:
+    pool = WorkPool(2)
+    assert await pool.run(lambda unit: unit, 5, Ticket(), starts=lambda unit: unit < 3) == [0, 1, 2, None, None]
+    assert await pool.run(lambda unit: unit, 2, Ticket(), starts=lambda unit: False) == [None, None]
+    pool.close()
+
+
+async def test_stop_leaves_out_what_has_not_begun_and_abandon_does_not_wait() -> None:
+    pool, gate = WorkPool(1), _Gate()
+    now_s = time.monotonic()
+    results = await pool.run(gate.work("x"), 5, Ticket(), stop_s=now_s + 0.02, abandon_s=now_s + 0.05)
+    assert results == [None] * 5
+    assert pool.queued_units() == 0
+    gate.let(1)
+    pool.close()
+
+
+async def test_background_work_waits_for_everything_else_and_takes_one_worker() -> None:
+    pool, gate = WorkPool(2), _Gate()
+    background = asyncio.create_task(pool.run(gate.work("back"), 3, Ticket(is_background=True)))
+    await _until(lambda: gate.log == ["back"])
+    await asyncio.sleep(0.02)
+    assert gate.log == ["back"]
+    front = asyncio.create_task(pool.run(gate.work("front"), 2, Ticket()))
+    await _until(lambda: gate.log == ["back", "front"])
+    assert pool.load() == 1
+    gate.let(5)
+    await asyncio.gather(background, front)
+    assert sorted(gate.log) == ["back"] * 3 + ["front"] * 2
+    pool.close()
+
+
+async def test_closing_ends_calls_under_way_and_refuses_new_ones() -> None:
+    pool, gate = WorkPool(1), _Gate()
+    task = asyncio.create_task(pool.run(gate.work("x"), 5, Ticket()))
+    await _until(lambda: gate.log)
+    closing = asyncio.create_task(asyncio.to_thread(pool.close))
+    with pytest.raises(PoolClosedError):
+        await task
+    gate.let(1)
+    await closing
+    assert gate.log == ["x"]
+    with pytest.raises(PoolClosedError):
+        await pool.run(lambda unit: unit, 1, Ticket())
