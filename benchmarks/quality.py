@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, help="queries of each set; default: those of the reference figures")
     parser.add_argument("--target", help="gRPC address of a running server; one is started when not given")
     arguments = parser.parse_args()
-    console = Console()
+    console = Console(width=max(100, Console().width))
     with server(arguments.target) as address, RerankClient(address) as client:
         for name in arguments.sets.split(","):
             queries = read_set(arguments.data / name, arguments.queries or QUERIES.get(name))

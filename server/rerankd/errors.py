@@ -169,3 +169,8 @@ def invalid_request(violations: Sequence[FieldViolation]) -> ServiceError:
     return ServiceError(
         Reason.INVALID_REQUEST, message, metadata={"fields": ",".join(fields[:20])}, violations=violations
     )
+
+
+def deadline_exceeded() -> ServiceError:
+    """Build the error for a call whose deadline has passed."""
+    return ServiceError(Reason.DEADLINE_EXCEEDED, "the deadline passed before the answer was ready; allow more time")

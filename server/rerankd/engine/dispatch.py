@@ -11,7 +11,7 @@ from typing import Final
 
 from rerankd.engine.merge import check_reply
 from rerankd.engine.router import Target
-from rerankd.errors import FieldViolation, Reason, ServiceError
+from rerankd.errors import FieldViolation, Reason, ServiceError, deadline_exceeded
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 
 REASON_OF_KIND: Final[Mapping[AdapterErrorKind, Reason]] = {
@@ -104,11 +104,6 @@ async def _call_chunk(target: Target, call: ProviderCall, chunk: range) -> Chunk
         raise service_error(error, target, chunk.start) from error
     check_reply(reply, len(chunk), target.provider.name, call.top_n)
     return ChunkAnswer(chunk, reply, round((time.monotonic() - started_s) * 1000, 3))
-
-
-def deadline_exceeded() -> ServiceError:
-    """Build the error for a call whose deadline has passed."""
-    return ServiceError(Reason.DEADLINE_EXCEEDED, "the deadline passed before the answer was ready; allow more time")
 
 
 def service_error(error: AdapterError, target: Target, first: int = 0) -> ServiceError:

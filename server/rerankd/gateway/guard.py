@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final
 
+from rerankd.errors import deadline_exceeded
 from rerankd.gateway.asgi import Receive
-from rerankd.gateway.negotiation import deadline_exceeded
 from rerankd.gateway.refusal import ClientGoneError
 
 _EXPIRED: Final = "expired"

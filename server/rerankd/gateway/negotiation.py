@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from rerankd.domain import CallContext, usable_request_id
-from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.errors import FieldViolation, Reason, deadline_exceeded, invalid_request
 from rerankd.gateway.refusal import HttpRefusalError
 
 REQUEST_ID_HEADER: Final = "x-request-id"
@@ -48,11 +48,6 @@ def open_call(headers: Mapping[str, str], request_id: str, api_version: str) -> 
     if remaining_s is not None and remaining_s <= 0:
         raise deadline_exceeded()
     return call
-
-
-def deadline_exceeded() -> ServiceError:
-    """Build the error for a deadline that passed before the answer was ready."""
-    return ServiceError(Reason.DEADLINE_EXCEEDED, f"the deadline given in {TIMEOUT_HEADER} has passed")
 
 
 def _deadline_s(timeout_ms: str | None) -> float | None:

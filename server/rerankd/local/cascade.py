@@ -85,7 +85,7 @@ class _Run:
                 name=name,
                 model=model,
                 documents=len(positions),
-                latency_ms=(time.monotonic() - began_s) * 1000,
+                latency_ms=round((time.monotonic() - began_s) * 1000, 3),
                 shortened_by="budget" if is_short else "",
                 positions=tuple(positions) if self.call.include_details else (),
             )
