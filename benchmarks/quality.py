@@ -147,8 +147,9 @@ def measure_set(client: RerankClient, name: str, queries: Sequence[LabelledQuery
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), transient=True) as progress:
+        reference = REFERENCE.get(name, {}) if len(queries) == QUERIES.get(name) else {}
         for label in labels:
-            _add_row(table, label, measure(client, label, queries, progress), REFERENCE.get(name, {}).get(label))
+            _add_row(table, label, measure(client, label, queries, progress), reference.get(label))
             if label in SECOND_PASS:
                 again = measure(client, label, queries, progress)
                 _add_row(table, f"  {CACHED}", again, None)

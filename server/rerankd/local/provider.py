@@ -211,9 +211,15 @@ class LocalProvider:
 
     def _warn(self, call: ProviderCall) -> list[str]:
         """Word what the model leaves aside of a call."""
+        warnings = []
         if call.max_passages_per_doc > 1 and call.model not in self._specs:
-            return [f"local/{call.model} reads one passage a document; max_chunks_per_doc was ignored"]
-        return []
+            warnings.append(f"local/{call.model} reads one passage a document; max_chunks_per_doc was ignored")
+        if call.max_tokens_per_doc is not None and call.model == "bm25":
+            warnings.append("local/bm25 reads whole documents; max_tokens_per_doc was ignored")
+        if call.options and call.model != "default":
+            names = ", ".join(sorted(call.options))[:200]
+            warnings.append(f"local/{call.model} has no provider_options; ignored were {names}")
+        return warnings
 
 
 def _find_fault(files: Sequence[WeightFile]) -> str:

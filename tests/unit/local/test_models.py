@@ -212,3 +212,18 @@ async def test_a_call_that_says_how_much_to_read_gets_the_whole_window(provider:
     call = ProviderCall(model=CROSS, query=QUERY, documents=["It rained all day. " * 200])
     assert (await provider.rerank(call)).prompt_tokens == 256
     assert (await provider.rerank(dataclasses.replace(call, max_tokens_per_doc=5000))).prompt_tokens == 512
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"max_tokens_per_doc": 5}, "max_tokens_per_doc was ignored"),
+        ({"max_passages_per_doc": 3}, "max_chunks_per_doc was ignored"),
+        ({"options": {"mode": "quality", "b": 1}}, "ignored were b, mode"),
+    ],
+)
+async def test_what_a_model_leaves_aside_is_named(provider: LocalProvider, asked: dict[str, Any], named: str) -> None:
+    call = ProviderCall(model="bm25", query="a", documents=["a b", "c"])
+    reply = await provider.rerank(dataclasses.replace(call, **asked))
+    assert any(named in warning for warning in reply.warnings)
+    assert not (await provider.rerank(call)).warnings
