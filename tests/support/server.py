@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 START_TIMEOUT_S = 60.0
@@ -95,6 +94,3 @@ class ServerProcess:
             assert self.process.stdout is not None
             self.process.stdout.close()
         return code
-
-
-CASES = Path(__file__).parent.parent / "cases"
