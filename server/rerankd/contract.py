@@ -78,6 +78,31 @@ class CacheControl(StrEnum):
         return cls.__members__.get(name.removeprefix("CACHE_CONTROL_")) if name.startswith("CACHE_CONTROL_") else None
 
 
+class ScoreNormalization(StrEnum):
+    """What is done to the scores of one answer before `score_threshold` and `top_n`.
+
+    JSON: "none", "minmax", "sigmoid".
+    """
+
+    UNSPECIFIED = "unspecified"
+    """As the model's settings say; `none` unless the operator chose otherwise."""
+    NONE = "none"
+    """The model's own scores."""
+    MINMAX = "minmax"
+    """Stretched so that the best document of the answer has 1 and the worst 0."""
+    SIGMOID = "sigmoid"
+    """The logistic function, which turns logits into probabilities."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> ScoreNormalization | None:
+        name = value if isinstance(value, str) else ""
+        return (
+            cls.__members__.get(name.removeprefix("SCORE_NORMALIZATION_"))
+            if name.startswith("SCORE_NORMALIZATION_")
+            else None
+        )
+
+
 class Scoring(StrEnum):
     """Whether a document's score depends on the other documents.
 
@@ -150,7 +175,7 @@ class Document(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=T
     """
 
     text: str = field(default_factory=str)
-    """The text. May be empty only when `fields` holds the content."""
+    """The text. May be empty only when `fields` or `image` holds the content."""
     id: str = ""
     """The caller's own identifier; returned as it came, never sent to a provider."""
     fields: dict[str, Any] | None = None
@@ -161,6 +186,8 @@ class Document(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=T
     use it."""
     metadata: dict[str, Any] | None = None
     """Anything the caller wants back with the document; never scored, never sent to a provider."""
+    image: str = ""
+    """An image, as a `data:` URL or an `https:` URL, for models that say `Model.takes_images`."""
 
 
 class RerankRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -202,6 +229,8 @@ class RerankRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
     """How the pair-score cache is used."""
     include_details: bool | None = None
     """Fill `ExtraFields.chunks` and `ExtraFields.stages[].indices`. Default false."""
+    normalization: ScoreNormalization = field(default_factory=lambda: ScoreNormalization.UNSPECIFIED)
+    """What is done to the scores before `score_threshold` and `top_n`."""
 
 
 class RerankResult(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -231,6 +260,10 @@ class Usage(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
     """Provider's billing units, one for a query with up to 100 documents; 0 where tokens are billed."""
     cost: float | None = None
     """Price of the call in US dollars; unset when it is not known."""
+    cached_documents: Int32 = field(default_factory=int)
+    """Documents whose score was known, or being asked for by another call, and so was not asked for again."""
+    saved_cost: float | None = None
+    """What these would have cost in US dollars; unset when the price is not known."""
 
 
 class ApiVersion(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -277,6 +310,21 @@ class ChunkDetail(Struct, kw_only=True, omit_defaults=True, forbid_unknown_field
     """Calls made for it, retries included."""
     latency_ms: float = field(default_factory=float)
     """Milliseconds from first attempt to answer."""
+    deployment: str = field(default_factory=str)
+    """Deployment that answered."""
+    hedged: bool = field(default_factory=bool)
+    """Whether a second copy of a slow call was sent."""
+
+
+class FailedModel(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A model that was tried and did not answer."""
+
+    model: str = field(default_factory=str)
+    """Its name, as `model` of the request."""
+    reason: str = field(default_factory=str)
+    """Name of the `ErrorReason`."""
+    message: str = field(default_factory=str)
+    """What it said."""
 
 
 class StageDetail(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -311,6 +359,9 @@ class ExtraFields(Struct, kw_only=True, omit_defaults=True, forbid_unknown_field
     """Each provider call; only with `include_details`."""
     stages: list[StageDetail] = field(default_factory=_empty_list)
     """Each stage, for models that score in several."""
+    fell_back_from: list[FailedModel] = field(default_factory=_empty_list)
+    """The models that failed before the one that answered, in the order they were tried; empty when no
+    fallback was taken."""
 
 
 class RerankResponse(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -342,6 +393,8 @@ class ModelLimits(Struct, kw_only=True, omit_defaults=True, forbid_unknown_field
     """Tokens of query and document together; longer documents are truncated or cut into passages."""
     max_total_tokens: Int32 = field(default_factory=int)
     """Tokens of all pairs together."""
+    max_request_bytes: Int32 = field(default_factory=int)
+    """Bytes of the provider's request."""
 
 
 class Price(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -386,6 +439,10 @@ class Model(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
     """Licence of the weights, as an SPDX identifier; local models only."""
     source: str = field(default_factory=str)
     """Where the facts or weights come from."""
+    takes_images: bool = field(default_factory=bool)
+    """Whether documents may be images."""
+    deployments: list[str] = field(default_factory=_empty_list)
+    """What the model is served by, best described first; empty for models named `provider/model`."""
 
 
 class ListModelsRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

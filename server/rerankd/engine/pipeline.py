@@ -12,22 +12,15 @@ from rerankd.domain import CallContext
 from rerankd.engine import batch, catalog
 from rerankd.engine.call_log import log_answer, log_failure
 from rerankd.engine.dispatch import FALLBACK_REASONS, dispatch
-from rerankd.engine.documents import document_texts, prior_scores
+from rerankd.engine.documents import document_texts
 from rerankd.engine.limits import Admission, RequestLimits
 from rerankd.engine.merge import join, rank
 from rerankd.engine.planner import plan_chunks
+from rerankd.engine.provider_call import provider_call_of
 from rerankd.engine.response import Answered, build_response
 from rerankd.engine.router import Router, Target
 from rerankd.engine.validation import check_request
 from rerankd.errors import Code, Reason, ServiceError
-from rerankd_adapters.base import ProviderCall, Truncation
-
-_TRUNCATIONS = {
-    contract.Truncation.UNSPECIFIED: None,
-    contract.Truncation.NONE: Truncation.NONE,
-    contract.Truncation.END: Truncation.END,
-    contract.Truncation.START: Truncation.START,
-}
 
 
 class Engine:
@@ -99,7 +92,7 @@ class Engine:
         failures: list[ServiceError] = []
         for target in targets:
             try:
-                provider_call = _provider_call(target, request, documents, call)
+                provider_call = provider_call_of(request, target.info.name, documents, call.deadline_s)
                 chunks = plan_chunks(target, request.query, documents)
                 answers = await dispatch(target, provider_call, chunks, call.remaining_s())
             except ServiceError as error:
@@ -119,24 +112,6 @@ def _cancel_cause(call: CallContext) -> tuple[Reason, Code]:
     if remaining_s is not None and remaining_s <= 0:
         return Reason.DEADLINE_EXCEEDED, Code.DEADLINE_EXCEEDED
     return Reason.CANCELLED, Code.CANCELLED
-
-
-def _provider_call(target: Target, request: RerankRequest, documents: Sequence[str], call: CallContext) -> ProviderCall:
-    return ProviderCall(
-        model=target.info.name,
-        query=request.query,
-        documents=documents,
-        top_n=request.top_n,
-        truncation=_TRUNCATIONS[request.truncation],
-        max_tokens_per_doc=request.max_tokens_per_doc,
-        max_passages_per_doc=request.max_chunks_per_doc or 1,
-        instruction=request.instruction,
-        prior_scores=prior_scores(request),
-        priority=request.priority or 0,
-        deadline_s=call.deadline_s,
-        include_details=bool(request.include_details),
-        options=request.provider_options or {},
-    )
 
 
 def _warnings(target: Target, request: RerankRequest) -> list[str]:

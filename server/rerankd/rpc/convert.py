@@ -118,6 +118,17 @@ _CACHE_CONTROL_FROM_PROTO: Final[Mapping[int, contract.CacheControl]] = {
 }
 
 
+_SCORE_NORMALIZATION_TO_PROTO: Final[Mapping[contract.ScoreNormalization, pb.ScoreNormalization.ValueType]] = {
+    contract.ScoreNormalization.UNSPECIFIED: pb.SCORE_NORMALIZATION_UNSPECIFIED,
+    contract.ScoreNormalization.NONE: pb.SCORE_NORMALIZATION_NONE,
+    contract.ScoreNormalization.MINMAX: pb.SCORE_NORMALIZATION_MINMAX,
+    contract.ScoreNormalization.SIGMOID: pb.SCORE_NORMALIZATION_SIGMOID,
+}
+_SCORE_NORMALIZATION_FROM_PROTO: Final[Mapping[int, contract.ScoreNormalization]] = {
+    number: value for value, number in _SCORE_NORMALIZATION_TO_PROTO.items()
+}
+
+
 _SCORING_TO_PROTO: Final[Mapping[contract.Scoring, pb.Scoring.ValueType]] = {
     contract.Scoring.UNSPECIFIED: pb.SCORING_UNSPECIFIED,
     contract.Scoring.POINTWISE: pb.SCORING_POINTWISE,
@@ -160,6 +171,7 @@ def document_from_proto(message: pb.Document) -> contract.Document:
         fields=struct_from_proto(message.fields) if message.HasField("fields") else None,
         prior_score=message.prior_score if message.HasField("prior_score") else None,
         metadata=struct_from_proto(message.metadata) if message.HasField("metadata") else None,
+        image=message.image,
     )
 
 
@@ -173,6 +185,7 @@ def short_document_from_proto(message: pb.Document) -> str | contract.Document:
         or _document_has(message, "fields")
         or _document_has(message, "prior_score")
         or _document_has(message, "metadata")
+        or message.image
     ):
         return document_from_proto(message)
     return message.text
@@ -197,6 +210,7 @@ def _fill_document(value: str | contract.Document, message: pb.Document) -> None
         message.prior_score = value.prior_score
     if value.metadata is not None:
         message.metadata.CopyFrom(struct_to_proto(value.metadata))
+    message.image = value.image
 
 
 def rerank_request_from_proto(message: pb.RerankRequest) -> contract.RerankRequest:
@@ -219,6 +233,7 @@ def rerank_request_from_proto(message: pb.RerankRequest) -> contract.RerankReque
         provider_options=struct_from_proto(message.provider_options) if message.HasField("provider_options") else None,
         cache=_known(_CACHE_CONTROL_FROM_PROTO, message.cache, "cache"),
         include_details=message.include_details if message.HasField("include_details") else None,
+        normalization=_known(_SCORE_NORMALIZATION_FROM_PROTO, message.normalization, "normalization"),
     )
 
 
@@ -256,6 +271,7 @@ def _fill_rerank_request(value: contract.RerankRequest, message: pb.RerankReques
     message.cache = _CACHE_CONTROL_TO_PROTO[value.cache]
     if value.include_details is not None:
         message.include_details = value.include_details
+    message.normalization = _SCORE_NORMALIZATION_TO_PROTO[value.normalization]
 
 
 def rerank_result_from_proto(message: pb.RerankResult) -> contract.RerankResult:
@@ -291,6 +307,8 @@ def usage_from_proto(message: pb.Usage) -> contract.Usage:
         total_tokens=message.total_tokens,
         search_units=message.search_units,
         cost=message.cost if message.HasField("cost") else None,
+        cached_documents=message.cached_documents,
+        saved_cost=message.saved_cost if message.HasField("saved_cost") else None,
     )
 
 
@@ -309,6 +327,9 @@ def _fill_usage(value: contract.Usage, message: pb.Usage) -> None:
     message.search_units = value.search_units
     if value.cost is not None:
         message.cost = value.cost
+    message.cached_documents = value.cached_documents
+    if value.saved_cost is not None:
+        message.saved_cost = value.saved_cost
 
 
 def api_version_from_proto(message: pb.ApiVersion) -> contract.ApiVersion:
@@ -386,6 +407,8 @@ def chunk_detail_from_proto(message: pb.ChunkDetail) -> contract.ChunkDetail:
         model=message.model,
         attempts=message.attempts,
         latency_ms=message.latency_ms,
+        deployment=message.deployment,
+        hedged=message.hedged,
     )
 
 
@@ -403,6 +426,30 @@ def _fill_chunk_detail(value: contract.ChunkDetail, message: pb.ChunkDetail) -> 
     message.model = value.model
     message.attempts = value.attempts
     message.latency_ms = value.latency_ms
+    message.deployment = value.deployment
+    message.hedged = value.hedged
+
+
+def failed_model_from_proto(message: pb.FailedModel) -> contract.FailedModel:
+    """Convert one `FailedModel`."""
+    return contract.FailedModel(
+        model=message.model,
+        reason=message.reason,
+        message=message.message,
+    )
+
+
+def failed_model_to_proto(value: contract.FailedModel) -> pb.FailedModel:
+    """Convert one `FailedModel`."""
+    message = pb.FailedModel()
+    _fill_failed_model(value, message)
+    return message
+
+
+def _fill_failed_model(value: contract.FailedModel, message: pb.FailedModel) -> None:
+    message.model = value.model
+    message.reason = value.reason
+    message.message = value.message
 
 
 def stage_detail_from_proto(message: pb.StageDetail) -> contract.StageDetail:
@@ -442,6 +489,7 @@ def extra_fields_from_proto(message: pb.ExtraFields) -> contract.ExtraFields:
         chunk_index=message.chunk_index,
         chunks=[chunk_detail_from_proto(item) for item in message.chunks],
         stages=[stage_detail_from_proto(item) for item in message.stages],
+        fell_back_from=[failed_model_from_proto(item) for item in message.fell_back_from],
     )
 
 
@@ -461,6 +509,8 @@ def _fill_extra_fields(value: contract.ExtraFields, message: pb.ExtraFields) -> 
         _fill_chunk_detail(chunks_item, message.chunks.add())
     for stages_item in value.stages:
         _fill_stage_detail(stages_item, message.stages.add())
+    for fell_back_from_item in value.fell_back_from:
+        _fill_failed_model(fell_back_from_item, message.fell_back_from.add())
 
 
 def rerank_response_from_proto(message: pb.RerankResponse) -> contract.RerankResponse:
@@ -504,6 +554,7 @@ def model_limits_from_proto(message: pb.ModelLimits) -> contract.ModelLimits:
         max_documents=message.max_documents,
         max_tokens_per_document=message.max_tokens_per_document,
         max_total_tokens=message.max_total_tokens,
+        max_request_bytes=message.max_request_bytes,
     )
 
 
@@ -518,6 +569,7 @@ def _fill_model_limits(value: contract.ModelLimits, message: pb.ModelLimits) -> 
     message.max_documents = value.max_documents
     message.max_tokens_per_document = value.max_tokens_per_document
     message.max_total_tokens = value.max_total_tokens
+    message.max_request_bytes = value.max_request_bytes
 
 
 def price_from_proto(message: pb.Price) -> contract.Price:
@@ -560,6 +612,8 @@ def model_from_proto(message: pb.Model) -> contract.Model:
         status_detail=message.status_detail,
         license=message.license,
         source=message.source,
+        takes_images=message.takes_images,
+        deployments=list(message.deployments),
     )
 
 
@@ -588,6 +642,8 @@ def _fill_model(value: contract.Model, message: pb.Model) -> None:
     message.status_detail = value.status_detail
     message.license = value.license
     message.source = value.source
+    message.takes_images = value.takes_images
+    message.deployments.extend(value.deployments)
 
 
 def list_models_request_from_proto(message: pb.ListModelsRequest) -> contract.ListModelsRequest:

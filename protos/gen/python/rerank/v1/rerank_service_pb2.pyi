@@ -73,6 +73,34 @@ CACHE_CONTROL_NO_STORE: CacheControl.ValueType  # 2
 """Read, but do not store."""
 Global___CacheControl: _TypeAlias = CacheControl  # noqa: Y015
 
+class _ScoreNormalization:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScoreNormalizationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreNormalization.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCORE_NORMALIZATION_UNSPECIFIED: _ScoreNormalization.ValueType  # 0
+    """As the model's settings say; `none` unless the operator chose otherwise."""
+    SCORE_NORMALIZATION_NONE: _ScoreNormalization.ValueType  # 1
+    """The model's own scores."""
+    SCORE_NORMALIZATION_MINMAX: _ScoreNormalization.ValueType  # 2
+    """Stretched so that the best document of the answer has 1 and the worst 0."""
+    SCORE_NORMALIZATION_SIGMOID: _ScoreNormalization.ValueType  # 3
+    """The logistic function, which turns logits into probabilities."""
+
+class ScoreNormalization(_ScoreNormalization, metaclass=_ScoreNormalizationEnumTypeWrapper):
+    """What is done to the scores of one answer before `score_threshold` and `top_n`. JSON: "none", "minmax", "sigmoid"."""
+
+SCORE_NORMALIZATION_UNSPECIFIED: ScoreNormalization.ValueType  # 0
+"""As the model's settings say; `none` unless the operator chose otherwise."""
+SCORE_NORMALIZATION_NONE: ScoreNormalization.ValueType  # 1
+"""The model's own scores."""
+SCORE_NORMALIZATION_MINMAX: ScoreNormalization.ValueType  # 2
+"""Stretched so that the best document of the answer has 1 and the worst 0."""
+SCORE_NORMALIZATION_SIGMOID: ScoreNormalization.ValueType  # 3
+"""The logistic function, which turns logits into probabilities."""
+Global___ScoreNormalization: _TypeAlias = ScoreNormalization  # noqa: Y015
+
 class _Scoring:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -172,12 +200,15 @@ class Document(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     PRIOR_SCORE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The text. May be empty only when `fields` holds the content."""
+    """The text. May be empty only when `fields` or `image` holds the content."""
     id: _builtins.str
     """The caller's own identifier; returned as it came, never sent to a provider."""
     prior_score: _builtins.float
     """Relevance given by an earlier stage, such as a BM25 index; higher is better. Only models that say so use it."""
+    image: _builtins.str
+    """An image, as a `data:` URL or an `https:` URL, for models that say `Model.takes_images`."""
     @_builtins.property
     def fields(self) -> _struct_pb2.Struct:
         """Structured content. What is scored is the fields named in `rank_fields`, in that order, else `text`,
@@ -196,10 +227,11 @@ class Document(_message.Message):
         fields: _struct_pb2.Struct | None = ...,
         prior_score: _builtins.float | None = ...,
         metadata: _struct_pb2.Struct | None = ...,
+        image: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_prior_score", b"_prior_score", "fields", b"fields", "metadata", b"metadata", "prior_score", b"prior_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_prior_score", b"_prior_score", "fields", b"fields", "id", b"id", "metadata", b"metadata", "prior_score", b"prior_score", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_prior_score", b"_prior_score", "fields", b"fields", "id", b"id", "image", b"image", "metadata", b"metadata", "prior_score", b"prior_score", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__prior_score: _TypeAlias = _typing.Literal["prior_score"]  # noqa: Y015
     _WhichOneofArgType__prior_score: _TypeAlias = _typing.Literal["_prior_score", b"_prior_score"]  # noqa: Y015
@@ -230,6 +262,7 @@ class RerankRequest(_message.Message):
     PROVIDER_OPTIONS_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
     INCLUDE_DETAILS_FIELD_NUMBER: _builtins.int
+    NORMALIZATION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model alias, `provider/model`, or key of a named reranker. Empty: the server's default model."""
     query: _builtins.str
@@ -260,6 +293,8 @@ class RerankRequest(_message.Message):
     """How the pair-score cache is used."""
     include_details: _builtins.bool
     """Fill `ExtraFields.chunks` and `ExtraFields.stages[].indices`. Default false."""
+    normalization: Global___ScoreNormalization.ValueType
+    """What is done to the scores before `score_threshold` and `top_n`."""
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Document]:
         """The documents, at least one. A result's `index` counts from 0 in this list."""
@@ -296,10 +331,11 @@ class RerankRequest(_message.Message):
         provider_options: _struct_pb2.Struct | None = ...,
         cache: Global___CacheControl.ValueType = ...,
         include_details: _builtins.bool | None = ...,
+        normalization: Global___ScoreNormalization.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_include_details", b"_include_details", "_max_chunks_per_doc", b"_max_chunks_per_doc", "_max_tokens_per_doc", b"_max_tokens_per_doc", "_priority", b"_priority", "_return_documents", b"_return_documents", "_score_threshold", b"_score_threshold", "_top_n", b"_top_n", "include_details", b"include_details", "max_chunks_per_doc", b"max_chunks_per_doc", "max_tokens_per_doc", b"max_tokens_per_doc", "priority", b"priority", "provider_options", b"provider_options", "return_documents", b"return_documents", "score_threshold", b"score_threshold", "top_n", b"top_n"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_include_details", b"_include_details", "_max_chunks_per_doc", b"_max_chunks_per_doc", "_max_tokens_per_doc", b"_max_tokens_per_doc", "_priority", b"_priority", "_return_documents", b"_return_documents", "_score_threshold", b"_score_threshold", "_top_n", b"_top_n", "cache", b"cache", "documents", b"documents", "fallbacks", b"fallbacks", "include_details", b"include_details", "instruction", b"instruction", "max_chunks_per_doc", b"max_chunks_per_doc", "max_tokens_per_doc", b"max_tokens_per_doc", "model", b"model", "priority", b"priority", "provider_options", b"provider_options", "query", b"query", "rank_fields", b"rank_fields", "return_documents", b"return_documents", "score_threshold", b"score_threshold", "top_n", b"top_n", "truncation", b"truncation", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_include_details", b"_include_details", "_max_chunks_per_doc", b"_max_chunks_per_doc", "_max_tokens_per_doc", b"_max_tokens_per_doc", "_priority", b"_priority", "_return_documents", b"_return_documents", "_score_threshold", b"_score_threshold", "_top_n", b"_top_n", "cache", b"cache", "documents", b"documents", "fallbacks", b"fallbacks", "include_details", b"include_details", "instruction", b"instruction", "max_chunks_per_doc", b"max_chunks_per_doc", "max_tokens_per_doc", b"max_tokens_per_doc", "model", b"model", "normalization", b"normalization", "priority", b"priority", "provider_options", b"provider_options", "query", b"query", "rank_fields", b"rank_fields", "return_documents", b"return_documents", "score_threshold", b"score_threshold", "top_n", b"top_n", "truncation", b"truncation", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__include_details: _TypeAlias = _typing.Literal["include_details"]  # noqa: Y015
     _WhichOneofArgType__include_details: _TypeAlias = _typing.Literal["_include_details", b"_include_details"]  # noqa: Y015
@@ -380,6 +416,8 @@ class Usage(_message.Message):
     TOTAL_TOKENS_FIELD_NUMBER: _builtins.int
     SEARCH_UNITS_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    CACHED_DOCUMENTS_FIELD_NUMBER: _builtins.int
+    SAVED_COST_FIELD_NUMBER: _builtins.int
     documents: _builtins.int
     """Documents scored."""
     prompt_tokens: _builtins.int
@@ -392,6 +430,10 @@ class Usage(_message.Message):
     """Provider's billing units, one for a query with up to 100 documents; 0 where tokens are billed."""
     cost: _builtins.float
     """Price of the call in US dollars; unset when it is not known."""
+    cached_documents: _builtins.int
+    """Documents whose score was known, or being asked for by another call, and so was not asked for again."""
+    saved_cost: _builtins.float
+    """What these would have cost in US dollars; unset when the price is not known."""
     def __init__(
         self,
         *,
@@ -401,14 +443,21 @@ class Usage(_message.Message):
         total_tokens: _builtins.int = ...,
         search_units: _builtins.int = ...,
         cost: _builtins.float | None = ...,
+        cached_documents: _builtins.int = ...,
+        saved_cost: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "cost", b"cost"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_saved_cost", b"_saved_cost", "cost", b"cost", "saved_cost", b"saved_cost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "completion_tokens", b"completion_tokens", "cost", b"cost", "documents", b"documents", "prompt_tokens", b"prompt_tokens", "search_units", b"search_units", "total_tokens", b"total_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_saved_cost", b"_saved_cost", "cached_documents", b"cached_documents", "completion_tokens", b"completion_tokens", "cost", b"cost", "documents", b"documents", "prompt_tokens", b"prompt_tokens", "saved_cost", b"saved_cost", "search_units", b"search_units", "total_tokens", b"total_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
     _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015
+    _WhichOneofReturnType__saved_cost: _TypeAlias = _typing.Literal["saved_cost"]  # noqa: Y015
+    _WhichOneofArgType__saved_cost: _TypeAlias = _typing.Literal["_saved_cost", b"_saved_cost"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost) -> _WhichOneofReturnType__cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__saved_cost) -> _WhichOneofReturnType__saved_cost | None: ...
 
 Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
@@ -512,6 +561,8 @@ class ChunkDetail(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     LATENCY_MS_FIELD_NUMBER: _builtins.int
+    DEPLOYMENT_FIELD_NUMBER: _builtins.int
+    HEDGED_FIELD_NUMBER: _builtins.int
     chunk_index: _builtins.int
     """Zero-based number of the chunk."""
     documents: _builtins.int
@@ -524,6 +575,10 @@ class ChunkDetail(_message.Message):
     """Calls made for it, retries included."""
     latency_ms: _builtins.float
     """Milliseconds from first attempt to answer."""
+    deployment: _builtins.str
+    """Deployment that answered."""
+    hedged: _builtins.bool
+    """Whether a second copy of a slow call was sent."""
     def __init__(
         self,
         *,
@@ -533,14 +588,46 @@ class ChunkDetail(_message.Message):
         model: _builtins.str = ...,
         attempts: _builtins.int = ...,
         latency_ms: _builtins.float = ...,
+        deployment: _builtins.str = ...,
+        hedged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "chunk_index", b"chunk_index", "documents", b"documents", "latency_ms", b"latency_ms", "model", b"model", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "chunk_index", b"chunk_index", "deployment", b"deployment", "documents", b"documents", "hedged", b"hedged", "latency_ms", b"latency_ms", "model", b"model", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChunkDetail: _TypeAlias = ChunkDetail  # noqa: Y015
+
+@_typing.final
+class FailedModel(_message.Message):
+    """A model that was tried and did not answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Its name, as `model` of the request."""
+    reason: _builtins.str
+    """Name of the `ErrorReason`."""
+    message: _builtins.str
+    """What it said."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "model", b"model", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FailedModel: _TypeAlias = FailedModel  # noqa: Y015
 
 @_typing.final
 class StageDetail(_message.Message):
@@ -598,6 +685,7 @@ class ExtraFields(_message.Message):
     CHUNK_INDEX_FIELD_NUMBER: _builtins.int
     CHUNKS_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
+    FELL_BACK_FROM_FIELD_NUMBER: _builtins.int
     request_type: _builtins.str
     """"rerank" or "batch_rerank"."""
     provider: _builtins.str
@@ -614,6 +702,12 @@ class ExtraFields(_message.Message):
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageDetail]:
         """Each stage, for models that score in several."""
 
+    @_builtins.property
+    def fell_back_from(self) -> _containers.RepeatedCompositeFieldContainer[Global___FailedModel]:
+        """The models that failed before the one that answered, in the order they were tried; empty when no fallback
+        was taken.
+        """
+
     def __init__(
         self,
         *,
@@ -623,10 +717,11 @@ class ExtraFields(_message.Message):
         chunk_index: _builtins.int = ...,
         chunks: _abc.Iterable[Global___ChunkDetail] | None = ...,
         stages: _abc.Iterable[Global___StageDetail] | None = ...,
+        fell_back_from: _abc.Iterable[Global___FailedModel] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_index", b"chunk_index", "chunks", b"chunks", "latency", b"latency", "provider", b"provider", "request_type", b"request_type", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_index", b"chunk_index", "chunks", b"chunks", "fell_back_from", b"fell_back_from", "latency", b"latency", "provider", b"provider", "request_type", b"request_type", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -691,22 +786,26 @@ class ModelLimits(_message.Message):
     MAX_DOCUMENTS_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_PER_DOCUMENT_FIELD_NUMBER: _builtins.int
     MAX_TOTAL_TOKENS_FIELD_NUMBER: _builtins.int
+    MAX_REQUEST_BYTES_FIELD_NUMBER: _builtins.int
     max_documents: _builtins.int
     """Documents."""
     max_tokens_per_document: _builtins.int
     """Tokens of query and document together; longer documents are truncated or cut into passages."""
     max_total_tokens: _builtins.int
     """Tokens of all pairs together."""
+    max_request_bytes: _builtins.int
+    """Bytes of the provider's request."""
     def __init__(
         self,
         *,
         max_documents: _builtins.int = ...,
         max_tokens_per_document: _builtins.int = ...,
         max_total_tokens: _builtins.int = ...,
+        max_request_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_documents", b"max_documents", "max_tokens_per_document", b"max_tokens_per_document", "max_total_tokens", b"max_total_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_documents", b"max_documents", "max_request_bytes", b"max_request_bytes", "max_tokens_per_document", b"max_tokens_per_document", "max_total_tokens", b"max_total_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -765,6 +864,8 @@ class Model(_message.Message):
     STATUS_DETAIL_FIELD_NUMBER: _builtins.int
     LICENSE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    TAKES_IMAGES_FIELD_NUMBER: _builtins.int
+    DEPLOYMENTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name to send as `model`."""
     provider: _builtins.str
@@ -785,6 +886,8 @@ class Model(_message.Message):
     """Licence of the weights, as an SPDX identifier; local models only."""
     source: _builtins.str
     """Where the facts or weights come from."""
+    takes_images: _builtins.bool
+    """Whether documents may be images."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other names for it."""
@@ -796,6 +899,10 @@ class Model(_message.Message):
     @_builtins.property
     def price(self) -> Global___Price:
         """What it costs; unset when free or unknown."""
+
+    @_builtins.property
+    def deployments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the model is served by, best described first; empty for models named `provider/model`."""
 
     def __init__(
         self,
@@ -813,10 +920,12 @@ class Model(_message.Message):
         status_detail: _builtins.str = ...,
         license: _builtins.str = ...,
         source: _builtins.str = ...,
+        takes_images: _builtins.bool = ...,
+        deployments: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "limits", b"limits", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "aliases", b"aliases", "description", b"description", "license", b"license", "limits", b"limits", "name", b"name", "price", b"price", "provider", b"provider", "score_space", b"score_space", "scoring", b"scoring", "source", b"source", "status", b"status", "status_detail", b"status_detail", "truncation_default", b"truncation_default"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "aliases", b"aliases", "deployments", b"deployments", "description", b"description", "license", b"license", "limits", b"limits", "name", b"name", "price", b"price", "provider", b"provider", "score_space", b"score_space", "scoring", b"scoring", "source", b"source", "status", b"status", "status_detail", b"status_detail", "takes_images", b"takes_images", "truncation_default", b"truncation_default"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
