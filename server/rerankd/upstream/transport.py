@@ -70,23 +70,23 @@ class TransportSettings:
 
 
 def open_transport(name: str = "auto", settings: TransportSettings | None = None) -> HttpTransport:
-    """Open a transport: `pyreqwest`, `httpx`, or `auto`, the first of them that is installed.
+    """Open a transport: `pyqwest`, `httpx`, or `auto`, the first of them that is installed.
 
     Raises:
         ValueError: For another name.
     """
     settings = settings or TransportSettings()
     if name == "auto":
-        name = "pyreqwest" if find_spec("pyreqwest") else "httpx"
-    if name == "pyreqwest":
-        from rerankd.upstream.transport_pyreqwest import PyreqwestTransport
+        name = "pyqwest" if find_spec("pyqwest") else "httpx"
+    if name == "pyqwest":
+        from rerankd.upstream.transport_pyqwest import PyqwestTransport
 
-        return PyreqwestTransport(settings)
+        return PyqwestTransport(settings)
     if name == "httpx":
         from rerankd.upstream.transport_httpx import HttpxTransport
 
         return HttpxTransport(settings)
-    raise ValueError(f"transport must be auto, pyreqwest or httpx, was {name}")
+    raise ValueError(f"transport must be auto, pyqwest or httpx, was {name}")
 
 
 def timed_out(timeout_s: float) -> AdapterError:

@@ -1,4 +1,4 @@
-"""The transport on httpx: pure Python, for platforms without a pyreqwest wheel."""
+"""The transport on httpx: pure Python, for platforms without a pyqwest wheel."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from rerankd.upstream.transport import HttpTransport, TransportSettings, open_tr
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
 from rerankd_adapters.testing import Answer, LoopbackServer
 
-NAMES = ("pyreqwest", "httpx")
+NAMES = ("pyqwest", "httpx")
 PLAIN = TransportSettings(uses_environment_proxy=False, connect_timeout_s=2)
 
 
@@ -32,7 +32,7 @@ async def transport(name: str) -> AsyncIterator[HttpTransport]:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(ValueError, match="must be auto, pyreqwest or httpx"):
+    with pytest.raises(ValueError, match="must be auto, pyqwest or httpx"):
         open_transport("carrier-pigeon")
 
 
