@@ -27,7 +27,6 @@ class Deployments:
 
     def __init__(self, transport: HttpTransport) -> None:
         self._transport = transport
-        self.transport_name = transport.name
 
     def open(self, provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpDeployment:
         """Open one; the suite's `OpenDeployment`."""

@@ -27,7 +27,9 @@ class HttpTransport(Protocol):
         ...
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
-        """Send one request and read the whole response. Cancelling the task closes the connection.
+        """Send one request and read the whole response.
+
+        Cancelling the task closes the connection, or gives up its stream of an HTTP/2 connection.
 
         Args:
             request: Sent as it is; its `delay_s` is the caller's business.

@@ -1,4 +1,7 @@
-"""The transport on httpx: pure Python, for platforms without a pyqwest wheel."""
+"""The transport on httpx: pure Python, for platforms without a pyqwest wheel.
+
+A call that is cancelled on an HTTP/2 connection is given up, but httpcore 1.0 does not tell the server.
+"""
 
 from __future__ import annotations
 
