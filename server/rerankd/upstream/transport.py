@@ -101,6 +101,11 @@ def unreachable(cause: str) -> AdapterError:
     return AdapterError(AdapterErrorKind.UNAVAILABLE, f"the connection failed: {clean(cause)[:150]}")
 
 
+def closed() -> AdapterError:
+    """Build the error for a request on a transport that is closed."""
+    return unreachable("it was closed from this side")
+
+
 def unsendable() -> AdapterError:
     """Build the error for a request that is none; libraries quote the faulty header, so their text is not."""
     message = "the request cannot be sent: the base URL, or a header such as the key, is malformed"

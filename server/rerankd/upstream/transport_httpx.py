@@ -18,6 +18,7 @@ from rerankd.upstream.transport import (
     USER_AGENT,
     TransportSettings,
     check_announced_size,
+    closed,
     timed_out,
     too_large,
     undecodable,
@@ -51,6 +52,10 @@ class HttpxTransport:
             raise unsendable() from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise unreachable(str(error) or type(error).__name__) from None
+        except RuntimeError:
+            if self._client.is_closed:
+                raise closed() from None
+            raise
 
     async def _send(self, request: HttpRequest) -> HttpResponse:
         max_bytes = self._settings.max_response_bytes

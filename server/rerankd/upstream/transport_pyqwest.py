@@ -29,6 +29,7 @@ from rerankd.upstream.transport import (
     USER_AGENT,
     TransportSettings,
     check_announced_size,
+    closed,
     timed_out,
     too_large,
     undecodable,
@@ -53,14 +54,21 @@ class PyqwestTransport:
     def __init__(self, settings: TransportSettings) -> None:
         self._settings = settings
         self._client = _open_client(settings)
+        self._limits: set[asyncio.Timeout] = set()
+        """Of the requests under way; pyqwest lets them finish when it is closed."""
+        self._is_closed = False
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
         """See `HttpTransport.send`."""
+        limit = asyncio.timeout(timeout_s)
+        self._limits.add(limit)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with limit:
                 return await self._explained(request)
         except TimeoutError:
-            raise timed_out(timeout_s) from None
+            raise (closed() if self._is_closed else timed_out(timeout_s)) from None
+        finally:
+            self._limits.discard(limit)
 
     async def _explained(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -78,6 +86,8 @@ class PyqwestTransport:
         except ValueError:
             raise unsendable() from None
         except RuntimeError as error:
+            if self._is_closed:
+                raise closed() from None
             if _FAULTY_REQUEST in str(error):
                 raise unsendable() from None
             raise unreachable(_cause(error)) from None
@@ -108,6 +118,10 @@ class PyqwestTransport:
 
     async def close(self) -> None:
         """See `HttpTransport.close`."""
+        self._is_closed = True
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(0)
         await self._client.aclose()
 
 

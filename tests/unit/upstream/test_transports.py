@@ -185,6 +185,20 @@ async def test_cancelling_closes_the_connection(transport: HttpTransport, stalls
         assert (await asyncio.gather(task, return_exceptions=True))[0].__class__ is asyncio.CancelledError
 
 
+async def test_closing_ends_requests_under_way(transport: HttpTransport) -> None:
+    async with LoopbackServer(lambda _: Answer(body=b"never whole", stalls_after_bytes=-1)) as server:
+        task = asyncio.create_task(transport.send(HttpRequest(url=server.url, body=b"{}"), 30))
+        async with asyncio.timeout(10):
+            await server.first_request.wait()
+            await transport.close()
+            with pytest.raises(AdapterError, match="the connection failed") as failed:
+                await task
+            await server.client_left.wait()
+        assert failed.value.kind is AdapterErrorKind.UNAVAILABLE
+        with pytest.raises(AdapterError, match="closed from this side"):
+            await transport.send(HttpRequest(url=server.url, body=b"{}"), 5)
+
+
 async def _tls_server(authority: object, certificate: object, *, asks_for_client: bool = False) -> asyncio.Server:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)  # type: ignore[attr-defined]
