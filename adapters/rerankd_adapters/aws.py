@@ -67,13 +67,13 @@ def is_cohere(model: str) -> bool:
 
 
 def region_of(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str:
-    """Return the region: the option's, that of the model's ARN, or that in the host's name.
+    """Return the region: the option's, that of the model's ARN, that in the host's name, or the AWS profile's.
 
     Raises:
         AdapterError: `CREDENTIALS` when there is none, for requests cannot be signed without.
     """
     named = _ARN_REGION.match(model) or _HOST_REGION.search(urlsplit(endpoint.base_url).hostname or "")
-    region = str(options.get("region") or (named[1] if named else ""))
+    region = str(options.get("region") or (named[1] if named else options.get("profile_region", "")))
     if not region:
         message = "the AWS region is unknown; set the option region"
         raise AdapterError(AdapterErrorKind.CREDENTIALS, message)

@@ -19,7 +19,7 @@ RECORDINGS: dict[str, Recording] = {
     for path in sorted(RECORDINGS_DIR.glob("*.yaml"))
     if yaml.safe_load(path.read_text("utf-8")).get("transport", "http") == "http"
 }
-TRANSPORTS = ("pyreqwest", "httpx")
+TRANSPORTS = ("pyqwest", "httpx")
 
 
 class Deployments:
@@ -27,7 +27,6 @@ class Deployments:
 
     def __init__(self, transport: HttpTransport) -> None:
         self._transport = transport
-        self.transport_name = transport.name
 
     def open(self, provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpDeployment:
         """Open one; the suite's `OpenDeployment`."""

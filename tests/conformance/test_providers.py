@@ -14,11 +14,6 @@ from tests.conformance.suite import RECORDINGS, Deployments
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-KNOWN_LIMITS = {
-    ("pyreqwest", "cancelled while waiting for the head"): (
-        "pyreqwest 0.15.1 leaves a cancelled request to its timeout until the head of the response is there"
-    )
-}
 CASES = [(name, case) for name, recording in RECORDINGS.items() for case in recording.all_cases()]
 
 
@@ -34,8 +29,6 @@ async def test_recorded(name: str, case: Case, deployments: Deployments) -> None
 async def test_behaviour(name: str, behaviour: Behaviour, deployments: Deployments) -> None:
     provider = find_provider(name)
     assert provider is not None
-    if (deployments.transport_name, behaviour.name) in KNOWN_LIMITS:
-        pytest.xfail(KNOWN_LIMITS[deployments.transport_name, behaviour.name])
     await behaviour.check(RECORDINGS[name], provider, deployments.open)
 
 

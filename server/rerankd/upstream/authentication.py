@@ -110,7 +110,7 @@ def _open(
         case Scheme.SIGV4:
             from rerankd.upstream.aws import SigV4
 
-            return SigV4(way.service, str(options.get("region", "")))
+            return SigV4(way.service, str(options.get("region", "")), str(options.get("profile_region", "")))
         case Scheme.GOOGLE:
             from rerankd.upstream.google import google_token
 

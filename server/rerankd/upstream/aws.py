@@ -20,11 +20,13 @@ class SigV4:
     Args:
         service: Signing name, such as `bedrock`.
         region: Empty for the one in the request's host name.
+        profile_region: Used where the host's name has none either.
     """
 
-    def __init__(self, service: str, region: str = "") -> None:
+    def __init__(self, service: str, region: str = "", profile_region: str = "") -> None:
         self._service = service
         self._region = region
+        self._profile_region = profile_region
         self._credentials: Any = None
         self._finding = asyncio.Lock()
 
@@ -33,7 +35,7 @@ class SigV4:
         auth = authentication.require("botocore.auth", "aws")
         awsrequest = authentication.require("botocore.awsrequest", "aws")
         frozen = await self._frozen()
-        region = self._region or region_of(request.url)
+        region = self._region or region_of(request.url, self._profile_region)
         signed = awsrequest.AWSRequest(
             method=request.method, url=request.url, data=request.body, headers=dict(request.headers)
         )
@@ -68,14 +70,28 @@ def _needs_refresh(credentials: Any) -> bool:
     return bool(ask and ask())
 
 
-def region_of(url: str) -> str:
-    """Return the region in a host name such as `bedrock-agent-runtime.us-west-2.amazonaws.com`.
+def region_of(url: str, otherwise: str = "") -> str:
+    """Return the region in a host name such as `bedrock-agent-runtime.us-west-2.amazonaws.com`, or `otherwise`.
 
     Raises:
-        AdapterError: `CREDENTIALS` when there is none.
+        AdapterError: `CREDENTIALS` when there is neither.
     """
     found = _REGION.search(urlsplit(url).hostname or "")
-    if found is None:
+    region = found[1] if found else otherwise
+    if not region:
         message = "the AWS region is unknown; set the option region"
         raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
-    return found[1]
+    return region
+
+
+def profile_region() -> str:
+    """Return the region of the AWS profile in use; empty without one, or without botocore."""
+    try:
+        session = authentication.require("botocore.session", "aws")
+        errors = authentication.require("botocore.exceptions", "aws")
+    except AdapterError:
+        return ""
+    try:
+        return str(session.get_session().get_config_variable("region") or "")
+    except errors.BotoCoreError:
+        return ""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from rerankd.upstream.authentication import Authenticator, open_authenticator
+from rerankd.upstream.discovery import with_discovered
 from rerankd.upstream.transport import HttpTransport
 from rerankd_adapters.base import (
     AdapterError,
@@ -154,6 +155,7 @@ def open_deployment(provider: Provider, endpoint: Endpoint, transport: HttpTrans
     Raises:
         AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for options that make no sense.
     """
+    settings["options"] = with_discovered(provider, endpoint, settings.get("options"))
     if provider.is_grpc:
         from rerankd.upstream.grpc_deployment import open_grpc_deployment
 

@@ -43,6 +43,22 @@ def google_token(scope: str = "") -> Callable[[], Awaitable[Token]]:
     return fetch
 
 
+def default_project() -> str:
+    """Return the project that the application-default credentials name; empty without one, or without google-auth.
+
+    Looks into files first, and asks the metadata server of a Google machine last.
+    """
+    try:
+        auth = authentication.require("google.auth", "google")
+        errors = authentication.require("google.auth.exceptions", "google")
+    except AdapterError:
+        return ""
+    try:
+        return str(auth.default(scopes=[DEFAULT_SCOPE])[1] or "")
+    except errors.GoogleAuthError:
+        return ""
+
+
 def _lifetime_s(expiry: datetime | None) -> float:
     if expiry is None:
         return 3600.0

@@ -67,8 +67,8 @@ class ProviderOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 class TransportOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How connections to providers are made."""
 
-    client: Literal["auto", "pyreqwest", "httpx"] = "auto"
-    """The HTTP library; `auto` is pyreqwest where it is installed."""
+    client: Literal["auto", "pyqwest", "httpx"] = "auto"
+    """The HTTP library; `auto` is pyqwest where it is installed."""
     connect_timeout_s: float = 5.0
     """Seconds to connect."""
     read_timeout_s: float = 60.0

@@ -27,7 +27,9 @@ class HttpTransport(Protocol):
         ...
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
-        """Send one request and read the whole response. Cancelling the task closes the connection.
+        """Send one request and read the whole response.
+
+        Cancelling the task closes the connection, or gives up its stream of an HTTP/2 connection.
 
         Args:
             request: Sent as it is; its `delay_s` is the caller's business.
@@ -70,23 +72,23 @@ class TransportSettings:
 
 
 def open_transport(name: str = "auto", settings: TransportSettings | None = None) -> HttpTransport:
-    """Open a transport: `pyreqwest`, `httpx`, or `auto`, the first of them that is installed.
+    """Open a transport: `pyqwest`, `httpx`, or `auto`, the first of them that is installed.
 
     Raises:
         ValueError: For another name.
     """
     settings = settings or TransportSettings()
     if name == "auto":
-        name = "pyreqwest" if find_spec("pyreqwest") else "httpx"
-    if name == "pyreqwest":
-        from rerankd.upstream.transport_pyreqwest import PyreqwestTransport
+        name = "pyqwest" if find_spec("pyqwest") else "httpx"
+    if name == "pyqwest":
+        from rerankd.upstream.transport_pyqwest import PyqwestTransport
 
-        return PyreqwestTransport(settings)
+        return PyqwestTransport(settings)
     if name == "httpx":
         from rerankd.upstream.transport_httpx import HttpxTransport
 
         return HttpxTransport(settings)
-    raise ValueError(f"transport must be auto, pyreqwest or httpx, was {name}")
+    raise ValueError(f"transport must be auto, pyqwest or httpx, was {name}")
 
 
 def timed_out(timeout_s: float) -> AdapterError:
@@ -97,6 +99,11 @@ def timed_out(timeout_s: float) -> AdapterError:
 def unreachable(cause: str) -> AdapterError:
     """Build the error for a connection that could not be made or broke."""
     return AdapterError(AdapterErrorKind.UNAVAILABLE, f"the connection failed: {clean(cause)[:150]}")
+
+
+def closed() -> AdapterError:
+    """Build the error for a request on a transport that is closed."""
+    return unreachable("it was closed from this side")
 
 
 def unsendable() -> AdapterError:

@@ -1,4 +1,7 @@
-"""The transport on httpx: pure Python, for platforms without a pyreqwest wheel."""
+"""The transport on httpx: pure Python, for platforms without a pyqwest wheel.
+
+A call that is cancelled on an HTTP/2 connection is given up, but httpcore 1.0 does not tell the server.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from rerankd.upstream.transport import (
     USER_AGENT,
     TransportSettings,
     check_announced_size,
+    closed,
     timed_out,
     too_large,
     undecodable,
@@ -48,6 +52,10 @@ class HttpxTransport:
             raise unsendable() from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise unreachable(str(error) or type(error).__name__) from None
+        except RuntimeError:
+            if self._client.is_closed:
+                raise closed() from None
+            raise
 
     async def _send(self, request: HttpRequest) -> HttpResponse:
         max_bytes = self._settings.max_response_bytes
