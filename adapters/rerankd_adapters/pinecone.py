@@ -20,6 +20,7 @@ from rerankd_adapters.base import (
     header_key,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire, truncation_of
+from rerankd_adapters.documents import object_documents
 
 API_VERSION: Final = "2026-07"
 TRUNCATING: Final = ("bge-reranker-v2-m3", "pinecone-rerank-v0")
@@ -31,6 +32,7 @@ class PineconeAdapter(JsonDialect):
 
     wire = Wire(
         path="/rerank",
+        rank_fields="rank_fields",
         fixed={"return_documents": False},
         truncation={Truncation.END: {"truncate": "END"}, Truncation.NONE: {"truncate": "NONE"}},
         options=frozenset({"parameters"}),
@@ -58,7 +60,9 @@ class PineconeAdapter(JsonDialect):
         return body | {"parameters": parameters} if parameters else body
 
     def documents_of(self, call: ProviderCall) -> Any:
-        """Return objects with the field that is ranked by when nothing else is said."""
+        """Return objects; a text in the field that is ranked by when nothing else is said."""
+        if call.objects is not None:
+            return object_documents(call)
         return [{"text": text} for text in call.documents]
 
 
@@ -78,6 +82,7 @@ PINECONE = Provider(
     options={"api_version": f'Version of the API, "{API_VERSION}" unless said.'},
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
+        takes_objects=True,
         billing_unit="search_unit",
         source=_SOURCE,
     ),

@@ -19,12 +19,14 @@ from rerankd_adapters.base import (
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.failure import error_text
+from rerankd_adapters.models import IMAGE_MODELS
 
 
 class SiliconFlowAdapter(JsonDialect):
     """Jina's dialect; tokens are counted in one of two places."""
 
     wire = Wire(
+        takes_images=True,
         fixed={"return_documents": False},
         always=None,
         max_passages_per_doc="max_chunks_per_doc",
@@ -77,6 +79,7 @@ SILICONFLOW = Provider(
         )
     },
     rules=(
+        *IMAGE_MODELS,
         ModelRule("bce-reranker-base*", Capabilities(scoring=Scoring.POINTWISE, source=_SOURCE)),
         ModelRule(
             "qwen3-vl-reranker-*",

@@ -20,6 +20,7 @@ from rerankd_adapters.base import (
     ProviderCall,
     ProviderReply,
 )
+from rerankd_adapters.documents import refuse_images
 from rerankd_adapters.grpc_upstream.caller import Caller
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings
 from rerankd_adapters.grpc_upstream.credentials import Headers
@@ -164,6 +165,7 @@ class GrpcUpstream(ABC):
         await self._caller.close()
 
     def _encode(self, call: ProviderCall) -> bytes | list[bytes]:
+        refuse_images(call, self.provider.title)
         try:
             request = self.build(call)
             if self.method.streams_requests:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import binascii
 import math
+import re
+from typing import Final
+from urllib.parse import urlsplit
 
 from rerankd.contract import Document, RerankRequest
 from rerankd.engine.limits import RequestLimits
@@ -11,6 +15,8 @@ from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
 MAX_PRIORITY = 999
 MAX_VIOLATIONS = 20
 """Violations reported for one request; the rest would say nothing new."""
+
+_IMAGE_HEAD: Final = re.compile(r"data:image/[a-z0-9.+-]+;base64", re.IGNORECASE)
 
 
 def check_request(request: RerankRequest, limits: RequestLimits) -> None:
@@ -55,10 +61,12 @@ def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[Fiel
     longest = limits.max_document_chars
     for index, document in enumerate(request.documents):
         text = document if type(document) is str else document.text  # type: ignore[union-attr]
+        if type(document) is not str and document.image:  # type: ignore[union-attr]
+            violations += _check_image(document.image, f"documents[{index}].image", limits)  # type: ignore[union-attr]
         if len(text) > longest:
             rule = f"documents[{index}].text is {len(text)} characters long; this server takes {longest}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
-        elif (not text or text.isspace()) and not _has_fields(document):
+        elif (not text or text.isspace()) and not _has_other_content(document):
             rule = f"document text is required for rerank at index {index}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
         if len(violations) == MAX_VIOLATIONS:
@@ -66,8 +74,39 @@ def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[Fiel
     return violations
 
 
-def _has_fields(document: str | Document) -> bool:
-    return not isinstance(document, str) and bool(document.fields)
+def _has_other_content(document: str | Document) -> bool:
+    return not isinstance(document, str) and bool(document.fields or document.image)
+
+
+def _check_image(image: str, field: str, limits: RequestLimits) -> list[FieldViolation]:
+    """Check the form of an image's URL; whether it shows anything is the provider's to find out."""
+    if len(image) > limits.max_image_chars:
+        rule = f"{field} is {len(image)} characters long; this server takes {limits.max_image_chars}"
+    elif image.startswith("data:"):
+        head, comma, content = image.partition(",")
+        if comma and _IMAGE_HEAD.fullmatch(head) and _is_base64(content):
+            return []
+        rule = f"{field} must be a data: URL of an image in base64, as data:image/png;base64,iVBORw0KGgo="
+    elif _is_https(image):
+        return []
+    else:
+        rule = f"{field} must be a data: URL of an image in base64, or an https: URL"
+    return [FieldViolation(field, rule)]
+
+
+def _is_base64(content: str) -> bool:
+    try:
+        return bool(binascii.a2b_base64(content, strict_mode=True))
+    except ValueError:
+        return False
+
+
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname) and url.isprintable() and " " not in url
+    except ValueError:
+        return False
 
 
 def _check_numbers(request: RerankRequest) -> list[FieldViolation]:
