@@ -114,4 +114,5 @@ def _render_fields(fields: dict[str, Any]) -> str:
         (value,) = fields.values()
         if isinstance(value, str):
             return value
-    return str(yaml.dump(fields, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)).rstrip("\n")
+    values = whole_numbers(fields)
+    return str(yaml.dump(values, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)).rstrip("\n")
