@@ -37,6 +37,7 @@ class ProviderCall:
     max_passages_per_doc: int = 1
     """Passages a document may be cut into (`max_chunks_per_doc` on the wire)."""
     instruction: str = ""
+    """Always obeyed; empty where `Capabilities.takes_instruction` is false, which whoever makes the call checks."""
     prior_scores: Sequence[float] | None = field(default=None, metadata=_PER_DOCUMENT)
     """One score a document from an earlier stage, or `None` when not every document has one."""
     priority: int = 0

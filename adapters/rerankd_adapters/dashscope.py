@@ -55,8 +55,6 @@ class DashScopeAdapter(JsonDialect):
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
         """Return the JSON object."""
         body = super().body_of(call)
-        if not self.capabilities(call.model).takes_instruction:
-            body.pop("instruct", None)
         if self.wire is COMPATIBLE:
             return body
         groups = {"input": {name: body.pop(name) for name in ("query", "documents")}}

@@ -137,10 +137,8 @@ class JsonDialect(HttpAdapter):
         return body
 
     def query_of(self, call: ProviderCall) -> str:
-        """Return the query, the instruction before it where only the model takes one."""
-        if call.instruction and not self.wire.instruction and self.capabilities(call.model).takes_instruction:
-            return f"{call.instruction}\n{call.query}"
-        return call.query
+        """Return the query, the instruction before it where the dialect has no field for one."""
+        return f"{call.instruction}\n{call.query}" if call.instruction and not self.wire.instruction else call.query
 
     def documents_of(self, call: ProviderCall) -> Any:
         """Return the documents in the dialect's form, in the call's order; they have images only where it takes any."""

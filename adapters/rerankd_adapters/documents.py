@@ -37,6 +37,13 @@ def ranked_fields(call: ProviderCall, position: int) -> dict[str, Any] | None:
     return None if fields is None else {name: fields[name] for name in call.rank_fields}
 
 
+def titled_document(call: ProviderCall, position: int) -> dict[str, Any] | None:
+    """Return title and content of one document where just these are scored, in this order; else `None`."""
+    fields = ranked_fields(call, position)
+    is_titled = fields is not None and tuple(fields) == ("title", "content")
+    return fields if is_titled and all(isinstance(value, str) for value in (fields or {}).values()) else None
+
+
 def image_documents(
     call: ProviderCall, key: str = "image", encode: Callable[[str], Any] | None = None
 ) -> list[dict[str, Any]]:

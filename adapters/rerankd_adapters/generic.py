@@ -34,7 +34,7 @@ OPTIONS: Final[Mapping[str, str]] = {
     "model_field": "Field with the model's name; empty for none.",
     "query_field": "Field with the query.",
     "documents_field": "Field with the documents.",
-    "rank_fields_field": "Field with the names of what is scored of documents sent as objects; without it they are text.",
+    "rank_fields_field": "Field that names what is scored of objects; without it documents are sent as texts.",
     "top_n_field": "Field with the number of results; empty for none.",
     "instruction_field": "Field with the instruction; empty for none.",
     "max_tokens_per_doc_field": "Field with the tokens a document is cut to; empty for none.",

@@ -37,10 +37,8 @@ class SiliconFlowAdapter(JsonDialect):
     )
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return the JSON object; only Qwen3 models know instructions, only BGE and BCE ones passages."""
+        """Return the JSON object; only BGE and BCE models know passages."""
         body = super().body_of(call)
-        if not self.capabilities(call.model).takes_instruction:
-            body.pop("instruction", None)
         if not cuts_passages(call.model):
             body.pop("max_chunks_per_doc", None)
         return body

@@ -35,8 +35,9 @@ def provider_call_of(
     Raises:
         ServiceError: `CAPABILITY_UNSUPPORTED` when a document has an image and the model takes none.
     """
+    facts = target.info.capabilities
     images = document_images(request)
-    if images is not None and not target.info.capabilities.takes_images:
+    if images is not None and not facts.takes_images:
         raise _takes_no_images(target, images)
     rank_fields, objects = document_objects(request)
     return ProviderCall(
@@ -50,7 +51,7 @@ def provider_call_of(
         truncation=_TRUNCATIONS[request.truncation],
         max_tokens_per_doc=request.max_tokens_per_doc,
         max_passages_per_doc=request.max_chunks_per_doc or 1,
-        instruction=request.instruction,
+        instruction=request.instruction if facts.takes_instruction else "",
         prior_scores=prior_scores(request),
         priority=request.priority or 0,
         deadline_s=deadline_s,
