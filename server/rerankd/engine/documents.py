@@ -37,6 +37,8 @@ def prior_scores(request: RerankRequest) -> list[float] | None:
 
 def document_images(request: RerankRequest) -> list[str | None] | None:
     """Return the image of each document: n URLs or `None`s, or `None` when no document has one."""
+    if _are_strings(request):
+        return None
     images = [None if isinstance(document, str) else document.image or None for document in request.documents]
     return images if any(images) else None
 
@@ -51,7 +53,7 @@ def document_objects(request: RerankRequest) -> tuple[list[str], list[dict[str, 
     Returns:
         The names, and for each of the n documents its fields or `None`; `None` when there is no object.
     """
-    if not any(type(document) is not str and document.fields for document in request.documents):  # type: ignore[union-attr]
+    if _are_strings(request):
         return [], None
     names = list(dict.fromkeys(request.rank_fields))
     objects: list[dict[str, Any] | None] = []
@@ -63,6 +65,10 @@ def document_objects(request: RerankRequest) -> tuple[list[str], list[dict[str, 
         names = names or list(chosen)
         objects.append(whole_numbers({**chosen, **(document.fields or {})}) if list(chosen) == names else None)
     return (names, objects) if any(fields is not None for fields in objects) else ([], None)
+
+
+def _are_strings(request: RerankRequest) -> bool:
+    return set(map(type, request.documents)) <= {str}
 
 
 def document_contents(call: ProviderCall) -> Sequence[str | bytes]:
