@@ -71,6 +71,21 @@ def _are_strings(request: RerankRequest) -> bool:
     return set(map(type, request.documents)) <= {str}
 
 
+def rank_field_warnings(request: RerankRequest) -> list[str]:
+    """Say of how many documents with fields none is ranked: they are scored by their text, or by all fields."""
+    if not request.rank_fields or _are_strings(request):
+        return []
+    count = sum(
+        not any(_field(document, document.fields, name) is not None for name in request.rank_fields)
+        for document in request.documents
+        if not isinstance(document, str) and document.fields
+    )
+    total = len(request.documents)
+    return (
+        [f"rank_fields: {count} of {total} documents have none of these fields and were scored whole"] if count else []
+    )
+
+
 def document_contents(call: ProviderCall) -> Sequence[str | bytes]:
     """Return for each document of `call` what is scored of it, and nothing else: keys for a cache.
 

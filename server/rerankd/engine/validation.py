@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import math
 import re
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rerankd.contract import Document, RerankRequest
@@ -13,6 +13,8 @@ from rerankd.engine.limits import RequestLimits
 from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
 
 MAX_PRIORITY = 999
+MAX_DEPTH = 32
+"""Objects and lists in one another, about as many as protobuf reads."""
 MAX_VIOLATIONS = 20
 """Violations reported for one request; the rest would say nothing new."""
 
@@ -31,6 +33,8 @@ def check_request(request: RerankRequest, limits: RequestLimits) -> None:
     violations = _check_query(request, limits)
     violations += _check_documents(request, limits)
     violations += _check_numbers(request)
+    if _is_too_deep(request.provider_options):
+        violations.append(FieldViolation("provider_options", _depth_rule("provider_options")))
     if violations:
         raise invalid_request(violations[:MAX_VIOLATIONS])
 
@@ -69,9 +73,26 @@ def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[Fiel
         elif (not text or text.isspace()) and not _has_other_content(document):
             rule = f"document text is required for rerank at index {index}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
-        if len(violations) == MAX_VIOLATIONS:
+        elif type(document) is not str and _is_too_deep(document.fields):  # type: ignore[union-attr]
+            violations.append(FieldViolation(f"documents[{index}].fields", _depth_rule(f"documents[{index}].fields")))
+        if len(violations) >= MAX_VIOLATIONS:
             break
     return violations
+
+
+def _is_too_deep(value: Any) -> bool:
+    """Whether objects and lists stand in one another beyond `MAX_DEPTH`."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [each for each in level if isinstance(each, dict | list)]
+        if not inner:
+            return False
+        level = [item for each in inner for item in (each.values() if isinstance(each, dict) else each)]
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _depth_rule(field: str) -> str:
+    return f"{field} is nested more than {MAX_DEPTH} levels deep"
 
 
 def _has_other_content(document: str | Document) -> bool:

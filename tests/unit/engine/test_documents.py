@@ -3,7 +3,13 @@ from typing import Any
 import pytest
 
 from rerankd.contract import Document, RerankRequest
-from rerankd.engine.documents import document_contents, document_images, document_objects, document_texts
+from rerankd.engine.documents import (
+    document_contents,
+    document_images,
+    document_objects,
+    document_texts,
+    rank_field_warnings,
+)
 from rerankd_adapters.base import ProviderCall
 
 
@@ -100,3 +106,13 @@ def test_contents_tell_apart_what_is_scored() -> None:
 def test_contents_of_texts_are_the_texts() -> None:
     texts = ["a", "b"]
     assert document_contents(ProviderCall(model="m", query="q", documents=texts)) is texts
+
+
+def test_documents_without_any_ranked_field_are_counted() -> None:
+    documents: list[str | Document] = ["s", Document(text="t"), Document(fields={"a": 1}), Document(fields={"b": 1})]
+    said = rank_field_warnings(RerankRequest(query="q", documents=documents, rank_fields=["c", "b"]))
+    assert said == ["rank_fields: 1 of 4 documents have none of these fields and were scored whole"]
+    assert rank_field_warnings(RerankRequest(query="q", documents=documents, rank_fields=["a", "b"])) == []
+    assert rank_field_warnings(RerankRequest(query="q", documents=documents)) == []
+    titled = Document(text="t", fields={"a": 1})
+    assert rank_field_warnings(RerankRequest(query="q", documents=[titled], rank_fields=["text"])) == []

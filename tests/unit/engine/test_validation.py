@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rerankd.contract import Document, RerankRequest
+from rerankd.engine.documents import document_texts
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.validation import check_request
 from rerankd.errors import Reason, ServiceError
@@ -59,3 +62,24 @@ def test_size_of_an_image() -> None:
         ServiceError, match=rf"documents\[1\].image is {len(PNG)} characters long; this server takes 10"
     ):
         check(PNG, max_image_chars=10)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: Any = 1
+    for level in range(depth):
+        value = [value] if level % 2 else {"a": value}
+    return {"a": value}
+
+
+@pytest.mark.parametrize("depth", [32, 450])
+def test_what_is_nested_too_deep_is_refused_by_name(depth: int) -> None:
+    request = RerankRequest(query="q", documents=[Document(fields=nested(depth))], provider_options=nested(depth))
+    with pytest.raises(ServiceError) as raised:
+        check_request(request, RequestLimits())
+    assert [each.field for each in raised.value.violations] == ["documents[0].fields", "provider_options"]
+
+
+def test_what_is_nested_as_deep_as_allowed() -> None:
+    request = RerankRequest(query="q", documents=[Document(fields=nested(31))], provider_options=nested(31))
+    check_request(request, RequestLimits())
+    assert document_texts(request)
