@@ -19,17 +19,16 @@ from rerankd_adapters.base import (
     Endpoint,
     Exchange,
     HttpRequest,
-    HttpResponse,
     ModelRule,
     Price,
     Provider,
     ProviderCall,
-    ProviderReply,
     ScoreSpace,
     Scoring,
     Truncation,
 )
 from rerankd_adapters.dialect import Wire, options_of, truncation_of
+from rerankd_adapters.documents import ranked_fields, refuse_images
 from rerankd_adapters.wire import at, bad_response, post_json, read_json
 
 MAX_RESULTS: Final = 1000
@@ -59,14 +58,14 @@ class BedrockAdapter(aws.AwsDialect):
         Raises:
             AdapterError: `REJECTED` for a text that the service would refuse, naming its field.
         """
+        refuse_images(call, self.provider.title)
         aws.check_texts(call, MAX_TEXT_CHARS)
         truncation_of(call, self.wire, self.provider.title)
         count, fields = len(call.documents), self._model_fields(call)
         return {
             "queries": [{"type": "TEXT", "textQuery": {"text": self.query_of(call)}}],
             "sources": [
-                {"type": "INLINE", "inlineDocumentSource": {"type": "TEXT", "textDocument": {"text": text}}}
-                for text in call.documents
+                {"type": "INLINE", "inlineDocumentSource": _source(call, position)} for position in range(count)
             ],
             "rerankingConfiguration": {
                 "type": "BEDROCK_RERANKING_MODEL",
@@ -85,13 +84,12 @@ class BedrockAdapter(aws.AwsDialect):
         told = call.max_tokens_per_doc is not None and aws.is_cohere(call.model)
         return {**fields, "max_tokens_per_doc": call.max_tokens_per_doc} if told else fields
 
-    def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
-        """Read one page."""
-        reply = super().parse(call, response)
+    def warnings_of(self, call: ProviderCall) -> list[str]:
+        """Name the parameters that were not sent."""
+        warnings = super().warnings_of(call)
         if call.max_tokens_per_doc is None or aws.is_cohere(call.model):
-            return reply
-        warning = "max_tokens_per_doc was ignored: only Cohere's models on AWS Bedrock take it"
-        return replace(reply, warnings=[warning, *reply.warnings])
+            return warnings
+        return ["max_tokens_per_doc was ignored: only Cohere's models on AWS Bedrock take it", *warnings]
 
     def exchange(self, call: ProviderCall, endpoint: Endpoint) -> Exchange:
         """Ask for pages until there is no next one.
@@ -115,6 +113,14 @@ class BedrockAdapter(aws.AwsDialect):
         raise bad_response("there are more pages than documents", 200)
 
 
+def _source(call: ProviderCall, position: int) -> dict[str, Any]:
+    """Return one document; of an object only what is scored, for the service scores all of it."""
+    fields = ranked_fields(call, position)
+    if fields is not None:
+        return {"type": "JSON", "jsonDocument": fields}
+    return {"type": "TEXT", "textDocument": {"text": call.documents[position]}}
+
+
 _SOURCE = "service model of botocore 1.44.5; docs.aws.amazon.com; docs.cohere.com"
 _PRICED = {"unit": "search_unit", "source": "LiteLLM 1.109.1", "date": "2026-11-21"}
 _COHERE = Capabilities(scoring=Scoring.POINTWISE, max_tokens_per_document=4096, source=_SOURCE)
@@ -136,6 +142,7 @@ BEDROCK = Provider(
         score_space=ScoreSpace.PROBABILITY,
         max_documents=MAX_RESULTS,
         billing_unit="search_unit",
+        takes_objects=True,
         truncation_default=Truncation.END,
         source=_SOURCE,
     ),

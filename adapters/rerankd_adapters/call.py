@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Protocol
 
 from rerankd_adapters.capability import ModelInfo, Truncation
+
+_PER_DOCUMENT: Final = {"has": "one entry a document"}
+"""Metadata of the fields that `ProviderCall.take` picks from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +20,16 @@ class ProviderCall:
     """The provider's own name of the model."""
     query: str
     """Not blank."""
-    documents: Sequence[str]
-    """n texts, n >= 1, as they are to be scored."""
+    documents: Sequence[str] = field(metadata=_PER_DOCUMENT)
+    """n texts, n >= 1, as they are to be scored; empty where a document is an image alone."""
+    objects: Sequence[Mapping[str, Any] | None] | None = field(default=None, metadata=_PER_DOCUMENT)
+    """For each document that has all of `rank_fields` its fields (JSON values), which say the same as its text;
+    `None` in the place of any other, and in place of them all when there is none."""
+    rank_fields: Sequence[str] = ()
+    """Names of the fields of `objects` that are scored, in this order; not empty where there are objects."""
+    images: Sequence[str | None] | None = field(default=None, metadata=_PER_DOCUMENT)
+    """For each document its image, a `data:` URL in base64 or an `https:` URL; `None` where there is none, and
+    in place of them all when no document has one."""
     top_n: int | None = None
     """At least this many results are needed; an adapter may return more."""
     truncation: Truncation | None = None
@@ -26,7 +37,8 @@ class ProviderCall:
     max_passages_per_doc: int = 1
     """Passages a document may be cut into (`max_chunks_per_doc` on the wire)."""
     instruction: str = ""
-    prior_scores: Sequence[float] | None = None
+    """Always obeyed; empty where `Capabilities.takes_instruction` is false, which whoever makes the call checks."""
+    prior_scores: Sequence[float] | None = field(default=None, metadata=_PER_DOCUMENT)
     """One score a document from an earlier stage, or `None` when not every document has one."""
     priority: int = 0
     """0 to 999, lower first."""
@@ -36,6 +48,31 @@ class ProviderCall:
     """Fill `Stage.positions`."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options by the provider's own names."""
+
+    def take(self, positions: Sequence[int]) -> ProviderCall:
+        """Return the same call of some of its documents: a chunk, a window, those that are not cached.
+
+        Everything that has one entry a document is picked; where none of the picked documents has an image or
+        an object, neither has the call.
+
+        Args:
+            positions: Zero-based positions in this call, n >= 1, in the order of the new call.
+        """
+        picked: dict[str, Any] = {name: _pick(getattr(self, name), positions) for name in _PER_DOCUMENT_NAMES}
+        return replace(self, **picked)
+
+
+_PER_DOCUMENT_NAMES: Final = tuple(each.name for each in fields(ProviderCall) if "has" in each.metadata)
+
+
+def _pick(values: Sequence[Any] | None, positions: Sequence[int]) -> Sequence[Any] | None:
+    if values is None:
+        return None
+    if isinstance(positions, range) and positions.step == 1:
+        picked = values[positions.start : positions.stop]
+    else:
+        picked = [values[position] for position in positions]
+    return None if all(value is None for value in picked) else picked
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,10 @@ class Capabilities:
     truncation_default: Truncation | None = None
     takes_instruction: bool = False
     """Whether the model follows an instruction."""
+    takes_objects: bool = False
+    """Whether documents with fields are sent as they are, not as text."""
+    takes_images: bool = False
+    """Whether a document may be, or have, an image."""
     source: str = ""
     """Where these facts were read."""
 

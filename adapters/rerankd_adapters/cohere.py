@@ -23,6 +23,8 @@ V2 = Wire(
 V1 = replace(
     V2,
     path="/v1/rerank",
+    rank_fields="rank_fields",
+    fields_are_text=True,
     fixed={"return_documents": False},
     max_tokens_per_doc=None,
     max_passages_per_doc="max_chunks_per_doc",

@@ -27,12 +27,13 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 
 NATIVE: Final = Wire(
     path="/api/v1/services/rerank/text-rerank/text-rerank",
+    takes_images=True,
     fixed={"return_documents": False},
     instruction="instruct",
     results=("output", "results"),
     prompt_tokens=(("usage", "total_tokens"),),
 )
-COMPATIBLE: Final = replace(NATIVE, path="/compatible-api/v1/reranks", results=("results",))
+COMPATIBLE: Final = replace(NATIVE, path="/compatible-api/v1/reranks", takes_images=False, results=("results",))
 _OTHER_ROUTES = re.compile(r"/(?:compatible-mode|compatible-api|api)/v1(?:/.*)?$")
 
 
@@ -54,8 +55,6 @@ class DashScopeAdapter(JsonDialect):
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
         """Return the JSON object."""
         body = super().body_of(call)
-        if not self.capabilities(call.model).takes_instruction:
-            body.pop("instruct", None)
         if self.wire is COMPATIBLE:
             return body
         groups = {"input": {name: body.pop(name) for name in ("query", "documents")}}
@@ -97,7 +96,7 @@ DASHSCOPE = Provider(
     models={
         "qwen3-rerank": replace(_TEXT, takes_instruction=True),
         "qwen3.7-text-rerank": Capabilities(takes_instruction=True, source=_SOURCE),
-        "qwen3-vl-rerank": replace(_TEXT, max_documents=100, max_tokens_per_document=8000),
+        "qwen3-vl-rerank": replace(_TEXT, max_documents=40, max_tokens_per_document=8000, takes_images=True),
         "gte-rerank-v2": _TEXT,
     },
     prices=(
@@ -110,6 +109,8 @@ DASHSCOPE = Provider(
         ),
     ),
     quirks=(
+        "qwen3-vl-rerank takes 100 texts or 40 images a call, and is sent 40 documents at most.",
+        "Images are taken on the native route alone.",
         "Other regions are at https://WORKSPACE.REGION.maas.aliyuncs.com; in Singapore qwen3-rerank is $0.10.",
         "The compatible route is /compatible-api/v1/reranks; /compatible-mode/v1 serves no reranker.",
         "Independence of scores follows from the models' architecture; Alibaba does not state it.",

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rerankd_adapters.call import ProviderCall, ProviderReply
-from rerankd_adapters.capability import Truncation
+from rerankd_adapters.capability import Capabilities, Truncation
+from rerankd_adapters.documents import image_documents, object_documents, refuse_images
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.failure import clean, failure_of, kind_of_status, message_in, printable, withhold
 from rerankd_adapters.http import Endpoint, Exchange, HttpAdapter, HttpRequest, HttpResponse
@@ -44,6 +45,12 @@ class Wire:
     model: str | None = "model"
     query: str = "query"
     documents: str = "documents"
+    rank_fields: str | None = None
+    """Names what is scored of documents that are objects; without it they are sent as text."""
+    fields_are_text: bool = False
+    """Whether fields of such documents must be strings."""
+    takes_images: bool = False
+    """Whether documents may be objects with `text` and `image`; else those with images are refused."""
     top_n: str | None = "top_n"
     needs_top_n: bool = False
     """Sent even when the caller wants every document, because the server has a default of its own."""
@@ -94,16 +101,31 @@ class JsonDialect(HttpAdapter):
         request = post_json(endpoint, str(path), self.body_of(call))
         return self._at_old_path(request) if self._serves_old_path else request
 
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives; whether objects are taken is the dialect's to say."""
+        known = super().capabilities(model)
+        if known.takes_objects or self.wire.rank_fields is None:
+            return known
+        return replace(known, takes_objects=True)
+
     def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
         """Return the path below the base URL; the option `path` goes before it."""
         return self.wire.path
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return the JSON object to send."""
+        """Return the JSON object to send.
+
+        Raises:
+            AdapterError: `UNSUPPORTED` for what the dialect cannot express: an image, an option, a truncation.
+        """
         wire = self.wire
+        if not wire.takes_images:
+            refuse_images(call, self.provider.title)
         body: dict[str, Any] = {wire.model: call.model} if wire.model and call.model else {}
         body[wire.query] = self.query_of(call)
         body[wire.documents] = self.documents_of(call)
+        if wire.rank_fields and call.objects is not None and call.images is None:
+            body[wire.rank_fields] = list(call.rank_fields)
         body.update(wire.fixed)
         body.update(wire.defaults)
         count = len(call.documents)
@@ -115,13 +137,16 @@ class JsonDialect(HttpAdapter):
         return body
 
     def query_of(self, call: ProviderCall) -> str:
-        """Return the query, the instruction before it where only the model takes one."""
-        if call.instruction and not self.wire.instruction and self.capabilities(call.model).takes_instruction:
-            return f"{call.instruction}\n{call.query}"
-        return call.query
+        """Return the query, the instruction before it where the dialect has no field for one."""
+        return f"{call.instruction}\n{call.query}" if call.instruction and not self.wire.instruction else call.query
 
     def documents_of(self, call: ProviderCall) -> Any:
-        """Return the documents in the dialect's form, in the call's order."""
+        """Return the documents in the dialect's form, in the call's order; they have images only where it takes any."""
+        wire = self.wire
+        if call.images is not None:
+            return image_documents(call)
+        if call.objects is not None and wire.rank_fields:
+            return object_documents(call, values_are_text=wire.fields_are_text)
         return call.documents
 
     def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
@@ -147,8 +172,12 @@ class JsonDialect(HttpAdapter):
             completion_tokens=read_count(body, wire.completion_tokens),
             search_units=self._search_units_of(call, body),
             cost_usd=self.cost_usd_of(body, response),
-            warnings=[*ignored(call, wire, self.provider.title), *read_warnings(body, wire.warnings)],
+            warnings=[*self.warnings_of(call), *read_warnings(body, wire.warnings)],
         )
+
+    def warnings_of(self, call: ProviderCall) -> list[str]:
+        """Name the parameters of the call that the provider is not told."""
+        return ignored(call, self.wire, self.provider.title)
 
     def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:  # noqa: ARG002
         """Return indices and scores, one each a result, in the reply's order.
@@ -248,7 +277,8 @@ def options_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, Any]:
         AdapterError: `UNSUPPORTED` for an unknown one, or one that would replace a field of ours.
     """
     for name in call.options:
-        protected = name in (wire.model, wire.query, wire.documents, wire.top_n) or name in wire.fixed
+        ours = (wire.model, wire.query, wire.documents, wire.rank_fields, wire.top_n)
+        protected = name in ours or name in wire.fixed
         if protected or (wire.options is not None and name not in wire.options):
             known = ", ".join(sorted(wire.options or ())) or "none"
             why = f"{name[:60]} is not an option of {title}; it takes {known}"

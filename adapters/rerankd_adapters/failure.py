@@ -131,7 +131,9 @@ def _hide(match: re.Match[str]) -> str:
 
 def withhold(text: str, call: ProviderCall) -> str:
     """Cut `text` before the first piece of the call's query or documents in it."""
-    for ours in (call.query, *call.documents):
+    values = (value for fields in call.objects or () for value in (fields or {}).values() if isinstance(value, str))
+    images = (image for image in call.images or () if image)
+    for ours in (call.query, *call.documents, *values, *images):
         start = ours.strip()[:40]
         if len(start) >= _MIN_ECHO_CHARS and (position := text.find(start)) >= 0:
             text = text[:position] + "[text withheld]"

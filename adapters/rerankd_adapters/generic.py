@@ -34,6 +34,7 @@ OPTIONS: Final[Mapping[str, str]] = {
     "model_field": "Field with the model's name; empty for none.",
     "query_field": "Field with the query.",
     "documents_field": "Field with the documents.",
+    "rank_fields_field": "Field that names what is scored of objects; without it documents are sent as texts.",
     "top_n_field": "Field with the number of results; empty for none.",
     "instruction_field": "Field with the instruction; empty for none.",
     "max_tokens_per_doc_field": "Field with the tokens a document is cut to; empty for none.",
@@ -42,7 +43,7 @@ OPTIONS: Final[Mapping[str, str]] = {
     "score_field": "Field of a result with its score.",
     "fields": "Object of further fields sent with every call.",
 }
-_WIRE_FIELDS: Final = ("model", "query", "documents", "top_n", "instruction", "max_tokens_per_doc")
+_WIRE_FIELDS: Final = ("model", "query", "documents", "rank_fields", "top_n", "instruction", "max_tokens_per_doc")
 
 
 class GenericAdapter(JsonDialect):

@@ -66,8 +66,8 @@ class HttpAdapter(ABC):
     may remember between calls which of several routes that deployment serves; it is safe for any number of
     tasks of one event loop. Credentials are added to what it builds, never by it.
 
-    `ProviderCall.instruction` is sent where the dialect or the model takes one. Where
-    `Capabilities.takes_instruction` is false, the caller of the adapter warns that it was ignored.
+    What is asked for and cannot be sent is never left out silently: `build` raises `UNSUPPORTED`, or
+    `warnings_of` names it.
     """
 
     def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
@@ -89,6 +89,10 @@ class HttpAdapter(ABC):
         Raises:
             AdapterError: What the provider did instead of answering.
         """
+
+    def warnings_of(self, call: ProviderCall) -> list[str]:  # noqa: ARG002
+        """Name the parameters of the call that the provider is not told; `parse` puts them into the reply."""
+        return []
 
     def capabilities(self, model: str) -> Capabilities:
         """Return what `model` takes and gives."""

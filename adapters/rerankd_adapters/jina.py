@@ -5,14 +5,22 @@ Reference: https://api.jina.ai/redoc#tag/rerank (jina-cli 0.3.0, jina-ai/MCP). F
 
 from __future__ import annotations
 
-from rerankd_adapters.base import Capabilities, Price, Provider, ScoreSpace, Scoring, Truncation
+from typing import Any
+
+from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.documents import bare_base64, image_documents
+from rerankd_adapters.models import IMAGE_MODELS
 
 
 class JinaAdapter(JsonDialect):
     """The dialect that many servers copied."""
 
-    wire = Wire(fixed={"return_documents": False}, prompt_tokens=(("usage", "total_tokens"),))
+    wire = Wire(takes_images=True, fixed={"return_documents": False}, prompt_tokens=(("usage", "total_tokens"),))
+
+    def documents_of(self, call: ProviderCall) -> Any:
+        """Return the documents; images are URLs, or base64 without a `data:` before it."""
+        return super().documents_of(call) if call.images is None else image_documents(call, encode=bare_base64)
 
 
 _SOURCE = "jina.ai/reranker, 2026-11-21"
@@ -33,6 +41,7 @@ JINA = Provider(
         truncation_default=Truncation.END,
         source=_SOURCE,
     ),
+    rules=IMAGE_MODELS,
     models={
         "jina-reranker-v3.5": Capabilities(source=_SOURCE),
         "jina-reranker-v3": Capabilities(source=_SOURCE),

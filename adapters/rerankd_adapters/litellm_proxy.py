@@ -31,6 +31,7 @@ class LitellmProxyAdapter(JsonDialect):
 
     wire = Wire(
         old_path="/rerank",
+        rank_fields="rank_fields",
         fixed={"return_documents": False},
         always=None,
         max_tokens_per_doc="max_tokens_per_doc",
@@ -96,7 +97,7 @@ LITELLM_PROXY = Provider(
     base_url_variables=("LITELLM_PROXY_API_BASE", "LITELLM_API_BASE"),
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
-    capabilities=Capabilities(takes_instruction=True, source="source of litellm 1.109.1"),
+    capabilities=Capabilities(takes_instruction=True, takes_objects=True, source="source of litellm 1.109.1"),
     quirks=(
         "Fallbacks of the proxy may change the model between two calls: calls are never split unless the "
         "operator declares that scoring is pointwise.",

@@ -15,6 +15,7 @@ class MixedbreadAdapter(JsonDialect):
     wire = Wire(
         path="/v1/reranking",
         documents="input",
+        rank_fields="rank_fields",
         top_n="top_k",
         needs_top_n=True,
         fixed={"return_input": False},
@@ -38,7 +39,7 @@ MIXEDBREAD = Provider(
     base_url="https://api.mixedbread.com",
     key_variables=("MXBAI_API_KEY", "MIXEDBREAD_API_KEY"),
     base_url_variables=("MXBAI_API_BASE", "MIXEDBREAD_BASE_URL"),
-    capabilities=Capabilities(billing_unit="token", source=_SOURCE),
+    capabilities=Capabilities(billing_unit="token", takes_objects=True, source=_SOURCE),
     models={
         f"mixedbread-ai/mxbai-rerank-{name}": Capabilities(source=_SOURCE)
         for name in ("large-v2", "base-v2", "large-v1", "base-v1", "xsmall-v1")

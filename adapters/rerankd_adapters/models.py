@@ -63,3 +63,10 @@ SHARED_MODELS: tuple[ModelRule, ...] = (
     ModelRule("ms-marco-minilm-*", _pointwise(512, "huggingface.co/cross-encoder/ms-marco-MiniLM-L-6-v2")),
 )
 """Later rules add to and override earlier ones."""
+
+IMAGE_MODELS: tuple[ModelRule, ...] = (
+    ModelRule("jina-reranker-m0*", Capabilities(takes_images=True, source="jina.ai/models/jina-reranker-m0")),
+    ModelRule("qwen3-vl-rerank*", Capabilities(takes_images=True, source="huggingface.co/Qwen/Qwen3-VL-Reranker-8B")),
+    ModelRule("*nemotron-rerank-vl-*", Capabilities(takes_images=True, source="docs.nvidia.com NIM 2.0")),
+)
+"""For the providers whose API has a place for images: the models that see them."""

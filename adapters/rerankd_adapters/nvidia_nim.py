@@ -26,6 +26,8 @@ from rerankd_adapters.base import (
     Truncation,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.documents import image_documents, require_inline_images
+from rerankd_adapters.models import IMAGE_MODELS
 from rerankd_adapters.wire import path_segments, post_json
 
 HOSTED_URL: Final = "https://ai.api.nvidia.com"
@@ -52,6 +54,7 @@ class NvidiaNimAdapter(JsonDialect):
 
     wire = Wire(
         path="/v1/ranking",
+        takes_images=True,
         documents="passages",
         top_n=None,
         truncation={Truncation.END: {"truncate": "END"}, Truncation.NONE: {"truncate": "NONE"}},
@@ -76,7 +79,14 @@ class NvidiaNimAdapter(JsonDialect):
         return body
 
     def documents_of(self, call: ProviderCall) -> Any:
-        """Return the passages."""
+        """Return the passages.
+
+        Raises:
+            AdapterError: `UNSUPPORTED` for an image that is not in the request itself.
+        """
+        require_inline_images(call, self.provider.title)
+        if call.images is not None:
+            return image_documents(call)
         return [{"text": text} for text in call.documents]
 
     def exchange(self, call: ProviderCall, endpoint: Endpoint) -> Exchange:
@@ -135,7 +145,9 @@ NVIDIA_NIM = Provider(
         source="docs.nvidia.com NIM 2.0; langchain-nvidia-ai-endpoints 1.5.0",
     ),
     models=dict.fromkeys(SLUGS, Capabilities(source="langchain-nvidia-ai-endpoints 1.5.0")),
+    rules=IMAGE_MODELS,
     quirks=(
+        "Images must be data: URLs, in documents of the nemotron-rerank-vl models alone.",
         "Scores are raw logits, about -12 to 12.",
         "Refuses top_n; the results are cut here.",
         "Write nvidia_nim/ranking/MODEL for the /v1/ranking route of the hosted service.",

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from rerankd_adapters.base import Capabilities, Provider, Scoring
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.models import IMAGE_MODELS
 
 
 class OpenRouterAdapter(JsonDialect):
@@ -16,6 +17,7 @@ class OpenRouterAdapter(JsonDialect):
 
     wire = Wire(
         path="/api/v1/rerank",
+        takes_images=True,
         always=None,
         options=frozenset({"provider", "session_id", "trace", "user"}),
         prompt_tokens=(("usage", "total_tokens"),),
@@ -48,6 +50,7 @@ OPENROUTER = Provider(
     key_variables=("OPENROUTER_API_KEY", "OR_API_KEY"),
     base_url_variables=("OPENROUTER_API_BASE",),
     capabilities=Capabilities(source="openrouter SDK 1.3.84"),
+    rules=IMAGE_MODELS,
     quirks=(
         "The routed provider may change between two calls, so calls are split only where that is allowed.",
         "Says what a call cost, in credits of one US dollar.",

@@ -20,6 +20,7 @@ from rerankd_adapters.base import (
     header_key,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire, truncation_of
+from rerankd_adapters.documents import object_documents
 
 API_VERSION: Final = "2026-07"
 TRUNCATING: Final = ("bge-reranker-v2-m3", "pinecone-rerank-v0")
@@ -31,6 +32,7 @@ class PineconeAdapter(JsonDialect):
 
     wire = Wire(
         path="/rerank",
+        rank_fields="rank_fields",
         fixed={"return_documents": False},
         truncation={Truncation.END: {"truncate": "END"}, Truncation.NONE: {"truncate": "NONE"}},
         options=frozenset({"parameters"}),
@@ -54,12 +56,25 @@ class PineconeAdapter(JsonDialect):
         body = super().body_of(replace(call, truncation=None))
         del body["truncate"]
         given = body.pop("parameters", {})
+        if call.max_passages_per_doc > 1 and cuts_passages(call.model):
+            knob = {**knob, "max_chunks_per_doc": call.max_passages_per_doc}
         parameters = {**knob, **given} if isinstance(given, dict) else given
         return body | {"parameters": parameters} if parameters else body
 
+    def warnings_of(self, call: ProviderCall) -> list[str]:
+        """Name the parameters that were not sent."""
+        return super().warnings_of(replace(call, max_passages_per_doc=1) if cuts_passages(call.model) else call)
+
     def documents_of(self, call: ProviderCall) -> Any:
-        """Return objects with the field that is ranked by when nothing else is said."""
+        """Return objects; a text in the field that is ranked by when nothing else is said."""
+        if call.objects is not None:
+            return object_documents(call)
         return [{"text": text} for text in call.documents]
+
+
+def cuts_passages(model: str) -> bool:
+    """Whether a model's parameters include `max_chunks_per_doc`."""
+    return model.startswith("cohere-rerank-")
 
 
 _SOURCE = "pinecone SDK 10.2.0; docs.pinecone.io, example of GET /models"
@@ -78,6 +93,7 @@ PINECONE = Provider(
     options={"api_version": f'Version of the API, "{API_VERSION}" unless said.'},
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
+        takes_objects=True,
         billing_unit="search_unit",
         source=_SOURCE,
     ),
@@ -91,7 +107,7 @@ PINECONE = Provider(
     quirks=(
         "The model that answers may differ from the one that was asked; the answer names it.",
         "Limits are those of the documented example; GET /models?type=rerank states the current max_batch_size.",
-        "max_chunks_per_doc of cohere-rerank-3.5 goes into provider_options.parameters.",
+        "Only Cohere's models take max_chunks_per_doc.",
         "Rerank units are counted as search units.",
         "A deprecated or unauthorised model is a 403, an unknown one a 404.",
     ),

@@ -19,12 +19,14 @@ from rerankd_adapters.base import (
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.failure import error_text
+from rerankd_adapters.models import IMAGE_MODELS
 
 
 class SiliconFlowAdapter(JsonDialect):
     """Jina's dialect; tokens are counted in one of two places."""
 
     wire = Wire(
+        takes_images=True,
         fixed={"return_documents": False},
         always=None,
         max_passages_per_doc="max_chunks_per_doc",
@@ -35,17 +37,29 @@ class SiliconFlowAdapter(JsonDialect):
     )
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return the JSON object; only Qwen3 models know instructions."""
+        """Return the JSON object; only BGE and BCE models know passages."""
         body = super().body_of(call)
-        if not self.capabilities(call.model).takes_instruction:
-            body.pop("instruction", None)
+        if not cuts_passages(call.model):
+            body.pop("max_chunks_per_doc", None)
         return body
+
+    def warnings_of(self, call: ProviderCall) -> list[str]:
+        """Name the parameters that were not sent."""
+        warnings = super().warnings_of(call)
+        if call.max_passages_per_doc == 1 or cuts_passages(call.model):
+            return warnings
+        return ["max_chunks_per_doc was ignored: only BGE and BCE models on SiliconFlow take it", *warnings]
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
         """Tell an unknown model, which is a 400 here, from a request that is wrong."""
         if response.status == 400 and "Model does not exist" in error_text(response):
             return AdapterErrorKind.MODEL_NOT_FOUND
         return super().kind_of(response)
+
+
+def cuts_passages(model: str) -> bool:
+    """Whether a model scores long documents in passages."""
+    return model.rpartition("/")[2].lower().startswith(("bge-", "bce-"))
 
 
 _SOURCE = "docs.siliconflow.cn, rerank"
@@ -77,6 +91,7 @@ SILICONFLOW = Provider(
         )
     },
     rules=(
+        *IMAGE_MODELS,
         ModelRule("bce-reranker-base*", Capabilities(scoring=Scoring.POINTWISE, source=_SOURCE)),
         ModelRule(
             "qwen3-vl-reranker-*",

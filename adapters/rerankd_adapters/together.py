@@ -12,7 +12,7 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 class TogetherAdapter(JsonDialect):
     """Cohere-shaped, with OpenAI-shaped usage and errors."""
 
-    wire = Wire(fixed={"return_documents": False})
+    wire = Wire(rank_fields="rank_fields", fixed={"return_documents": False})
 
 
 _SOURCE = "together SDK 3.1.1, 2026-11-21"
@@ -31,6 +31,7 @@ TOGETHER = Provider(
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
         billing_unit="token",
+        takes_objects=True,
         truncation_default=Truncation.END,
         source=_SOURCE,
     ),

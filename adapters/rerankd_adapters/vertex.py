@@ -28,6 +28,7 @@ from rerankd_adapters.base import (
     Truncation,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.documents import titled_document
 from rerankd_adapters.wire import at, read_ranking
 
 _POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -68,7 +69,10 @@ class VertexAdapter(JsonDialect):
 
     def documents_of(self, call: ProviderCall) -> Any:
         """Return the records; titles are not made up, because they would change the scores."""
-        return [{"id": str(position), "content": text} for position, text in enumerate(call.documents)]
+        return [
+            {"id": str(position), **(titled_document(call, position) or {"content": text})}
+            for position, text in enumerate(call.documents)
+        ]
 
     def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:  # noqa: ARG002
         """Turn ids back into positions."""
@@ -141,6 +145,7 @@ VERTEX = Provider(
         ),
     ),
     quirks=(
+        "Documents scored by the fields title and content, in this order, are sent as such; others as text.",
         "Scores have two decimals, so ties are frequent; values near 0 become 0.0001.",
         "Takes 200 documents a call. That it scores them one by one is not documented: calls are not split.",
         "Does not say what it used; search units are estimated as one for 100 documents.",

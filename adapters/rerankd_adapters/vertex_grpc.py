@@ -75,6 +75,7 @@ VERTEX_GRPC = Provider(
         ),
     ),
     quirks=(
+        "Documents scored by the fields title and content, in this order, are sent as such; others as text.",
         "Nothing says that documents are scored apart, so requests of more than 200 are refused.",
         "Scores have two decimals, so ties are common.",
         "Cuts long documents without saying so.",

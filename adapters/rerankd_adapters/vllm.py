@@ -6,8 +6,11 @@ of 2026-11-21.
 
 from __future__ import annotations
 
-from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, Truncation
+from typing import Any
+
+from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, ProviderCall, Truncation
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.models import IMAGE_MODELS
 
 
 class VllmAdapter(JsonDialect):
@@ -15,6 +18,7 @@ class VllmAdapter(JsonDialect):
 
     wire = Wire(
         old_path="/rerank",
+        takes_images=True,
         truncation={
             Truncation.END: {"truncate_prompt_tokens": -1, "truncation_side": "right"},
             Truncation.START: {"truncate_prompt_tokens": -1, "truncation_side": "left"},
@@ -39,6 +43,18 @@ class VllmAdapter(JsonDialect):
         ),
     )
 
+    def documents_of(self, call: ProviderCall) -> Any:
+        """Return texts, and documents with images as lists of parts, the image first."""
+        if call.images is None:
+            return super().documents_of(call)
+        pairs = zip(call.documents, call.images, strict=True)
+        return [text if image is None else {"content": _parts(text, image)} for text, image in pairs]
+
+
+def _parts(text: str, image: str) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": image}}]
+    return [*parts, {"type": "text", "text": text}] if text else parts
+
 
 VLLM = Provider(
     name="vllm",
@@ -56,6 +72,7 @@ VLLM = Provider(
         takes_instruction=True,
         source="source of vllm 0.33.0",
     ),
+    rules=IMAGE_MODELS,
     quirks=(
         "Scores are probabilities for cross-encoders, cosines for bi-encoders, sums for late interaction.",
         "A priority other than 0 is an error unless the server schedules by priority.",

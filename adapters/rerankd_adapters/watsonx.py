@@ -23,6 +23,7 @@ from rerankd_adapters.base import (
     header_key,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire, options_of
+from rerankd_adapters.documents import refuse_images
 
 API_DATE: Final = "2024-03-13"
 """Version of the API that LiteLLM 1.109.1 asks for; the option `version` goes before it."""
@@ -58,6 +59,7 @@ class WatsonxAdapter(JsonDialect):
         if owner is None:
             message = "the watsonx project is unknown; set the option project_id or space_id"
             raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
+        refuse_images(call, self.provider.title)
         options_of(call, self.wire, self.provider.title)
         returned: dict[str, Any] = {"inputs": False, "query": False}
         if call.top_n is not None:

@@ -159,7 +159,7 @@ def read_warnings(body: Any, path: Path) -> list[str]:
 
 def whole_numbers(value: Any) -> Any:
     """Turn floats without a fraction into integers: gRPC callers have no integers in their options."""
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     if isinstance(value, dict):
         return {key: whole_numbers(each) for key, each in value.items()}

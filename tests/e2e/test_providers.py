@@ -131,6 +131,47 @@ def test_top_n_over_chunks(service: Service, call: Call) -> None:
     assert [result["index"] for result in answer["results"]] == [index for index, _ in oracle]
 
 
+STRUCTURED = [
+    {"id": "a", "fields": {"body": "a planet", "title": "desert", "year": 1965}, "metadata": {"shelf": 3}},
+    "solar sail",
+    {"id": "c", "text": "unread", "fields": {"title": "solar", "body": "sail"}},
+]
+
+
+def test_objects_go_as_they_are_where_they_are_taken(service: Service, call: Call) -> None:
+    request = {"query": QUERY, "documents": STRUCTURED, "rank_fields": ["title", "body"], "return_documents": True}
+
+    answer = answered(call(service.server, {**request, "model": MODELS["alias"]}))
+    sent = service.upstream.received[-1].json()
+    answered(call(service.server, {**request, "model": "cohere/rerank-v3.5"}))
+    texts = service.upstream.received[-1].json()
+
+    assert sent["rank_fields"] == ["title", "body"]
+    assert sent["documents"] == [
+        {"title": "desert", "body": "a planet", "year": 1965},
+        {"title": "solar sail"},
+        {"title": "solar", "body": "sail"},
+    ]
+    assert "rank_fields" not in texts
+    assert texts["documents"] == ["title: desert\nbody: a planet", "solar sail", "title: solar\nbody: sail"]
+    best = {result["index"]: result["document"] for result in answer["results"]}
+    assert (best[0]["id"], best[0]["metadata"], best[0]["fields"]["year"]) == ("a", {"shelf": 3}, 1965)
+
+
+def test_images_go_to_models_that_take_them(service: Service, call: Call) -> None:
+    documents = [{"image": "https://host/1.png"}, {"text": "solar sail"}]
+    request = {"query": QUERY, "documents": documents}
+
+    answered(call(service.server, {**request, "model": "hosted_vllm/jinaai/jina-reranker-m0"}))
+    refused = call(service.server, {**request, "model": "vllm/BAAI/bge-reranker-v2-m3"})
+
+    image = {"type": "image_url", "image_url": {"url": "https://host/1.png"}}
+    assert service.upstream.received[-1].json()["documents"] == [{"content": [image]}, "solar sail"]
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "CAPABILITY_UNSUPPORTED")
+    assert "documents[0].image" in refused.text
+
+
 @pytest.mark.parametrize(
     ("failure", "code", "reason", "status", "retry_after_s"),
     [

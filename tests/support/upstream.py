@@ -59,13 +59,17 @@ class Upstream:
             await self._closing.wait()
 
 
-def score(query: str, document: str) -> float:
+def score(query: str, document: Any) -> float:
     """Score a pair by itself, as a pointwise model would: the share of the document that is the query's words."""
-    words = document.split()
+    words = _text(document).split()
     return sum(word in query.split() for word in words) / max(len(words), 1)
 
 
-def ranked(query: str, documents: Sequence[str]) -> list[tuple[int, float]]:
+def _text(document: Any) -> str:
+    return document if isinstance(document, str) else " ".join(map(str, document.values()))
+
+
+def ranked(query: str, documents: Sequence[Any]) -> list[tuple[int, float]]:
     """Return (index, score) pairs in an order of the provider's own: best first, ties in reverse."""
     pairs = [(index, score(query, document)) for index, document in enumerate(documents)]
     return sorted(pairs, key=lambda pair: (-pair[1], -pair[0]))
@@ -102,5 +106,5 @@ def _answer_as_tei(body: Any) -> Answer:
     return Answer.of_json(results, headers={"x-compute-tokens": str(_tokens(texts))})
 
 
-def _tokens(documents: Sequence[str]) -> int:
-    return sum(len(document.split()) for document in documents)
+def _tokens(documents: Sequence[Any]) -> int:
+    return sum(len(_text(document).split()) for document in documents)

@@ -94,6 +94,10 @@ class KserveGrpc(GrpcUpstream):
         joined = [f"{query}{chosen.pair_separator}{text}" for text in call.documents]
         return [(chosen.pair_input, joined, [count, *tail])]
 
+    def warnings_of(self, call: ProviderCall) -> list[str]:
+        """Name the parameters of the call that the service has no field for."""
+        return ignored(call, Wire(), self.provider.title)
+
     def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
         """Read the scores, in the order of the documents unless there is an output with positions."""
         chosen, count = self._chosen, len(call.documents)
@@ -108,7 +112,7 @@ class KserveGrpc(GrpcUpstream):
             scores=scores,
             model=printable(response.model_name[:200]) or None,
             prompt_tokens=self._tokens(response),
-            warnings=ignored(call, Wire(), self.provider.title),
+            warnings=self.warnings_of(call),
         )
 
     def _tokens(self, response: Any) -> int:

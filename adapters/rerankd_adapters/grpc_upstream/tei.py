@@ -83,6 +83,10 @@ class TeiGrpc(GrpcUpstream):
     def _messages(self, call: ProviderCall, fields: dict[str, Any]) -> Iterator[Any]:
         return (_STREAM.request(text=text, **fields) for text in call.documents)
 
+    def warnings_of(self, call: ProviderCall) -> list[str]:
+        """Name the parameters of the call that the service has no field for."""
+        return ignored(call, _WIRE, self.provider.title)
+
     def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
         """Read the ranks, which come best first and equal ones in reverse."""
         ranks = response.ranks
@@ -90,7 +94,7 @@ class TeiGrpc(GrpcUpstream):
             indices=[rank.index for rank in ranks],
             scores=[rank.score for rank in ranks],
             prompt_tokens=response.metadata.compute_tokens,
-            warnings=ignored(call, _WIRE, self.provider.title),
+            warnings=self.warnings_of(call),
         )
 
     def kind_of(self, code: grpc.StatusCode, details: str) -> AdapterErrorKind:

@@ -20,6 +20,7 @@ from rerankd_adapters.base import (
     ProviderCall,
     ProviderReply,
 )
+from rerankd_adapters.documents import refuse_images
 from rerankd_adapters.grpc_upstream.caller import Caller
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings
 from rerankd_adapters.grpc_upstream.credentials import Headers
@@ -133,10 +134,12 @@ class GrpcUpstream(ABC):
         return self.provider.capabilities_of(model)
 
     def query_of(self, call: ProviderCall) -> str:
-        """Return the query, the instruction before it where the model takes one."""
-        if call.instruction and self.describe(call.model).capabilities.takes_instruction:
-            return f"{call.instruction}\n{call.query}"
-        return call.query
+        """Return the query, the instruction before it."""
+        return f"{call.instruction}\n{call.query}" if call.instruction else call.query
+
+    def warnings_of(self, call: ProviderCall) -> list[str]:  # noqa: ARG002
+        """Name the parameters of the call that the provider is not told."""
+        return []
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         """Score the documents of `call`; cancelling the task cancels the call at the provider.
@@ -164,6 +167,7 @@ class GrpcUpstream(ABC):
         await self._caller.close()
 
     def _encode(self, call: ProviderCall) -> bytes | list[bytes]:
+        refuse_images(call, self.provider.title)
         try:
             request = self.build(call)
             if self.method.streams_requests:

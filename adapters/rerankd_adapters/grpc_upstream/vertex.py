@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply, Truncation
 from rerankd_adapters.dialect import DOCUMENTS_PER_SEARCH_UNIT, Wire, ignored, options_of, truncation_of
+from rerankd_adapters.documents import titled_document
 from rerankd_adapters.grpc_upstream.credentials import Headers
 from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
@@ -64,10 +65,17 @@ class VertexGrpc(GrpcUpstream):
             ranking_config=self._config,
             model=call.model,
             query=self.query_of(call),
-            records=[{"id": str(place), "content": text} for place, text in enumerate(call.documents)],
+            records=[
+                {"id": str(place), **(titled_document(call, place) or {"content": text})}
+                for place, text in enumerate(call.documents)
+            ],
             ignore_record_details_in_response=True,
             user_labels=options.get("user_labels"),
         )
+
+    def warnings_of(self, call: ProviderCall) -> list[str]:
+        """Name the parameters of the call that the service has no field for."""
+        return ignored(call, _WIRE, self.provider.title)
 
     def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
         """Read the records, best first."""
@@ -78,5 +86,5 @@ class VertexGrpc(GrpcUpstream):
             indices=[int(record.id) for record in records],
             scores=[round(record.score, _SCORE_DIGITS) for record in records],
             search_units=math.ceil(len(call.documents) / DOCUMENTS_PER_SEARCH_UNIT),
-            warnings=ignored(call, _WIRE, self.provider.title),
+            warnings=self.warnings_of(call),
         )

@@ -17,7 +17,7 @@ class Document:
     """One text to be ranked."""
 
     text: str = ""
-    """The text. May be empty only when `fields` holds the content."""
+    """The text. May be empty only when `fields` or `image` holds the content."""
     id: str = ""
     """The caller's own identifier; comes back as it went."""
     fields: Mapping[str, Any] | None = None
@@ -26,6 +26,8 @@ class Document:
     """Relevance given by an earlier stage; higher is better."""
     metadata: Mapping[str, Any] | None = None
     """Anything (JSON values) to get back with the document; never scored."""
+    image: str = ""
+    """An image, as a `data:` URL in base64 or an `https:` URL, for models that take images."""
 
 
 DOCUMENT_KEYS: Final = frozenset(member.name for member in fields(Document))
@@ -63,6 +65,7 @@ def decode_document(message: pb.Document) -> Document:
         fields=_decode_struct(message.fields) if message.HasField("fields") else None,
         prior_score=message.prior_score if message.HasField("prior_score") else None,
         metadata=_decode_struct(message.metadata) if message.HasField("metadata") else None,
+        image=message.image,
     )
 
 
@@ -91,7 +94,7 @@ def _document_of_mapping(values: Mapping[str, Any], *, is_structured: bool) -> D
 
 
 def _encode(document: Document) -> pb.Document:
-    message = pb.Document(text=document.text, id=document.id, prior_score=document.prior_score)
+    message = pb.Document(text=document.text, id=document.id, prior_score=document.prior_score, image=document.image)
     if document.fields is not None:
         message.fields.CopyFrom(encode_struct(document.fields))
     if document.metadata is not None:

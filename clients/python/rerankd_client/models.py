@@ -57,6 +57,8 @@ class Model:
     """What its scores mean."""
     truncation_default: Truncation
     """What happens to documents longer than the window when the caller does not say."""
+    takes_images: bool
+    """Whether documents may have images."""
     price: Price | None
     """None when free or unknown."""
     status: ModelStatus
@@ -98,6 +100,7 @@ def decode_model(message: pb.Model) -> Model:
         scoring=enum_of_number(Scoring, message.scoring),
         score_space=enum_of_number(ScoreSpace, message.score_space),
         truncation_default=enum_of_number(Truncation, message.truncation_default),
+        takes_images=message.takes_images,
         price=Price(price.unit, price.usd_per_million, price.source, price.date) if message.HasField("price") else None,
         status=enum_of_number(ModelStatus, message.status),
         status_detail=message.status_detail,

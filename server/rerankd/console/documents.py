@@ -94,6 +94,9 @@ def snippet(document: Document) -> str:
         text = document
     elif document.get("text"):
         text = str(document["text"])
+    elif isinstance(document.get("image"), str) and not document.get("fields"):
+        url = document["image"]
+        text = url.partition(";")[0].removeprefix("data:") if url.startswith("data:") else url
     else:
         content = document.get("fields") or document
         text = " · ".join(f"{key}: {value}" for key, value in content.items())

@@ -126,6 +126,8 @@ def _model_as_json(fact: ModelFact) -> dict[str, Any]:
         "billing_unit": facts.billing_unit,
         "truncation_default": facts.truncation_default.value if facts.truncation_default else None,
         "takes_instruction": facts.takes_instruction,
+        "takes_objects": facts.takes_objects,
+        "takes_images": facts.takes_images,
         "source": facts.source,
         "price": price
         and {

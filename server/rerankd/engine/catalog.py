@@ -67,6 +67,7 @@ def describe_model(router: Router, target: Target) -> contract.Model:
             if facts.score_space == "unknown"
             else contract.ScoreSpace(facts.score_space)
         ),
+        takes_images=facts.takes_images,
         truncation_default=truncation or contract.Truncation.UNSPECIFIED,
         price=_describe_price(info.price),
         status=contract.ModelStatus(info.status),

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from rerankd.engine.merge import check_reply
@@ -81,19 +81,10 @@ async def dispatch(
 async def _call_all(target: Target, call: ProviderCall, chunks: Sequence[range]) -> list[ChunkAnswer]:
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_call_chunk(target, _cut(call, chunk), chunk)) for chunk in chunks]
+            tasks = [group.create_task(_call_chunk(target, call.take(chunk), chunk)) for chunk in chunks]
     except* ServiceError as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-def _cut(call: ProviderCall, chunk: range) -> ProviderCall:
-    priors = call.prior_scores
-    return replace(
-        call,
-        documents=call.documents[chunk.start : chunk.stop],
-        prior_scores=None if priors is None else priors[chunk.start : chunk.stop],
-    )
 
 
 async def _call_chunk(target: Target, call: ProviderCall, chunk: range) -> ChunkAnswer:

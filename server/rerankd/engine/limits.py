@@ -19,6 +19,8 @@ class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Documents in one call."""
     max_document_chars: int = 1_000_000
     """Characters of one document's text."""
+    max_image_chars: int = 16_000_000
+    """Characters of the URL of one document's image, its base64 included."""
     max_query_chars: int = 100_000
     """Characters of the query."""
     max_request_bytes: int = 64 * 1024 * 1024

@@ -92,7 +92,7 @@ class Engine:
         failures: list[ServiceError] = []
         for target in targets:
             try:
-                provider_call = provider_call_of(request, target.info.name, documents, call.deadline_s)
+                provider_call = provider_call_of(request, target, documents, call.deadline_s)
                 chunks = plan_chunks(target, request.query, documents)
                 answers = await dispatch(target, provider_call, chunks, call.remaining_s())
             except ServiceError as error:

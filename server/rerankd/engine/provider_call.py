@@ -7,7 +7,10 @@ from typing import Final
 
 from rerankd import contract
 from rerankd.contract import RerankRequest
-from rerankd.engine.documents import prior_scores
+from rerankd.engine.documents import document_images, document_objects, prior_scores
+from rerankd.engine.router import Target
+from rerankd.engine.validation import MAX_VIOLATIONS
+from rerankd.errors import FieldViolation, Reason, ServiceError
 from rerankd_adapters.base import ProviderCall, Truncation
 
 _TRUNCATIONS: Final = {
@@ -19,28 +22,50 @@ _TRUNCATIONS: Final = {
 
 
 def provider_call_of(
-    request: RerankRequest, model: str, documents: Sequence[str], deadline_s: float | None
+    request: RerankRequest, target: Target, documents: Sequence[str], deadline_s: float | None
 ) -> ProviderCall:
     """Say in a provider's terms what `request` asks for.
 
     Args:
         request: As it came.
-        model: The provider's own name of the model.
+        target: The model that is to be called.
         documents: Texts of the request's documents, in its order.
         deadline_s: `time.monotonic()` at which the caller stops waiting.
+
+    Raises:
+        ServiceError: `CAPABILITY_UNSUPPORTED` when a document has an image and the model takes none.
     """
+    facts = target.info.capabilities
+    images = document_images(request)
+    if images is not None and not facts.takes_images:
+        raise _takes_no_images(target, images)
+    rank_fields, objects = document_objects(request)
     return ProviderCall(
-        model=model,
+        model=target.info.name,
         query=request.query,
         documents=documents,
+        objects=objects,
+        rank_fields=rank_fields,
+        images=images,
         top_n=request.top_n,
         truncation=_TRUNCATIONS[request.truncation],
         max_tokens_per_doc=request.max_tokens_per_doc,
         max_passages_per_doc=request.max_chunks_per_doc or 1,
-        instruction=request.instruction,
+        instruction=request.instruction if facts.takes_instruction else "",
         prior_scores=prior_scores(request),
         priority=request.priority or 0,
         deadline_s=deadline_s,
         include_details=bool(request.include_details),
         options=request.provider_options or {},
+    )
+
+
+def _takes_no_images(target: Target, images: Sequence[str | None]) -> ServiceError:
+    fields = [f"documents[{position}].image" for position, image in enumerate(images) if image is not None]
+    message = f"{target.name} takes no images; ListModels says which models do (takes_images)"
+    return ServiceError(
+        Reason.CAPABILITY_UNSUPPORTED,
+        f"{fields[0]}: {message}",
+        metadata={"model": target.name, "field": fields[0]},
+        violations=[FieldViolation(field, f"{field}: {message}") for field in fields[:MAX_VIOLATIONS]],
     )

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import binascii
 import math
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from rerankd.contract import Document, RerankRequest
 from rerankd.engine.limits import RequestLimits
 from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
 
 MAX_PRIORITY = 999
+MAX_DEPTH = 32
+"""Objects and lists in one another, about as many as protobuf reads."""
 MAX_VIOLATIONS = 20
 """Violations reported for one request; the rest would say nothing new."""
+
+_IMAGE_HEAD: Final = re.compile(r"data:image/[a-z0-9.+-]+;base64", re.IGNORECASE)
 
 
 def check_request(request: RerankRequest, limits: RequestLimits) -> None:
@@ -25,6 +33,8 @@ def check_request(request: RerankRequest, limits: RequestLimits) -> None:
     violations = _check_query(request, limits)
     violations += _check_documents(request, limits)
     violations += _check_numbers(request)
+    if _is_too_deep(request.provider_options):
+        violations.append(FieldViolation("provider_options", _depth_rule("provider_options")))
     if violations:
         raise invalid_request(violations[:MAX_VIOLATIONS])
 
@@ -55,19 +65,69 @@ def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[Fiel
     longest = limits.max_document_chars
     for index, document in enumerate(request.documents):
         text = document if type(document) is str else document.text  # type: ignore[union-attr]
+        if type(document) is not str and document.image:  # type: ignore[union-attr]
+            violations += _check_image(document.image, f"documents[{index}].image", limits)  # type: ignore[union-attr]
         if len(text) > longest:
             rule = f"documents[{index}].text is {len(text)} characters long; this server takes {longest}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
-        elif (not text or text.isspace()) and not _has_fields(document):
+        elif (not text or text.isspace()) and not _has_other_content(document):
             rule = f"document text is required for rerank at index {index}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
-        if len(violations) == MAX_VIOLATIONS:
+        elif type(document) is not str and _is_too_deep(document.fields):  # type: ignore[union-attr]
+            violations.append(FieldViolation(f"documents[{index}].fields", _depth_rule(f"documents[{index}].fields")))
+        if len(violations) >= MAX_VIOLATIONS:
             break
     return violations
 
 
-def _has_fields(document: str | Document) -> bool:
-    return not isinstance(document, str) and bool(document.fields)
+def _is_too_deep(value: Any) -> bool:
+    """Whether objects and lists stand in one another beyond `MAX_DEPTH`."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [each for each in level if isinstance(each, dict | list)]
+        if not inner:
+            return False
+        level = [item for each in inner for item in (each.values() if isinstance(each, dict) else each)]
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _depth_rule(field: str) -> str:
+    return f"{field} is nested more than {MAX_DEPTH} levels deep"
+
+
+def _has_other_content(document: str | Document) -> bool:
+    return not isinstance(document, str) and bool(document.fields or document.image)
+
+
+def _check_image(image: str, field: str, limits: RequestLimits) -> list[FieldViolation]:
+    """Check the form of an image's URL; whether it shows anything is the provider's to find out."""
+    if len(image) > limits.max_image_chars:
+        rule = f"{field} is {len(image)} characters long; this server takes {limits.max_image_chars}"
+    elif image.startswith("data:"):
+        head, comma, content = image.partition(",")
+        if comma and _IMAGE_HEAD.fullmatch(head) and _is_base64(content):
+            return []
+        rule = f"{field} must be a data: URL of an image in base64, as data:image/png;base64,iVBORw0KGgo="
+    elif _is_https(image):
+        return []
+    else:
+        rule = f"{field} must be a data: URL of an image in base64, or an https: URL"
+    return [FieldViolation(field, rule)]
+
+
+def _is_base64(content: str) -> bool:
+    try:
+        return bool(binascii.a2b_base64(content, strict_mode=True))
+    except ValueError:
+        return False
+
+
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname) and url.isprintable() and " " not in url
+    except ValueError:
+        return False
 
 
 def _check_numbers(request: RerankRequest) -> list[FieldViolation]:

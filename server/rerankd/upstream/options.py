@@ -24,6 +24,8 @@ class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Tokens of all pairs of a call together."""
     takes_instruction: bool | None = None
     """Whether it follows an instruction."""
+    takes_images: bool | None = None
+    """Whether documents may have images; only for providers whose API has a place for them."""
     usd_per_million_tokens: float | None = None
     """Price, before the table's."""
     usd_per_million_search_units: float | None = None

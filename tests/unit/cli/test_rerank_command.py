@@ -164,3 +164,18 @@ async def test_no_server(run: Run) -> None:
     assert outcome.err == (
         "error: no server at 127.0.0.1:1\nhint: start one with `rerankd serve`, or name another with --address\n"
     )
+
+
+async def test_an_image_is_shown_by_its_kind_or_address(run: Run, server: FakeServer, tmp_path: Path) -> None:
+    file = tmp_path / "documents.jsonl"
+    file.write_text('{"image": "data:image/png;base64,iVBORw0KGgo="}\n{"image": "https://host/1.png"}\n')
+
+    outcome = await run("rerank", "q", "--file", str(file), "-a", server.address)
+
+    assert [document.image for document in server.journal.requests[0].documents] == [
+        "data:image/png;base64,iVBORw0KGgo=",
+        "https://host/1.png",
+    ]
+    assert "image/png" in outcome.out
+    assert "https://host/1.png" in outcome.out
+    assert "iVBOR" not in outcome.out

@@ -78,6 +78,7 @@ async def test_documents_come_back_as_they_went(client: AsyncRerankClient) -> No
         fields={"year": 1965},
         prior_score=0.0,
         metadata={"tags": ["x", None], "n": {"k": 1.5}},
+        image="https://host/1.png",
     )
 
     response = await client.rerank("dune", [document, {"text": "sea"}], return_documents=True)

@@ -34,6 +34,7 @@ def test_enums_are_those_of_the_contract(kind: Any) -> None:
         (Document(text="a", id="1"), Document(text="a", id="1")),
         ({"text": "a", "prior_score": 2}, Document(text="a", prior_score=2.0)),
         ({"title": "a", "body": "b"}, Document(fields={"title": "a", "body": "b"})),
+        ({"image": "https://host/1.png"}, Document(image="https://host/1.png")),
         ({}, Document()),
     ],
 )

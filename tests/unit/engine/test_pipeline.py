@@ -191,3 +191,54 @@ async def test_page_size_out_of_range(size: int) -> None:
     with pytest.raises(ServiceError) as raised:
         await engine(ScriptedProvider()).list_models(ListModelsRequest(page_size=size), CALL)
     assert raised.value.violations[0].field == "page_size"
+
+
+async def test_an_instruction_goes_only_to_models_that_follow_it() -> None:
+    request = RerankRequest(query="q", documents=["a"], instruction="Be brief.")
+    follows = ScriptedProvider(facts=replace(FACTS, takes_instruction=True))
+    ignores = ScriptedProvider()
+    answers = [await engine(provider).rerank(request, CALL) for provider in (follows, ignores)]
+    assert [provider.calls[0].instruction for provider in (follows, ignores)] == ["Be brief.", ""]
+    warnings = [list(answer.meta.warnings) for answer in answers if answer.meta]
+    assert warnings[0] == []
+    assert [warning.split()[0] for warning in warnings[1]] == ["instruction"]
+
+
+async def test_images_are_refused_before_any_work() -> None:
+    documents: list[str | Document] = [
+        "a",
+        Document(text="b", image="https://host/1"),
+        Document(image="https://host/2"),
+    ]
+    request = RerankRequest(query="q", documents=documents)
+    provider = ScriptedProvider()
+    with pytest.raises(ServiceError) as raised:
+        await engine(provider).rerank(request, CALL)
+    assert raised.value.reason is Reason.CAPABILITY_UNSUPPORTED
+    assert [violation.field for violation in raised.value.violations] == ["documents[1].image", "documents[2].image"]
+    assert provider.calls == []
+
+
+async def test_images_and_objects_stay_with_their_documents_when_split() -> None:
+    documents: list[str | Document] = [
+        Document(text=str(place), image=f"https://host/{place}", fields={"n": place}) for place in range(5)
+    ]
+    request = RerankRequest(query="q", documents=documents, rank_fields=["n", "text"])
+    provider = ScriptedProvider(facts=replace(FACTS, takes_images=True, max_documents=2))
+    await engine(provider).rerank(request, CALL)
+    seen = [
+        (fields and fields["n"], fields and fields["text"], image)
+        for call in provider.calls
+        for fields, image in zip(call.objects or (), call.images or (), strict=True)
+    ]
+    assert sorted(seen) == [(place, str(place), f"https://host/{place}") for place in range(5)]
+    assert max(len(call.documents) for call in provider.calls) == 2
+
+
+async def test_the_catalog_says_which_models_take_images() -> None:
+    request = GetModelRequest(model="scripted/model")
+    for takes_images in (True, False):
+        provider = ScriptedProvider(facts=replace(FACTS, takes_images=takes_images))
+        answer = await engine(provider).get_model(request, CALL)
+        assert answer.model is not None
+        assert answer.model.takes_images is takes_images

@@ -1,0 +1,100 @@
+"""Documents that are more than text: objects with named fields, and images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rerankd_adapters.call import ProviderCall
+from rerankd_adapters.error import AdapterError, AdapterErrorKind
+
+TEXT = "text"
+
+
+def object_documents(call: ProviderCall, *, values_are_text: bool = False) -> list[dict[str, Any]]:
+    """Return every document as an object that has what is scored in `call.rank_fields`.
+
+    A text is put in the field `text` where that is ranked, else in the first ranked one, so that neither a
+    missing field nor an unranked one keeps it from being scored.
+
+    Args:
+        call: With objects.
+        values_are_text: Fields must be strings: others are written as JSON, those without a value left out.
+    """
+    names = call.rank_fields
+    name = TEXT if TEXT in names or not names else names[0]
+    pairs = zip(call.documents, call.objects or (), strict=True)
+    if values_are_text:
+        return [{name: text} if fields is None else _texts_of(dict(fields)) for text, fields in pairs]
+    return [{name: text} if fields is None else dict(fields) for text, fields in pairs]
+
+
+def ranked_fields(call: ProviderCall, position: int) -> dict[str, Any] | None:
+    """Return the fields of one document that are scored, in their order; `None` for a text."""
+    fields = call.objects[position] if call.objects is not None else None
+    return None if fields is None else {name: fields[name] for name in call.rank_fields}
+
+
+def titled_document(call: ProviderCall, position: int) -> dict[str, Any] | None:
+    """Return title and content of one document where just these are scored, in this order; else `None`."""
+    fields = ranked_fields(call, position)
+    is_titled = fields is not None and tuple(fields) == ("title", "content")
+    return fields if is_titled and all(isinstance(value, str) for value in (fields or {}).values()) else None
+
+
+def image_documents(
+    call: ProviderCall, key: str = "image", encode: Callable[[str], Any] | None = None
+) -> list[dict[str, Any]]:
+    """Return every document as an object of its text and its image, each only where it has one.
+
+    Args:
+        call: With images.
+        key: Field of the image.
+        encode: Turns an image's URL into what the provider takes; `None` sends the URL.
+    """
+    documents: list[dict[str, Any]] = []
+    for text, image in zip(call.documents, call.images or (), strict=True):
+        document: dict[str, Any] = {TEXT: text} if text or image is None else {}
+        if image is not None:
+            document[key] = encode(image) if encode else image
+        documents.append(document)
+    return documents
+
+
+def refuse_images(call: ProviderCall, title: str) -> None:
+    """Raise for the first document with an image.
+
+    Raises:
+        AdapterError: `UNSUPPORTED`, naming the document.
+    """
+    for position, image in enumerate(call.images or ()):
+        if image is not None:
+            message = f"{title} takes no images; ListModels says which models do (takes_images)"
+            raise AdapterError(AdapterErrorKind.UNSUPPORTED, message, field=f"documents[{position}].image")
+
+
+def require_inline_images(call: ProviderCall, title: str) -> None:
+    """Raise for the first image that is not in the request itself.
+
+    Raises:
+        AdapterError: `UNSUPPORTED`, naming the document.
+    """
+    for position, image in enumerate(call.images or ()):
+        if image is not None and not image.startswith("data:"):
+            message = f"{title} does not fetch images; send documents[{position}].image as a data: URL"
+            raise AdapterError(AdapterErrorKind.UNSUPPORTED, message, field=f"documents[{position}].image")
+
+
+def bare_base64(image: str) -> str:
+    """Return the base64 of a `data:` URL alone; another URL as it is."""
+    return image.partition(",")[2] if image.startswith("data:") else image
+
+
+def _texts_of(fields: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in fields.items()
+        if value is not None
+    }

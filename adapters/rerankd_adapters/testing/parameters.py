@@ -1,0 +1,228 @@
+"""What becomes of each parameter of a call at a provider, found out by building requests with and without it.
+
+Nothing a caller asks for may be left out silently: a parameter is sent, done by the engine, refused, or named in a
+warning. The table on a provider's page and the tests are both made of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from rerankd_adapters.base import AdapterError, Capabilities, ProviderCall, Truncation
+
+INSTRUCTION: Final = "Prefer what is recent."
+UNKNOWN_OPTION: Final = "no_such_option"
+PARAMETERS: Final = (
+    *("top_n", "max_tokens_per_doc", "max_chunks_per_doc", "priority", "truncation"),
+    *("instruction", "return_documents", "rank_fields", "image", "provider_options"),
+)
+"""By their names in the contract."""
+
+_ECHO_FIELDS: Final = ("return_documents", "return_text", "return_input", "isEcho")
+_CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "top_n": {"top_n": 1},
+    "max_tokens_per_doc": {"max_tokens_per_doc": 7},
+    "max_chunks_per_doc": {"max_passages_per_doc": 3},
+    "priority": {"priority": 5},
+}
+_ENGINE: Final = {"top_n": "not sent; results are cut here"}
+"""What the engine does with a parameter that is not sent."""
+
+
+class How(StrEnum):
+    """What becomes of a parameter."""
+
+    SENT = "sent"
+    EMULATED = "emulated"
+    """Done by the engine, or already true of the provider."""
+    REFUSED = "refused"
+    """The call fails with an error that names it."""
+    WARNED = "warned"
+    """A warning in the answer names it."""
+    DROPPED = "dropped"
+    """None of these: a fault of the adapter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What becomes of one parameter, or of one value of it."""
+
+    how: How
+    text: str
+    """For readers, in Markdown."""
+
+
+class Adapter(Protocol):
+    """What of an adapter is looked at; `HttpAdapter` and `GrpcUpstream` have it."""
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives."""
+        ...
+
+    def warnings_of(self, call: ProviderCall) -> list[str]:
+        """Name the parameters that are not sent."""
+        ...
+
+
+Encode = Callable[[ProviderCall], Any]
+"""Builds the request of a call and returns its body as JSON values; raises what the adapter raises."""
+
+
+def treatments(adapter: Adapter, encode: Encode, model: str) -> dict[str, tuple[Treatment, ...]]:
+    """Find out what becomes of every parameter in calls of `model`.
+
+    Returns:
+        One treatment a parameter; of `truncation` one for calls that do not say, then one a mode.
+    """
+    probe = _Probe(adapter, encode, model)
+    found = {name: (probe.plain(name, changes),) for name, changes in _CHANGES.items()}
+    return found | {
+        "truncation": probe.truncation(),
+        "instruction": (probe.instruction(),),
+        "return_documents": (probe.echo(),),
+        "rank_fields": (probe.rank_fields(),),
+        "image": (probe.image(),),
+        "provider_options": (probe.options(),),
+    }
+
+
+class _Probe:
+    def __init__(self, adapter: Adapter, encode: Encode, model: str) -> None:
+        self._adapter = adapter
+        self._encode = encode
+        self._facts = adapter.capabilities(model)
+        self._call = ProviderCall(model=model, query="q", documents=["title: a\nbody: b", "c"])
+
+    def _body(self, **changes: Any) -> dict[str, Any]:
+        return dict(_flat(self._encode(replace(self._call, **changes))))
+
+    def plain(self, name: str, changes: Mapping[str, Any]) -> Treatment:
+        try:
+            fields = _differences(self._body(), self._body(**changes))
+        except AdapterError as error:
+            return _refusal(error, name)
+        warnings = self._adapter.warnings_of(replace(self._call, **changes))
+        if any(warning.startswith(f"{name} ") for warning in warnings):
+            return Treatment(How.DROPPED, "sent and yet warned of") if fields else _WARNED
+        if fields:
+            return _sent(fields)
+        return Treatment(How.EMULATED, _ENGINE[name]) if name in _ENGINE else _DROPPED
+
+    def truncation(self) -> tuple[Treatment, ...]:
+        bodies: dict[Truncation, dict[str, Any]] = {}
+        refusals: dict[Truncation, Treatment] = {}
+        for mode in Truncation:
+            try:
+                bodies[mode] = self._body(truncation=mode)
+            except AdapterError as error:
+                refusals[mode] = _refusal(error, "truncation")
+        differing = {name for one in bodies.values() for other in bodies.values() for name in _differences(one, other)}
+        found = [_unset(self._body(), bodies)]
+        for mode in Truncation:
+            fields = sorted(name for name in differing if name in bodies.get(mode, {}))
+            if mode in refusals:
+                found.append(refusals[mode])
+            elif fields:
+                pairs = (f"`{name}: {_json(bodies[mode][name])}`" for name in fields)
+                found.append(Treatment(How.SENT, ", ".join(pairs)))
+            elif len(bodies) > 1:
+                found.append(Treatment(How.SENT, "by leaving the field out"))
+            else:
+                found.append(Treatment(How.EMULATED, "always so"))
+        return tuple(found)
+
+    def instruction(self) -> Treatment:
+        if not self._facts.takes_instruction:
+            return _WARNED
+        try:
+            before, after = self._body(), self._body(instruction=INSTRUCTION)
+        except AdapterError as error:
+            return _refusal(error, "instruction")
+        fields = _differences(before, after)
+        if any(after[name] == f"{INSTRUCTION}\nq" for name in fields):
+            return Treatment(How.SENT, "before the query")
+        return _sent(fields) if fields else _DROPPED
+
+    def echo(self) -> Treatment:
+        echoes = any(value is True and name.rpartition(".")[2] in _ECHO_FIELDS for name, value in self._body().items())
+        if echoes:
+            return Treatment(How.DROPPED, "the provider is asked for documents")
+        return Treatment(How.EMULATED, "not asked for; documents come back from our own copy")
+
+    def rank_fields(self) -> Treatment:
+        objects = {"objects": [{"title": "a", "body": "b"}, None], "rank_fields": ["title", "body"]}
+        after = self._body(**objects)
+        fields = _differences(self._body(), after)
+        if not fields:
+            return Treatment(How.EMULATED, "rendered to text")
+        names = [name for name in fields if after.get(name) == ["title", "body"]]
+        suffix = f", with {', '.join(f'`{name}`' for name in names)}" if names else ""
+        return Treatment(How.SENT, f"objects as they are{suffix}")
+
+    def image(self) -> Treatment:
+        if not self._facts.takes_images:
+            return _REFUSED
+        try:
+            self._body(images=["data:image/png;base64,iVBORw0KGgo=", None])
+        except AdapterError as error:
+            return _refusal(error, "documents[0].image")
+        return Treatment(How.SENT, "sent")
+
+    def options(self) -> Treatment:
+        try:
+            body = self._body(options={UNKNOWN_OPTION: 1})
+        except AdapterError as error:
+            if error.field != f"provider_options.{UNKNOWN_OPTION}":
+                return Treatment(How.DROPPED, f"refused without naming it: {error.message}")
+            names = error.message.rpartition("it takes ")[2]
+            known = ", ".join(f"`{name}`" for name in names.split(", ")) if names != "none" else ""
+            return Treatment(How.REFUSED, f"{known or 'none'}; any other is refused")
+        passed = any(UNKNOWN_OPTION in name or value == UNKNOWN_OPTION for name, value in body.items())
+        return Treatment(How.SENT, "any, as it is") if passed else _DROPPED
+
+
+_WARNED: Final = Treatment(How.WARNED, "warning")
+_REFUSED: Final = Treatment(How.REFUSED, "refused")
+_DROPPED: Final = Treatment(How.DROPPED, "dropped silently")
+
+
+def _refusal(error: AdapterError, name: str) -> Treatment:
+    is_named = error.field == name
+    return _REFUSED if is_named else Treatment(How.DROPPED, f"refused without naming it: {error.message}")
+
+
+def _sent(fields: list[str]) -> Treatment:
+    return Treatment(How.SENT, ", ".join(f"`{name}`" for name in fields))
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    missing = object()
+    names = dict.fromkeys((*before, *after))
+    return [name for name in names if before.get(name, missing) != after.get(name, missing)]
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every leaf with its path; a list of plain values is a leaf."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _flat(each, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for index, each in enumerate(value):
+            yield from _flat(each, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def _unset(body: Mapping[str, Any], bodies: Mapping[Truncation, Mapping[str, Any]]) -> Treatment:
+    """Say what a call gets that does not say how to truncate."""
+    same = [mode for mode, other in bodies.items() if other == body]
+    return Treatment(How.EMULATED, f"as {same[0].value}" if len(same) == 1 else "the provider's own default")
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
