@@ -14,7 +14,7 @@ class Scoring(StrEnum):
     POINTWISE = "pointwise"
     """It does not: requests may be split and scores cached."""
     LISTWISE = "listwise"
-    """It does: requests are never split."""
+    """It does: scores of two calls do not compare, so requests are not split by them."""
 
 
 class ScoreSpace(StrEnum):
@@ -61,11 +61,17 @@ class Capabilities:
     """Tokens of query and document together."""
     max_total_tokens: int | None = None
     """Tokens of all pairs together."""
+    max_request_bytes: int | None = None
+    """Bytes of one request's body."""
+    cuts_passages: bool = False
+    """Whether it cuts long documents into the passages a call allows (`ProviderCall.max_passages_per_doc`)."""
     billing_unit: str | None = None
     """"token" or "search_unit" (one query with up to 100 documents)."""
     truncation_default: Truncation | None = None
     takes_instruction: bool = False
     """Whether the model follows an instruction."""
+    tokenizer: str = ""
+    """Path of the model's `tokenizer.json`, where it is at hand."""
     source: str = ""
     """Where these facts were read."""
 

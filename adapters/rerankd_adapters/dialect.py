@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rerankd_adapters.call import ProviderCall, ProviderReply
-from rerankd_adapters.capability import Truncation
+from rerankd_adapters.capability import Capabilities, Truncation
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.failure import clean, failure_of, kind_of_status, message_in, printable, withhold
 from rerankd_adapters.http import Endpoint, Exchange, HttpAdapter, HttpRequest, HttpResponse
@@ -83,6 +83,11 @@ class JsonDialect(HttpAdapter):
     def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(provider, options)
         self._serves_old_path = False
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives; a dialect that is told how many passages to cut cuts them."""
+        facts = super().capabilities(model)
+        return replace(facts, cuts_passages=True) if self.wire.max_passages_per_doc else facts
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
         """Build the request.

@@ -5,6 +5,7 @@ Reference: https://docs.siliconflow.cn/en/api-reference/rerank/create-rerank. Fa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rerankd_adapters.base import (
@@ -40,6 +41,12 @@ class SiliconFlowAdapter(JsonDialect):
         if not self.capabilities(call.model).takes_instruction:
             body.pop("instruction", None)
         return body
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives; only BGE and BCE models cut documents into passages."""
+        facts = super().capabilities(model)
+        name = model.lower().rpartition("/")[2]
+        return replace(facts, cuts_passages=name.startswith(("bge-", "bce-")))
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
         """Tell an unknown model, which is a 400 here, from a request that is wrong."""
