@@ -100,7 +100,7 @@ class Engine:
         for target in targets:
             try:
                 provider_call = _provider_call(target, request, documents, call)
-                chunks = plan_chunks(target, request.query, documents)
+                chunks = plan_chunks(target.info.capabilities, target.name, request.query, documents)
                 answers = await dispatch(target, provider_call, chunks, call.remaining_s())
             except ServiceError as error:
                 if error.reason not in FALLBACK_REASONS:
