@@ -64,7 +64,8 @@ class Capabilities:
     max_request_bytes: int | None = None
     """Bytes of one request's body."""
     cuts_passages: bool = False
-    """Whether it cuts long documents into the passages a call allows (`ProviderCall.max_passages_per_doc`)."""
+    """Whether `ProviderCall.max_passages_per_doc` is its own affair: it cuts long documents, or warns that it does not.
+    The documents of other models are cut before they get them."""
     billing_unit: str | None = None
     """"token" or "search_unit" (one query with up to 100 documents)."""
     truncation_default: Truncation | None = None

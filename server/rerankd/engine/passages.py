@@ -63,7 +63,7 @@ def cut(
 
     Passages end at the end of a sentence or at white space where one is near. What lies beyond the passages a document
     may have is not read: its end, or its start where the caller wants that. Documents that fit, and all documents of
-    a model that cuts them itself, stay.
+    a model that sees to them itself, stay.
 
     Args:
         name: Public name of the model, for the warnings: `provider/model`.
