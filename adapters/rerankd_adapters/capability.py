@@ -14,7 +14,7 @@ class Scoring(StrEnum):
     POINTWISE = "pointwise"
     """It does not: requests may be split and scores cached."""
     LISTWISE = "listwise"
-    """It does: requests are never split."""
+    """It does: scores of two calls do not compare, so requests are not split by them."""
 
 
 class ScoreSpace(StrEnum):
@@ -61,6 +61,11 @@ class Capabilities:
     """Tokens of query and document together."""
     max_total_tokens: int | None = None
     """Tokens of all pairs together."""
+    max_request_bytes: int | None = None
+    """Bytes of one request's body."""
+    cuts_passages: bool = False
+    """Whether `ProviderCall.max_passages_per_doc` is its own affair: it cuts long documents, or warns that it does not.
+    The documents of other models are cut before they get them."""
     billing_unit: str | None = None
     """"token" or "search_unit" (one query with up to 100 documents)."""
     truncation_default: Truncation | None = None
@@ -70,6 +75,8 @@ class Capabilities:
     """Whether documents with fields are sent as they are, not as text."""
     takes_images: bool = False
     """Whether a document may be, or have, an image."""
+    tokenizer: str = ""
+    """Path of the model's `tokenizer.json`, where it is at hand."""
     source: str = ""
     """Where these facts were read."""
 

@@ -91,6 +91,11 @@ class JsonDialect(HttpAdapter):
         super().__init__(provider, options)
         self._serves_old_path = False
 
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives; a dialect that is told how many passages to cut cuts them."""
+        facts = super().capabilities(model)
+        return replace(facts, cuts_passages=True) if self.wire.max_passages_per_doc else facts
+
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
         """Build the request.
 

@@ -49,6 +49,10 @@ class PineconeAdapter(JsonDialect):
         version = str(self.options.get("api_version") or API_VERSION)
         return replace(request, headers={"x-pinecone-api-version": version, **request.headers})
 
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives."""
+        return replace(super().capabilities(model), cuts_passages=cuts_passages(model))
+
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
         """Return the JSON object; only models known to truncate are told how."""
         wire = self.wire if call.model in TRUNCATING else self.other_wire

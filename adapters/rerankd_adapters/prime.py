@@ -52,6 +52,7 @@ PRIME = Provider(
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
         billing_unit="token",
+        max_request_bytes=16 * 1024 * 1024,
         truncation_default=Truncation.NONE,
         takes_instruction=True,
         source=_SOURCE,

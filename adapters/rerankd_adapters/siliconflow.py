@@ -5,6 +5,7 @@ Reference: https://docs.siliconflow.cn/en/api-reference/rerank/create-rerank. Fa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rerankd_adapters.base import (
@@ -49,6 +50,10 @@ class SiliconFlowAdapter(JsonDialect):
         if call.max_passages_per_doc == 1 or cuts_passages(call.model):
             return warnings
         return ["max_chunks_per_doc was ignored: only BGE and BCE models on SiliconFlow take it", *warnings]
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what `model` takes and gives."""
+        return replace(super().capabilities(model), cuts_passages=cuts_passages(model))
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
         """Tell an unknown model, which is a 400 here, from a request that is wrong."""

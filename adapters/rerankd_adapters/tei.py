@@ -62,11 +62,13 @@ TEI = Provider(
         scoring=Scoring.POINTWISE,
         score_space=ScoreSpace.PROBABILITY,
         max_documents=32,
+        max_request_bytes=2_000_000,
         truncation_default=Truncation.END,
         source="source of text-embeddings-inference 1.9.3",
     ),
     quirks=(
-        "Takes 32 documents a call unless started with a higher --max-client-batch-size.",
+        "Takes 32 documents and 2,000,000 bytes a call unless started with a higher --max-client-batch-size and "
+        "--payload-limit.",
         "Every document of a call takes its own permit: under load whole calls are refused with 429.",
         "A wrong key is answered with an empty 401.",
         "A batch over the limit is a 422, not the documented 413.",

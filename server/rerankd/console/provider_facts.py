@@ -123,6 +123,7 @@ def _model_as_json(fact: ModelFact) -> dict[str, Any]:
         "max_documents": facts.max_documents,
         "max_tokens_per_document": facts.max_tokens_per_document,
         "max_total_tokens": facts.max_total_tokens,
+        "max_request_bytes": facts.max_request_bytes,
         "billing_unit": facts.billing_unit,
         "truncation_default": facts.truncation_default.value if facts.truncation_default else None,
         "takes_instruction": facts.takes_instruction,

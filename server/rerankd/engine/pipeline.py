@@ -93,7 +93,7 @@ class Engine:
         for target in targets:
             try:
                 provider_call = provider_call_of(request, target, documents, call.deadline_s)
-                chunks = plan_chunks(target, request.query, documents)
+                chunks = plan_chunks(target.info.capabilities, target.name, request.query, documents)
                 answers = await dispatch(target, provider_call, chunks, call.remaining_s())
             except ServiceError as error:
                 if error.reason not in FALLBACK_REASONS:

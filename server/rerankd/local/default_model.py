@@ -40,6 +40,7 @@ _CAPABILITIES = Capabilities(
     max_tokens_per_document=_WINDOW_TOKENS,
     billing_unit="token",
     truncation_default=Truncation.END,
+    cuts_passages=True,
     source="bm25, all-minilm-l6-v2 and ms-marco-minilm-l12-v2",
 )
 _DESCRIPTION = (

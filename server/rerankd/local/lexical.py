@@ -27,6 +27,7 @@ BM25_INFO = ModelInfo(
         # Document frequencies are counted over the request's own documents.
         scoring=Scoring.LISTWISE,
         score_space=ScoreSpace.UNBOUNDED,
+        cuts_passages=True,
         source="Robertson and Zaragoza 2009; Lucene's form, k1 1.2, b 0.75",
     ),
     description="Shared words, weighted by their rarity among the request's documents; every script, no network.",

@@ -67,6 +67,7 @@ class ModelSpec:
             billing_unit="token",
             truncation_default=Truncation.END,
             takes_instruction=self.takes_instruction,
+            cuts_passages=True,
             source=self.source,
         )
 

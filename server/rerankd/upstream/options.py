@@ -22,6 +22,10 @@ class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Tokens of query and document together."""
     max_total_tokens: int | None = None
     """Tokens of all pairs of a call together."""
+    max_request_bytes: int | None = None
+    """Bytes of one request's body."""
+    tokenizer: str | None = None
+    """Path of the model's `tokenizer.json`, for exact counts of tokens; default: an estimate. Needs `tokenizers`."""
     takes_instruction: bool | None = None
     """Whether it follows an instruction."""
     takes_images: bool | None = None

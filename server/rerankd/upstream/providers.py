@@ -48,7 +48,7 @@ def open_provider(
     """
     provider = find_declared(name, options)
     endpoint = configured_endpoint(provider, options, environ)
-    problems = _missing(name, provider, endpoint)
+    problems = _missing(name, provider, endpoint) + _missing_files(name, options)
     if problems:
         raise ProviderSettingsError("; ".join(problems))
     try:
@@ -79,6 +79,7 @@ async def provider_problems(
             continue
         found = _unknown_options(name, options, provider)
         found += _missing(name, provider, configured_endpoint(provider, options, environ))
+        found += _missing_files(name, options)
         problems += found or await _unopenable(name, options, environ, transport)
     return problems
 
@@ -142,6 +143,14 @@ def _missing(name: str, provider: Provider, endpoint: Endpoint) -> list[str]:
         hint = f"; set it, or {variables}" if variables else ""
         problems.append(f"providers.{name}.api_key is missing{hint}")
     return problems
+
+
+def _missing_files(name: str, options: ProviderOptions) -> list[str]:
+    return [
+        f'providers.{name}.models."{model}".tokenizer: there is no file {facts.tokenizer}'
+        for model, facts in options.models.items()
+        if facts.tokenizer and not Path(facts.tokenizer).is_file()
+    ]
 
 
 def open_configured_transport(options: TransportOptions) -> HttpTransport:

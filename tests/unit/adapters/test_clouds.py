@@ -145,3 +145,21 @@ def test_litellm_proxy_is_never_split_on_a_guess(model: str, scoring: Scoring) -
     proxy = find_provider("litellm_proxy")
     assert proxy is not None
     assert open_adapter(proxy).capabilities(model).scoring is scoring
+
+
+@pytest.mark.parametrize(
+    ("provider", "options", "model", "cuts"),
+    [
+        ("cohere", {"api_version": "1"}, "rerank-v3.5", True),
+        ("cohere", {}, "rerank-v3.5", False),
+        ("litellm_proxy", {}, "anything", True),
+        ("xinference", {}, "bge-reranker-base", True),
+        ("siliconflow", {}, "Pro/BAAI/bge-reranker-v2-m3", True),
+        ("siliconflow", {}, "Qwen/Qwen3-Reranker-8B", False),
+        ("tei", {}, "anything", False),
+    ],
+)
+def test_who_cuts_passages(provider: str, options: dict[str, str], model: str, cuts: bool) -> None:
+    declared = find_provider(provider)
+    assert declared is not None
+    assert open_adapter(declared, options).capabilities(model).cuts_passages is cuts

@@ -27,7 +27,7 @@ async def test_check_config_reports_every_problem(run: Run, tmp_path: Path) -> N
         "ranker": {"provider": "generc"},
         "tei": {},
         "generic": {"base_url": "http://10.0.0.1", "options": {"shape": "square"}},
-        "voyage": {"api_key": KEY},
+        "voyage": {"api_key": KEY, "models": {"rerank-2": {"tokenizer": "none/tokenizer.json"}}},
     }
     config = tmp_path / "rerankd.yaml"
     config.write_text(json.dumps({"providers": providers}))
@@ -44,6 +44,7 @@ async def test_check_config_reports_every_problem(run: Run, tmp_path: Path) -> N
         "providers.ranker.provider: there is no provider generc; did you mean generic?",
         "providers.tei.base_url is missing: Text Embeddings Inference has no public address",
         "providers.generic: the generic provider has no shape square",
+        'providers.voyage.models."rerank-2".tokenizer: there is no file none/tokenizer.json',
     ]
     assert KEY not in outcome.err
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.engine.merge import check_reply, rank
+from rerankd.engine.merge import Normalisation, check_reply, normalise, rank
 from rerankd.errors import Reason, ServiceError
 from rerankd_adapters.base import ProviderReply
 
@@ -43,3 +43,58 @@ def test_broken_replies_are_refused(indices: list[int], scores: list[float], fau
 
 def test_a_whole_reply_is_accepted() -> None:
     check_reply(ProviderReply(indices=[1, 0], scores=[0.5, -3.0]), 2, "cohere")
+
+
+def places(scores: list[float]) -> list[int]:
+    levels = sorted(set(scores))
+    return [levels.index(score) for score in scores]
+
+
+wide = st.lists(
+    finite | st.sampled_from([0.0, -0.0, 1e308, -1e308, 5e-324, -5e-324, 40.0, 41.0, 1.0, math.nextafter(1.0, 2)]),
+    min_size=1,
+    max_size=60,
+)
+
+
+@pytest.mark.parametrize("mode", [Normalisation.MINMAX, Normalisation.SIGMOID])
+@given(scores=wide)
+def test_normalised_scores_keep_order_and_ties(mode: Normalisation, scores: list[float]) -> None:
+    mapped = normalise(scores, mode)
+    assert all(0 <= score <= 1 for score in mapped)
+    assert places(mapped) == places(scores)
+
+
+@given(wide)
+def test_minmax_reaches_from_0_to_1(scores: list[float]) -> None:
+    mapped = normalise(scores, Normalisation.MINMAX)
+    assert max(mapped) == 1.0
+    assert min(mapped) == (0.0 if len(set(scores)) > 1 else 1.0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "scores", "expected"),
+    [
+        (Normalisation.NONE, [3.0, -1e308], [3.0, -1e308]),
+        (Normalisation.MINMAX, [], []),
+        (Normalisation.MINMAX, [2.0, 2.0], [1.0, 1.0]),
+        (Normalisation.MINMAX, [1.0, 3.0, 2.0], [0.0, 1.0, 0.5]),
+        (Normalisation.MINMAX, [1e308, 0.0, -1e308], [1.0, 0.5, 0.0]),
+        (Normalisation.SIGMOID, [0.0, math.log(3), -math.log(3)], [0.5, 0.75, 0.25]),
+        (Normalisation.SIGMOID, [1e308, -1e308], [1.0, 0.0]),
+    ],
+)
+def test_normalised_scores(mode: Normalisation, scores: list[float], expected: list[float]) -> None:
+    assert normalise(scores, mode) == pytest.approx(expected)
+
+
+def test_equal_scores_give_equal_bytes() -> None:
+    written = [repr([-negated for negated, _ in rank([0, 1], scores, None, None)]) for scores in ([0, 1], [-0.0, 1.0])]
+    assert written == ["[1.0, 0.0]"] * 2
+    assert repr(normalise([-0.0, -1.0], Normalisation.MINMAX)) == "[1.0, 0.0]"
+
+
+def test_the_threshold_is_of_what_is_shown() -> None:
+    mapped = normalise([5.0, 7.0, 9.0], Normalisation.MINMAX)
+    assert [index for _, index in rank([0, 1, 2], mapped, 2, 0.5)] == [2, 1]
+    assert [index for _, index in rank([0, 1, 2], mapped, 1, 0.5)] == [2]

@@ -1,0 +1,107 @@
+"""How many tokens a text has: by the model's own tokenizer where it is at hand, else by an estimate."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from rerankd_adapters.base import Capabilities
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BYTES_PER_TOKEN: Final = 3.0
+"""UTF-8 bytes the estimate reckons to a token: 3 letters of English, 1.5 of Cyrillic or Arabic, 1 of Chinese."""
+
+_log = structlog.get_logger(__name__)
+
+
+class TokenCounter(Protocol):
+    """Counts the tokens of texts, special tokens left out. Safe to use from any thread."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a tokenizer counts. It takes about 1 ms for 5,000 characters: count long texts in a thread."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Return the tokens of `text`, 0 for an empty one."""
+        ...
+
+
+class EstimatedTokens:
+    """An estimate that is rarely low: a third of the UTF-8 bytes, rounded up.
+
+    Against the embedded tokenizer (bert-base-uncased), estimate divided by count, over the documents of four sets:
+
+    | set | documents | lowest | 1st percentile | median | highest | low in |
+    | --- | --- | --- | --- | --- | --- | --- |
+    | noveleval | 420 | 0.78 | 1.16 | 1.52 | 1.89 | 0.24 % |
+    | wikiqa | 3,405 | 0.50 | 1.00 | 1.63 | 4.00 | 0.65 % |
+    | scifact | 5,083 | 0.70 | 1.14 | 1.51 | 2.15 | 0.06 % |
+    | cranfield | 1,398 | 1.14 | 1.44 | 1.75 | 2.26 | 0.00 % |
+
+    It is low for source code, rows of digits or punctuation, and scripts the vocabulary does not know well (Cyrillic
+    0.7, Korean 0.4 with this one, which is English): declare the model's `tokenizer` for those.
+    """
+
+    is_exact = False
+
+    def count(self, text: str) -> int:
+        """Return the estimate for `text`, 0 for an empty one."""
+        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        return math.ceil(size / BYTES_PER_TOKEN)
+
+
+class TokenizerFile:
+    """A model's own tokenizer.
+
+    Args:
+        path: Of its `tokenizer.json`.
+
+    Raises:
+        ImportError: Package tokenizers is not installed.
+        Exception: The file is not there, or no tokenizer.
+    """
+
+    is_exact = True
+
+    def __init__(self, path: str) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer: Tokenizer = Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+
+    def count(self, text: str) -> int:
+        """Return the tokens of `text`, special tokens left out."""
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode()
+        return len(self._tokenizer.encode(text, add_special_tokens=False))
+
+
+ESTIMATE: Final = EstimatedTokens()
+
+
+def counter_for(facts: Capabilities) -> TokenCounter:
+    """Return the model's own tokenizer where one is declared and can be read, else the estimate.
+
+    The first call for a tokenizer file reads it (tens of milliseconds); a file that cannot be read is logged once.
+    """
+    return _open_counter(facts.tokenizer) if facts.tokenizer else ESTIMATE
+
+
+@lru_cache(maxsize=64)
+def _open_counter(path: str) -> TokenCounter:
+    try:
+        return TokenizerFile(path)
+    except ImportError:
+        _log.warning("tokenizer_unusable", path=path, fault="package tokenizers is not installed")
+    except Exception as error:
+        # The library raises bare Exception; a count that is off is better than a call that fails.
+        _log.warning("tokenizer_unusable", path=path, fault=type(error).__name__)
+    return ESTIMATE
