@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 import time
@@ -25,6 +24,7 @@ from rerankd.sdk.accesses import Accesses
 from rerankd.sdk.answers import RerankResponse, response_of
 from rerankd.sdk.engine_thread import EngineThread
 from rerankd.sdk.failures import error_of
+from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
 from rerankd.settings import Settings, SettingsError, load_settings
 from rerankd.status import internal_error
@@ -209,7 +209,7 @@ async def _within(call: CallContext, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _open(settings: Settings | str | os.PathLike[str] | None) -> _Opened:
-    _quieten_logs()
+    quieten_logs()
     try:
         if not isinstance(settings, Settings):
             settings = load_settings(None if settings is None else Path(settings))
@@ -232,22 +232,6 @@ def _plan(model: str, query: str, documents: Iterable[DocumentInput], options: R
         return plan_call(model, query, documents, options)
     except ServiceError as error:
         raise error_of(error) from None
-
-
-def _quieten_logs() -> None:
-    """Send our log entries to the standard library's loggers `rerankd.*`, unless the program has set structlog up.
-
-    By itself structlog prints every entry on standard output. Loggers of the program's own keep that behaviour.
-    """
-    logging.getLogger("rerankd").addHandler(logging.NullHandler())
-    if not structlog.is_configured():
-        structlog.configure(logger_factory=_logger_of)
-
-
-def _logger_of(*names: Any) -> Any:
-    if names and str(names[0]).partition(".")[0] == "rerankd":
-        return logging.getLogger(names[0])
-    return structlog.PrintLogger()
 
 
 def _after_fork(settings: Settings) -> Settings:
