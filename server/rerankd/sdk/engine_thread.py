@@ -24,11 +24,6 @@ class EngineThread:
         self._thread = threading.Thread(target=self._run, name="rerankd-engine", daemon=True)
         self._thread.start()
 
-    @property
-    def is_current(self) -> bool:
-        """Whether the caller runs in this very thread."""
-        return threading.current_thread() is self._thread
-
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine with the caller's context variables; cancelling the future cancels it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)

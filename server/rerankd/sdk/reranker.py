@@ -132,11 +132,9 @@ class Reranker:
         with self._lock:
             if self._thread is None:
                 self._thread = EngineThread()
-            if self._thread.is_current:
-                raise RuntimeError("rerank blocks the engine's own thread; await arerank there")
-            return self._thread.submit(self._answer(plan))
+            return self._thread.submit(self._answer(plan, self._thread))
 
-    async def _answer(self, plan: CallPlan) -> RerankResponse:
+    async def _answer(self, plan: CallPlan, thread: EngineThread) -> RerankResponse:
         deadline_s = None if plan.timeout_s is None else time.monotonic() + plan.timeout_s
         call = CallContext(usable_request_id(None), deadline_s, transport="in_process", api_version="2")
         try:
@@ -144,6 +142,11 @@ class Reranker:
             response = await opened.answer(plan, call)
         except ServiceError as error:
             raise error_of(error) from None
+        except asyncio.CancelledError:
+            if self._thread is thread:
+                raise
+            # Nobody cancelled the call: its engine was closed under it.
+            raise error_of(ServiceError(Reason.DRAINING, "the reranker was closed before the answer")) from None
         except Exception as error:
             _log.exception("call failed", request_id=call.request_id)
             raise error_of(internal_error(call.request_id)) from error

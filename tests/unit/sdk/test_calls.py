@@ -234,6 +234,29 @@ def test_unusable_settings_say_what_is_wrong(tmp_path: Path) -> None:
     opened.close()
 
 
+def test_call_whose_reranker_is_closed_fails() -> None:
+    opened = Reranker(Settings())
+    opened.rerank("", "a", ["a"])
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(opened.rerank, "local/ms-marco-minilm-l12-v2", "q", ["word " * 300] * 2000)
+        while not (opened._thread and len(asyncio.all_tasks(opened._thread._loop)) > 0):
+            pass
+        opened.close()
+        with pytest.raises(RerankError) as failed:
+            answer.result(30)
+    assert failed.value.code is Code.UNAVAILABLE
+
+
+def test_program_may_listen_to_our_log() -> None:
+    program = (
+        "import logging, structlog; logging.basicConfig(level='INFO', format='%(name)s');"
+        "from rerankd import rerank; rerank('local/bm25', 'a', ['a']); structlog.get_logger('own').info('mine')"
+    )
+    outcome = run_python(program)
+    assert "rerankd.call" in outcome.stderr
+    assert "mine" in outcome.stdout
+
+
 def run_python(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
 

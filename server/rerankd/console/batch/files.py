@@ -52,8 +52,8 @@ def open_lines(path: Path) -> Iterator[Iterable[bytes]]:
         else:
             with path.open("rb") as stream:
                 yield stream
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise CommandError(f"{path} is not a whole gzip file: {error}", exit_code=USAGE) from None
+    except (gzip.BadGzipFile, EOFError):
+        raise CommandError(f"{path} is not a whole gzip file", exit_code=USAGE) from None
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror or error}", exit_code=USAGE) from None
 

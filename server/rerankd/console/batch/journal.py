@@ -120,11 +120,15 @@ class Journal:
         except BlockingIOError:
             stream.close()
             raise CommandError(f"another batch is writing {self._output}", "wait for it, or stop it") from None
-        if not self.is_complete:
-            self._write_state()
-        if plan.is_failed_retried:
-            stream = self._without_failures(stream)
-        self._read_back(stream)
+        try:
+            if not self.is_complete:
+                self._write_state()
+            if plan.is_failed_retried:
+                stream = self._without_failures(stream)
+            self._read_back(stream)
+        except BaseException:
+            stream.close()
+            raise
         return stream
 
     def _check_owner(self) -> None:

@@ -64,8 +64,8 @@ def _open(path: Path) -> Any:
         return pq.ParquetFile(path)
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror or error}", exit_code=USAGE) from None
-    except pa.ArrowException as error:
-        raise CommandError(f"{path} is not a Parquet file: {error}", exit_code=USAGE) from None
+    except pa.ArrowException:
+        raise CommandError(f"{path} is not a Parquet file", exit_code=USAGE) from None
 
 
 def _schema(pa: Any) -> Any:
