@@ -102,7 +102,7 @@ class Journal:
         if is_complete and self._format is not Format.LINES and not self._totals.failed:
             # Kept for --retry-failed alone.
             self._lines.unlink(missing_ok=True)
-        if not is_complete and not self._totals.done:
+        if not is_complete and not os.fstat(self._stream.fileno()).st_size:
             # Nothing was answered, so there is nothing to go on with.
             for file in (self._lines, self._state_file):
                 file.unlink(missing_ok=True)
