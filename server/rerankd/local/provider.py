@@ -77,6 +77,10 @@ class LocalProvider:
         if self._options.models:
             self._keep(asyncio.create_task(self._load_own_models()))
 
+    async def wait_loaded(self) -> None:
+        """Return when what `start` left in the background is loaded, or could not be."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def models(self) -> Sequence[ModelInfo]:
         """List the models that can be named, ordered by name."""
         names = sorted({"bm25", "default", *self._specs, *self._options.models})

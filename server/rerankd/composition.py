@@ -1,0 +1,84 @@
+"""From settings to an engine that can be called: the one place that puts providers, router and engine together.
+
+The server and the SDK open their engines here, so that a model answers the same whichever way it is reached.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from rerankd.engine.pipeline import Engine
+from rerankd.engine.router import Router
+from rerankd.local.provider import LocalProvider
+from rerankd.settings import Settings
+from rerankd.upstream.options import ProviderOptions
+from rerankd.upstream.providers import open_configured_transport, open_provider, open_providers
+from rerankd_adapters.base import ModelProvider
+
+
+class OpenedEngine:
+    """An engine and everything behind it. Belongs to one event loop; whoever opened it closes it.
+
+    Made by `open_engine`.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        """What it was opened with."""
+        self._environ = environ
+        self._local = LocalProvider(settings.local)
+        self._transport = open_configured_transport(settings.transport)
+        self._remote = open_providers(settings.providers, environ, self._transport)
+        self.engine = self._compose([self._local, *self._remote], settings.aliases)
+        """Answers calls."""
+
+    async def start(self) -> None:
+        """Load the embedded models; what is large follows in the background.
+
+        Never raises for a model that cannot be loaded: it is listed as unavailable.
+        """
+        await self._local.start()
+
+    async def wait_loaded(self) -> None:
+        """Return when nothing is being loaded any more, or could not be."""
+        await self._local.wait_loaded()
+
+    def open_variant(self, name: str, options: ProviderOptions) -> tuple[Engine, ModelProvider]:
+        """Compose an engine in which the provider `name` is reached as `options` say, and all others as ever.
+
+        It has no aliases: what it is asked for is `name/model`. Limits on calls under way are its own.
+
+        Returns:
+            The engine, and the provider, which the caller closes.
+
+        Raises:
+            ProviderSettingsError: The provider cannot be used so; the message names what is missing.
+        """
+        provider = open_provider(name, options, self._environ, self._transport)
+        others = [other for other in (self._local, *self._remote) if other.name != name]
+        return self._compose([provider, *others], {}), provider
+
+    async def close(self) -> None:
+        """Stop the embedded models and drop all connections; calls under way fail."""
+        await self._local.close()
+        for provider in self._remote:
+            await provider.close()
+        await self._transport.close()
+
+    def _compose(self, providers: Sequence[ModelProvider], aliases: Mapping[str, str]) -> Engine:
+        router = Router(providers, default_model=self.settings.default_model, aliases=aliases)
+        return Engine(router, self.settings.limits)
+
+
+def open_engine(settings: Settings, environ: Mapping[str, str] | None = None) -> OpenedEngine:
+    """Open an engine in the running event loop. Cheap: nothing is loaded and no connection is made yet.
+
+    Args:
+        settings: All settings; those of the server itself are not read.
+        environ: Where keys and addresses of providers are looked up; default: the process's environment.
+
+    Raises:
+        ProviderSettingsError: A provider of the settings cannot be used; the message names the key.
+    """
+    return OpenedEngine(settings, os.environ if environ is None else environ)

@@ -1,0 +1,1 @@
+"""`rerankd batch`: a file of requests in, a file of outcomes out, resumable."""

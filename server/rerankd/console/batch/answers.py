@@ -1,0 +1,115 @@
+"""Who answers the items of a batch: a server, or the engine in this process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any, Final, Protocol
+
+from rerankd.console.batch.plan import BatchPlan
+from rerankd.console.calls import Target
+from rerankd_client import AsyncRerankClient, BatchItem, BatchResult, ClientOptions
+
+_RECONNECT_MS: Final = 1000
+
+
+class Answers(Protocol):
+    """Answers one stream of items after the other."""
+
+    def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
+        """Answer items as they finish; reads `items` no faster than answers are taken.
+
+        Raises:
+            RerankError: The stream broke.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+class ServerAnswers:
+    """A running server, over one connection a stream."""
+
+    def __init__(self, target: Target, plan: BatchPlan) -> None:
+        self._address = target.address
+        self._options = ClientOptions(
+            api_key=target.api_key,
+            timeout_s=math.inf,
+            tls=target.is_tls,
+            ca_file=target.ca_file,
+            # The batch starts a broken stream again by itself, with the items that were not answered.
+            max_attempts=1,
+            channel_options=(
+                ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MS),
+                ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
+                ("grpc.use_local_subchannel_pool", 1),
+            ),
+        )
+        self._plan = plan
+
+    async def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
+        """Answer items as `Answers` says."""
+        defaults: Any = dict(self._plan.defaults)
+        async with AsyncRerankClient(self._address, **self._options) as client:
+            batch = client.batch_rerank(items, defaults=defaults, max_concurrency=self._plan.concurrency)
+            async with batch:
+                async for result in batch:
+                    yield result
+
+    async def close(self) -> None:
+        """Do nothing: each stream closes its connection."""
+
+
+class EngineAnswers:
+    """The engine in this process, with the settings a server would have."""
+
+    def __init__(self, plan: BatchPlan) -> None:
+        import msgspec
+
+        from rerankd.composition import open_engine
+        from rerankd.console.serving import load
+        from rerankd.sdk.logs import quieten_logs
+
+        quieten_logs()
+        settings = load(None, {})
+        if plan.concurrency is not None:
+            limits = msgspec.structs.replace(settings.limits, batch_concurrency=plan.concurrency)
+            settings = msgspec.structs.replace(settings, limits=limits)
+        self._opened = open_engine(settings)
+        self._plan = plan
+        self._is_started = False
+
+    async def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
+        """Answer items as `Answers` says."""
+        from rerankd.domain import CallContext, usable_request_id
+        from rerankd.rpc import convert
+        from rerankd_client.batch import BatchRun
+        from rerankd_client.requests import encode_batch_item
+
+        if not self._is_started:
+            self._is_started = True
+            await self._opened.start()
+            await self._opened.wait_loaded()
+        run = BatchRun(
+            defaults=self._plan.defaults, ordered=False, max_concurrency=self._plan.concurrency, on_progress=None
+        )
+
+        async def requests() -> AsyncIterator[Any]:
+            yield convert.batch_rerank_request_from_proto(run.opening)
+            for item in items:
+                yield convert.batch_rerank_request_from_proto(encode_batch_item(item))
+
+        call = CallContext(usable_request_id(None), transport="in_process")
+        responses: Any = self._opened.engine.batch_rerank(requests(), call)
+        async with aclosing(responses):
+            async for response in responses:
+                result = run.receive(convert.batch_rerank_response_to_proto(response))
+                if result is not None:
+                    yield result
+
+    async def close(self) -> None:
+        """Stop the engine."""
+        await self._opened.close()

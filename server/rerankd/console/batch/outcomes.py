@@ -1,0 +1,82 @@
+"""One line of the output: how an item ended."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from rerankd.errors import Code, Reason
+from rerankd_client import BatchResult, RerankError, RerankResponse, Usage
+
+
+class ItemStatus(msgspec.Struct, frozen=True):
+    """How an item ended."""
+
+    code: int = 0
+    """gRPC status code; 0 is OK."""
+    reason: str = ""
+    """Such as `MODEL_NOT_FOUND`; empty for OK."""
+    message: str = ""
+    """What went wrong and what to do; empty for OK."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """One row of the output."""
+
+    item_id: str
+    """The row's own name, else its index."""
+    item_index: int
+    """Zero-based number of the row in the input."""
+    status: ItemStatus
+    results: list[dict[str, Any]] | None = None
+    """`index`, `relevance_score` and on request `document`, best first; None when the item failed."""
+    model: str = ""
+    """The model that answered."""
+    usage: Usage | None = None
+    """What the item consumed; None when it failed."""
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """What the caller should know: a document cut, an option ignored."""
+
+
+class Seen(msgspec.Struct):
+    """What is read back of a row."""
+
+    item_index: int
+    status: ItemStatus
+    usage: Usage | None = None
+
+
+_OK: Final = ItemStatus()
+
+
+def outcome_of(result: BatchResult, item_id: str, item_index: int) -> Outcome:
+    """Build the row of an answered item."""
+    response = result.response
+    if response is None:
+        return Outcome(item_id, item_index, _status_of(result.error))
+    return Outcome(
+        item_id, item_index, _OK, _results(response), response.model, response.usage, list(response.warnings)
+    )
+
+
+def bad_row(item_id: str, item_index: int, problem: str) -> Outcome:
+    """Build the row of an item that was no request."""
+    return Outcome(item_id, item_index, ItemStatus(int(Code.INVALID_ARGUMENT), Reason.INVALID_REQUEST.value, problem))
+
+
+def _status_of(error: RerankError | None) -> ItemStatus:
+    if error is None:
+        return ItemStatus(int(Code.INTERNAL), Reason.INTERNAL.value, "the server sent neither response nor error")
+    return ItemStatus(error.code.value[0], error.reason, error.message)
+
+
+def _results(response: RerankResponse) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = []
+    for result in response.results:
+        row: dict[str, Any] = {"index": result.index, "relevance_score": result.relevance_score}
+        if (document := result.document) is not None:
+            given = {"id": document.id or None, "fields": document.fields, "metadata": document.metadata}
+            row["document"] = {"text": document.text} | {k: v for k, v in given.items() if v is not None}
+        results.append(row)
+    return results

@@ -1,0 +1,279 @@
+"""A batch from its first row to its summary."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import aclosing, suppress
+from typing import Any, Final, Self
+
+import grpc
+
+from rerankd.console.batch.answers import Answers, EngineAnswers, ServerAnswers
+from rerankd.console.batch.display import print_summary, show_progress
+from rerankd.console.batch.files import Format, format_of, survey
+from rerankd.console.batch.journal import Journal, State
+from rerankd.console.batch.outcomes import Outcome, bad_row, outcome_of
+from rerankd.console.batch.parquet import count_rows, require_pyarrow
+from rerankd.console.batch.plan import BatchPlan
+from rerankd.console.batch.rows import Row, read_rows
+from rerankd.console.batch.stdout import StandardOutput
+from rerankd.console.batch.totals import Totals
+from rerankd.console.calls import Target
+from rerankd.console.explanations import explain
+from rerankd.console.failures import FAILED, INTERRUPTED, OK, USAGE, CommandError
+from rerankd.errors import ServiceError
+from rerankd_client import BatchItem, RerankError
+from rerankd_client.connection import resolve_target
+
+_FIRST_WAIT_S: Final = 0.2
+_LONGEST_WAIT_S: Final = 5.0
+_GONE: Final = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+)
+
+
+def run_batch(target: Target, plan: BatchPlan, *, is_in_process: bool, is_json: bool) -> int:
+    """Run a batch to its end, or until it is interrupted; return the exit code.
+
+    Raises:
+        CommandError: It cannot begin or go on; what is done is kept.
+    """
+    totals = Totals()
+    state = _survey(plan, totals)
+    outcomes = StandardOutput() if plan.is_piped_out else Journal(plan, state, totals)
+    if outcomes.is_complete:
+        outcomes.close(is_complete=True)
+        print(f"{plan.output} is complete; nothing to do", file=sys.stderr)
+        return FAILED if totals.failed else OK
+    run = _Run(plan, outcomes, totals)
+    try:
+        code = asyncio.run(_serve(run, target, plan, is_in_process=is_in_process))
+    except (RerankError, CommandError) as error:
+        outcomes.close(is_complete=False)
+        failure = error if isinstance(error, CommandError) else _explained(error, target)
+        hint = _joined(failure.hint, _resume_hint(plan) if totals.done else "")
+        raise CommandError(failure.message, hint, failure.exit_code) from error
+    print_summary(totals, is_json=is_json, is_output_piped=plan.is_piped_out)
+    if run.problem:
+        raise CommandError(run.problem, _resume_hint(plan))
+    if code == INTERRUPTED and (hint := _resume_hint(plan)):
+        print(f"interrupted; {hint}", file=sys.stderr)
+    return code
+
+
+async def _serve(run: _Run, target: Target, plan: BatchPlan, *, is_in_process: bool) -> int:
+    answers: Answers = _open_engine(plan) if is_in_process else _open_server(target, plan)
+    loop, working = asyncio.get_running_loop(), asyncio.create_task(run.run(answers))
+    interrupts = 0
+
+    def interrupt() -> None:
+        nonlocal interrupts
+        interrupts += 1
+        if interrupts == 1:
+            run.stop()
+            print("finishing what is under way; once more to stop at once", file=sys.stderr)
+        else:
+            working.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Only the main thread may; elsewhere somebody else handles signals.
+        with suppress(ValueError, RuntimeError):
+            loop.add_signal_handler(number, interrupt)
+    try:
+        run.totals.started_s = time.monotonic()
+        async with show_progress(run.totals):
+            with suppress(asyncio.CancelledError):
+                await working
+    finally:
+        await answers.close()
+    is_whole = not run.is_stopping
+    run.outcomes.close(is_complete=is_whole)
+    if interrupts:
+        return INTERRUPTED
+    return FAILED if run.totals.failed or not is_whole else OK
+
+
+class _Run:
+    """Gives rows to whoever answers, and keeps what comes back."""
+
+    def __init__(self, plan: BatchPlan, outcomes: Journal | StandardOutput, totals: Totals) -> None:
+        self._plan = plan
+        self._rows = read_rows(plan)
+        self._unanswered: deque[Row] = deque()
+        self._last_answer_s: float | None = None
+        self._stopping = asyncio.Event()
+        self.outcomes = outcomes
+        """Takes what comes back."""
+        self.totals = totals
+        """Counts it."""
+        self.problem = ""
+        """Why the run was stopped, other than by a signal."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether rows are left that shall not be run."""
+        return self._stopping.is_set()
+
+    def stop(self, problem: str = "") -> None:
+        """Start no further item."""
+        self.problem = self.problem or problem
+        self._stopping.set()
+
+    async def run(self, answers: Answers) -> None:
+        """Run every item; go on with a new stream when one breaks.
+
+        Raises:
+            RerankError: The server refused, or did not come back in time.
+            CommandError: The input cannot be read.
+        """
+        wait_s = _FIRST_WAIT_S
+        while True:
+            stream = _Stream(self)
+            answered_s = self._last_answer_s
+            try:
+                await self._take(answers, stream)
+            except RerankError as error:
+                self._unanswered.extendleft(reversed(stream.pending.values()))
+                if self._last_answer_s != answered_s:
+                    wait_s = _FIRST_WAIT_S
+                if self.is_stopping:
+                    return
+                self._give_up_unless_it_may_come_back(error)
+            else:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait_s * random.uniform(0.5, 1.0))  # noqa: S311
+            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+    async def _take(self, answers: Answers, stream: _Stream) -> None:
+        results: Any = answers.stream(stream)
+        async with aclosing(results):
+            async for result in results:
+                row = stream.pending.pop(result.item_index)
+                self._last_answer_s = time.monotonic()
+                self.keep(outcome_of(result, row.item_id, row.index))
+
+    def _give_up_unless_it_may_come_back(self, error: RerankError) -> None:
+        is_gone = error.code in _GONE and (error.request_id is None or error.reason == "DRAINING")
+        # A server that never answered is not there, or is another one than was meant: say so at once.
+        if not is_gone or self._last_answer_s is None:
+            raise error
+        if time.monotonic() - self._last_answer_s > self._plan.retry_for_s:
+            raise error
+
+    def next_row(self) -> Row | None:
+        """Return the next row to be answered; None when there is none. Rows that are no requests are kept as such."""
+        while not self.is_stopping:
+            row = self._unanswered.popleft() if self._unanswered else next(self._rows, None)
+            if row is None:
+                return None
+            if row.index in self.outcomes.finished:
+                continue
+            if not row.problem:
+                return row
+            if self._plan.is_strict:
+                self.stop(row.problem)
+                return None
+            self.keep(bad_row(row.item_id, row.index, row.problem))
+        return None
+
+    def keep(self, outcome: Outcome) -> None:
+        """Write and count an outcome; stop when too many have failed."""
+        self.outcomes.append(outcome)
+        self.totals.add(outcome)
+        most = self._plan.max_failures
+        if most is not None and self.totals.failed_here > most:
+            self.stop(f"stopped after {self.totals.failed_here} failures; the last: {outcome.status.message}")
+
+
+class _Stream(Iterator[BatchItem]):
+    """The items of one stream, and those of them that are unanswered."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._sent = 0
+        self.pending: dict[int, Row] = {}
+        """By the item's place in the stream, in that order."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> BatchItem:
+        row = self._run.next_row()
+        if row is None:
+            raise StopIteration
+        self.pending[self._sent] = row
+        self._sent += 1
+        return BatchItem(item_id=row.item_id, **row.item)  # type: ignore[typeddict-item,no-any-return]
+
+
+def _survey(plan: BatchPlan, totals: Totals) -> State:
+    """Look at the input before anything is written: that it is there, how long it is, and its digest."""
+    formats = {format_of(path) for path in (plan.input, plan.output)}
+    if Format.PARQUET in formats:
+        require_pyarrow()
+    if not plan.is_piped_in and not plan.is_piped_out and plan.input.resolve() == plan.output.resolve():
+        raise CommandError("input and output are the same file", "name another output", USAGE)
+    if plan.is_piped_in:
+        if plan.is_resumed and not plan.is_piped_out and plan.output.exists():
+            hint = "standard input cannot be resumed: name another output, or replace it with --no-resume"
+            raise CommandError(f"{plan.output} exists", hint, USAGE)
+        return State(input_sha256="standard input", options={})
+    if plan.is_piped_out and format_of(plan.input) is not Format.PARQUET:
+        digest = ""
+        if not plan.input.is_file():
+            raise CommandError(f"cannot read {plan.input}: no such file", exit_code=USAGE)
+    else:
+        digest, totals.expected = survey(plan.input)
+    if format_of(plan.input) is Format.PARQUET:
+        totals.expected = count_rows(plan.input)
+    columns = plan.columns
+    options: dict[str, Any] = {name: value for name, value in sorted(plan.defaults.items()) if value is not None}
+    named: dict[str, Any] = {
+        "--query-column": columns.query,
+        "--documents-column": columns.documents,
+        "--id-column": columns.id,
+    }
+    named |= {"--text-field": columns.text, "--ignore-unknown": columns.is_lenient}
+    known = dict.fromkeys(("model", "top_n", "return_documents", "fallbacks"))
+    return State(input_sha256=digest, options={**known, **options, **named})
+
+
+def _open_server(target: Target, plan: BatchPlan) -> ServerAnswers:
+    try:
+        resolve_target(target.address)
+        return ServerAnswers(target, plan)
+    except (TypeError, ValueError) as error:
+        raise CommandError(str(error), exit_code=USAGE) from error
+
+
+def _open_engine(plan: BatchPlan) -> EngineAnswers:
+    from rerankd.upstream.providers import ProviderSettingsError
+
+    try:
+        return EngineAnswers(plan)
+    except (ProviderSettingsError, ServiceError) as error:
+        raise CommandError(f"the settings cannot be used: {error}") from error
+
+
+def _explained(error: RerankError, target: Target) -> CommandError:
+    return explain(error, resolve_target(target.address), target.timeout_s)
+
+
+def _resume_hint(plan: BatchPlan) -> str:
+    if plan.is_piped_in or plan.is_piped_out:
+        return ""
+    return "run the same command again to go on; what is done is kept"
+
+
+def _joined(*hints: str) -> str:
+    return "; ".join(hint for hint in hints if hint)

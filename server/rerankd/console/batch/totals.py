@@ -1,0 +1,98 @@
+"""What a batch has done so far."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from rerankd.console.batch.outcomes import Outcome, Seen
+from rerankd_client import Usage
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts of this run, and of the earlier ones it goes on with."""
+
+    expected: int | None = None
+    """Items of the input; None when not known before it has been read."""
+    earlier: int = 0
+    """Items with an outcome before this run."""
+    finished: int = 0
+    """Items with an outcome from this run."""
+    failed: int = 0
+    """Items whose outcome is a failure, of all runs."""
+    failed_here: int = 0
+    """Of this run."""
+    documents_here: int = 0
+    """Documents scored by this run."""
+    documents: int = 0
+    tokens: int = 0
+    search_units: int = 0
+    cached_documents: int = 0
+    cost: float | None = None
+    """US dollars; None when no item's is known."""
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def done(self) -> int:
+        """Items with an outcome."""
+        return self.earlier + self.finished
+
+    def add_earlier(self, seen: Seen) -> None:
+        """Count an outcome of an earlier run."""
+        self.earlier += 1
+        self.failed += bool(seen.status.code)
+        self._use(seen.usage)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome of this run."""
+        self.finished += 1
+        self.failed += bool(outcome.status.code)
+        self.failed_here += bool(outcome.status.code)
+        self.documents_here += outcome.usage.documents if outcome.usage else 0
+        self._use(outcome.usage)
+
+    def elapsed_s(self) -> float:
+        """Seconds since this run began; never 0."""
+        return max(time.monotonic() - self.started_s, 1e-9)
+
+    def items_per_s(self) -> float:
+        """Items a second, of this run."""
+        return self.finished / self.elapsed_s()
+
+    def pairs_per_s(self) -> float:
+        """Query and document pairs a second, of this run."""
+        return self.documents_here / self.elapsed_s()
+
+    def remaining_s(self) -> float | None:
+        """Seconds to the end at this rate; None when not known."""
+        if self.expected is None or not self.finished:
+            return None
+        return max(self.expected - self.done, 0) / self.items_per_s()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures for a program."""
+        return {
+            "items": self.done,
+            "items_of_this_run": self.finished,
+            "failed": self.failed,
+            "documents": self.documents,
+            "cached_documents": self.cached_documents,
+            "total_tokens": self.tokens,
+            "search_units": self.search_units,
+            "cost": self.cost,
+            "elapsed_s": round(self.elapsed_s(), 3),
+            "items_per_s": round(self.items_per_s(), 3),
+            "pairs_per_s": round(self.pairs_per_s(), 3),
+        }
+
+    def _use(self, usage: Usage | None) -> None:
+        if usage is None:
+            return
+        self.documents += usage.documents
+        self.tokens += usage.total_tokens
+        self.search_units += usage.search_units
+        self.cached_documents += getattr(usage, "cached_documents", 0)
+        if usage.cost is not None:
+            self.cost = (self.cost or 0.0) + usage.cost

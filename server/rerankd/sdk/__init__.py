@@ -1,0 +1,19 @@
+"""The engine in this process, without a server: `rerank`, `arerank` and `Reranker`.
+
+Parameters and answers are those that callers of `litellm.rerank` know:
+
+>>> from rerankd import rerank
+>>> response = rerank(model="local/bm25", query="capital of France", documents=["Berlin", "Paris, capital of France"])
+>>> response.results[0].index, response["results"][0]["document"]["text"]
+(1, 'Paris, capital of France')
+
+Settings, keys and models are those of the server: the file that `RERANKD_CONFIG` names, `RERANKD_...` variables, and
+the usual variables of the providers, such as `COHERE_API_KEY`.
+"""
+
+from rerankd.sdk.answers import RerankResponse, RerankResult
+from rerankd.sdk.failures import RerankError
+from rerankd.sdk.functions import arerank, rerank
+from rerankd.sdk.reranker import Reranker
+
+__all__ = ["RerankError", "RerankResponse", "RerankResult", "Reranker", "arerank", "rerank"]

@@ -1,0 +1,216 @@
+"""From the parameters of a call to a request of the contract, with `litellm.rerank`'s names understood."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypedDict
+
+import msgspec
+
+from rerankd import contract
+from rerankd.errors import FieldViolation, invalid_request
+from rerankd.gateway.explanation import explain
+from rerankd.suggestions import closest
+from rerankd_adapters.registry import find_provider
+
+DocumentInput = str | contract.Document | Mapping[str, Any]
+"""A text, or a mapping: with the keys of a document, or with structured content under names of its own."""
+
+
+class RerankOptions(TypedDict, total=False):
+    """Everything a call may say beside model, query and documents. None is the same as unset.
+
+    Names that are not here go to the provider with `provider_options`, unless one here is so like it that it must
+    be a typing error.
+    """
+
+    top_n: int | None
+    """How many results to return, at least 1. Unset: all."""
+    rank_fields: Sequence[str] | None
+    """Names of the document fields that are scored, in this order."""
+    return_documents: bool | None
+    """Return each document with its result. Default True, as litellm has it."""
+    max_chunks_per_doc: int | None
+    """Cut a long document into at most this many passages and score it by its best one."""
+    max_tokens_per_doc: int | None
+    """Score at most this many tokens of each document."""
+    instruction: str | None
+    """What "relevant" means for this query, for models that follow instructions."""
+    truncation: str | None
+    """What to do with documents longer than the model's window: "none", "end" or "start"."""
+    score_threshold: float | None
+    """Leave out results below this relevance score."""
+    fallbacks: Sequence[str] | None
+    """Models to try, in this order, when the first fails."""
+    priority: int | None
+    """0 (default) to 999; lower is served first."""
+    user: str | None
+    """The end user on whose behalf the call is made, for the call log."""
+    cache: str | None
+    """How the pair-score cache is used: "bypass" or "no-store"."""
+    include_details: bool | None
+    """Tell of each provider call in `extra_fields`."""
+    provider_options: Mapping[str, Any] | None
+    """Options of one provider or model, by its own names."""
+    timeout: float | str | None
+    """Seconds until the call fails with `DEADLINE_EXCEEDED`. Unset: the provider's own limit alone."""
+    custom_llm_provider: str | None
+    """The provider, where `model` does not begin with its name."""
+    api_key: str | None
+    """The provider's key, in place of the one in the settings or environment."""
+    api_base: str | None
+    """The provider's address, likewise."""
+    base_url: str | None
+    """The same as `api_base`."""
+    headers: Mapping[str, str] | None
+    """Further headers of requests to the provider."""
+    extra_headers: Mapping[str, str] | None
+    """The same as `headers`; over them."""
+
+
+KNOWN: Final = frozenset(RerankOptions.__annotations__)
+_OF_REQUEST: Final = KNOWN & set(contract.RerankRequest.__struct_fields__)
+_DOCUMENT_KEYS: Final = frozenset(contract.Document.__struct_fields__)
+_REFUSED: Final[Mapping[str, str]] = {
+    "client": "connections belong to the engine; transport in the settings says how they are made",
+    "mock_response": "there are no mocked answers; local/bm25 answers without a key or a network",
+    "model_list": "models and their fallbacks are settings; name the next ones with fallbacks",
+    "stream": "an answer comes whole",
+    "timeout_s": "did you mean timeout?",
+}
+"""Parameters that mean something elsewhere and cannot be left aside, with what to do."""
+_LEFT_ASIDE: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("num_retries", "max_retries"), "retries are set for the engine, not for a call"),
+    "drop_params": "what a model cannot do is refused or warned of, parameter by parameter",
+    **dict.fromkeys(("metadata", "litellm_metadata", "tags", "litellm_call_id", "litellm_logging_obj"), ""),
+    **dict.fromkeys(("caching", "api_version", "model_info", "proxy_server_request", "no_log", "no-log"), ""),
+}
+"""Parameters of litellm without a meaning here, with the reason where there is more to say."""
+_CLEARLY_MEANT: Final = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAccess:
+    """How one call reaches a provider other than the settings say."""
+
+    provider: str
+    """The provider's name, as before the slash."""
+    api_key: str = field(repr=False)
+    """Empty: the settings' or the environment's."""
+    api_base: str
+    """Empty: likewise."""
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    """Further headers, ordered by name."""
+
+
+@dataclass(slots=True)
+class CallPlan:
+    """A call, ready for an engine."""
+
+    request: contract.RerankRequest
+    timeout_s: float | None
+    """None: no deadline."""
+    access: ProviderAccess | None
+    """None: as the settings say."""
+    warnings: list[str]
+    """Parameters that were left aside."""
+
+
+def plan_call(model: str, query: str, documents: Iterable[DocumentInput], options: Mapping[str, Any]) -> CallPlan:
+    """Take the parameters of a call apart.
+
+    Raises:
+        TypeError: A parameter does not exist, or cannot be used here.
+        ServiceError: `INVALID_REQUEST`: a value has the wrong type.
+    """
+    if isinstance(documents, str | Mapping):
+        raise TypeError(f"documents must be a list of documents, not one {type(documents).__name__}")
+    given = {name: value for name, value in options.items() if value is not None}
+    warnings = [_left_aside(name) for name in given if name in _LEFT_ASIDE]
+    provider_options = {**given.pop("provider_options", {}), **_extra(given)}
+    model = _qualified(model, given.get("custom_llm_provider", ""))
+    values = {name: _listed(value) for name, value in given.items() if name in _OF_REQUEST}
+    values.setdefault("return_documents", True)
+    if provider_options:
+        values["provider_options"] = provider_options
+    is_structured = bool(values.get("rank_fields"))
+    values |= {"model": model, "query": query, "documents": [_document(item, is_structured) for item in documents]}
+    try:
+        request = msgspec.convert(values, contract.RerankRequest)
+    except msgspec.ValidationError as error:
+        raise explain(str(error), contract.RerankRequest, "the call") from None
+    return CallPlan(request, _timeout_s(given.get("timeout")), _access(model, given), warnings)
+
+
+def _extra(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is for the provider; refuse what must be a mistake."""
+    extra = {name: value for name, value in given.items() if name not in KNOWN and name not in _LEFT_ASIDE}
+    for name in extra:
+        if name in _REFUSED:
+            raise TypeError(f"rerank does not take {name}: {_REFUSED[name]}")
+        meant = closest(name, KNOWN)
+        if meant and _is_typing_error(name, meant):
+            hint = f"a provider's own parameter of that name goes into provider_options={{{name!r}: ...}}"
+            raise TypeError(f"rerank has no parameter {name!r}; did you mean {meant!r}? {hint}")
+    return extra
+
+
+def _is_typing_error(name: str, meant: str) -> bool:
+    return difflib.SequenceMatcher(None, name, meant).ratio() >= _CLEARLY_MEANT
+
+
+def _left_aside(name: str) -> str:
+    why = _LEFT_ASIDE[name]
+    return f"{name} was ignored: {why}" if why else f"{name} was ignored"
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple | set | frozenset) else value
+
+
+def _document(document: Any, is_structured: bool) -> Any:
+    if isinstance(document, str | contract.Document):
+        return document
+    if isinstance(document, Mapping):
+        others = document.keys() - _DOCUMENT_KEYS
+        if others and (len(others) == len(document) or (is_structured and "fields" not in document)):
+            return {"fields": dict(document)}
+        return dict(document)
+    return document
+
+
+def _qualified(model: str, provider: str) -> str:
+    """Put the provider's name before a model that lacks it."""
+    if not isinstance(model, str):
+        raise TypeError(f"model must be a str, not {type(model).__name__}")
+    if not provider or model.partition("/")[0] == provider:
+        return model
+    declared, before = find_provider(provider), find_provider(model.partition("/")[0])
+    if declared is not None and before is not None and declared.name == before.name and "/" in model:
+        return model
+    return f"{provider}/{model}"
+
+
+def _timeout_s(timeout: Any) -> float | None:
+    try:
+        timeout_s = None if timeout is None else float(timeout)
+    except (TypeError, ValueError):
+        raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}") from None
+    if timeout_s is not None and not timeout_s > 0:
+        raise invalid_request([FieldViolation("timeout", f"timeout must be more than 0 seconds, was {timeout_s:g}")])
+    return timeout_s
+
+
+def _access(model: str, given: Mapping[str, Any]) -> ProviderAccess | None:
+    """Return how the call wants to reach its provider; None when it does not say."""
+    headers = {**given.get("headers", {}), **given.get("extra_headers", {})}
+    api_key, api_base = given.get("api_key", ""), given.get("api_base") or given.get("base_url", "")
+    if not (headers or api_key or api_base):
+        return None
+    provider, slash, _ = model.partition("/")
+    if not slash:
+        rule = "api_key, api_base and headers need a provider: name it as provider/model or with custom_llm_provider"
+        raise invalid_request([FieldViolation("model", rule)])
+    return ProviderAccess(provider, api_key, api_base.rstrip("/"), tuple(sorted(headers.items())))

@@ -1,0 +1,253 @@
+"""An engine with a lifetime of its own, for threads and for coroutines of any event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import weakref
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, Unpack
+
+import msgspec
+import structlog
+
+from rerankd import contract
+from rerankd.composition import OpenedEngine, open_engine
+from rerankd.domain import CallContext, usable_request_id
+from rerankd.errors import Reason, ServiceError, deadline_exceeded
+from rerankd.sdk.accesses import Accesses
+from rerankd.sdk.answers import RerankResponse, response_of
+from rerankd.sdk.engine_thread import EngineThread
+from rerankd.sdk.failures import error_of
+from rerankd.sdk.logs import quieten_logs
+from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
+from rerankd.settings import Settings, SettingsError, load_settings
+from rerankd.status import internal_error
+from rerankd.upstream.providers import ProviderSettingsError
+
+T = TypeVar("T")
+
+_log: Final = structlog.get_logger("rerankd.sdk")
+_forked: Final = threading.Event()
+"""Set in the child of a process that had an engine."""
+_all: Final[weakref.WeakSet[Reranker]] = weakref.WeakSet()
+
+
+class Reranker:
+    """Reranks in this process, with the server's engine and settings.
+
+    Opened by the first call; models load when they are first needed. One serves any number of threads, tasks and
+    event loops, and it goes on in a child after `os.fork`, with an engine of the child's own. The engine runs in one
+    thread of its own, so that models and connections exist once however many event loops come and go.
+
+    >>> from rerankd import Reranker
+    >>> with Reranker() as reranker:
+    ...     response = reranker.rerank("local/bm25", "apple", ["a pear", "an apple"], top_n=1)
+    >>> response.results[0].index
+    1
+
+    Args:
+        settings: All settings, or the file to read them from. Default: the file that `RERANKD_CONFIG` names, if any,
+            under the environment's `RERANKD_...` variables.
+    """
+
+    def __init__(self, settings: Settings | str | os.PathLike[str] | None = None) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._thread: EngineThread | None = None
+        self._opening: asyncio.Task[_Opened] | None = None
+        _all.add(self)
+
+    def rerank(
+        self, model: str, query: str, documents: Iterable[DocumentInput], **options: Unpack[RerankOptions]
+    ) -> RerankResponse:
+        """Score every document against the query and return the best ones, best first; wait for it.
+
+        Args:
+            model: Alias or `provider/model`; empty: the default model of the settings.
+            query: What the documents are compared with; not blank.
+            documents: n texts or mappings, n >= 1; a result's `index` counts from 0.
+            **options: `RerankOptions`; other names go to the provider.
+
+        Raises:
+            RerankError: The call failed, or the settings cannot be used.
+            TypeError: A parameter does not exist, or `documents` is no list.
+        """
+        plan = _plan(model, query, documents, options)
+        future = self._submit(plan)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def arerank(
+        self, model: str, query: str, documents: Iterable[DocumentInput], **options: Unpack[RerankOptions]
+    ) -> RerankResponse:
+        """Do the same without blocking the event loop; cancelling the task cancels the call."""
+        return await asyncio.wrap_future(self._submit(_plan(model, query, documents, options)))
+
+    def close(self) -> None:
+        """Stop the engine; calls under way fail. A later call opens another."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            opening, self._opening = self._opening, None
+        if thread is not None:
+            thread.submit(_close(opening)).result()
+            thread.stop()
+
+    async def aclose(self) -> None:
+        """Do the same without blocking the event loop."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _start_afresh(self) -> bool:
+        """Forget the engine without closing it, in the child of a fork, where its thread is not; tell if it had one."""
+        had_engine = self._thread is not None
+        self._lock = threading.Lock()
+        self._thread = self._opening = None
+        return had_engine
+
+    def _submit(self, plan: CallPlan) -> Future[RerankResponse]:
+        with self._lock:
+            if self._thread is None:
+                self._thread = EngineThread()
+            return self._thread.submit(self._answer(plan, self._thread))
+
+    async def _answer(self, plan: CallPlan, thread: EngineThread) -> RerankResponse:
+        deadline_s = None if plan.timeout_s is None else time.monotonic() + plan.timeout_s
+        call = CallContext(usable_request_id(None), deadline_s, transport="in_process", api_version="2")
+        try:
+            opened = await self._open()
+            response = await opened.answer(plan, call)
+        except ServiceError as error:
+            raise error_of(error) from None
+        except asyncio.CancelledError:
+            if self._thread is thread:
+                raise
+            # Nobody cancelled the call: its engine was closed under it.
+            raise error_of(ServiceError(Reason.DRAINING, "the reranker was closed before the answer")) from None
+        except Exception as error:
+            _log.exception("call failed", request_id=call.request_id)
+            raise error_of(internal_error(call.request_id)) from error
+        answer = response_of(response)
+        answer.meta.warnings.extend(plan.warnings)
+        return answer
+
+    async def _open(self) -> _Opened:
+        if self._opening is None:
+            self._opening = asyncio.create_task(_open(self._settings))
+        opening = self._opening
+        try:
+            return await asyncio.shield(opening)
+        except ServiceError:
+            # The next call tries again: the environment may have been put right.
+            if self._opening is opening:
+                self._opening = None
+            raise
+
+
+class _Opened:
+    """An engine with its accesses, in the loop they belong to."""
+
+    def __init__(self, engine: OpenedEngine) -> None:
+        self._engine = engine
+        self._accesses = Accesses(engine)
+        self._starting: asyncio.Task[None] | None = None
+
+    async def answer(self, plan: CallPlan, call: CallContext) -> contract.RerankResponse:
+        if self._needs_models(plan.request):
+            if self._starting is None:
+                self._starting = asyncio.create_task(self._start())
+            await asyncio.shield(self._starting)
+        if plan.access is None:
+            return await _within(call, self._engine.engine.rerank(plan.request, call))
+        async with self._accesses.use(plan.access) as engine:
+            return await _within(call, engine.rerank(plan.request, call))
+
+    def _needs_models(self, request: contract.RerankRequest) -> bool:
+        """Tell whether embedded models are called for: a program that only calls providers never loads them."""
+        settings = self._engine.settings
+        named = (request.model or settings.default_model, *request.fallbacks)
+        names = [settings.aliases.get(name, name) for name in named]
+        return any(name.startswith("local/") and name != "local/bm25" for name in names)
+
+    async def _start(self) -> None:
+        await self._engine.start()
+        if self._engine.settings.local.models:
+            await self._engine.wait_loaded()
+
+    async def close(self) -> None:
+        await self._accesses.close()
+        await self._engine.close()
+
+
+async def _within(call: CallContext, work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` until the call's deadline, as the transports do."""
+    try:
+        async with asyncio.timeout(call.remaining_s()):
+            return await work
+    except TimeoutError:
+        raise deadline_exceeded() from None
+
+
+async def _open(settings: Settings | str | os.PathLike[str] | None) -> _Opened:
+    quieten_logs()
+    try:
+        if not isinstance(settings, Settings):
+            settings = load_settings(None if settings is None else Path(settings))
+        return _Opened(open_engine(_after_fork(settings) if _forked.is_set() else settings))
+    except (SettingsError, ProviderSettingsError) as error:
+        raise ServiceError(Reason.INVALID_REQUEST, f"the settings cannot be used: {error}") from None
+
+
+async def _close(opening: asyncio.Task[_Opened] | None) -> None:
+    if opening is not None:
+        try:
+            opened = await opening
+        except ServiceError:
+            return
+        await opened.close()
+
+
+def _plan(model: str, query: str, documents: Iterable[DocumentInput], options: RerankOptions) -> CallPlan:
+    try:
+        return plan_call(model, query, documents, options)
+    except ServiceError as error:
+        raise error_of(error) from None
+
+
+def _after_fork(settings: Settings) -> Settings:
+    """Choose the transport that a forked process can open: pyreqwest's runtime belongs to the parent."""
+    if settings.transport.client != "auto":
+        return settings
+    return msgspec.structs.replace(settings, transport=msgspec.structs.replace(settings.transport, client="httpx"))
+
+
+def _forget_engines() -> None:
+    for reranker in list(_all):
+        if reranker._start_afresh():
+            _forked.set()
+
+
+os.register_at_fork(after_in_child=_forget_engines)
