@@ -267,6 +267,20 @@ def check_config(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON schema of the settings, for editors.
+
+    The first line of a settings file names it:
+    # yaml-language-server: $schema=rerankd.schema.json
+
+      rerankd schema > rerankd.schema.json
+    """
+    from rerankd.console import serving
+
+    raise typer.Exit(serving.print_schema())
+
+
+@app.command()
 def version(*, json: Json = False) -> None:
     """Print the versions of the service and of what it stands on."""
     from rerankd.console import serving
