@@ -30,6 +30,8 @@ def json_schema(struct: type[msgspec.Struct], *, title: str, hidden: frozenset[s
     for name, definition in components.items():
         if name in structs:
             _describe(definition, structs[name])
+        else:
+            components[name] = _relaxed(definition)
     top = components.pop(root["$ref"].rpartition("/")[2])
     top["properties"] = {name: each for name, each in top["properties"].items() if name not in hidden}
     return {"$schema": _DIALECT, **top, "title": title, "$defs": dict(sorted(components.items()))}
