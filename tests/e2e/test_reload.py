@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from rerank.v1 import rerank_service_pb2 as pb
+from rerankd_adapters.testing import Answer, Received
 from tests.support.server import ServerProcess
 from tests.support.transports import METHOD
 from tests.support.upstream import Upstream, answer_well
@@ -36,7 +37,7 @@ BAD_FILES = (
 
 
 def good(url: str, number: int) -> str:
-    """Settings of which, from one number to the next, aliases, a provider's section or the transport change."""
+    """Settings of which aliases, a provider's key or the HTTP library change from one number to the next."""
     return yaml.safe_dump(
         {
             "default_model": "search",
@@ -45,7 +46,7 @@ def good(url: str, number: int) -> str:
                 "cohere": {"base_url": url, "api_key": f"{SECRET}-{number // 2}"},
                 "tei": {"base_url": url},
             },
-            "transport": {"read_timeout_s": 30 + number // 4},
+            "transport": {"client": ("httpx", "pyreqwest")[number // 4 % 2]},
         }
     )
 
@@ -68,12 +69,19 @@ async def until(condition: Callable[[], Any], timeout_s: float = 30.0) -> None:
         await asyncio.sleep(0.02)
 
 
+def answer_slowly(request: Received) -> Answer:
+    """Answer one request after the other, so that some are under way whenever settings change."""
+    time.sleep(0.01)
+    return answer_well(request)
+
+
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    with Upstream(answer_well) as served:
+    with Upstream(answer_slowly) as served:
         yield served
 
 
+@pytest.mark.slow
 async def test_twenty_reloads_under_load_lose_no_call(upstream: Upstream, tmp_path: Path) -> None:
     file = tmp_path / "rerankd.yaml"
     replace(file, good(upstream.url, 0))
