@@ -91,11 +91,6 @@ class JsonDialect(HttpAdapter):
         super().__init__(provider, options)
         self._serves_old_path = False
 
-    def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives; a dialect that is told how many passages to cut cuts them."""
-        facts = super().capabilities(model)
-        return replace(facts, cuts_passages=True) if self.wire.max_passages_per_doc else facts
-
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
         """Build the request.
 
@@ -107,11 +102,13 @@ class JsonDialect(HttpAdapter):
         return self._at_old_path(request) if self._serves_old_path else request
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives; whether objects are taken is the dialect's to say."""
-        known = super().capabilities(model)
-        if known.takes_objects or self.wire.rank_fields is None:
+        """Return what `model` takes and gives; whether objects and passages are taken is the dialect's to say."""
+        known, wire = super().capabilities(model), self.wire
+        takes_objects = known.takes_objects or wire.rank_fields is not None
+        cuts_passages = known.cuts_passages or wire.max_passages_per_doc is not None
+        if (takes_objects, cuts_passages) == (known.takes_objects, known.cuts_passages):
             return known
-        return replace(known, takes_objects=True)
+        return replace(known, takes_objects=takes_objects, cuts_passages=cuts_passages)
 
     def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
         """Return the path below the base URL; the option `path` goes before it."""

@@ -8,20 +8,30 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
 import structlog
 
+from rerankd.configuration.changes import is_within, keep
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.router import Router
 from rerankd.gateway.app import create_gateway
 from rerankd.gateway.server import HttpServer, bind
+from rerankd.generation import Generation, Generations
 from rerankd.local.provider import LocalProvider
+from rerankd.reload import Reloader
 from rerankd.rpc.server import GrpcServer
-from rerankd.settings import Settings
-from rerankd.upstream.providers import ProviderSettingsError, open_configured_transport, open_providers
+from rerankd.settings import FIXED, Settings, SettingsError, SettingsOrigin, Update, update
+from rerankd.upstream.providers import (
+    ProviderSettingsError,
+    open_configured_transport,
+    open_providers,
+    provider_problems,
+)
+from rerankd.upstream.transport import HttpTransport
+from rerankd_adapters.base import ModelProvider
 
 EXIT_OK = 0
 EXIT_CANNOT_START = 1
@@ -42,29 +52,62 @@ class CannotStartError(Exception):
 
 
 class Service:
-    """One worker: both listeners and everything behind them, in the running event loop."""
+    """One worker: both listeners and everything behind them, in the running event loop.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: What it runs with.
+        as_read: The settings before ports and cores were settled among workers; default: `settings`.
+
+    Raises:
+        ProviderSettingsError: A provider or the transport of the settings cannot be used.
+    """
+
+    def __init__(self, settings: Settings, as_read: Settings | None = None) -> None:
         self._settings = settings
+        self._as_read = as_read or settings
         is_port_shared = settings.server.workers > 1
         self._local = LocalProvider(settings.local)
-        self._transport = open_configured_transport(settings.transport)
-        self._remote = open_providers(settings.providers, os.environ, self._transport)
-        router = Router([self._local, *self._remote], default_model=settings.default_model, aliases=settings.aliases)
-        self._engine = Engine(router, settings.limits)
+        self._generations = Generations(self._open_generation(settings))
         self._grpc = GrpcServer(
-            self._engine,
+            self._generations,
             settings.server.keepalive,
             settings.limits.max_request_bytes,
             is_port_shared=is_port_shared,
         )
         gateway = create_gateway(
-            self._engine, health=lambda: self.state, max_body_bytes=settings.limits.max_request_bytes
+            self._generations, health=lambda: self.state, max_body_bytes=settings.limits.max_request_bytes
         )
         self._http = HttpServer(gateway, settings.server.drain_grace_s)
         self._is_port_shared = is_port_shared
         self.state = "starting"
         """"starting", "serving" or "draining"."""
+
+    async def reload(self, new: Settings) -> Update:
+        """Serve further calls with new settings; calls under way end with those they began with.
+
+        Returns:
+            What was taken up, and what cannot be without a restart.
+
+        Raises:
+            SettingsError: They cannot be used; nothing has changed.
+        """
+        found = update(self._as_read, new)
+        if found.changed:
+            settings = keep(new, self._settings, FIXED)
+            if any(is_within(path, ("transport", "providers")) for path in found.changed):
+                await _check_providers(settings)
+            self._generations.replace(self._open_generation(settings, self._generations.current))
+            self._settings = settings
+        self._as_read = found.settings
+        return found
+
+    def _open_generation(self, settings: Settings, previous: Generation | None = None) -> Generation:
+        """Build what answers calls; connections to providers whose settings are as before are kept."""
+        is_kept = previous is not None and previous.settings.transport == settings.transport
+        transport = previous.transport if previous and is_kept else open_configured_transport(settings.transport)
+        deployments = _open_deployments(settings, transport, previous if is_kept else None)
+        router = Router([self._local, *deployments], default_model=settings.default_model, aliases=settings.aliases)
+        return Generation(settings, Engine(router, settings.limits), transport, deployments)
 
     async def start(self) -> Addresses:
         """Listen, load the models, then say SERVING.
@@ -96,8 +139,40 @@ class Service:
         await asyncio.sleep(server.drain_delay_s)
         await asyncio.gather(self._grpc.stop(server.drain_grace_s), self._http.stop())
         await self._local.close()
-        await asyncio.gather(*(provider.close() for provider in self._remote))
-        await self._transport.close()
+        await self._generations.close()
+
+
+def _open_deployments(
+    settings: Settings, transport: HttpTransport, previous: Generation | None
+) -> Sequence[ModelProvider]:
+    """Open the providers, but for those that `previous` opened from the same settings over the same transport."""
+    if previous is not None and previous.settings.providers == settings.providers:
+        return previous.deployments
+    kept = {
+        deployment.name: deployment
+        for deployment in (previous.deployments if previous else ())
+        if previous and settings.providers.get(deployment.name) == previous.settings.providers.get(deployment.name)
+    }
+    wanted = {name: options for name, options in settings.providers.items() if name not in kept}
+    return [*kept.values(), *open_providers(wanted, os.environ, transport, taken=kept.keys())]
+
+
+async def _check_providers(settings: Settings) -> None:
+    """Open what reaches the providers, and close it again.
+
+    Raises:
+        SettingsError: With everything that keeps the providers of the settings from being used.
+    """
+    try:
+        transport = open_configured_transport(settings.transport)
+    except ProviderSettingsError as error:
+        raise SettingsError([str(error)]) from None
+    try:
+        problems = await provider_problems(settings.providers, os.environ, transport)
+    finally:
+        await transport.close()
+    if problems:
+        raise SettingsError(problems)
 
 
 def _cannot_listen(host: str, port: int, kind: str, error: Exception) -> CannotStartError:
@@ -107,10 +182,21 @@ def _cannot_listen(host: str, port: int, kind: str, error: Exception) -> CannotS
     )
 
 
-def run_worker(settings: Settings, announce: Callable[[Addresses], None]) -> int:
+class Start(msgspec.Struct, frozen=True):
+    """What a worker is started with."""
+
+    settings: Settings
+    """What it runs with at first."""
+    as_read: Settings
+    """The settings before ports and cores were settled among workers."""
+    origin: SettingsOrigin
+    """Where they are read again."""
+
+
+def run_worker(start: Start, announce: Callable[[Addresses], None]) -> int:
     """Run one worker in this process; `announce` is called once it is ready."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, announce))
+        return runner.run(_serve(start, announce))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -121,23 +207,28 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(settings: Settings, announce: Callable[[Addresses], None]) -> int:
+async def _serve(start: Start, announce: Callable[[Addresses], None]) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     started_s = time.monotonic()
     try:
-        service = Service(settings)
+        service = Service(start.settings, start.as_read)
     except ProviderSettingsError as error:
         _log.error("cannot start", problem=str(error))
         return EXIT_CANNOT_START
+    reloader = Reloader(start.origin, service.reload)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    await reloader.catch_up()
     try:
         addresses = await _unless(stopping, service.start())
     except CannotStartError as error:
         _log.error("cannot start", problem=str(error))
         await service.stop()
         return EXIT_CANNOT_START
+    reloading = asyncio.create_task(reloader.run())
     if addresses is not None:
         _log.info(
             "ready",
@@ -146,7 +237,8 @@ async def _serve(settings: Settings, announce: Callable[[Addresses], None]) -> i
         )
         announce(addresses)
         await stopping.wait()
-    _log.info("draining", grace_s=settings.server.drain_grace_s)
+    reloading.cancel()
+    _log.info("draining", grace_s=start.settings.server.drain_grace_s)
     await service.stop()
     _log.info("stopped")
     return EXIT_OK

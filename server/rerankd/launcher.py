@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from rerankd.app import run_worker
+from rerankd.app import Start, run_worker
 from rerankd.banner import announce
-from rerankd.settings import Settings
+from rerankd.settings import Settings, SettingsOrigin
 from rerankd.telemetry.logging import configure_logging
 from rerankd.workers import supervise
 
 
-def run(settings: Settings) -> int:
-    """Run the service until SIGTERM or SIGINT; return the process's exit code."""
+def run(settings: Settings, origin: SettingsOrigin) -> int:
+    """Run the service until SIGTERM or SIGINT; return the process's exit code.
+
+    Args:
+        settings: What it starts with.
+        origin: Where they come from, to be read again on SIGHUP and when a file changes.
+    """
     configure_logging(settings.log)
     if settings.server.workers > 1:
-        return supervise(settings, lambda addresses: announce(settings, addresses))
-    return run_worker(settings, lambda addresses: announce(settings, addresses))
+        return supervise(settings, origin, lambda addresses: announce(settings, addresses))
+    return run_worker(Start(settings, settings, origin), lambda addresses: announce(settings, addresses))

@@ -1,30 +1,36 @@
 """Everything the operator can set: one YAML file, environment variables over it, flags over both.
 
-`RERANKD_SERVER__HTTP_PORT=8081` sets `server.http_port`; values are read as YAML scalars. Unknown keys are
-refused with the closest known one, so that a typing error never means a default in silence.
+`RERANKD_SERVER__HTTP_PORT=8081` sets `server.http_port`; values are YAML or JSON. Unknown keys are refused with the
+closest known one, so that a typing error never means a default in silence. `${NAME}`, `${NAME:-default}` and
+`${file:PATH}` stand for a variable or a file's content anywhere in a value.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import yaml
 
+from rerankd.configuration.changes import changed_paths, is_within, keep
+from rerankd.configuration.references import References, Text, referenced_files
+from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
 from rerankd.local.options import LocalOptions
-from rerankd.suggestions import did_you_mean
 from rerankd.upstream.options import ProviderOptions, TransportOptions
 
 ENVIRONMENT_PREFIX = "RERANKD_"
 CONFIG_VARIABLE = "RERANKD_CONFIG"
-_REFERENCE = re.compile(r"\$\{(\w+)\}")
 CLIENT_VARIABLES = frozenset({CONFIG_VARIABLE, "RERANKD_ADDRESS", "RERANKD_API_KEY"})
 """Variables with our prefix that are not settings of the server."""
+NOT_SETTINGS: Final = frozenset({"source"})
+"""Fields of `Settings` that cannot be set."""
+FIXED: Final = ("server", "local", "limits.max_request_bytes")
+"""Settings that a running service cannot take up: sockets, processes and loaded models are made of them."""
 
 
 class Keepalive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,14 +76,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings; every one has a default."""
 
     server: ServerSettings = ServerSettings()
+    """Where the server listens and how it stops; a change needs a restart."""
     log: LogSettings = LogSettings()
+    """What is logged."""
     limits: RequestLimits = RequestLimits()
+    """What one call may ask for, and how many there may be."""
     default_model: str = "local/default"
     """Model of calls that name none."""
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
     """Other names of models: alias to `provider/model`."""
     local: LocalOptions = LocalOptions()
-    """Models embedded in the process."""
+    """Models embedded in the process; a change needs a restart."""
     providers: dict[str, ProviderOptions] = msgspec.field(default_factory=dict)
     """Providers reached over a network, by the name callers write before the slash. One whose usual environment
     variable holds a key or an address needs no entry."""
@@ -99,6 +108,34 @@ class SettingsError(Exception):
         self.problems = list(problems)
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsOrigin:
+    """Where settings come from, to be read as often as wanted."""
+
+    path: Path | None = None
+    """YAML file; else the one named by `RERANKD_CONFIG`, else none."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted paths to values, such as `{"server.http_port": 8081}`; strongest."""
+
+    def read(self) -> Settings:
+        """Read the settings.
+
+        Raises:
+            SettingsError: With every problem found.
+        """
+        return load_settings(self.path, self.overrides)
+
+    def files(self) -> list[Path]:
+        """List the files the settings are made of, those behind `${file:PATH}` included."""
+        path = self.path or _configured_path()
+        if path is None:
+            return []
+        try:
+            return [path, *referenced_files(path.read_text(encoding="utf-8"), path.parent)]
+        except (OSError, UnicodeDecodeError):
+            return [path]
+
+
 def load_settings(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings.
 
@@ -113,19 +150,40 @@ def load_settings(path: Path | None = None, overrides: Mapping[str, Any] | None 
     data = _read_file(path) if path else {}
     for key, value in (_environment() | dict(overrides or {})).items():
         _set(data, key, value)
-    problems = _unknown_keys(data, Settings, "")
-    data = _expand(data, "", problems)
+    references = References(os.environ, path.parent if path else Path())
+    data = references.fill(data)
+    problems = references.problems
+    problems += [f"{key} is not a setting" for key in NOT_SETTINGS if data.pop(key, None) is not None]
+    data = check(data, Settings, "", problems)
     if problems:
         raise SettingsError(problems)
-    data["source"] = str(path) if path else "defaults"
-    try:
-        settings = msgspec.convert(data, Settings)
-    except msgspec.ValidationError as error:
-        raise SettingsError([_readable(str(error))]) from None
+    settings = msgspec.convert({**data, "source": str(path) if path else "defaults"}, Settings)
     problems = _out_of_range(settings)
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What new settings mean to a service that runs with others."""
+
+    settings: Settings
+    """The new ones, but for those that need a restart."""
+    changed: list[str]
+    """Paths of the settings that can be taken up at once."""
+    needs_restart: list[str]
+    """Paths of the settings that cannot."""
+
+
+def update(running: Settings, new: Settings) -> Update:
+    """Compare settings with those a service runs with."""
+    paths = [path for path in changed_paths(running, new) if path not in NOT_SETTINGS]
+    return Update(
+        settings=keep(new, running, FIXED),
+        changed=[path for path in paths if not is_within(path, FIXED)],
+        needs_restart=[path for path in paths if is_within(path, FIXED)],
+    )
 
 
 def _configured_path() -> Path | None:
@@ -155,7 +213,11 @@ def _environment() -> dict[str, Any]:
     for name, text in os.environ.items():
         if name.startswith(ENVIRONMENT_PREFIX) and name not in CLIENT_VARIABLES:
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
-            found[key] = yaml.safe_load(text)
+            try:
+                value = yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise SettingsError([f"{key}: variable {name} is neither YAML nor JSON"]) from None
+            found[key] = value if isinstance(value, dict | list) else Text(text, value)
     return found
 
 
@@ -167,42 +229,6 @@ def _set(data: dict[str, Any], dotted: str, value: Any) -> None:
             raise SettingsError([f"{parent} must be a mapping to set {dotted}"])
         data = child
     data[last] = value
-
-
-def _expand(value: Any, path: str, problems: list[str]) -> Any:
-    """Put the environment's values in place of `${NAME}`; note the names that are not set."""
-    if isinstance(value, dict):
-        return {key: _expand(item, f"{path}.{key}" if path else str(key), problems) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expand(item, f"{path}[{index}]", problems) for index, item in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-
-    def fill(reference: re.Match[str]) -> str:
-        found = os.environ.get(reference[1])
-        if found is None:
-            problems.append(f"{path}: environment variable {reference[1]} is not set")
-        return found or ""
-
-    return _REFERENCE.sub(fill, value)
-
-
-def _unknown_keys(data: Mapping[Any, Any], struct: type[msgspec.Struct], path: str) -> list[str]:
-    problems = []
-    fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
-    known = [name for name in fields if name != "source" or path]
-    for key, value in data.items():
-        if key not in known:
-            problems.append(f"{path}{key} is not a setting{did_you_mean(str(key), known, path)}")
-        elif isinstance(value, dict) and isinstance(fields[key], type) and issubclass(fields[key], msgspec.Struct):
-            problems += _unknown_keys(value, fields[key], f"{path}{key}.")
-    return problems
-
-
-def _readable(message: str) -> str:
-    """Turn msgspec's "Expected `int`, got `str` - at `$.server.http_port`" into our form."""
-    what, _, where = message.partition(" - at `$.")
-    return f"{where.rstrip('`')}: {what[0].lower()}{what[1:]}" if where else what
 
 
 def _out_of_range(settings: Settings) -> list[str]:

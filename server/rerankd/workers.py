@@ -21,9 +21,9 @@ from types import FrameType
 import msgspec
 import structlog
 
-from rerankd.app import EXIT_CANNOT_START, EXIT_OK, Addresses, run_worker
+from rerankd.app import EXIT_CANNOT_START, EXIT_OK, Addresses, Start, run_worker
 from rerankd.local.options import usable_cores
-from rerankd.settings import Settings
+from rerankd.settings import Settings, SettingsOrigin
 from rerankd.telemetry.logging import configure_logging
 
 MAX_DEATHS = 5
@@ -34,22 +34,23 @@ _log = structlog.get_logger("rerankd.workers")
 _context = multiprocessing.get_context("spawn")
 
 
-def supervise(settings: Settings, announce: Callable[[Addresses], None]) -> int:
+def supervise(settings: Settings, origin: SettingsOrigin, announce: Callable[[Addresses], None]) -> int:
     """Run `settings.server.workers` workers until SIGTERM or SIGINT; return the exit code.
 
     Args:
         settings: Each worker's, but for the share of the cores.
+        origin: Where each worker reads them again.
         announce: Called once every worker is ready.
     """
     try:
-        reserved, settings = _reserve_ports(settings)
+        reserved, settled = _reserve_ports(settings)
     except OSError as error:
         _log.error("cannot start", problem=f"cannot listen on {settings.server.host}: {error.strerror or error}")
         return EXIT_CANNOT_START
     with contextlib.ExitStack() as stack:
         for reservation in reserved:
             stack.enter_context(reservation)
-        return _Supervisor(_share_cores(settings), announce).run()
+        return _Supervisor(Start(_share_cores(settled), settings, origin), announce).run()
 
 
 def _reserve_ports(settings: Settings) -> tuple[list[socket.socket], Settings]:
@@ -80,10 +81,10 @@ def _share_cores(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, local=local)
 
 
-def _work(settings: Settings, index: int, ready: Connection) -> None:
-    configure_logging(settings.log)
+def _work(start: Start, index: int, ready: Connection) -> None:
+    configure_logging(start.settings.log)
     structlog.contextvars.bind_contextvars(worker=index, worker_pid=os.getpid())
-    raise SystemExit(run_worker(settings, announce=lambda addresses: ready.send(addresses)))
+    raise SystemExit(run_worker(start, announce=lambda addresses: ready.send(addresses)))
 
 
 @dataclass(eq=False, slots=True)
@@ -95,8 +96,8 @@ class _Worker:
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, announce: Callable[[Addresses], None]) -> None:
-        self._settings = settings
+    def __init__(self, start: Start, announce: Callable[[Addresses], None]) -> None:
+        self._start = start
         self._announce = announce
         self._workers: list[_Worker] = []
         self._deaths_s: list[float] = []
@@ -106,7 +107,8 @@ class _Supervisor:
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        for index in range(self._settings.server.workers):
+        signal.signal(signal.SIGHUP, self._reload)
+        for index in range(self._start.settings.server.workers):
             self._start_worker(index)
         code = EXIT_OK
         while self._workers:
@@ -118,10 +120,13 @@ class _Supervisor:
 
     def _start_worker(self, index: int) -> None:
         receiver, sender = _context.Pipe(duplex=False)
-        process = _context.Process(target=_work, args=(self._settings, index, sender), name=f"rerankd-worker-{index}")
+        process = _context.Process(target=_work, args=(self._start, index, sender), name=f"rerankd-worker-{index}")
+        # Held back in the new process until it can take the signal up, which would end it before.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         process.start()
-        sender.close()
         self._workers.append(_Worker(index, process, receiver))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        sender.close()
 
     def _greet(self) -> None:
         """Announce the service when the last of the workers first says it is ready."""
@@ -130,7 +135,7 @@ class _Supervisor:
                 with contextlib.suppress(EOFError):
                     addresses: Addresses = worker.ready.recv()
                     self._ready += 1
-                    if self._ready == self._settings.server.workers:
+                    if self._ready == self._start.settings.server.workers:
                         self._announce(addresses)
                 worker.ready.close()
 
@@ -160,6 +165,12 @@ class _Supervisor:
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._is_stopping = True
+        self._signal_workers(signal.SIGTERM)
+
+    def _reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._signal_workers(signal.SIGHUP)
+
+    def _signal_workers(self, number: signal.Signals) -> None:
         for worker in self._workers:
             if worker.process.pid is not None and worker.process.is_alive():
-                os.kill(worker.process.pid, signal.SIGTERM)
+                os.kill(worker.process.pid, number)

@@ -1,4 +1,4 @@
-"""The commands that need the server's code: `serve`, `check-config` and `version`."""
+"""The commands that need the server's code: `serve`, `check-config`, `schema` and `version`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,12 +28,14 @@ def serve(config: Path | None, overrides: Mapping[str, Any]) -> int:
         overrides: Dotted setting names and values; None: not given.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    from rerankd.settings import SettingsOrigin
+
     settings = load(config, given)
     try:
         from rerankd import launcher
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is not installed", "pip install 'rerankd[server,local]'") from error
-    return launcher.run(settings)
+    return launcher.run(settings, SettingsOrigin(config, given))
 
 
 def check_config(config: Path) -> int:
@@ -41,6 +44,12 @@ def check_config(config: Path) -> int:
     if problems:
         raise _unusable(config, problems)
     print(f"{config}: ok")
+    return OK
+
+
+def print_schema() -> int:
+    """Print the JSON schema of the settings."""
+    print(resources.files("rerankd").joinpath("settings.schema.json").read_text(encoding="utf-8"), end="")
     return OK
 
 

@@ -29,8 +29,8 @@ from rerankd.gateway.pages import PAGE_PATHS, build_pages
 from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
-from rerankd.gateway.service import RerankUseCase
 from rerankd.status import internal_error
+from rerankd.use_case import RerankUseCase
 
 _log = structlog.get_logger("rerankd.gateway")
 _DEFAULT_MAX_BYTES: Final = 64 * 2**20

@@ -7,12 +7,12 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health
 
-from rerankd.engine.pipeline import Engine
 from rerankd.rpc.health import Health
 from rerankd.rpc.interceptors import INTERCEPTORS
 from rerankd.rpc.reflection import add_reflection
 from rerankd.rpc.servicers import RERANK_SERVICE, rerank_handler
 from rerankd.settings import Keepalive
+from rerankd.use_case import RerankUseCase
 
 SERVICES: Final = (RERANK_SERVICE, health.SERVICE_NAME)
 
@@ -21,7 +21,7 @@ class GrpcServer:
     """A grpc.aio server with the rerank service, health and reflection. For one event loop."""
 
     def __init__(
-        self, engine: Engine, keepalive: Keepalive, max_message_bytes: int, *, is_port_shared: bool = False
+        self, engine: RerankUseCase, keepalive: Keepalive, max_message_bytes: int, *, is_port_shared: bool = False
     ) -> None:
         """Build the server.
 

@@ -9,10 +9,10 @@ import grpc
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd.domain import CallContext
-from rerankd.engine.pipeline import Engine
 from rerankd.rpc import convert
 from rerankd.rpc.codec import accept, accept_stream, decoder, encoder
 from rerankd.rpc.context import ServicerContext, open_call
+from rerankd.use_case import RerankUseCase
 
 RERANK_SERVICE: Final = "rerank.v1.RerankService"
 
@@ -20,7 +20,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-def rerank_handler(engine: Engine) -> grpc.GenericRpcHandler:
+def rerank_handler(engine: RerankUseCase) -> grpc.GenericRpcHandler:
     """Build the handler that serves `rerank.v1.RerankService`."""
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Rerank": grpc.unary_unary_rpc_method_handler(

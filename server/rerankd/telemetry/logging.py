@@ -12,7 +12,7 @@ from rerankd.settings import LogSettings
 
 
 def configure_logging(settings: LogSettings) -> None:
-    """Set up structlog and route the standard library's loggers (uvicorn, grpc) through it. Call once."""
+    """Set up structlog and route the standard library's loggers (uvicorn, grpc) through it. May be called again."""
     is_pretty = settings.format == "pretty" or (settings.format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -30,7 +30,7 @@ def configure_logging(settings: LogSettings) -> None:
         processors=[*shared, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a module's logger must follow when it is configured again
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from rerankd.suggestions import did_you_mean
@@ -23,15 +23,19 @@ class ProviderSettingsError(Exception):
 
 
 def open_providers(
-    configured: Mapping[str, ProviderOptions], environ: Mapping[str, str], transport: HttpTransport
+    configured: Mapping[str, ProviderOptions],
+    environ: Mapping[str, str],
+    transport: HttpTransport,
+    *,
+    taken: Collection[str] = (),
 ) -> list[ModelProvider]:
-    """Open every provider of the settings, then those only the environment knows of.
+    """Open every provider of the settings, then those only the environment knows of, but for names in `taken`.
 
     Raises:
         ProviderSettingsError: For the first one that cannot be used.
     """
     opened = [open_provider(name, options, environ, transport) for name, options in configured.items()]
-    taken = {deployment.name for deployment in opened}
+    taken = {*taken, *(deployment.name for deployment in opened)}
     opened += [
         deployment for deployment in deployments_from_environment(environ, transport) if deployment.name not in taken
     ]

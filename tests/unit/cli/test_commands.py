@@ -107,7 +107,8 @@ async def test_check_config(run: Run, tmp_path: Path) -> None:
 async def test_serve_passes_its_options_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    def run_app(settings: Any) -> int:
+    def run_app(settings: Any, origin: Any) -> int:
+        assert origin.read() == settings
         seen.append(settings)
         return 3
 

@@ -1,4 +1,4 @@
-"""What the gateway calls: the use case, as the engine implements it."""
+"""What both transports call: the use case, as the engine implements it."""
 
 from __future__ import annotations
 

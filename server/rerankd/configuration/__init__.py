@@ -1,0 +1,1 @@
+"""Reading typed settings from files and the environment: for any msgspec struct, whatever its fields mean."""

@@ -1,0 +1,80 @@
+"""The command `import-config`: another gateway's settings in our terms."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rerankd.console.failures import OK, CommandError
+from rerankd.console.litellm_config import Imported, import_config
+
+
+def import_litellm(file: Path, output: Path | None) -> int:
+    """Turn a LiteLLM proxy's config into a settings file; what is left out stands in its head, by name.
+
+    Args:
+        file: LiteLLM's `config.yaml`.
+        output: Where to write, readable by its owner alone since keys may stand in it; None: standard output.
+
+    Raises:
+        CommandError: The file cannot be read, has no rerank model, or `output` exists already.
+    """
+    imported = import_config(_read(file))
+    if "models" not in imported.settings:
+        raise CommandError(f"{file} has no rerank model{_listed(imported.skipped)}")
+    text = render(imported, file.name)
+    if output is None:
+        print(text, end="")
+        return OK
+    _write(output, text)
+    print(f"{output}: {len(imported.settings['models'])} models; check it with `rerankd check-config {output}`")
+    for notice in (*imported.skipped, *imported.notices):
+        print(f"left: {_one_line(notice)}", file=sys.stderr)
+    return OK
+
+
+def render(imported: Imported, name: str) -> str:
+    """Return the settings file's text."""
+    head = [f"Made from {name} by `rerankd import-config litellm`."]
+    for title, lines in (("Entries left out:", imported.skipped), ("To be looked at:", imported.notices)):
+        if lines:
+            head += ["", title, *(f"- {_one_line(line)}" for line in lines)]
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in head)
+    body = yaml.safe_dump(imported.settings, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False)
+    return f"{comment}\n{body}"
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CommandError(f"{file} is not valid YAML") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_list"), list):
+        raise CommandError(f"{file} is no LiteLLM config: it has no model_list")
+    return config
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise CommandError(f"{output} exists already", "remove it, or name another with --output") from error
+    except OSError as error:
+        raise CommandError(f"{output}: {error.strerror or error}") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "".join(f"\n  - {_one_line(line)}" for line in lines)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,163 @@
+"""One entry of a LiteLLM proxy's `model_list`: whether it reranks, who serves it, and with which settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rerankd_adapters.base import Provider
+from rerankd_adapters.registry import find_provider
+
+_LOOKS_LIKE_RERANKER: Final = re.compile(r"rerank|llama-rank|\branker\b|semantic-ranker|cross-encoder", re.IGNORECASE)
+_VARIABLE: Final = "os.environ/"
+_OPTIONS: Final = {
+    "aws_region_name": "region",
+    "vertex_project": "project",
+    "vertex_location": "location",
+    "watsonx_region_name": "region",
+    "region_name": "region",
+    "api_version": "version",
+}
+"""Names of LiteLLM's for options of ours; others are called the same."""
+_DEPLOYMENT: Final = {
+    "weight": "weight",
+    "max_parallel_requests": "max_concurrent",
+    "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
+}
+_PRICES: Final = {
+    "input_cost_per_token": "usd_per_million_tokens",
+    "input_cost_per_query": "usd_per_million_search_units",
+}
+
+
+class SkippedError(Exception):
+    """The entry is not taken over; the message says why."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """An entry that reranks, in our terms."""
+
+    group: str
+    """The name callers use."""
+    provider: Provider
+    model: str
+    """As the provider calls it."""
+    section: dict[str, Any]
+    """What goes below `providers.NAME`, `models` left out."""
+    facts: dict[str, float]
+    """What goes below `providers.NAME.models.MODEL`."""
+    limits: dict[str, Any]
+    """What goes into the deployment beside its model."""
+    notices: list[str] = field(default_factory=list)
+    """What could not be taken over, or should be looked at."""
+
+
+def read_entry(entry: Any, credentials: Mapping[str, Mapping[str, Any]]) -> Entry:
+    """Translate one entry.
+
+    Args:
+        entry: Of `model_list`.
+        credentials: `credential_values` of `credential_list`, by name.
+
+    Raises:
+        SkippedError: It does not rerank, or nothing of ours can serve it.
+    """
+    if not isinstance(entry, dict) or not isinstance(entry.get("litellm_params"), dict):
+        raise SkippedError("it has no litellm_params")
+    params = {
+        **credentials.get(str(entry["litellm_params"].get("litellm_credential_name")), {}),
+        **entry["litellm_params"],
+    }
+    params = {**{name: entry[name] for name in ("rpm", "tpm", "weight") if name in entry}, **params}
+    info = stated if isinstance(stated := entry.get("model_info"), dict) else {}
+    provider, model = _served_by(params)
+    _check_mode(info.get("mode"), provider, model)
+    group = str(entry.get("model_name") or params["model"])
+    found = Entry(group, provider, model, section={}, facts={}, limits={})
+    _translate(params, found)
+    for name, value in info.items():
+        if name in _PRICES:
+            _set_price(found, name, value)
+        elif name != "mode":
+            found.notices.append(f"model_info.{name} has no counterpart")
+    unknown = entry.keys() - {"model_name", "litellm_params", "model_info", *_DEPLOYMENT}
+    found.notices += [f"{name} has no counterpart" for name in sorted(unknown, key=str)]
+    return found
+
+
+def reference(value: Any) -> Any:
+    """Turn `os.environ/NAME` into `${NAME}`; what would be a reference by accident is escaped."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith(_VARIABLE):
+        return f"${{{value.removeprefix(_VARIABLE)}}}"
+    return value.replace("${", "$${")
+
+
+def _served_by(params: Mapping[str, Any]) -> tuple[Provider, str]:
+    named, stated = str(params.get("model") or ""), params.get("custom_llm_provider")
+    if "*" in named:
+        raise SkippedError("it is a wildcard; every model of a configured provider can be called as provider/model")
+    prefix, slash, rest = named.partition("/")
+    name = str(stated or (prefix if slash else ""))
+    model = rest if slash and prefix == name else named
+    if not name and named.startswith("rerank-"):
+        name = "cohere"
+    if not name or not model or named.startswith(_VARIABLE):
+        raise SkippedError("litellm_params.model names no provider")
+    provider = find_provider(name)
+    if provider is None:
+        raise SkippedError(f"there is no provider {name} that reranks")
+    return provider, model
+
+
+def _check_mode(mode: Any, provider: Provider, model: str) -> None:
+    if mode is not None and mode != "rerank":
+        raise SkippedError(f"model_info.mode is {mode}")
+    if mode is None and model not in provider.models and not _LOOKS_LIKE_RERANKER.search(model):
+        raise SkippedError("it does not look like a reranker; set model_info.mode to rerank if it is one")
+
+
+def _translate(params: Mapping[str, Any], found: Entry) -> None:
+    section = found.section
+    for name, value in params.items():
+        option = _OPTIONS.get(name, name)
+        if name in ("model", "custom_llm_provider", "litellm_credential_name") or value is None:
+            continue
+        if name == "api_key":
+            section["api_key"] = reference(str(value))
+            if not str(value).startswith(_VARIABLE):
+                found.notices.append("api_key is written out; a reference such as ${NAME} or ${file:PATH} is safer")
+        elif name == "api_base":
+            section["base_url"] = reference(value)
+        elif name == "timeout":
+            section["timeout_s"] = reference(value)
+        elif name in ("extra_headers", "headers") and isinstance(value, dict):
+            section.setdefault("headers", {}).update({key: reference(item) for key, item in value.items()})
+        elif name in _DEPLOYMENT:
+            found.limits[_DEPLOYMENT[name]] = reference(value)
+        elif name in _PRICES:
+            _set_price(found, name, value)
+        elif option in found.provider.options:
+            section.setdefault("options", {})[option] = reference(value)
+        else:
+            found.notices.append(f"litellm_params.{name} has no counterpart{_hint(name)}")
+
+
+def _set_price(found: Entry, name: str, value: Any) -> None:
+    try:
+        found.facts[_PRICES[name]] = float(value) * 1_000_000
+    except (TypeError, ValueError):
+        found.notices.append(f"{name} is not a number")
+
+
+def _hint(name: str) -> str:
+    if name.startswith("aws_"):
+        return "; credentials come from the environment or the AWS profile"
+    if name == "vertex_credentials":
+        return "; set GOOGLE_APPLICATION_CREDENTIALS"
+    return ""

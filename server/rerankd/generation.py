@@ -1,0 +1,129 @@
+"""What new settings replace while the service runs, and the switch from one to the next.
+
+Both transports hold `Generations` in the place of an engine. A call stays with the generation it began in; an item of a
+batch stream is a call, so a stream of hours takes new settings up and holds no old ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from rerankd import contract
+from rerankd.domain import CallContext
+from rerankd.engine.batch import run_batch
+from rerankd.settings import Settings
+from rerankd.upstream.transport import HttpTransport
+from rerankd.use_case import RerankUseCase
+from rerankd_adapters.base import ModelProvider
+
+_log = structlog.get_logger("rerankd.generation")
+
+
+class Resource(Protocol):
+    """Something with connections of its own."""
+
+    async def close(self) -> None:
+        """Let them go."""
+
+
+@dataclass(eq=False, slots=True)
+class Generation:
+    """All that is made of one state of the settings."""
+
+    settings: Settings
+    engine: RerankUseCase
+    transport: HttpTransport
+    deployments: Sequence[ModelProvider]
+    """Of providers reached over a network; may belong to several generations, as the transport may."""
+    calls: int = 0
+    """Under way in this generation."""
+    idle: asyncio.Event | None = field(default=None)
+    """Set when the last call has ended; there only once the generation is replaced."""
+
+    @property
+    def resources(self) -> list[Resource]:
+        """Whatever must be closed, in that order."""
+        return [*self.deployments, self.transport]
+
+
+class Generations:
+    """Hands each call to the current generation; closes a replaced one when its last call has ended.
+
+    Satisfies `RerankUseCase`. For one event loop.
+    """
+
+    def __init__(self, first: Generation) -> None:
+        self._current = first
+        self._retired: dict[asyncio.Task[None], Generation] = {}
+        self._holders: Counter[Resource] = Counter(first.resources)
+
+    @property
+    def current(self) -> Generation:
+        """The one that takes the next call."""
+        return self._current
+
+    async def rerank(self, request: contract.RerankRequest, call: CallContext) -> contract.RerankResponse:
+        """Rerank with the current generation, which stays open for it."""
+        generation = self._current
+        generation.calls += 1
+        try:
+            return await generation.engine.rerank(request, call)
+        finally:
+            generation.calls -= 1
+            if generation.idle is not None and not generation.calls:
+                generation.idle.set()
+
+    async def list_models(self, request: contract.ListModelsRequest, call: CallContext) -> contract.ListModelsResponse:
+        """List the models of the current generation."""
+        return await self._current.engine.list_models(request, call)
+
+    async def get_model(self, request: contract.GetModelRequest, call: CallContext) -> contract.GetModelResponse:
+        """Return a model of the current generation."""
+        return await self._current.engine.get_model(request, call)
+
+    def batch_rerank(
+        self, requests: AsyncIterator[contract.BatchRerankRequest], call: CallContext
+    ) -> AsyncIterator[contract.BatchRerankResponse]:
+        """Rerank a stream; each item goes to the generation that is current when it is read."""
+        return run_batch(self.rerank, requests, call, self._current.settings.limits.batch_concurrency)
+
+    def replace(self, new: Generation) -> None:
+        """Give every further call to `new`; the old generation finishes its calls, then is closed."""
+        old, self._current = self._current, new
+        self._holders.update(new.resources)
+        old.idle = asyncio.Event()
+        if not old.calls:
+            old.idle.set()
+        task = asyncio.create_task(self._retire(old, old.idle))
+        self._retired[task] = old
+        task.add_done_callback(self._retired.pop)
+
+    async def close(self) -> None:
+        """Close all generations, whatever is under way in them."""
+        for generation in self._retired.values():
+            if generation.idle is not None:
+                generation.idle.set()
+        await asyncio.gather(*self._retired)
+        await self._release(self._current)
+
+    async def _retire(self, generation: Generation, idle: asyncio.Event) -> None:
+        await idle.wait()
+        await self._release(generation)
+
+    async def _release(self, generation: Generation) -> None:
+        """Close what no other generation holds."""
+        for resource in generation.resources:
+            self._holders[resource] -= 1
+            if self._holders[resource] > 0:
+                continue
+            del self._holders[resource]
+            try:
+                await resource.close()
+            except Exception:
+                _log.exception("a replaced connection could not be closed")

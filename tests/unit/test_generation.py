@@ -1,0 +1,154 @@
+"""Generations: calls stay where they began, replaced ones are closed after their last call, shared parts once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from rerankd import contract
+from rerankd.contract import BatchItem, BatchRerankRequest, RerankRequest, RerankResponse
+from rerankd.domain import CallContext
+from rerankd.generation import Generation, Generations
+from rerankd.settings import Settings
+
+CALL = CallContext(request_id="r", transport="grpc")
+REQUEST = RerankRequest(query="q")
+
+
+class Part:
+    """A transport or deployment that only counts."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class Broken(Part):
+    async def close(self) -> None:
+        await super().close()
+        raise RuntimeError("cannot be closed")
+
+
+class Engine:
+    """Answers with its name, when it may."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.may_answer = asyncio.Event()
+        self.entered = asyncio.Semaphore(0)
+
+    async def rerank(self, request: RerankRequest, call: CallContext) -> RerankResponse:
+        self.entered.release()
+        await self.may_answer.wait()
+        if request.query == "fail":
+            raise RuntimeError
+        return RerankResponse(model=self.name)
+
+    async def list_models(self, request: Any, call: CallContext) -> contract.ListModelsResponse:
+        return contract.ListModelsResponse(next_page_token=self.name)
+
+    async def get_model(self, request: Any, call: CallContext) -> contract.GetModelResponse:
+        return contract.GetModelResponse(model=contract.Model(name=self.name))
+
+    def batch_rerank(self, requests: Any, call: CallContext) -> Any:
+        raise NotImplementedError
+
+
+def generation(name: str, transport: Any, *deployments: Any) -> tuple[Generation, Engine]:
+    engine = Engine(name)
+    return Generation(Settings(), engine, transport, deployments), engine
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("end", ["answer", "failure", "cancellation"])
+async def test_a_replaced_generation_is_closed_after_its_last_call(end: str) -> None:
+    transport, deployment = Part(), Part()
+    old, engine = generation("old", transport, deployment)
+    generations = Generations(old)
+    request = RerankRequest(query="fail") if end == "failure" else REQUEST
+    calls = [asyncio.create_task(generations.rerank(request, CALL)) for _ in range(2)]
+    for _ in calls:
+        await engine.entered.acquire()
+    new, new_engine = generation("new", Part())
+    generations.replace(new)
+    new_engine.may_answer.set()
+    assert (await generations.rerank(REQUEST, CALL)).model == "new"
+    await settle()
+    assert transport.closed == deployment.closed == 0
+    if end == "cancellation":
+        for call in calls:
+            call.cancel()
+    engine.may_answer.set()
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+    await settle()
+    assert (transport.closed, deployment.closed) == (1, 1)
+    if end == "answer":
+        assert [each.model for each in ended if isinstance(each, RerankResponse)] == ["old", "old"]
+
+
+async def test_shared_parts_live_as_long_as_any_generation_that_has_them() -> None:
+    transport, kept, dropped, broken = Part(), Part(), Part(), Broken()
+    first, first_engine = generation("1", transport, kept, dropped)
+    second, _ = generation("2", transport, kept, dropped, broken)
+    third, _ = generation("3", transport, kept)
+    generations = Generations(first)
+    call = asyncio.create_task(generations.rerank(REQUEST, CALL))
+    await first_engine.entered.acquire()
+    generations.replace(second)
+    generations.replace(third)
+    await settle()
+    assert (transport.closed, kept.closed, dropped.closed, broken.closed) == (0, 0, 0, 1)
+    first_engine.may_answer.set()
+    await call
+    await settle()
+    assert (transport.closed, kept.closed, dropped.closed) == (0, 0, 1)
+    await generations.close()
+    assert (transport.closed, kept.closed, dropped.closed, broken.closed) == (1, 1, 1, 1)
+
+
+async def test_close_does_not_wait_for_calls() -> None:
+    transport = Part()
+    old, engine = generation("old", transport)
+    generations = Generations(old)
+    call = asyncio.create_task(generations.rerank(REQUEST, CALL))
+    await engine.entered.acquire()
+    generations.replace(generation("new", transport)[0])
+    await asyncio.wait_for(generations.close(), 5)
+    assert transport.closed == 1
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+
+
+async def test_each_item_of_a_stream_goes_to_the_current_generation() -> None:
+    transport = Part()
+    old, engine = generation("old", transport)
+    new, new_engine = generation("new", Part())
+    generations = Generations(old)
+    engine.may_answer.set()
+    new_engine.may_answer.set()
+
+    async def items() -> AsyncIterator[BatchRerankRequest]:
+        yield BatchRerankRequest(item=BatchItem(request=REQUEST))
+        await engine.entered.acquire()
+        await settle()
+        generations.replace(new)
+        await settle()
+        assert transport.closed == 1
+        yield BatchRerankRequest(item=BatchItem(request=REQUEST))
+
+    outcomes = [each.item async for each in generations.batch_rerank(items(), CALL) if each.item]
+    assert [each.response.model for each in outcomes if each.response] == ["old", "new"]
+    assert (await generations.list_models(contract.ListModelsRequest(), CALL)).next_page_token == "new"
+    model = (await generations.get_model(contract.GetModelRequest(), CALL)).model
+    assert model is not None
+    assert model.name == "new"
+    await generations.close()

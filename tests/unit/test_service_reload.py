@@ -1,0 +1,102 @@
+"""`Service.reload`: what is opened anew, what is kept, and that a failure changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from rerankd.app import Service
+from rerankd.generation import Generation
+from rerankd.settings import ServerSettings, Settings, SettingsError
+from rerankd.upstream.options import ProviderOptions, TransportOptions
+
+COHERE = ProviderOptions(api_key="key", base_url="http://127.0.0.1:1")
+TEI = ProviderOptions(base_url="http://127.0.0.1:1")
+FIRST = Settings(providers={"cohere": COHERE, "tei": TEI}, server=ServerSettings(http_port=0, grpc_port=0))
+
+
+@pytest.fixture
+async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+    monkeypatch.setenv("VOYAGE_API_KEY", "key")
+    service = Service(FIRST)
+    yield service
+    await service.stop()
+
+
+def current(service: Service) -> Generation:
+    return service._generations.current
+
+
+def named(generation: Generation) -> dict[str, Any]:
+    return {deployment.name: deployment for deployment in generation.deployments}
+
+
+def changed(**fields: Any) -> Settings:
+    return Settings(**{"providers": FIRST.providers, "server": FIRST.server, **fields})
+
+
+async def test_deployments_stay_when_something_else_changes(service: Service) -> None:
+    before = current(service)
+    update = await service.reload(changed(aliases={"fast": "local/bm25"}))
+    assert update.changed == ["aliases.fast"]
+    assert current(service) is not before
+    assert current(service).deployments is before.deployments
+    assert current(service).transport is before.transport
+
+
+async def test_only_the_changed_provider_is_opened_anew(service: Service) -> None:
+    before = named(current(service))
+    other = ProviderOptions(api_key="other", base_url="http://127.0.0.1:1")
+    update = await service.reload(changed(providers={"cohere": other, "vllm": TEI}))
+    after = named(current(service))
+    assert update.changed == ["providers.cohere.api_key", "providers.tei", "providers.vllm"]
+    assert after.keys() == {"cohere", "vllm", "voyage"}
+    assert after["cohere"] is not before["cohere"]
+    assert after["voyage"] is before["voyage"]
+
+
+async def test_a_provider_of_the_environment_comes_and_goes_with_its_section(service: Service) -> None:
+    await service.reload(changed(providers={"voyage": ProviderOptions(api_key="of the settings")}))
+    section = named(current(service))["voyage"]
+    await service.reload(changed(providers={}))
+    assert named(current(service)).keys() == {"voyage"}
+    assert named(current(service))["voyage"] is not section
+
+
+async def test_another_transport_opens_all_anew(service: Service) -> None:
+    before = current(service)
+    await service.reload(changed(transport=TransportOptions(read_timeout_s=7)))
+    assert current(service).transport is not before.transport
+    assert not set(named(current(service)).values()) & set(named(before).values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "problems"),
+    [
+        (
+            {"providers": {"voyag": TEI, "tei": ProviderOptions()}},
+            [
+                "providers.voyag: there is no provider voyag; did you mean voyage?",
+                "providers.tei.base_url is missing: Text Embeddings Inference has no public address",
+            ],
+        ),
+        ({"transport": TransportOptions(ca_file="/nowhere")}, ["transport: /nowhere: No such file or directory"]),
+    ],
+)
+async def test_bad_settings_change_nothing(service: Service, fields: dict[str, Any], problems: list[str]) -> None:
+    before = current(service)
+    with pytest.raises(SettingsError) as raised:
+        await service.reload(changed(**fields, aliases={"a": "b"}))
+    assert raised.value.problems == problems
+    assert current(service) is before
+    assert (await service.reload(FIRST)).changed == []
+
+
+async def test_what_needs_a_restart_is_named_each_time_and_not_taken_up(service: Service) -> None:
+    server = ServerSettings(http_port=0, grpc_port=0, drain_grace_s=1)
+    for _ in range(2):
+        update = await service.reload(changed(server=server))
+        assert (update.changed, update.needs_restart) == ([], ["server.drain_grace_s"])
+    assert current(service).settings.server == FIRST.server
