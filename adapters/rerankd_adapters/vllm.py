@@ -6,11 +6,16 @@ of 2026-11-21.
 
 from __future__ import annotations
 
-from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, Truncation
-from rerankd_adapters.dialect import JsonDialect, Wire
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, Scoring, Truncation
+from rerankd_adapters.dialect import Wire
+from rerankd_adapters.listing import ListingDialect, is_name, read_limit
 
 
-class VllmAdapter(JsonDialect):
+class VllmAdapter(ListingDialect):
     """Uses `/v1/rerank`, the route that `--api-key` guards; `/rerank` on servers too old to have it."""
 
     wire = Wire(
@@ -39,6 +44,19 @@ class VllmAdapter(JsonDialect):
         ),
     )
 
+    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:
+        """Return the window, and what is known of the model that is served under another name."""
+        root = entry.get("root")
+        known = self.capabilities(model)
+        facts = self.told()
+        if is_name(root) and known.scoring is Scoring.UNKNOWN:
+            known = self.capabilities(str(root))
+            facts = replace(facts, scoring=known.scoring, score_space=known.score_space)
+        window = read_limit(entry, "max_model_len")
+        if known.scoring is Scoring.LISTWISE:  # it reads all documents in one window
+            return replace(facts, max_total_tokens=window)
+        return replace(facts, max_tokens_per_document=window)
+
 
 VLLM = Provider(
     name="vllm",
@@ -61,6 +79,7 @@ VLLM = Provider(
         "A priority other than 0 is an error unless the server schedules by priority.",
         "Original Qwen3-Reranker checkpoints need --chat-template, or their scores are inaccurate.",
         "503 means that the queue is full.",
+        "GET /v1/models tells each model's window, and which model is behind a --served-model-name.",
     ),
     list_route="GET /v1/models",
 )

@@ -26,7 +26,7 @@ _MAX_WARNINGS = 10
 _VERSION = re.compile(r"v\d+")
 
 
-def post_json(endpoint: Endpoint, path: str, body: Any) -> HttpRequest:
+def post_json(endpoint: Endpoint, path: str, body: Any, headers: Mapping[str, str] | None = None) -> HttpRequest:
     """Build a POST of `body` to `path` below the endpoint's base URL.
 
     Raises:
@@ -38,7 +38,28 @@ def post_json(endpoint: Endpoint, path: str, body: Any) -> HttpRequest:
     except (UnicodeEncodeError, TypeError) as error:
         message = f"the request cannot be written as JSON: {type(error).__name__}"
         raise AdapterError(AdapterErrorKind.REJECTED, message) from None
-    return HttpRequest(url=url, headers={**JSON_HEADERS, **endpoint.headers}, body=encoded)
+    return HttpRequest(url=url, headers={**JSON_HEADERS, **(headers or {}), **endpoint.headers}, body=encoded)
+
+
+def get_json(endpoint: Endpoint, route: str, path: str, headers: Mapping[str, str] | None = None) -> HttpRequest:
+    """Build a GET of `path` on the server whose base URL may end in `route`, the adapter's own."""
+    url = join_url(without_route(endpoint.base_url, route), path)
+    return HttpRequest(
+        method="GET", url=url, headers={"accept": "application/json", **(headers or {}), **endpoint.headers}
+    )
+
+
+def without_route(base_url: str, route: str) -> str:
+    """Return a base URL without what it has of the end of `route`: `http://host/rerank` becomes `http://host`."""
+    parts = urlsplit(base_url)
+    base, own = _segments(parts.path), _segments(route)
+    longest = min(len(base), len(own))
+    size = next((size for size in range(longest, 0, -1) if base[-size:] == own[-size:]), 0)
+    return urlunsplit(parts._replace(path="/" + "/".join(base[: len(base) - size])))
+
+
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
 
 
 @lru_cache(maxsize=1024)
@@ -50,8 +71,7 @@ def join_url(base_url: str, path: str) -> str:
     """
     parts = urlsplit(base_url)
     path, _, query = path.partition("?")
-    base = [segment for segment in parts.path.split("/") if segment]
-    wanted = [segment for segment in path.split("/") if segment]
+    base, wanted = _segments(parts.path), _segments(path)
     if base and wanted and base[-1] == wanted[-1]:
         wanted = []
     elif base and wanted and _VERSION.fullmatch(base[-1]) and _VERSION.fullmatch(wanted[0]):

@@ -22,6 +22,7 @@ from rerankd.local.provider import LocalProvider
 from rerankd.rpc.server import GrpcServer
 from rerankd.settings import Settings
 from rerankd.upstream.providers import ProviderSettingsError, open_configured_transport, open_providers
+from rerankd.upstream.refresh import Refresher
 
 EXIT_OK = 0
 EXIT_CANNOT_START = 1
@@ -50,6 +51,7 @@ class Service:
         self._local = LocalProvider(settings.local)
         self._transport = open_configured_transport(settings.transport)
         self._remote = open_providers(settings.providers, os.environ, self._transport)
+        self._refresher = Refresher(self._remote)
         router = Router([self._local, *self._remote], default_model=settings.default_model, aliases=settings.aliases)
         self._engine = Engine(router, settings.limits)
         self._grpc = GrpcServer(
@@ -83,6 +85,7 @@ class Service:
             listener.close()
             raise _cannot_listen(server.host, server.grpc_port, "grpc", error) from None
         await self._http.start(listener)
+        self._refresher.start()
         await self._local.start()
         await self._grpc.serve()
         self.state = "serving"
@@ -95,6 +98,7 @@ class Service:
         await self._grpc.drain()
         await asyncio.sleep(server.drain_delay_s)
         await asyncio.gather(self._grpc.stop(server.drain_grace_s), self._http.stop())
+        await self._refresher.close()
         await self._local.close()
         await asyncio.gather(*(provider.close() for provider in self._remote))
         await self._transport.close()

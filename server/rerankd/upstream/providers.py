@@ -61,6 +61,7 @@ def open_provider(
             overrides={model: facts.capabilities() for model, facts in options.models.items()},
             prices=[price for model, facts in options.models.items() for price in facts.prices(model)],
             timeout_s=options.timeout_s,
+            refresh_s=options.refresh_s,
         )
     except AdapterError as error:
         raise ProviderSettingsError(f"providers.{name}: {error.message}") from error

@@ -81,6 +81,24 @@ def test_what_is_known_of_a_model_adds_to_what_is_known_of_the_provider() -> Non
     assert facts.truncation_default is VLLM.capabilities.truncation_default
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "scoring"),
+    [
+        ("openrouter", "BAAI/bge-reranker-v2-m3", Scoring.UNKNOWN),
+        ("openrouter", "jina-reranker-v3", Scoring.LISTWISE),
+        ("litellm_proxy", "bge-reranker-v2-m3", Scoring.UNKNOWN),
+        ("opper", "bge-reranker-v2-m3", Scoring.UNKNOWN),
+        ("opper", "berget/bge-reranker-v2-m3", Scoring.POINTWISE),
+    ],
+)
+def test_a_model_that_several_servers_answer_is_not_split(name: str, model: str, scoring: Scoring) -> None:
+    provider = find_provider(name)
+    assert provider is not None
+    facts = provider.capabilities_of(model)
+    assert facts.scoring is scoring
+    assert scoring is Scoring.LISTWISE or facts.max_tokens_per_document == 8192
+
+
 def test_third_parties_come_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("acme", "rerankd_adapters.vllm:VLLM", registry.ENTRY_POINT_GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
