@@ -94,8 +94,10 @@ class JsonDialect(HttpAdapter):
         Raises:
             AdapterError: `UNSUPPORTED` for an option or truncation the dialect cannot express.
         """
-        path = self.options.get("path") or self.path_of(call)
-        request = post_json(endpoint, str(path), self.body_of(call), self.headers())
+        fixed = self.options.get("path")
+        path = str(fixed or self.path_of(call))
+        names_model = not fixed and path != self.wire.path
+        request = post_json(endpoint, path, self.body_of(call), self.headers(), names_model=names_model)
         return self._at_old_path(request) if self._serves_old_path else request
 
     def headers(self) -> Mapping[str, str]:
