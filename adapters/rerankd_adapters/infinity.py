@@ -48,6 +48,7 @@ INFINITY = Provider(
         source="source of infinity-emb 0.0.78",
     ),
     quirks=(
+        "A server that runs a single model answers to any name.",
         "Strips white space around every text.",
         "Counts tokens by an estimate unless started with lengths_via_tokenize.",
     ),

@@ -48,7 +48,8 @@ PRIME = Provider(
     },
     prices=(Price(model="*", unit="token", usd_per_million=0.20, source=_SOURCE, date="2026-11-21"),),
     quirks=(
-        "Sorts by logits it does not tell: of two scores of exactly 1.0 the first one is the better.",
+        "Sorts by logits it does not tell; of equal scores, many of which are exactly 1.0, the lower index goes first "
+        "here, so that the order is the same however a call is split.",
         "Takes 16 MiB a call, and counts about 70 tokens of its own for every document.",
         "Documents always come back.",
     ),
