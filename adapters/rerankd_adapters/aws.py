@@ -26,6 +26,7 @@ from rerankd_adapters.wire import at, read_json
 
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME")
 PRESENCE_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
+MODEL_FIELDS: Final = "additionalModelRequestFields"
 _ARN_REGION: Final = re.compile(r"arn:[a-z-]+:[a-z-]+:([a-z0-9-]+):")
 _HOST_REGION: Final = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
 _KINDS: Final[Mapping[str, AdapterErrorKind]] = {
@@ -112,3 +113,16 @@ def error_type(response: HttpResponse) -> str:
         except AdapterError:
             return ""
     return said.partition(":")[0].rpartition("#")[2] if isinstance(said, str) else ""
+
+
+def model_fields(call: ProviderCall, given: Any) -> dict[str, Any]:
+    """Return the fields that go to the model itself: those that the call's options gave, and Cohere's own.
+
+    Raises:
+        AdapterError: `REJECTED` when `given` is not an object.
+    """
+    if not isinstance(given, dict):
+        message = f"{MODEL_FIELDS} must be an object"
+        raise AdapterError(AdapterErrorKind.REJECTED, message, field=f"provider_options.{MODEL_FIELDS}")
+    told = call.max_tokens_per_doc is not None and is_cohere(call.model)
+    return {**given, "max_tokens_per_doc": call.max_tokens_per_doc} if told else given

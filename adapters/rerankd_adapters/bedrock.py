@@ -13,8 +13,6 @@ import msgspec
 
 from rerankd_adapters import aws
 from rerankd_adapters.base import (
-    AdapterError,
-    AdapterErrorKind,
     Capabilities,
     Endpoint,
     Exchange,
@@ -33,7 +31,6 @@ from rerankd_adapters.wire import at, bad_response, post_json, read_json
 
 MAX_RESULTS: Final = 1000
 MAX_TEXT_CHARS: Final = 32_000
-MODEL_FIELDS: Final = "additionalModelRequestFields"
 
 
 class BedrockAdapter(aws.AwsDialect):
@@ -42,7 +39,7 @@ class BedrockAdapter(aws.AwsDialect):
     wire = Wire(
         path="/rerank",
         max_tokens_per_doc="max_tokens_per_doc",
-        options=frozenset({MODEL_FIELDS}),
+        options=frozenset({aws.MODEL_FIELDS}),
         score="relevanceScore",
     )
 
@@ -61,7 +58,8 @@ class BedrockAdapter(aws.AwsDialect):
         refuse_images(call, self.provider.title)
         aws.check_texts(call, MAX_TEXT_CHARS)
         truncation_of(call, self.wire, self.provider.title)
-        count, fields = len(call.documents), self._model_fields(call)
+        count = len(call.documents)
+        fields = aws.model_fields(call, options_of(call, self.wire, self.provider.title).get(aws.MODEL_FIELDS, {}))
         return {
             "queries": [{"type": "TEXT", "textQuery": {"text": self.query_of(call)}}],
             "sources": [
@@ -71,18 +69,10 @@ class BedrockAdapter(aws.AwsDialect):
                 "type": "BEDROCK_RERANKING_MODEL",
                 "bedrockRerankingConfiguration": {
                     "numberOfResults": min(call.top_n or count, count, MAX_RESULTS),
-                    "modelConfiguration": {"modelArn": call.model, **({MODEL_FIELDS: fields} if fields else {})},
+                    "modelConfiguration": {"modelArn": call.model, **({aws.MODEL_FIELDS: fields} if fields else {})},
                 },
             },
         }
-
-    def _model_fields(self, call: ProviderCall) -> dict[str, Any]:
-        fields = options_of(call, self.wire, self.provider.title).get(MODEL_FIELDS, {})
-        if not isinstance(fields, dict):
-            message = f"{MODEL_FIELDS} must be an object"
-            raise AdapterError(AdapterErrorKind.REJECTED, message, field=f"provider_options.{MODEL_FIELDS}")
-        told = call.max_tokens_per_doc is not None and aws.is_cohere(call.model)
-        return {**fields, "max_tokens_per_doc": call.max_tokens_per_doc} if told else fields
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
         """Name the parameters that were not sent."""

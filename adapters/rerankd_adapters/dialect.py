@@ -40,6 +40,10 @@ class Wire:
 
     path: str = "/v1/rerank"
     """Below the base URL."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request; lower-case names. The endpoint's own go before them."""
+    option_headers: Mapping[str, str] = field(default_factory=dict)
+    """Header: the deployment's option that holds its value; sent where the option is set."""
     old_path: str | None = None
     """Tried when the server answers `path` with 404, 405 or 501, and kept once it worked."""
     model: str | None = "model"
@@ -97,8 +101,10 @@ class JsonDialect(HttpAdapter):
         Raises:
             AdapterError: `UNSUPPORTED` for an option or truncation the dialect cannot express.
         """
-        path = self.options.get("path") or self.path_of(call)
-        request = post_json(endpoint, str(path), self.body_of(call))
+        fixed = self.options.get("path")
+        path = str(fixed or self.path_of(call))
+        names_model = not fixed and path != self.wire.path
+        request = post_json(endpoint, path, self.body_of(call), self.headers(), names_model=names_model)
         return self._at_old_path(request) if self._serves_old_path else request
 
     def capabilities(self, model: str) -> Capabilities:
@@ -109,6 +115,12 @@ class JsonDialect(HttpAdapter):
         if (takes_objects, cuts_passages) == (known.takes_objects, known.cuts_passages):
             return known
         return replace(known, takes_objects=takes_objects, cuts_passages=cuts_passages)
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers of every request, those of the body and of the endpoint left out."""
+        wire = self.wire
+        set_by_operator = {name: self.options.get(option) for name, option in wire.option_headers.items()}
+        return {**wire.headers, **{name: str(value) for name, value in set_by_operator.items() if value}}
 
     def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
         """Return the path below the base URL; the option `path` goes before it."""

@@ -42,6 +42,7 @@ Providers with meanings of their own override single statuses. Statuses that are
 MAX_QUOTE_CHARS = 300
 """Characters quoted of what a provider says."""
 
+_MAX_ERROR_BYTES = 65_536
 _MAX_RETRY_AFTER_S = 86_400.0
 _MESSAGE_KEYS = ("message", "msg", "detail", "error", "errors", "title", "error_description", "Message")
 _SECRETS = re.compile(
@@ -84,16 +85,38 @@ def failure_of(
     return AdapterError(
         kind,
         f"HTTP {response.status}: {quote}" if quote else f"HTTP {response.status}",
-        retry_after_s=retry_after_s(response.headers, response.received_unix_s),
+        retry_after_s=_wait_s(response),
         status=response.status,
     )
 
 
+def _wait_s(response: HttpResponse) -> float | None:
+    """Return the seconds to wait that the headers name, or else the body."""
+    named = retry_after_s(response.headers, response.received_unix_s)
+    return retry_info_s(response.body) if named is None else named
+
+
+def retry_info_s(body: bytes) -> float | None:
+    """Return the seconds to wait that a `google.rpc.RetryInfo` in a Google error body asks for."""
+    if b"retryDelay" not in body or len(body) > _MAX_ERROR_BYTES:
+        return None
+    try:
+        details = msgspec.json.decode(body)["error"]["details"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    for detail in details if isinstance(details, list) else ():
+        said = detail.get("retryDelay") if isinstance(detail, dict) else None
+        seconds = _number(said[:-1]) if isinstance(said, str) and said.endswith("s") else None
+        if seconds is not None:
+            return min(seconds, _MAX_RETRY_AFTER_S)
+    return None
+
+
 def error_text(response: HttpResponse) -> str:
     """Return the words of an error body: JSON of any of the usual shapes, or plain text."""
-    body = response.body[:65_536]
+    body = response.body[:_MAX_ERROR_BYTES]
     try:
-        return message_in(msgspec.json.decode(response.body if len(body) < 65_536 else b""))
+        return message_in(msgspec.json.decode(response.body if len(body) < _MAX_ERROR_BYTES else b""))
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace").strip()
         return "an HTML page" if text[:200].lstrip().startswith("<") else text

@@ -5,11 +5,15 @@ Reference: https://github.com/michaelfeil/infinity (source of infinity-emb 0.0.7
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, ScoreSpace, Scoring, Truncation
-from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.dialect import Wire
+from rerankd_adapters.listing import ListingDialect
 
 
-class InfinityAdapter(JsonDialect):
+class InfinityAdapter(ListingDialect):
     """Uses `/rerank`; `/v1/rerank` on images that still prefix their routes."""
 
     wire = Wire(
@@ -19,6 +23,11 @@ class InfinityAdapter(JsonDialect):
         defaults={"raw_scores": False},
         options=frozenset({"raw_scores"}),
     )
+
+    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+        """Return that there is such a model, unless it does something else."""
+        abilities = entry.get("capabilities")
+        return self.told() if not isinstance(abilities, list) or "rerank" in abilities else None
 
 
 INFINITY = Provider(
@@ -39,6 +48,7 @@ INFINITY = Provider(
         source="source of infinity-emb 0.0.78",
     ),
     quirks=(
+        "A server that runs a single model answers to any name.",
         "Strips white space around every text.",
         "Counts tokens by an estimate unless started with lengths_via_tokenize.",
     ),

@@ -6,6 +6,7 @@ Reference: https://docs.litellm.ai/docs/rerank (source of litellm 1.109.1). Fact
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,14 +20,14 @@ from rerankd_adapters.base import (
     Provider,
     ProviderCall,
     ProviderReply,
-    Scoring,
 )
-from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.dialect import Wire
 from rerankd_adapters.failure import error_text
+from rerankd_adapters.listing import ListingDialect
 from rerankd_adapters.wire import at, read_json
 
 
-class LitellmProxyAdapter(JsonDialect):
+class LitellmProxyAdapter(ListingDialect):
     """Passes any option on, as the proxy does."""
 
     wire = Wire(
@@ -46,10 +47,11 @@ class LitellmProxyAdapter(JsonDialect):
         completion_tokens=(("meta", "billed_units", "output_tokens"), ("meta", "tokens", "output_tokens")),
     )
 
-    def capabilities(self, model: str) -> Capabilities:
-        """Return what is known of a model, which may be another one from call to call."""
-        known = super().capabilities(model)
-        return known if known.scoring is Scoring.LISTWISE else replace(known, scoring=Scoring.UNKNOWN)
+    name_key = "model_name"
+
+    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+        """Return that there is such a model, if it is one for reranking."""
+        return self.told() if at(entry, ("model_info", "mode")) == "rerank" else None
 
     def cost_usd_of(self, body: Any, response: HttpResponse) -> float | None:  # noqa: ARG002
         """Return the cost that the proxy reckons."""
@@ -98,6 +100,7 @@ LITELLM_PROXY = Provider(
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
     capabilities=Capabilities(takes_instruction=True, takes_objects=True, source="source of litellm 1.109.1"),
+    may_reroute=True,
     quirks=(
         "Fallbacks of the proxy may change the model between two calls: calls are never split unless the "
         "operator declares that scoring is pointwise.",
@@ -107,5 +110,5 @@ LITELLM_PROXY = Provider(
         "A spent budget of the key is not a rate limit here: no retry helps.",
         "How long documents are treated is up to the provider behind it.",
     ),
-    list_route="GET /v1/models",
+    list_route="GET /model/info",
 )

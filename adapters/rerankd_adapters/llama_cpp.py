@@ -17,11 +17,12 @@ from rerankd_adapters.base import (
     Scoring,
     Truncation,
 )
-from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.dialect import Wire
 from rerankd_adapters.failure import error_text
+from rerankd_adapters.listing import ListingDialect
 
 
-class LlamaCppAdapter(JsonDialect):
+class LlamaCppAdapter(ListingDialect):
     """Jina's dialect; a pair that does not fit into the batch is the server's own 500."""
 
     wire = Wire(always=Truncation.NONE)

@@ -5,14 +5,13 @@ Reference: https://openrouter.ai/docs/api/api-reference/rerank/create-rerank (SD
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from rerankd_adapters.base import Capabilities, Provider, Scoring
-from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.base import Capabilities, Provider
+from rerankd_adapters.dialect import Wire
+from rerankd_adapters.listing import ListingDialect
 from rerankd_adapters.models import IMAGE_MODELS
 
 
-class OpenRouterAdapter(JsonDialect):
+class OpenRouterAdapter(ListingDialect):
     """Jina's dialect without an echo flag; says units, tokens and cost."""
 
     wire = Wire(
@@ -24,20 +23,6 @@ class OpenRouterAdapter(JsonDialect):
         search_units=(("usage", "search_units"),),
         cost_usd=("usage", "cost"),
     )
-
-    def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives, wherever a call of it is routed."""
-        return routed(super().capabilities(model))
-
-
-def routed(known: Capabilities) -> Capabilities:
-    """Return the facts of a model that several providers serve, none of which is promised.
-
-    Two of them may score alike documents differently, so results of two calls are never mixed.
-    """
-    if known.scoring is Scoring.LISTWISE:
-        return known
-    return replace(known, scoring=Scoring.UNKNOWN)
 
 
 OPENROUTER = Provider(
@@ -51,6 +36,7 @@ OPENROUTER = Provider(
     base_url_variables=("OPENROUTER_API_BASE",),
     capabilities=Capabilities(source="openrouter SDK 1.3.84"),
     rules=IMAGE_MODELS,
+    may_reroute=True,
     quirks=(
         "The routed provider may change between two calls, so calls are split only where that is allowed.",
         "Says what a call cost, in credits of one US dollar.",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from rerankd_adapters.base import Capabilities, Provider
 from rerankd_adapters.dialect import JsonDialect, Wire
-from rerankd_adapters.openrouter import routed
 
 
 class OpperAdapter(JsonDialect):
@@ -19,11 +18,6 @@ class OpperAdapter(JsonDialect):
         always=None,
         prompt_tokens=(("usage", "total_tokens"),),
     )
-
-    def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives; a bare name may be answered by any of several endpoints."""
-        known = super().capabilities(model)
-        return known if "/" in model else routed(known)
 
 
 OPPER = Provider(
@@ -37,6 +31,8 @@ OPPER = Provider(
     key_variables=("OPPER_API_KEY",),
     base_url_variables=("OPPER_API_BASE", "OPPER_BASE_URL"),
     capabilities=Capabilities(max_documents=1000, billing_unit="token", source="docs.opper.ai/build/gateway/rerank"),
+    may_reroute=True,
+    pinned_models="*/*",
     quirks=(
         "A bare model name may be answered by another endpoint when one fails, so calls of it are not split; "
         "name an endpoint, as in berget/MODEL, to pin it.",

@@ -5,13 +5,12 @@ Reference: https://docs.pinecone.io/reference/api/inference/rerank (SDK 10.2.0).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from rerankd_adapters.base import (
     Capabilities,
-    Endpoint,
-    HttpRequest,
     Provider,
     ProviderCall,
     ScoreSpace,
@@ -19,20 +18,23 @@ from rerankd_adapters.base import (
     Truncation,
     header_key,
 )
-from rerankd_adapters.dialect import JsonDialect, Wire, truncation_of
+from rerankd_adapters.dialect import Wire, truncation_of
 from rerankd_adapters.documents import object_documents
+from rerankd_adapters.listing import ListingDialect, read_limit
 
 API_VERSION: Final = "2026-07"
 TRUNCATING: Final = ("bge-reranker-v2-m3", "pinecone-rerank-v0")
 """Models whose parameters include `truncate`."""
 
 
-class PineconeAdapter(JsonDialect):
+class PineconeAdapter(ListingDialect):
     """Documents are objects; what a model can be asked for besides is in `parameters`."""
 
     wire = Wire(
         path="/rerank",
         rank_fields="rank_fields",
+        headers={"x-pinecone-api-version": API_VERSION},
+        option_headers={"x-pinecone-api-version": "api_version"},
         fixed={"return_documents": False},
         truncation={Truncation.END: {"truncate": "END"}, Truncation.NONE: {"truncate": "NONE"}},
         options=frozenset({"parameters"}),
@@ -41,13 +43,9 @@ class PineconeAdapter(JsonDialect):
         prompt_tokens=(),
         search_units=(("usage", "rerank_units"),),
     )
+    listing = ("models",)
+    name_key = "model"
     other_wire = replace(wire, truncation={}, always=None)
-
-    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
-        """Build the request, which names the version of the API."""
-        request = super().build(call, endpoint)
-        version = str(self.options.get("api_version") or API_VERSION)
-        return replace(request, headers={"x-pinecone-api-version": version, **request.headers})
 
     def capabilities(self, model: str) -> Capabilities:
         """Return what `model` takes and gives."""
@@ -74,6 +72,13 @@ class PineconeAdapter(JsonDialect):
         if call.objects is not None:
             return object_documents(call)
         return [{"text": text} for text in call.documents]
+
+    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+        """Return the limits."""
+        return self.told(
+            max_documents=read_limit(entry, "max_batch_size"),
+            max_tokens_per_document=read_limit(entry, "max_sequence_length"),
+        )
 
 
 def cuts_passages(model: str) -> bool:
@@ -110,7 +115,7 @@ PINECONE = Provider(
     },
     quirks=(
         "The model that answers may differ from the one that was asked; the answer names it.",
-        "Limits are those of the documented example; GET /models?type=rerank states the current max_batch_size.",
+        "Limits are those of the documented example until GET /models?type=rerank has told the current ones.",
         "Only Cohere's models take max_chunks_per_doc.",
         "Rerank units are counted as search units.",
         "A deprecated or unauthorised model is a 403, an unknown one a 404.",

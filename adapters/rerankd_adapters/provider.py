@@ -92,6 +92,11 @@ class Provider:
     """Of any model nothing more is known about."""
     models: Mapping[str, Capabilities] = field(default_factory=dict)
     """Known models; each entry states what differs from `capabilities`."""
+    may_reroute: bool = False
+    """Whether calls of one model may be answered by different servers, whose scores must not be mixed: what
+    every server of a model shares then says nothing of scoring, unless it is listwise."""
+    pinned_models: str = ""
+    """Glob of the whole names that `may_reroute` leaves out, such as `*/*`."""
     rules: tuple[ModelRule, ...] = ()
     """What models of a name pattern have in common, at this provider."""
     prices: tuple[Price, ...] = ()
@@ -117,13 +122,27 @@ class Provider:
 @lru_cache(maxsize=4096)
 def _capabilities(provider: Provider, model: str) -> Capabilities:
     known = provider.capabilities
-    for rule in (*SHARED_MODELS, *provider.rules):
+    for rule in SHARED_MODELS:
+        if matches(rule.pattern, model):
+            known = overlay(known, rule.facts)
+    if provider.may_reroute and not fnmatchcase(model, provider.pinned_models):
+        known = replace(known, scoring=provider.capabilities.scoring)
+    for rule in provider.rules:
         if matches(rule.pattern, model):
             known = overlay(known, rule.facts)
     if model in provider.models:
         known = overlay(known, provider.models[model])
     if any(rule.facts.scoring is Scoring.LISTWISE and matches(rule.pattern, model) for rule in SHARED_MODELS):
         known = replace(known, scoring=Scoring.LISTWISE)
+    return known
+
+
+def layered(known: Capabilities, model: str, *told: Mapping[str, Capabilities]) -> Capabilities:
+    """Return `known` with what each of `told` states of every model (`*`) and of `model`; later ones win."""
+    for facts in told:
+        for key in ("*", model):
+            if key in facts:
+                known = overlay(known, facts[key])
     return known
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, NamedTuple
 
+from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.http import HttpAdapter
 from rerankd_adapters.provider import Provider
 
@@ -72,21 +73,26 @@ class ModelName(NamedTuple):
 
 @cache
 def provider_names() -> tuple[str, ...]:
-    """List the installed providers by name, aliases left out."""
-    return tuple(sorted({*BUILT_IN, *_third_party()}))
+    """List the installed providers by name, aliases and broken ones left out."""
+    return tuple(sorted({*BUILT_IN, *_third_party()} - broken_providers().keys()))
+
+
+@cache
+def broken_providers() -> Mapping[str, str]:
+    """Return the providers of other packages that cannot be used, by name, with the reason."""
+    problems = {name: _read(target) for name, target in _third_party().items() if name not in BUILT_IN}
+    return {name: problem for name, problem in problems.items() if isinstance(problem, str)}
 
 
 @cache
 def find_provider(name: str) -> Provider | None:
-    """Return the provider of a name or alias, or `None` when none has it."""
+    """Return the provider of a name or alias, or `None` when none has it or it is broken."""
     target = BUILT_IN.get(name) or _third_party().get(name)
     if target is None:
         canonical = _aliases().get(name)
         return find_provider(canonical) if canonical else None
-    provider = _load(target)
-    if not isinstance(provider, Provider):
-        raise TypeError(f"{target} is not a Provider")
-    return provider
+    provider = _load(target) if name in BUILT_IN else _read(target)
+    return provider if isinstance(provider, Provider) else None
 
 
 def parse_model(name: str) -> ModelName | None:
@@ -97,8 +103,15 @@ def parse_model(name: str) -> ModelName | None:
 
 
 def open_adapter(provider: Provider, options: Mapping[str, Any] | None = None) -> HttpAdapter:
-    """Import a provider's adapter and make one for a deployment with `options`."""
-    adapter_class = _load(provider.adapter)
+    """Import a provider's adapter and make one for a deployment with `options`.
+
+    Raises:
+        AdapterError: `REJECTED` when it cannot be imported, or for options that make no sense.
+    """
+    try:
+        adapter_class = _load(provider.adapter)
+    except Exception as error:
+        raise AdapterError(AdapterErrorKind.REJECTED, _unloadable(provider.adapter, error)) from error
     adapter = adapter_class(provider, options)
     if not isinstance(adapter, HttpAdapter):
         raise TypeError(f"{provider.adapter} is not an HttpAdapter")
@@ -108,6 +121,21 @@ def open_adapter(provider: Provider, options: Mapping[str, Any] | None = None) -
 def _load(target: str) -> Any:
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)
+
+
+def _read(target: str) -> Provider | str:
+    """Import a declaration, or say why it cannot be used: a package of somebody else's may raise anything."""
+    try:
+        provider = _load(target)
+    except Exception as error:
+        return _unloadable(target, error)
+    return provider if isinstance(provider, Provider) else f"{target} is not a Provider"
+
+
+def _unloadable(target: str, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{target} cannot be imported: there is no module {error.name}"
+    return f"{target} cannot be imported: {type(error).__name__}"
 
 
 @cache

@@ -5,12 +5,17 @@ Reference: https://huggingface.github.io/text-embeddings-inference (source of 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rerankd_adapters.base import (
     BEARER,
     NO_KEY,
+    AdapterError,
+    AdapterErrorKind,
     Capabilities,
+    Endpoint,
+    HttpRequest,
     HttpResponse,
     Provider,
     ScoreSpace,
@@ -18,7 +23,9 @@ from rerankd_adapters.base import (
     Truncation,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
-from rerankd_adapters.wire import read_count
+from rerankd_adapters.failure import clean
+from rerankd_adapters.listing import is_name, read_facts, read_limit
+from rerankd_adapters.wire import at, bad_response, get_json, read_count
 
 
 class TeiAdapter(JsonDialect):
@@ -46,6 +53,48 @@ class TeiAdapter(JsonDialect):
         said = response.headers.get("x-compute-tokens", "")
         return read_count(int(said) if said.isascii() and said.isdigit() else 0, ((),))
 
+    def facts_request(self, endpoint: Endpoint) -> HttpRequest | None:
+        """Build the request for what the server says of itself."""
+        return get_json(endpoint, self.wire.path, "/info")
+
+    def parse_facts(self, response: HttpResponse) -> Mapping[str, Capabilities]:
+        """Read the limits of the one model there is, which answers to any name."""
+        info = read_facts(response)
+        if at(info, ("model_id",)) is None:
+            raise bad_response("there is no model_id")
+        name = at(info, ("served_model_name",)) or at(info, ("model_id",))
+        kind = at(info, ("model_type",))
+        return served_by_tei(
+            name if is_name(name) else "",
+            is_reranker=not isinstance(kind, dict) or "reranker" in kind,
+            max_documents=read_limit(info, "max_client_batch_size"),
+            max_tokens=read_limit(info, "max_input_length"),
+            source="the server itself, GET /info",
+        )
+
+
+def served_by_tei(
+    name: str, *, is_reranker: bool, max_documents: int | None, max_tokens: int | None, source: str
+) -> Mapping[str, Capabilities]:
+    """Return the facts of a server's one model, under its name, and under `*` since calls name none.
+
+    Args:
+        name: Hub id, or a folder, of which the last part is the name; empty where it is not known.
+        is_reranker: Whether the model can rerank.
+        max_documents: Texts in one call.
+        max_tokens: Tokens of a pair.
+        source: Where this was read.
+
+    Raises:
+        AdapterError: `MODEL_NOT_FOUND` for a model that is no reranker.
+    """
+    if not is_reranker:
+        message = f"the server runs {clean(name) or 'a model'}, which is not a reranker"
+        raise AdapterError(AdapterErrorKind.MODEL_NOT_FOUND, message)
+    facts = Capabilities(max_documents=max_documents, max_tokens_per_document=max_tokens, source=source)
+    listed = name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name
+    return {"*": facts, **({listed: Capabilities()} if listed else {})}
+
 
 TEI = Provider(
     name="tei",
@@ -67,8 +116,8 @@ TEI = Provider(
         source="source of text-embeddings-inference 1.9.3",
     ),
     quirks=(
-        "Takes 32 documents and 2,000,000 bytes a call unless started with a higher --max-client-batch-size and "
-        "--payload-limit.",
+        "Takes 32 documents a call unless started with another --max-client-batch-size, which GET /info tells, and "
+        "2,000,000 bytes unless started with a higher --payload-limit.",
         "Every document of a call takes its own permit: under load whole calls are refused with 429.",
         "A wrong key is answered with an empty 401.",
         "A batch over the limit is a 422, not the documented 413.",

@@ -6,14 +6,17 @@ of 2026-11-21.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, ProviderCall, Truncation
-from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, ProviderCall, Scoring, Truncation
+from rerankd_adapters.dialect import Wire
+from rerankd_adapters.listing import ListingDialect, is_name, read_limit
 from rerankd_adapters.models import IMAGE_MODELS
 
 
-class VllmAdapter(JsonDialect):
+class VllmAdapter(ListingDialect):
     """Uses `/v1/rerank`, the route that `--api-key` guards; `/rerank` on servers too old to have it."""
 
     wire = Wire(
@@ -50,6 +53,19 @@ class VllmAdapter(JsonDialect):
         pairs = zip(call.documents, call.images, strict=True)
         return [text if image is None else {"content": _parts(text, image)} for text, image in pairs]
 
+    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:
+        """Return the window, and what is known of the model that is served under another name."""
+        root = entry.get("root")
+        known = self.capabilities(model)
+        facts = self.told()
+        if is_name(root) and known.scoring is Scoring.UNKNOWN:
+            known = self.capabilities(str(root))
+            facts = replace(facts, scoring=known.scoring, score_space=known.score_space)
+        window = read_limit(entry, "max_model_len")
+        if known.scoring is Scoring.LISTWISE:  # it reads all documents in one window
+            return replace(facts, max_total_tokens=window)
+        return replace(facts, max_tokens_per_document=window)
+
 
 def _parts(text: str, image: str) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": image}}]
@@ -78,6 +94,7 @@ VLLM = Provider(
         "A priority other than 0 is an error unless the server schedules by priority.",
         "Original Qwen3-Reranker checkpoints need --chat-template, or their scores are inaccurate.",
         "503 means that the queue is full.",
+        "GET /v1/models tells each model's window, and which model is behind a --served-model-name.",
     ),
     list_route="GET /v1/models",
 )

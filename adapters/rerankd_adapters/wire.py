@@ -26,33 +26,67 @@ _MAX_WARNINGS = 10
 _VERSION = re.compile(r"v\d+")
 
 
-def post_json(endpoint: Endpoint, path: str, body: Any) -> HttpRequest:
-    """Build a POST of `body` to `path` below the endpoint's base URL.
+def post_json(
+    endpoint: Endpoint,
+    path: str,
+    body: Any,
+    headers: Mapping[str, str] | None = None,
+    *,
+    names_model: bool = False,
+) -> HttpRequest:
+    """Build a POST of `body` to `path` below the endpoint's base URL; `names_model` is as of `join_url`.
 
     Raises:
         AdapterError: `REJECTED` when the body holds what UTF-8 cannot encode.
     """
-    url = join_url(endpoint.base_url, path)
+    url = join_url(endpoint.base_url, path, names_model=names_model)
     try:
         encoded = _encode(body)
     except (UnicodeEncodeError, TypeError) as error:
         message = f"the request cannot be written as JSON: {type(error).__name__}"
         raise AdapterError(AdapterErrorKind.REJECTED, message) from None
-    return HttpRequest(url=url, headers={**JSON_HEADERS, **endpoint.headers}, body=encoded)
+    return HttpRequest(url=url, headers={**JSON_HEADERS, **(headers or {}), **endpoint.headers}, body=encoded)
+
+
+def get_json(endpoint: Endpoint, route: str, path: str, headers: Mapping[str, str] | None = None) -> HttpRequest:
+    """Build a GET of `path` on the server whose base URL may end in `route`, the adapter's own."""
+    url = join_url(without_route(endpoint.base_url, route), path)
+    return HttpRequest(
+        method="GET", url=url, headers={"accept": "application/json", **(headers or {}), **endpoint.headers}
+    )
+
+
+def without_route(base_url: str, route: str) -> str:
+    """Return a base URL without what it has of the end of `route`: `http://host/rerank` becomes `http://host`."""
+    parts = urlsplit(base_url)
+    base, own = _segments(parts.path), _segments(route)
+    longest = min(len(base), len(own))
+    size = next((size for size in range(longest, 0, -1) if base[-size:] == own[-size:]), 0)
+    return urlunsplit(parts._replace(path="/" + "/".join(base[: len(base) - size])))
+
+
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
 
 
 @lru_cache(maxsize=1024)
-def join_url(base_url: str, path: str) -> str:
+def join_url(base_url: str, path: str, *, names_model: bool = False) -> str:
     """Append `path` to a base that may already hold some or all of it; the query strings of both are kept.
 
-    `http://host/v1` and `/v1/rerank` give `http://host/v1/rerank`; a base that ends as the path does stays
-    as it is; of two different versions the path's wins.
+    `http://host/v1` and `/v1/rerank` give `http://host/v1/rerank`: what the base ends with is not said twice
+    where the path begins with it. Of two different versions the path's wins.
+
+    Args:
+        base_url: Absolute.
+        path: May hold a query string.
+        names_model: Whether the path holds what the caller chose, such as a model. If not, it is a route, and a
+            base that ends as the route does is the whole address: `http://host/api/rerank` stays as it is. If
+            so, equal ends are chance, and the result always ends in the whole path.
     """
     parts = urlsplit(base_url)
     path, _, query = path.partition("?")
-    base = [segment for segment in parts.path.split("/") if segment]
-    wanted = [segment for segment in path.split("/") if segment]
-    if base and wanted and base[-1] == wanted[-1]:
+    base, wanted = _segments(parts.path), _segments(path)
+    if base and wanted and base[-1] == wanted[-1] and not names_model:
         wanted = []
     elif base and wanted and _VERSION.fullmatch(base[-1]) and _VERSION.fullmatch(wanted[0]):
         base.pop()

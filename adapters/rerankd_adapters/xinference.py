@@ -6,6 +6,7 @@ of 2026-11-21.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,11 +20,12 @@ from rerankd_adapters.base import (
     Provider,
     ProviderCall,
 )
-from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.dialect import Wire
 from rerankd_adapters.failure import error_text
+from rerankd_adapters.listing import ListingDialect
 
 
-class XinferenceAdapter(JsonDialect):
+class XinferenceAdapter(ListingDialect):
     """Cohere-like; what a model takes besides travels as JSON in a text."""
 
     wire = Wire(
@@ -47,6 +49,10 @@ class XinferenceAdapter(JsonDialect):
         if response.status == 400 and "model not found" in error_text(response).lower():
             return AdapterErrorKind.MODEL_NOT_FOUND
         return super().kind_of(response)
+
+    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+        """Return that there is such a model, if it is launched as a reranker."""
+        return self.told() if entry.get("model_type") == "rerank" else None
 
 
 XINFERENCE = Provider(

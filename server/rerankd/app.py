@@ -30,6 +30,7 @@ from rerankd.upstream.providers import (
     open_providers,
     provider_problems,
 )
+from rerankd.upstream.refresh import Refresher
 from rerankd.upstream.transport import HttpTransport
 from rerankd_adapters.base import ModelProvider
 
@@ -67,6 +68,7 @@ class Service:
         self._as_read = as_read or settings
         is_port_shared = settings.server.workers > 1
         self._local = LocalProvider(settings.local)
+        self._refresher = Refresher()
         self._generations = Generations(self._open_generation(settings))
         self._grpc = GrpcServer(
             self._generations,
@@ -97,6 +99,7 @@ class Service:
             if any(is_within(path, ("transport", "providers")) for path in found.changed):
                 await _check_providers(settings)
             self._generations.replace(self._open_generation(settings, self._generations.current))
+            self._refresher.watch(self._generations.current.deployments)
             self._settings = settings
         self._as_read = found.settings
         return found
@@ -126,6 +129,7 @@ class Service:
             listener.close()
             raise _cannot_listen(server.host, server.grpc_port, "grpc", error) from None
         await self._http.start(listener)
+        self._refresher.watch(self._generations.current.deployments)
         await self._local.start()
         await self._grpc.serve()
         self.state = "serving"
@@ -138,6 +142,7 @@ class Service:
         await self._grpc.drain()
         await asyncio.sleep(server.drain_delay_s)
         await asyncio.gather(self._grpc.stop(server.drain_grace_s), self._http.stop())
+        await self._refresher.close()
         await self._local.close()
         await self._generations.close()
 

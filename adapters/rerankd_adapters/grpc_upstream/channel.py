@@ -47,12 +47,14 @@ class Address:
     """Where a server listens."""
 
     target: str
-    """`dns:///host:port`."""
+    """`dns:///host:port`, or `unix:/path`."""
     is_tls: bool
 
 
 def read_address(base_url: str, default_port: int) -> Address:
     """Read `grpc://host:port` or, for TLS, `grpcs://host:port`; without a scheme there is no TLS.
+
+    `unix:/path` is a socket in the file system, without TLS.
 
     Args:
         base_url: Without a path. `http` and `https` mean the same as `grpc` and `grpcs`.
@@ -61,13 +63,23 @@ def read_address(base_url: str, default_port: int) -> Address:
     Raises:
         AdapterError: `REJECTED` for anything else.
     """
+    socket = base_url.removeprefix("unix://").removeprefix("unix:")
+    if base_url.startswith("unix:") and socket.startswith("/"):
+        return Address(f"unix:{socket}", is_tls=False)
     try:
         parts = urlsplit(base_url if "://" in base_url else f"grpc://{base_url}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
-    if not host or parts.scheme not in _IS_TLS or parts.username or parts.path.strip("/") or parts.query:
-        message = f"{clean(base_url)[:100]!r} is not grpc://host:port or grpcs://host:port"
+    if (
+        not host
+        or base_url == "unix:"
+        or parts.scheme not in _IS_TLS
+        or parts.username
+        or parts.path.strip("/")
+        or parts.query
+    ):
+        message = f"{clean(base_url)[:100]!r} is not grpc://host:port, grpcs://host:port or unix:/path"
         raise AdapterError(AdapterErrorKind.REJECTED, message)
     is_tls = _IS_TLS[parts.scheme]
     shown = f"[{host}]" if ":" in host else host

@@ -6,7 +6,7 @@ Reference: https://huggingface.github.io/text-embeddings-inference (source and p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.grpc_upstream.options import read_bool
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
+from rerankd_adapters.listing import is_name
+from rerankd_adapters.tei import served_by_tei
 
 _INFO: Final = find_method("tei.v1.Info", "Info")
 _UNARY: Final = find_method("tei.v1.Rerank", "Rerank")
@@ -105,6 +107,17 @@ class TeiGrpc(GrpcUpstream):
             return AdapterErrorKind.MODEL_NOT_FOUND
         is_tokenizer = details.lower().startswith("tokenizer")
         return AdapterErrorKind.REJECTED if is_tokenizer else AdapterErrorKind.UNAVAILABLE
+
+    async def ask_facts(self) -> Mapping[str, Capabilities] | None:
+        """Ask for the limits of the one model there is, which answers to any name."""
+        info = await self.info()
+        return served_by_tei(
+            info.model if is_name(info.model) else "",
+            is_reranker=info.is_reranker,
+            max_documents=None if self._streams else info.max_documents or None,
+            max_tokens=info.max_tokens or None,
+            source=f"the server itself, {self.provider.list_route}",
+        )
 
     async def info(self) -> TeiInfo:
         """Ask the server what it runs.

@@ -27,7 +27,7 @@ from rerankd_adapters.grpc_upstream.credentials import Headers
 from rerankd_adapters.grpc_upstream.messages import Method
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.price import cost_usd
-from rerankd_adapters.provider import overlay
+from rerankd_adapters.provider import layered
 
 DEFAULT_TIMEOUT_S = 60.0
 
@@ -46,6 +46,7 @@ class GrpcUpstream(ABC):
         overrides: What the operator knows better, by model; `*` for every model.
         prices: Go before the provider's own.
         timeout_s: Longest time one call may take when its deadline allows more.
+        refresh_s: How often `refresh` is to be called, in seconds; 0 for never.
         settings: Of the channel.
         authorize: Returns the headers that prove who asks, where they expire; else the endpoint's key is sent.
         trace_headers: Returns the trace context of the running task (`traceparent`, `tracestate`).
@@ -68,6 +69,7 @@ class GrpcUpstream(ABC):
         overrides: Mapping[str, Capabilities] | None = None,
         prices: Sequence[Price] = (),
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        refresh_s: float = 0.0,
         settings: ChannelSettings | None = None,
         authorize: Callable[[], Awaitable[Headers]] | None = None,
         trace_headers: Callable[[], Headers] | None = None,
@@ -76,6 +78,8 @@ class GrpcUpstream(ABC):
         self.options: Mapping[str, Any] = options or {}
         self.provider = replace(provider, prices=(*prices, *provider.prices))
         self._overrides = overrides or {}
+        self._served: Mapping[str, Capabilities] = {}
+        self.refresh_s = refresh_s
         self._caller = Caller(
             provider,
             endpoint,
@@ -113,15 +117,12 @@ class GrpcUpstream(ABC):
 
     def models(self) -> Sequence[ModelInfo]:
         """List the models whose names are known, ordered by name; others can be called too."""
-        known = {*self.provider.models, *self._overrides} - {"*"}
+        known = {*self.provider.models, *self._served, *self._overrides} - {"*"}
         return [self.describe(model) for model in sorted(known)]
 
     def describe(self, model: str) -> ModelInfo:
         """Describe any model by the provider's own name, known or not."""
-        facts = self.capabilities(model)
-        for key in ("*", model):
-            if key in self._overrides:
-                facts = overlay(facts, self._overrides[key])
+        facts = layered(self.capabilities(model), model, self._served, self._overrides)
         return ModelInfo(
             name=model,
             capabilities=facts,
@@ -130,8 +131,28 @@ class GrpcUpstream(ABC):
         )
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives, before the operator's overrides."""
+        """Return what `model` takes and gives, as far as it is known without asking anybody."""
         return self.provider.capabilities_of(model)
+
+    async def ask_facts(self) -> Mapping[str, Capabilities] | None:
+        """Ask the server what it serves: facts by model, `*` for every model; `None` where it cannot be asked.
+
+        Raises:
+            AdapterError: What the server did instead of answering.
+        """
+        return None
+
+    async def refresh(self) -> bool:
+        """Ask the server what it serves, and keep the answer; `False` where it cannot be asked.
+
+        Raises:
+            AdapterError: What the server did instead of answering; what was known before stays known.
+        """
+        served = await self.ask_facts()
+        if served is None:
+            return False
+        self._served = served
+        return True
 
     def query_of(self, call: ProviderCall) -> str:
         """Return the query, the instruction before it."""

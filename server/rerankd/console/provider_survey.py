@@ -146,6 +146,10 @@ def can_be_probed(each: Surveyed) -> bool:
 
 
 async def _reach(base_url: str, transport: HttpTransport) -> str:
+    if base_url.startswith("unix:"):
+        _, writer = await asyncio.open_unix_connection(base_url.removeprefix("unix://").removeprefix("unix:"))
+        writer.close()
+        return "connects"
     if not base_url.startswith(("http://", "https://")):
         return await _connect(base_url)
     try:

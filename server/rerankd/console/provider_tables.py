@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -26,8 +26,8 @@ from rerankd_adapters.base import Provider
 _NOT_CONFIGURED = "not configured"
 
 
-def print_providers(found: Sequence[Surveyed], *, is_checked: bool) -> None:
-    """Print a table of providers."""
+def print_providers(found: Sequence[Surveyed], broken: Mapping[str, str], *, is_checked: bool) -> None:
+    """Print a table of providers, those that cannot be loaded last, with the reason."""
     headings = ["name", "title", "configured by", "models", "scoring"]
     table = make_table(*headings, *(["reachable"] if is_checked else []))
     table.columns[3].justify = "right"
@@ -44,6 +44,8 @@ def print_providers(found: Sequence[Surveyed], *, is_checked: bool) -> None:
         table.add_row(*row, *([_reachable(each)] if is_checked else []))
     console = make_console()
     console.print(table)
+    for name, problem in sorted(broken.items()):
+        console.print(Text.assemble((name, "bold"), "  ", (f"broken: {problem}", "red")), soft_wrap=True)
     console.print(Text("`rerankd providers NAME` says everything about one", style="dim"))
 
 

@@ -17,7 +17,7 @@ from rerankd.console.serving import load
 from rerankd.settings import Settings
 from rerankd.suggestions import did_you_mean
 from rerankd.upstream.providers import ProviderSettingsError, open_configured_transport
-from rerankd_adapters.registry import find_provider
+from rerankd_adapters.registry import broken_providers, find_provider
 
 
 def show_providers(name: str | None, config: Path | None, *, is_checked: bool, is_json: bool) -> int:
@@ -39,9 +39,10 @@ def show_providers(name: str | None, config: Path | None, *, is_checked: bool, i
             entries = [
                 entry | provider_facts.as_json(each.provider) for entry, each in zip(entries, found, strict=True)
             ]
-        print_json(entries if name is None else entries[0])
+        broken = [{"name": each, "problems": [f"broken: {why}"]} for each, why in sorted(broken_providers().items())]
+        print_json([*entries, *broken] if name is None else entries[0])
     elif name is None:
-        print_providers(found, is_checked=is_checked)
+        print_providers(found, broken_providers(), is_checked=is_checked)
     else:
         print_provider(found[0])
     if not is_json:
@@ -74,6 +75,8 @@ def _pick(name: str, found: Sequence[Surveyed]) -> Surveyed:
     for each in found:
         if declared is not None and each.provider.name == declared.name:
             return each
+    if name in broken_providers():
+        raise CommandError(f"the provider {name} is broken: {broken_providers()[name]}", "reinstall its package")
     hint = did_you_mean(name, [each.name for each in found]).removeprefix("; ")
     raise CommandError(f"there is no provider {name}", hint or "`rerankd providers` lists them")
 

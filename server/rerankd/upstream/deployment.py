@@ -10,6 +10,7 @@ from typing import Any
 
 from rerankd.upstream.authentication import Authenticator, open_authenticator
 from rerankd.upstream.discovery import with_discovered
+from rerankd.upstream.refresh import DEFAULT_REFRESH_S
 from rerankd.upstream.transport import HttpTransport
 from rerankd_adapters.base import (
     AdapterError,
@@ -26,10 +27,11 @@ from rerankd_adapters.base import (
     ProviderReply,
 )
 from rerankd_adapters.price import cost_usd
-from rerankd_adapters.provider import overlay
+from rerankd_adapters.provider import layered
 from rerankd_adapters.registry import open_adapter
 
 DEFAULT_TIMEOUT_S = 60.0
+REFRESH_TIMEOUT_S = 10.0
 
 
 class HttpDeployment:
@@ -47,6 +49,7 @@ class HttpDeployment:
         overrides: What the operator knows better, by model; `*` for every model.
         prices: Go before the provider's own.
         timeout_s: Longest time one request may take when the call's deadline allows more.
+        refresh_s: How often the server is asked what it serves, in seconds; 0 for never.
 
     Raises:
         AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for options that make no sense.
@@ -64,6 +67,7 @@ class HttpDeployment:
         overrides: Mapping[str, Capabilities] | None = None,
         prices: Sequence[Price] = (),
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        refresh_s: float = DEFAULT_REFRESH_S,
     ) -> None:
         self.name = name or provider.name
         self._provider = replace(provider, prices=(*prices, *provider.prices))
@@ -72,25 +76,40 @@ class HttpDeployment:
         self._adapter = open_adapter(provider, options)
         self._authenticator = authenticator or open_authenticator(provider, endpoint, options or {}, transport)
         self._overrides = overrides or {}
+        self._served: Mapping[str, Capabilities] = {}
         self._timeout_s = timeout_s
+        self.refresh_s = refresh_s
 
     def models(self) -> Sequence[ModelInfo]:
         """List the models whose names are known, ordered by name; others can be called too."""
-        known = {*self._provider.models, *self._overrides} - {"*"}
+        known = {*self._provider.models, *self._served, *self._overrides} - {"*"}
         return [self.describe(model) for model in sorted(known)]
 
     def describe(self, model: str) -> ModelInfo:
         """Describe any model by the provider's own name, known or not."""
-        facts = self._adapter.capabilities(model)
-        for key in ("*", model):
-            if key in self._overrides:
-                facts = overlay(facts, self._overrides[key])
+        facts = layered(self._adapter.capabilities(model), model, self._served, self._overrides)
         return ModelInfo(
             name=model,
             capabilities=facts,
             source=facts.source or self._provider.reference,
             price=self._provider.price_of(model),
         )
+
+    async def refresh(self) -> bool:
+        """Ask the server what it serves, and keep the answer; `False` where it cannot be asked.
+
+        Raises:
+            AdapterError: What the server did instead of answering; what was known before stays known.
+        """
+        request = self._adapter.facts_request(self._endpoint)
+        if request is None:
+            return False
+        try:
+            response = await self._send(request, time.monotonic() + REFRESH_TIMEOUT_S)
+            self._served = self._adapter.parse_facts(response)
+        except AdapterError as error:
+            raise self._without_key(error) from None
+        return True
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         """Score the documents of `call`; cancelling the task closes the connection.

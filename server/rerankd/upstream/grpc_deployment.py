@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rerankd.upstream.authentication import Authenticator, open_authenticator
+from rerankd.upstream.refresh import DEFAULT_REFRESH_S
 from rerankd.upstream.transport import HttpTransport, TransportSettings
 from rerankd_adapters.base import Capabilities, Endpoint, HttpRequest, Price, Provider
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings
@@ -27,6 +28,7 @@ def open_grpc_deployment(
     overrides: Mapping[str, Capabilities] | None = None,
     prices: Sequence[Price] = (),
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    refresh_s: float = DEFAULT_REFRESH_S,
     settings: TransportSettings | None = None,
     trace_headers: Callable[[], Headers] | None = None,
 ) -> GrpcUpstream:
@@ -42,6 +44,7 @@ def open_grpc_deployment(
         overrides: What the operator knows better, by model; `*` for every model.
         prices: Go before the provider's own.
         timeout_s: Longest time one call may take when its deadline allows more.
+        refresh_s: How often the server is asked what it serves, in seconds; 0 for never.
         settings: Of HTTP; certificates and the size of responses hold here too.
         trace_headers: Returns the trace context of the running task.
 
@@ -58,6 +61,7 @@ def open_grpc_deployment(
         overrides=overrides,
         prices=prices,
         timeout_s=timeout_s,
+        refresh_s=refresh_s,
         settings=_channel_settings(settings or TransportSettings()),
         authorize=_authorize(chosen, endpoint),
         trace_headers=trace_headers,

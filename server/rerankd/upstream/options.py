@@ -66,6 +66,8 @@ class ProviderOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """The adapter's own options; `rerankd providers NAME` lists them."""
     timeout_s: float = 60.0
     """Longest time one request may take when the caller's deadline allows more."""
+    refresh_s: float = 300.0
+    """How often a server that tells its models and limits is asked for them, in seconds; 0 is never."""
     models: dict[str, ModelFacts] = {}
     """What you know better of its models, by name; `*` stands for all."""
 

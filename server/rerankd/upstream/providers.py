@@ -15,7 +15,7 @@ from rerankd.upstream.environment import (
 from rerankd.upstream.options import ProviderOptions, TransportOptions
 from rerankd.upstream.transport import HttpTransport, TransportSettings, open_transport
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
-from rerankd_adapters.registry import find_provider, provider_names
+from rerankd_adapters.registry import broken_providers, find_provider, provider_names
 
 
 class ProviderSettingsError(Exception):
@@ -65,6 +65,7 @@ def open_provider(
             overrides={model: facts.capabilities() for model, facts in options.models.items()},
             prices=[price for model, facts in options.models.items() for price in facts.prices(model)],
             timeout_s=options.timeout_s,
+            refresh_s=options.refresh_s,
         )
     except AdapterError as error:
         raise ProviderSettingsError(f"providers.{name}: {error.message}") from error
@@ -123,6 +124,8 @@ def find_declared(name: str, options: ProviderOptions) -> Provider:
 def _find(name: str, options: ProviderOptions) -> Provider:
     wanted = options.provider or name
     provider = find_provider(wanted)
+    if provider is None and wanted in broken_providers():
+        raise ProviderSettingsError(f"providers.{name}: the provider {wanted} is broken: {broken_providers()[wanted]}")
     if provider is None:
         key = f"providers.{name}.provider" if options.provider else f"providers.{name}"
         hint = did_you_mean(wanted, provider_names())

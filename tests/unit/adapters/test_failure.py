@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rerankd_adapters.base import AdapterErrorKind, HttpResponse, ProviderCall
@@ -11,6 +13,7 @@ from rerankd_adapters.failure import (
     failure_of,
     kind_of_status,
     retry_after_s,
+    retry_info_s,
     withhold,
 )
 
@@ -128,3 +131,36 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 
 def test_date_without_a_clock_says_nothing() -> None:
     assert retry_after_s({"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT"}, 0.0) is None
+
+
+def google_error(*details: object) -> bytes:
+    return json.dumps({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": list(details)}}).encode()
+
+
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3.5s"}
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        (google_error({"@type": "type.googleapis.com/google.rpc.ErrorInfo"}, RETRY_INFO), 3.5),
+        (google_error({"retryDelay": "0s"}), 0.0),
+        (google_error({"retryDelay": "999999999s"}), 86_400.0),
+        (google_error({"retryDelay": "3.5"}, None, "retryDelay", {"retryDelay": "-1s"}, {"retryDelay": 3}), None),
+        (google_error({"retryDelay": "nans"}), None),
+        (b'{"error": "retryDelay"}', None),
+        (b'[{"retryDelay": "1s"}]', None),
+        (b'{"error": {"details": {"retryDelay": "1s"}}}', None),
+        (b"retryDelay", None),
+        (b"", None),
+    ],
+)
+def test_retry_info_of_google(body: bytes, seconds: float | None) -> None:
+    assert retry_info_s(body) == seconds
+
+
+def test_the_header_goes_before_the_body() -> None:
+    body = google_error(RETRY_INFO)
+    for headers, seconds in (({}, 3.5), ({"retry-after": "2"}, 2.0), ({"retry-after": "soon"}, 3.5)):
+        response = HttpResponse(status=429, headers=headers, body=body)
+        assert failure_of(CALL, response, AdapterErrorKind.RATE_LIMITED).retry_after_s == seconds

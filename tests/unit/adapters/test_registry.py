@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-from importlib.metadata import EntryPoint
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from rerankd.console.failures import CommandError
+from rerankd.console.providers import show_providers
+from rerankd.upstream.options import ProviderOptions
+from rerankd.upstream.providers import ProviderSettingsError, find_declared
 from rerankd_adapters import registry
-from rerankd_adapters.base import HttpAdapter, Scheme, Scoring
+from rerankd_adapters.base import AdapterError, HttpAdapter, Scheme, Scoring
 from rerankd_adapters.registry import find_provider, open_adapter, parse_model, provider_names
 from rerankd_adapters.vllm import VLLM
 
@@ -81,15 +88,113 @@ def test_what_is_known_of_a_model_adds_to_what_is_known_of_the_provider() -> Non
     assert facts.truncation_default is VLLM.capabilities.truncation_default
 
 
-def test_third_parties_come_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("acme", "rerankd_adapters.vllm:VLLM", registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
-    cached = (registry._third_party, registry.provider_names, registry.find_provider, registry._aliases)
-    for each in cached:
-        each.cache_clear()
-    try:
-        assert "acme" in provider_names()
-        assert find_provider("acme") is VLLM
-    finally:
+@pytest.mark.parametrize(
+    ("name", "model", "scoring"),
+    [
+        ("openrouter", "BAAI/bge-reranker-v2-m3", Scoring.UNKNOWN),
+        ("openrouter", "jina-reranker-v3", Scoring.LISTWISE),
+        ("litellm_proxy", "bge-reranker-v2-m3", Scoring.UNKNOWN),
+        ("opper", "bge-reranker-v2-m3", Scoring.UNKNOWN),
+        ("opper", "berget/bge-reranker-v2-m3", Scoring.POINTWISE),
+    ],
+)
+def test_a_model_that_several_servers_answer_is_not_split(name: str, model: str, scoring: Scoring) -> None:
+    provider = find_provider(name)
+    assert provider is not None
+    facts = provider.capabilities_of(model)
+    assert facts.scoring is scoring
+    assert scoring is Scoring.LISTWISE or facts.max_tokens_per_document == 8192
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Installs a package, as far as the registry can tell: a module on the path, metadata with entry points."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cached = (
+        registry._third_party,
+        registry.provider_names,
+        registry.broken_providers,
+        registry.find_provider,
+        registry._aliases,
+    )
+
+    def put(name: str, source: str, target: str) -> None:
+        module = f"fake_{name}"
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        importlib.invalidate_caches()
+        (tmp_path / f"{module}.py").write_text(source)
+        metadata = tmp_path / f"{module}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(f"[{registry.ENTRY_POINT_GROUP}]\n{name} = {module}:{target}\n")
         for each in cached:
             each.cache_clear()
+
+    yield put
+    for each in cached:
+        each.cache_clear()
+
+
+ACME = """
+from dataclasses import replace
+from rerankd_adapters.vllm import VLLM
+ACME = replace(VLLM, name="acme", aliases=("acme_ai",), adapter="{adapter}")
+"""
+
+
+def test_third_parties_come_by_entry_point(install: Callable[..., None]) -> None:
+    install("acme", ACME.format(adapter=VLLM.adapter), "ACME")
+    assert "acme" in provider_names()
+    assert parse_model("acme_ai/m") == ("acme", "m")
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("import module_that_is_not_there", "cannot be imported: there is no module module_that_is_not_there"),
+        ("raise RuntimeError('a secret')", "cannot be imported: RuntimeError"),
+        ("this is no python", "cannot be imported: SyntaxError"),
+        ("", "cannot be imported: AttributeError"),
+        ("ACME = 'text'", "is not a Provider"),
+    ],
+)
+def test_a_broken_package_breaks_no_other(install: Callable[..., None], source: str, problem: str) -> None:
+    install("acme", ACME.format(adapter=VLLM.adapter), "ACME")
+    install("wrong", source, "ACME")
+    assert registry.broken_providers() == {"wrong": f"fake_wrong:ACME {problem}"}
+    assert "wrong" not in provider_names()
+    assert find_provider("wrong") is None
+    assert parse_model("hosted_vllm/m") == ("vllm", "m")
+    assert parse_model("acme_ai/m") == ("acme", "m")
+    with pytest.raises(
+        ProviderSettingsError, match=r"^providers\.wrong: the provider wrong is broken: fake_wrong:ACME"
+    ):
+        find_declared("wrong", ProviderOptions())
+
+
+def test_a_package_cannot_replace_a_provider_of_ours(install: Callable[..., None]) -> None:
+    install("vllm", "raise RuntimeError", "ACME")
+    assert find_provider("vllm") is VLLM
+    assert registry.broken_providers() == {}
+
+
+def test_an_adapter_that_cannot_be_imported(install: Callable[..., None]) -> None:
+    install("acme", ACME.format(adapter="fake_nowhere:Adapter"), "ACME")
+    acme = find_provider("acme")
+    assert acme is not None
+    with pytest.raises(AdapterError) as refused:
+        open_adapter(acme)
+    assert refused.value.message == "fake_nowhere:Adapter cannot be imported: there is no module fake_nowhere"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_what_is_broken_is_shown(
+    install: Callable[..., None], capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    install("wrong", "raise RuntimeError", "ACME")
+    assert show_providers(None, None, is_checked=False, is_json=bool(arguments)) == 0
+    shown = capsys.readouterr().out
+    assert "wrong" in shown
+    assert "broken: fake_wrong:ACME cannot be imported: RuntimeError" in shown
+    with pytest.raises(CommandError, match="the provider wrong is broken"):
+        show_providers("wrong", None, is_checked=False, is_json=False)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, ProviderCall
+from rerankd_adapters.registry import find_provider, open_adapter
 from rerankd_adapters.wire import (
     join_url,
     path_segments,
@@ -36,6 +39,47 @@ from rerankd_adapters.wire import (
 )
 def test_join_url(base: str, path: str, url: str) -> None:
     assert join_url(base, path) == url
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "url"),
+    [
+        ("http://h/tenants/mine", "/_inference/rerank/mine", "http://h/tenants/mine/_inference/rerank/mine"),
+        ("http://h/_inference/rerank/mine", "/_inference/rerank/mine", "http://h/_inference/rerank/mine"),
+        ("http://h/a/_inference/rerank", "/_inference/rerank/b", "http://h/a/_inference/rerank/b"),
+        ("http://h/x/8B", "/v1/inference/Qwen/8B", "http://h/x/8B/v1/inference/Qwen/8B"),
+        ("http://h/invoke", "/model/m/invoke", "http://h/invoke/model/m/invoke"),
+        ("http://h/v2", "/v1/inference/m", "http://h/v1/inference/m"),
+    ],
+)
+def test_join_url_with_a_path_that_names_a_model(base: str, path: str, url: str) -> None:
+    assert join_url(base, path, names_model=True) == url
+
+
+SEGMENTS = st.lists(st.sampled_from(["a", "b", "rerank", "v1", "v2", "_inference"]), max_size=4).map("/".join)
+
+
+@given(base=SEGMENTS, path=SEGMENTS)
+def test_a_path_that_names_a_model_is_never_cut(base: str, path: str) -> None:
+    url = join_url(f"http://h/{base}", f"/{path}", names_model=True)
+    assert f"{url}/".endswith(f"/{path}/" if path else "/")
+    assert join_url(url, f"/{path}", names_model=True) == url
+
+
+@given(base=SEGMENTS, path=SEGMENTS)
+def test_a_route_is_said_once(base: str, path: str) -> None:
+    url = join_url(f"http://h/{base}", f"/{path}")
+    assert join_url(url, f"/{path}") == url
+
+
+@pytest.mark.parametrize("name", ["elasticsearch", "deepinfra"])
+@given(base=SEGMENTS, model=SEGMENTS.filter(bool))
+def test_every_model_has_a_url_of_its_own(name: str, base: str, model: str) -> None:
+    provider = find_provider(name)
+    assert provider is not None
+    call = ProviderCall(model=model, query="q", documents=["a"])
+    request = open_adapter(provider).build(call, Endpoint(base_url=f"http://h/{base}"))
+    assert request.url.endswith(f"{open_adapter(provider).wire.path}/{model}")  # type: ignore[attr-defined]
 
 
 def test_model_in_a_path() -> None:

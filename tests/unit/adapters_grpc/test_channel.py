@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import descriptor_pool
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Provider
-from rerankd_adapters.grpc_upstream.channel import ChannelSettings, read_address
+from rerankd_adapters.grpc_upstream.channel import Address, ChannelSettings, read_address
 from rerankd_adapters.grpc_upstream.credentials import metadata_of
 from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.kserve import KSERVE
@@ -93,3 +93,14 @@ def test_grpc_is_imported_by_the_grpc_modules_alone() -> None:
     importing = [file for file in folder.rglob("*.py") if "\nimport grpc" in file.read_text(encoding="utf-8")]
     assert importing
     assert {file.parent.name for file in importing} == {"grpc_upstream"}
+
+
+@pytest.mark.parametrize("base_url", ["unix:/run/tei.sock", "unix:///run/tei.sock"])
+def test_address_in_the_file_system(base_url: str) -> None:
+    assert read_address(base_url, 3000) == Address("unix:/run/tei.sock", is_tls=False)
+
+
+@pytest.mark.parametrize("base_url", ["unix:", "unix:relative.sock", "unix://"])
+def test_address_that_is_no_socket(base_url: str) -> None:
+    with pytest.raises(AdapterError):
+        read_address(base_url, 3000)

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from rerankd_adapters.base import AdapterError, AdapterErrorKind, Truncation
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, Capabilities, Truncation
 from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.grpc_upstream.tei import TeiGrpc, TeiInfo
 from rerankd_adapters.tei_grpc import TEI_GRPC
@@ -145,3 +145,28 @@ async def test_info(tei: TeiGrpc, server: FakeUpstream) -> None:
     answer = {"model_id": "BAAI/bge", "model_type": 2, "max_client_batch_size": 64, "max_input_length": 512}
     server.answer(INFO, INFO.response(version="1.9.3", **answer))
     assert await tei.info() == TeiInfo("BAAI/bge", True, 64, 512, "1.9.3")
+
+
+@pytest.mark.parametrize(("streams", "limit"), [(False, 64), (True, None)])
+async def test_limits_follow_the_server(server: FakeUpstream, streams: bool, limit: int | None) -> None:
+    info = INFO.response(model_id="/data/ours", model_type=2, max_client_batch_size=64, max_input_length=512)
+    server.answer(INFO, info)
+    tei = open_upstream(TEI_GRPC, server.base_url, {"streams": streams})
+    assert tei.models() == []
+    assert await tei.refresh()
+    facts = tei.describe("any").capabilities
+    assert (facts.max_documents, facts.max_tokens_per_document) == (limit, 512)
+    assert [model.name for model in tei.models()] == ["ours"]
+    server.abort(INFO, grpc.StatusCode.UNAVAILABLE, "down")
+    with pytest.raises(AdapterError):
+        await tei.refresh()
+    assert tei.describe("any").capabilities.max_tokens_per_document == 512
+    await tei.close()
+
+
+async def test_the_operator_knows_better_than_the_server(server: FakeUpstream) -> None:
+    server.answer(INFO, INFO.response(model_id="x", model_type=2, max_client_batch_size=64, max_input_length=512))
+    tei = open_upstream(TEI_GRPC, server.base_url, overrides={"*": Capabilities(max_documents=5)})
+    await tei.refresh()
+    assert tei.describe("x").capabilities.max_documents == 5
+    await tei.close()
