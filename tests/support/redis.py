@@ -105,7 +105,5 @@ def _unpack_debian() -> None:
 
 def _run(command: list[str], folder: Path) -> str:
     """Run a command; return what it said where it failed, else nothing."""
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False
-    )
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False)
     return " ".join(done.stderr.split()) or "no reason given" if done.returncode else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
@@ -21,7 +22,7 @@ _CONNECT_TIMEOUT_S = 1.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _TIMEOUTS_UNTIL_LOST = 3
-"""One late answer may be our own event loop's fault."""
+"""One after the other: a late answer, or several at one moment, may be our own event loop's fault."""
 
 _log = structlog.get_logger("rerankd.cache")
 
@@ -48,6 +49,7 @@ class RedisLink:
         self._keeper: asyncio.Task[None] | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._timeouts = 0
+        self._last_timeout_s = 0.0
         self._takes_writes = True
         self.is_up = False
         """Whether calls should use it now."""
@@ -92,20 +94,26 @@ class RedisLink:
         self._timeouts = 0
         self._pause_s = _FIRST_PAUSE_S
 
-    def write_failed(self, error: Exception) -> None:
+    def write_failed(self, error: Exception, began_s: float) -> None:
         """Note a failed write; one that was refused, such as by a full Redis, leaves reading in use."""
         if not isinstance(error, ResponseError) or isinstance(error, AuthenticationError):
-            self.failed(error)
+            self.failed(error, began_s)
             return
         self.errors += 1
         if self._takes_writes:
             self._takes_writes = False
             _log.warning("redis_refuses_writes", address=self._address, problem=_problem_of(error))
 
-    def failed(self, error: Exception) -> None:
-        """Note a failure; a single one stops its use, timeouts do so when several come in a row."""
+    def failed(self, error: Exception, began_s: float) -> None:
+        """Note a failure of what began at `began_s`, a `time.monotonic()`.
+
+        A single one stops its use, timeouts do so when several come one after the other.
+        """
         self.errors += 1
         if isinstance(error, TimeoutError):
+            if began_s < self._last_timeout_s:
+                return
+            self._last_timeout_s = time.monotonic()
             self._timeouts += 1
             if self._timeouts < _TIMEOUTS_UNTIL_LOST:
                 return

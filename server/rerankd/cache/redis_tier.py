@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -81,13 +82,14 @@ class RedisTier:
         found: dict[bytes, float] = {}
         if not self._link.is_up:
             return found
+        began_s = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):
                 for start in range(0, len(keys), _READ_SLICE):
                     part = keys[start : start + _READ_SLICE]
                     found.update(_readable(part, await self._link.mget([self._prefix + key for key in part])))
         except Exception as error:  # a cache never fails a call
-            self._link.failed(error)
+            self._link.failed(error, began_s)
         return found
 
     def put_many(self, pairs: Mapping[bytes, float]) -> None:
@@ -111,6 +113,7 @@ class RedisTier:
                 self._is_idle.set()
 
     async def _write(self, pairs: Sequence[tuple[bytes, float]]) -> None:
+        began_s = time.monotonic()
         try:
             if self._link.is_up:
                 async with asyncio.timeout(_WRITE_TIMEOUT_S):
@@ -120,7 +123,7 @@ class RedisTier:
                     )
                 return
         except Exception as error:  # a score that is not shared is only asked for again
-            self._link.write_failed(error)
+            self._link.write_failed(error, began_s)
         self.dropped += len(pairs)
 
 
