@@ -1,0 +1,226 @@
+"""The pair-score cache as the engine uses it: only what is not known goes upstream, and that once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from rerankd.cache.flight import Flight, FlightBoard, only_finite
+from rerankd.cache.keys import Scope, document_keys
+from rerankd.cache.memory import ScoreMemory
+
+if TYPE_CHECKING:
+    from rerankd.cache.redis_tier import RedisTier
+
+Fetch = Callable[[Sequence[int]], Awaitable[Sequence[float]]]
+"""Scores the documents at some positions, never none, and returns one score each in that order."""
+
+
+class CacheUse(Enum):
+    """How one call uses the cache."""
+
+    READ_WRITE = "read-write"
+    READ_ONLY = "no-store"
+    """Read, but do not store."""
+    BYPASS = "bypass"
+    """Neither read nor store, nor share a fetch with other calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The scores of one call and where they are from.
+
+    Positions that are neither hits nor coalesced nor fetched hold a document that the same call holds twice.
+    """
+
+    scores: list[float]
+    """One score a document, in the order of the documents."""
+    from_cache: list[bool]
+    """Whether the score of that position was in the cache when the call came."""
+    hits: int
+    """Positions whose score was in the cache."""
+    coalesced: int
+    """Pairs that another call was asking for at the same time."""
+    fetched: int
+    """Pairs that this call fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCounters:
+    """What happened since the start, in pairs, and what is held now."""
+
+    hits_memory: int
+    hits_redis: int
+    misses: int
+    """Sent upstream, calls that bypass the cache left aside."""
+    coalesced: int
+    """Answered by what another call was asking for at the same time."""
+    stored: int
+    evicted: int
+    """Given up in this process to stay within the bound."""
+    dropped: int
+    """Not written to Redis: it was away or too far behind."""
+    errors: int
+    """Failures and timeouts of Redis."""
+    under_way: int
+    """Being fetched now."""
+    entries: int
+    """Held in this process now."""
+    bytes: int
+    """Memory of these."""
+    is_redis_up: bool | None
+    """Whether Redis is in use now; `None` without one."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """One call's misses on their way to being known."""
+
+    positions: Mapping[bytes, int]
+    """First position of each key."""
+    fetch: Fetch
+    stores: bool
+    known: dict[bytes, float] = field(default_factory=dict)
+    in_redis: set[bytes] = field(default_factory=set)
+    fetched: int = 0
+    coalesced: int = 0
+
+
+class PairScores:
+    """Scores of pointwise models by (model, query, document), in memory and perhaps in Redis. For one event loop.
+
+    Args:
+        memory: Scores in this process.
+        redis: Scores shared with other replicas.
+    """
+
+    def __init__(self, memory: ScoreMemory, redis: RedisTier | None = None) -> None:
+        self._memory = memory
+        self._redis = redis
+        self._board = FlightBoard()
+        self._hits_memory = self._hits_redis = self._misses = self._coalesced = self._stored = 0
+
+    async def start(self) -> None:
+        """Connect to Redis, for a second at most; one that is away is tried again in the background."""
+        if self._redis is not None:
+            await self._redis.start()
+
+    async def close(self) -> None:
+        """Write what waits for Redis, for half a second at most, and disconnect."""
+        if self._redis is not None:
+            await self._redis.close()
+
+    def counters(self) -> CacheCounters:
+        """Read all counters."""
+        redis = self._redis
+        return CacheCounters(
+            hits_memory=self._hits_memory,
+            hits_redis=self._hits_redis,
+            misses=self._misses,
+            coalesced=self._coalesced,
+            stored=self._stored,
+            evicted=self._memory.evicted,
+            dropped=redis.dropped if redis else 0,
+            errors=redis.errors if redis else 0,
+            under_way=len(self._board),
+            entries=len(self._memory),
+            bytes=self._memory.used_bytes,
+            is_redis_up=redis.is_up if redis else None,
+        )
+
+    async def fill(self, scope: Scope, documents: Sequence[str | bytes], use: CacheUse, fetch: Fetch) -> Filled:
+        """Score documents, fetching only what is not known.
+
+        What another call fetches at this moment is awaited, not fetched again; where that call fails, is cancelled or
+        runs out of time, one of those who waited fetches, in a request of its own. So `fetch` may be called more than
+        once, one call after the other.
+
+        Args:
+            scope: What the scores depend on beside the documents.
+            documents: n contents, n >= 0. A document that is there twice is fetched once.
+            use: What of the cache may be used.
+            fetch: Asks the model. What it raises is raised here.
+
+        Raises:
+            ValueError: `fetch` returned another number of scores than it was asked for.
+        """
+        if use is CacheUse.BYPASS:
+            scores = list(await fetch(range(len(documents)))) if documents else []
+            _check_count(scores, len(documents))
+            return Filled(scores, [False] * len(scores), hits=0, coalesced=0, fetched=len(scores))
+        keys = document_keys(scope, documents)
+        found = self._memory.get_many(keys)
+        positions: dict[bytes, int] = {}
+        for position, (key, score) in enumerate(zip(keys, found, strict=True)):
+            if score is None:
+                positions.setdefault(key, position)
+        work = _Work(positions, fetch, use is CacheUse.READ_WRITE)
+        await self._complete(work)
+        scores = [work.known[key] if score is None else score for key, score in zip(keys, found, strict=True)]
+        in_cache = [score is not None or key in work.in_redis for key, score in zip(keys, found, strict=True)]
+        hits = sum(in_cache)
+        in_memory = len(found) - found.count(None)
+        self._hits_memory += in_memory
+        self._hits_redis += hits - in_memory
+        return Filled(scores, in_cache, hits, work.coalesced, work.fetched)
+
+    async def _complete(self, work: _Work) -> None:
+        """Fetch what is free at once, then wait for what others fetch; begin again with what they did not get."""
+        missing: Iterable[bytes] = work.positions
+        while missing:
+            free, taken = self._board.split(missing)
+            if free:
+                await self._lead(work, free)
+            for flight in set(taken.values()):
+                await flight.wait()
+            missing = self._follow(work, taken)
+
+    def _follow(self, work: _Work, taken: Mapping[bytes, Flight]) -> list[bytes]:
+        """Take the scores of flights that have landed; return the keys they did not bring."""
+        landed = {key: score for key, flight in taken.items() if (score := flight.scores.get(key)) is not None}
+        failed = [key for key in taken if key not in landed]
+        # Somebody else who waited may have fetched these since.
+        stored = zip(failed, self._memory.get_many(failed), strict=True)
+        followed = landed | {key: score for key, score in stored if score is not None}
+        work.known.update(followed)
+        work.coalesced += len(followed)
+        self._coalesced += len(followed)
+        if work.stores and (unstored := {key: landed[key] for key in landed if not taken[key].is_stored}):
+            self._store(unstored)
+        return [key for key in failed if key not in followed]
+
+    async def _lead(self, work: _Work, keys: list[bytes]) -> None:
+        """Find free keys in Redis, and fetch those it does not hold."""
+        if self._redis is not None and self._redis.is_up:
+            with self._board.flying(keys, is_stored=True) as shared:
+                shared.update(await self._redis.get_many(keys))
+            # No await until the rest is taken again: those who wait find it under way.
+            work.known.update(shared)
+            work.in_redis.update(shared)
+            if work.stores:
+                self._memory.set_many(shared.items())
+            keys = [key for key in keys if key not in shared]
+            if not keys:
+                return
+        with self._board.flying(keys, is_stored=work.stores) as fetched:
+            self._misses += len(keys)
+            scores = await work.fetch([work.positions[key] for key in keys])
+            _check_count(scores, len(keys))
+            fetched.update(zip(keys, scores, strict=True))
+            if work.stores:
+                self._store(only_finite(fetched))
+        work.known.update(fetched)
+        work.fetched += len(keys)
+
+    def _store(self, scores: Mapping[bytes, float]) -> None:
+        self._memory.set_many(scores.items())
+        self._stored += len(scores)
+        if self._redis is not None:
+            self._redis.put_many(scores)
+
+
+def _check_count(scores: Sequence[float], count: int) -> None:
+    if len(scores) != count:
+        raise ValueError(f"{len(scores)} scores for {count} documents")

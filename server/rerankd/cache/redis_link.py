@@ -1,0 +1,187 @@
+"""The connection to Redis, and whether it can be relied on. The only module that knows the Redis library."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+CONNECTIONS = 4
+_CONNECT_TIMEOUT_S = 1.0
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+_TIMEOUTS_UNTIL_LOST = 3
+"""One after the other: a late answer, or several at one moment, may be our own event loop's fault."""
+
+_log = structlog.get_logger("rerankd.cache")
+
+
+class RedisLink:
+    """A few connections to one Redis, used only while it answers. For one event loop.
+
+    While it does not answer, no call touches it: one task probes it, a second after the failure and then at pauses
+    that double to half a minute. Connections are made by that task alone, so that no call waits for a handshake.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        timeout_s: A probe must be answered within it.
+        sleep: Waits between probes.
+    """
+
+    def __init__(self, url: str, timeout_s: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._client = _client_of(url)
+        self._address = printable_address(url)
+        self._timeout_s = timeout_s
+        self._sleep = sleep
+        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._lost = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._pause_s = _FIRST_PAUSE_S
+        self._timeouts = 0
+        self._last_timeout_s = 0.0
+        self._takes_writes = True
+        self.is_up = False
+        """Whether calls should use it now."""
+        self.errors = 0
+        """Failures and timeouts so far."""
+
+    async def start(self) -> None:
+        """Connect, and go on trying in the background where that fails. Call once."""
+        problem = await self._probe()
+        if problem is None:
+            self._up()
+        else:
+            self.errors += 1
+            self._down(problem)
+        self._keeper = asyncio.create_task(self._keep(), name="redis-link")
+
+    async def close(self) -> None:
+        """Stop probing and close the connections."""
+        self.is_up = False
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        with suppress(Exception):
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await self._client.aclose()
+
+    async def mget(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Read values; any failure is raised as the library's own exception."""
+        async with self._places:
+            values = cast("list[bytes | None]", await self._client.mget(keys))
+        self._answered()
+        return values
+
+    async def evaluate(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes]) -> None:
+        """Run a Lua script that writes; any failure is raised as the library's own exception."""
+        async with self._places:
+            await self._client.eval(script, len(keys), *keys, *arguments)
+        self._takes_writes = True
+        self._answered()
+
+    def _answered(self) -> None:
+        self._timeouts = 0
+        self._pause_s = _FIRST_PAUSE_S
+
+    def write_failed(self, error: Exception, began_s: float) -> None:
+        """Note a failed write; one that was refused, such as by a full Redis, leaves reading in use."""
+        if not isinstance(error, ResponseError) or isinstance(error, AuthenticationError):
+            self.failed(error, began_s)
+            return
+        self.errors += 1
+        if self._takes_writes:
+            self._takes_writes = False
+            _log.warning("redis_refuses_writes", address=self._address, problem=_problem_of(error))
+
+    def failed(self, error: Exception, began_s: float) -> None:
+        """Note a failure of what began at `began_s`, a `time.monotonic()`.
+
+        A single one stops its use, timeouts do so when several come one after the other.
+        """
+        self.errors += 1
+        if isinstance(error, TimeoutError):
+            if began_s < self._last_timeout_s:
+                return
+            self._last_timeout_s = time.monotonic()
+            self._timeouts += 1
+            if self._timeouts < _TIMEOUTS_UNTIL_LOST:
+                return
+        if self.is_up:
+            self._down(_problem_of(error))
+
+    def _up(self) -> None:
+        self.is_up = True
+        self._timeouts = 0
+        self._lost.clear()
+        _log.info("redis_in_use", address=self._address)
+
+    def _down(self, problem: str) -> None:
+        self.is_up = False
+        self._lost.set()
+        _log.warning("redis_not_used", address=self._address, problem=problem, next_try_s=self._pause_s)
+
+    async def _keep(self) -> None:
+        while True:
+            await self._lost.wait()
+            await self._sleep(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            if await self._probe() is None:
+                self._up()
+
+    async def _probe(self) -> str | None:
+        """Connect anew and ask for a sign of life; say what is wrong."""
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await self._client.connection_pool.disconnect(inuse_connections=False)
+                await asyncio.gather(*(self._ping() for _ in range(CONNECTIONS)))
+            async with asyncio.timeout(self._timeout_s):
+                await self._ping()
+        except Exception as error:  # whatever it is, a cache that is away is no reason to fail
+            return _problem_of(error)
+        return None
+
+    async def _ping(self) -> None:
+        async with self._places:
+            await cast("Awaitable[Any]", self._client.ping())
+
+
+def printable_address(url: str) -> str:
+    """Name a Redis without its user and password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _client_of(url: str) -> Redis:
+    return Redis.from_url(
+        url,
+        max_connections=2 * CONNECTIONS,
+        socket_connect_timeout=_CONNECT_TIMEOUT_S,
+        socket_timeout=None,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+
+
+def _problem_of(error: Exception) -> str:
+    """Put a failure into words that hold no key, value or password."""
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    if isinstance(error, AuthenticationError):
+        return "it refuses the user or password of redis_url"
+    if isinstance(error, ResponseError):
+        return f"it refuses the command: {str(error).partition(' ')[0]}"
+    if isinstance(error, OSError | RedisConnectionError | RedisTimeoutError):
+        return "it cannot be reached"
+    return f"unexpected {type(error).__name__}"

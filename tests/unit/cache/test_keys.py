@@ -1,0 +1,78 @@
+"""Keys name everything a score depends on, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rerankd.cache.keys import Scope, document_keys
+
+SCOPE = Scope("cohere", "rerank-v3.5", "a query", revision="r1", parameters={"max_tokens": 512})
+CONTENTS = st.text(max_size=4) | st.binary(max_size=4)
+VALUES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 1.0]) | st.sampled_from("abc")
+SCOPES = st.builds(
+    Scope,
+    provider=st.text("abc", max_size=3),
+    model=st.text("abc", max_size=3),
+    query=st.text("abc", max_size=3) | st.sampled_from([b"", b"a", b"ab"]),
+    revision=st.text("abc", max_size=3),
+    parameters=st.dictionaries(st.text("abc", max_size=2), VALUES, max_size=2),
+)
+
+
+def identity(scope: Scope, document: str | bytes) -> object:
+    parameters = sorted((name, type(value).__name__, value) for name, value in scope.parameters.items())
+    query = (type(scope.query).__name__, scope.query)
+    return scope.provider, scope.model, scope.revision, query, parameters, type(document).__name__, document
+
+
+@given(SCOPES, CONTENTS, SCOPES, CONTENTS)
+def test_equal_keys_mean_equal_inputs(one: Scope, a: str | bytes, other: Scope, b: str | bytes) -> None:
+    is_same = identity(one, a) == identity(other, b)
+    assert (document_keys(one, [a]) == document_keys(other, [b])) == is_same
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"provider": "coherer", "model": "erank-v3.5"},
+        {"provider": "coher", "model": "ererank-v3.5"},
+        {"model": "rerank-v3.5r1", "revision": ""},
+        {"query": "a query "},
+        {"query": b"a query"},
+        {"revision": "r2"},
+        {"parameters": {}},
+        {"parameters": {"max_tokens": 513}},
+        {"parameters": {"max_tokens": 512, "instruction": ""}},
+        {"parameters": {"max_tokens": "512"}},
+    ],
+)
+def test_every_part_of_the_scope_counts(change: dict[str, Any]) -> None:
+    assert document_keys(replace(SCOPE, **change), ["d"]) != document_keys(SCOPE, ["d"])
+
+
+def test_a_boundary_between_query_and_document_cannot_move() -> None:
+    (one,) = document_keys(replace(SCOPE, query="a"), ["bc"])
+    (other,) = document_keys(replace(SCOPE, query="ab"), ["c"])
+    assert one != other
+
+
+def test_the_order_of_parameters_does_not_count() -> None:
+    one = replace(SCOPE, parameters={"a": 1, "b": {"c": 2, "d": 3}})
+    other = replace(SCOPE, parameters={"b": {"d": 3, "c": 2}, "a": 1})
+    assert document_keys(one, ["d"]) == document_keys(other, ["d"])
+
+
+def test_keys_are_the_same_in_every_process_and_release() -> None:
+    expected = "1692ce9699fdcfe2654c5d750b2f55ce"
+    assert [key.hex() for key in document_keys(SCOPE, ["a document"])] == [expected]
+
+
+def test_text_that_is_not_valid_unicode_has_a_key() -> None:
+    keys = document_keys(replace(SCOPE, query="\ud800"), ["\udfff", "", b""])
+    assert len(set(keys)) == 3
+    assert {len(key) for key in keys} == {16}
