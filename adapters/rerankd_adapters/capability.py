@@ -111,6 +111,8 @@ class ModelInfo:
     """SPDX identifier of the weights' licence; models run by us only."""
     source: str = ""
     """Where the weights or facts come from."""
+    revision: str = ""
+    """Which weights, or which server, answers; scores of two revisions are not the same. Empty when not known."""
     status: str = "available"
     """"available", "loading" or "unavailable"."""
     status_detail: str = ""

@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 import structlog
 
+from rerankd.composition import compose_engine, open_cache
 from rerankd.configuration.changes import is_within, keep
-from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router
 from rerankd.gateway.app import create_gateway
 from rerankd.gateway.server import HttpServer, bind
 from rerankd.generation import Generation, Generations
@@ -68,6 +67,7 @@ class Service:
         self._as_read = as_read or settings
         is_port_shared = settings.server.workers > 1
         self._local = LocalProvider(settings.local)
+        self._cache = open_cache(settings)
         self._refresher = Refresher()
         self._generations = Generations(self._open_generation(settings))
         self._grpc = GrpcServer(
@@ -109,8 +109,8 @@ class Service:
         is_kept = previous is not None and previous.settings.transport == settings.transport
         transport = previous.transport if previous and is_kept else open_configured_transport(settings.transport)
         deployments = _open_deployments(settings, transport, previous if is_kept else None)
-        router = Router([self._local, *deployments], default_model=settings.default_model, aliases=settings.aliases)
-        return Generation(settings, Engine(router, settings.limits), transport, deployments)
+        engine = compose_engine(settings, [self._local, *deployments], self._cache)
+        return Generation(settings, engine, transport, deployments)
 
     async def start(self) -> Addresses:
         """Listen, load the models, then say SERVING.
@@ -130,6 +130,8 @@ class Service:
             raise _cannot_listen(server.host, server.grpc_port, "grpc", error) from None
         await self._http.start(listener)
         self._refresher.watch(self._generations.current.deployments)
+        if self._cache is not None:
+            await self._cache.start()
         await self._local.start()
         await self._grpc.serve()
         self.state = "serving"
@@ -145,6 +147,8 @@ class Service:
         await self._refresher.close()
         await self._local.close()
         await self._generations.close()
+        if self._cache is not None:
+            await self._cache.close()
 
 
 def _open_deployments(

@@ -8,13 +8,42 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
+from rerankd.cache.opening import open_pair_scores
+from rerankd.cache.pair_scores import PairScores
 from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router
+from rerankd.engine.router import Router, RouterSettingsError
 from rerankd.local.provider import LocalProvider
 from rerankd.settings import Settings
 from rerankd.upstream.options import ProviderOptions
-from rerankd.upstream.providers import open_configured_transport, open_provider, open_providers
+from rerankd.upstream.providers import (
+    ProviderSettingsError,
+    open_configured_transport,
+    open_provider,
+    open_providers,
+)
 from rerankd_adapters.base import ModelProvider
+
+
+def compose_engine(settings: Settings, providers: Sequence[ModelProvider], cache: PairScores | None) -> Engine:
+    """Make an engine of what is open already; cheap, and holds nothing that must be closed.
+
+    Raises:
+        ProviderSettingsError: A model of the settings cannot be served; the message names the key.
+    """
+    try:
+        router = Router(
+            providers, default_model=settings.default_model, aliases=settings.aliases, models=settings.models
+        )
+    except RouterSettingsError as error:
+        raise ProviderSettingsError(str(error)) from None
+    return Engine(router, settings.limits, cache)
+
+
+def open_cache(settings: Settings) -> PairScores | None:
+    """Open the cache of the settings, which whoever opened it starts and closes; `None` when it is off."""
+    return open_pair_scores(settings.cache) if settings.cache.enabled else None
 
 
 class OpenedEngine:
@@ -30,7 +59,8 @@ class OpenedEngine:
         self._local = LocalProvider(settings.local)
         self._transport = open_configured_transport(settings.transport)
         self._remote = open_providers(settings.providers, environ, self._transport)
-        self.engine = self._compose([self._local, *self._remote], settings.aliases)
+        self._cache = open_cache(settings)
+        self.engine = compose_engine(settings, [self._local, *self._remote], self._cache)
         """Answers calls."""
 
     async def start(self) -> None:
@@ -38,6 +68,8 @@ class OpenedEngine:
 
         Never raises for a model that cannot be loaded: it is listed as unavailable.
         """
+        if self._cache is not None:
+            await self._cache.start()
         await self._local.start()
 
     async def wait_loaded(self) -> None:
@@ -57,7 +89,8 @@ class OpenedEngine:
         """
         provider = open_provider(name, options, self._environ, self._transport)
         others = [other for other in (self._local, *self._remote) if other.name != name]
-        return self._compose([provider, *others], {}), provider
+        bare = msgspec.structs.replace(self.settings, aliases={}, models={})
+        return compose_engine(bare, [provider, *others], None), provider
 
     async def close(self) -> None:
         """Stop the embedded models and drop all connections; calls under way fail."""
@@ -65,10 +98,8 @@ class OpenedEngine:
         for provider in self._remote:
             await provider.close()
         await self._transport.close()
-
-    def _compose(self, providers: Sequence[ModelProvider], aliases: Mapping[str, str]) -> Engine:
-        router = Router(providers, default_model=self.settings.default_model, aliases=aliases)
-        return Engine(router, self.settings.limits)
+        if self._cache is not None:
+            await self._cache.close()
 
 
 def open_engine(settings: Settings, environ: Mapping[str, str] | None = None) -> OpenedEngine:

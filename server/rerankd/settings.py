@@ -16,10 +16,12 @@ from typing import Any, Final, Literal
 import msgspec
 import yaml
 
+from rerankd.cache.options import CacheOptions
 from rerankd.configuration.changes import changed_paths, is_within, keep
 from rerankd.configuration.references import References, Text, referenced_files
 from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
+from rerankd.engine.options import ModelOptions
 from rerankd.local.options import LocalOptions
 from rerankd.upstream.options import ProviderOptions, TransportOptions
 
@@ -29,7 +31,7 @@ CLIENT_VARIABLES = frozenset({CONFIG_VARIABLE, "RERANKD_ADDRESS", "RERANKD_API_K
 """Variables with our prefix that are not settings of the server."""
 NOT_SETTINGS: Final = frozenset({"source"})
 """Fields of `Settings` that cannot be set."""
-FIXED: Final = ("server", "local", "limits.max_request_bytes")
+FIXED: Final = ("server", "local", "cache", "limits.max_request_bytes")
 """Settings that a running service cannot take up: sockets, processes and loaded models are made of them."""
 
 
@@ -92,6 +94,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     variable holds a key or an address needs no entry."""
     transport: TransportOptions = TransportOptions()
     """How connections to providers are made."""
+    models: dict[str, ModelOptions] = msgspec.field(default_factory=dict)
+    """Models of your own: which deployments serve one, how calls are spread, what happens when they fail. A `*` in a
+    name stands for any text."""
+    cache: CacheOptions = CacheOptions()
+    """Where scores are kept that were paid for once; a change needs a restart."""
     source: str = ""
     """Where the settings were read, for the start-up summary; not a setting."""
 
@@ -251,4 +258,7 @@ def _out_of_range(settings: Settings) -> list[str]:
         for name in ("drain_delay_s", "drain_grace_s")
         if (value := getattr(settings.server, name)) < 0
     ]
+    problems += settings.cache.problems()
+    for name, options in settings.models.items():
+        problems += options.problems(f"models.{name}")
     return problems

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rerankd.engine.merge import check_reply
-from rerankd.errors import Reason, ServiceError
-from rerankd_adapters.base import ProviderReply
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderReply
 from rerankd_adapters.registry import find_provider, provider_names
 from rerankd_adapters.testing import BEHAVIOURS, Behaviour, Case, check_case
 from rerankd_adapters.testing.behaviours import is_trustworthy
@@ -51,6 +50,6 @@ async def test_every_provider_is_recorded() -> None:
 async def test_engine_refuses_what_the_suite_distrusts(indices: list[int], scores: list[float]) -> None:
     reply = ProviderReply(indices=indices, scores=scores)
     assert not is_trustworthy(reply, 3)
-    with pytest.raises(ServiceError) as refused:
-        check_reply(reply, 3, "any")
-    assert refused.value.reason is Reason.PROVIDER_BAD_RESPONSE
+    with pytest.raises(AdapterError) as refused:
+        check_reply(reply, 3)
+    assert refused.value.kind is AdapterErrorKind.BAD_RESPONSE

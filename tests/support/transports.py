@@ -16,6 +16,11 @@ from rerank.v1 import rerank_service_pb2 as pb
 from tests.support.cases import Case, Outcome
 
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
+_ENUM_PREFIXES = {
+    "truncation": "TRUNCATION_",
+    "cache": "CACHE_CONTROL_",
+    "normalization": "SCORE_NORMALIZATION_",
+}
 METHOD = "/rerank.v1.RerankService/Rerank"
 
 
@@ -23,8 +28,9 @@ def to_message(request: Mapping[str, Any]) -> pb.RerankRequest:
     """Turn a request's JSON form into the protobuf message, as a gRPC client would build it."""
     fields = dict(request)
     documents = fields.pop("documents", [])
-    if "truncation" in fields:
-        fields["truncation"] = "TRUNCATION_" + fields["truncation"].upper()
+    for name, prefix in _ENUM_PREFIXES.items():
+        if name in fields:
+            fields[name] = prefix + fields[name].upper().replace("-", "_")
     message = json_format.ParseDict(fields, pb.RerankRequest())
     for document in documents:
         if isinstance(document, str):

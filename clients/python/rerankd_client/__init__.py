@@ -15,7 +15,7 @@ from rerankd_client.aio import AsyncBatch, AsyncRerankClient
 from rerankd_client.batch import BatchProgress, BatchResult, BatchSummary
 from rerankd_client.connection import ClientOptions, client_version
 from rerankd_client.documents import Document
-from rerankd_client.enums import CacheControl, ModelStatus, ScoreSpace, Scoring, Truncation
+from rerankd_client.enums import CacheControl, ModelStatus, ScoreNormalization, ScoreSpace, Scoring, Truncation
 from rerankd_client.errors import (
     AlreadyExists,
     Cancelled,
@@ -34,7 +34,7 @@ from rerankd_client.errors import (
 from rerankd_client.health import HealthStatus
 from rerankd_client.models import Model, ModelLimits, Price
 from rerankd_client.requests import BatchDefaults, BatchItem, RerankOptions
-from rerankd_client.responses import ChunkDetail, RerankResponse, RerankResult, StageDetail, Usage
+from rerankd_client.responses import ChunkDetail, FailedModel, RerankResponse, RerankResult, StageDetail, Usage
 from rerankd_client.sync import Batch, RerankClient
 
 __version__ = client_version()
@@ -55,6 +55,7 @@ __all__ = [
     "ClientOptions",
     "DeadlineExceeded",
     "Document",
+    "FailedModel",
     "FailedPrecondition",
     "FieldViolation",
     "HealthStatus",
@@ -72,6 +73,7 @@ __all__ = [
     "RerankResponse",
     "RerankResult",
     "ResourceExhausted",
+    "ScoreNormalization",
     "ScoreSpace",
     "Scoring",
     "StageDetail",

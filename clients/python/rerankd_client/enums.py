@@ -34,6 +34,19 @@ class CacheControl(StrEnum):
     """Read, but do not store."""
 
 
+class ScoreNormalization(StrEnum):
+    """What is done to the scores of one answer."""
+
+    UNSPECIFIED = "unspecified"
+    """As the model's settings say."""
+    NONE = "none"
+    """They stay the model's own."""
+    MINMAX = "minmax"
+    """The best document of the answer has 1, the worst 0."""
+    SIGMOID = "sigmoid"
+    """The logistic function, which turns logits into probabilities."""
+
+
 class Scoring(StrEnum):
     """Whether a document's score depends on the other documents."""
 
@@ -75,11 +88,11 @@ class ModelStatus(StrEnum):
     """Cannot be called; `Model.status_detail` says why."""
 
 
-E = TypeVar("E", Truncation, CacheControl, Scoring, ScoreSpace, ModelStatus)
+E = TypeVar("E", Truncation, CacheControl, ScoreNormalization, Scoring, ScoreSpace, ModelStatus)
 
 _DESCRIPTORS: Final[dict[type[StrEnum], EnumDescriptor]] = {
     kind: pb.DESCRIPTOR.enum_types_by_name[kind.__name__]
-    for kind in (Truncation, CacheControl, Scoring, ScoreSpace, ModelStatus)
+    for kind in (Truncation, CacheControl, ScoreNormalization, Scoring, ScoreSpace, ModelStatus)
 }
 
 
@@ -90,7 +103,7 @@ def enum_of_number(kind: type[E], number: int) -> E:
     return kind.__members__.get(suffix) or kind("unspecified")
 
 
-def number_of_enum(kind: type[E], value: str) -> int:
+def number_of_enum(kind: type[StrEnum], value: str) -> int:
     """Return the number on the wire of a member or its JSON name.
 
     Raises:

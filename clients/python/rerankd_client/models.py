@@ -21,6 +21,8 @@ class ModelLimits:
     """Tokens of query and document together."""
     max_total_tokens: int | None
     """Tokens of all pairs together."""
+    max_request_bytes: int | None
+    """Bytes of the provider's request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Model:
     """What happens to documents longer than the window when the caller does not say."""
     takes_images: bool
     """Whether documents may have images."""
+    deployments: tuple[str, ...]
+    """What it is served by, for models of the operator's own; else empty."""
     price: Price | None
     """None when free or unknown."""
     status: ModelStatus
@@ -96,11 +100,13 @@ def decode_model(message: pb.Model) -> Model:
             max_documents=limits.max_documents or None,
             max_tokens_per_document=limits.max_tokens_per_document or None,
             max_total_tokens=limits.max_total_tokens or None,
+            max_request_bytes=limits.max_request_bytes or None,
         ),
         scoring=enum_of_number(Scoring, message.scoring),
         score_space=enum_of_number(ScoreSpace, message.score_space),
         truncation_default=enum_of_number(Truncation, message.truncation_default),
         takes_images=message.takes_images,
+        deployments=tuple(message.deployments),
         price=Price(price.unit, price.usd_per_million, price.source, price.date) if message.HasField("price") else None,
         status=enum_of_number(ModelStatus, message.status),
         status_detail=message.status_detail,

@@ -11,7 +11,7 @@ from typing import Any, Final, TypedDict
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd_client.documents import Document, encode_document, encode_struct
-from rerankd_client.enums import CacheControl, Truncation, number_of_enum
+from rerankd_client.enums import CacheControl, ScoreNormalization, Truncation, number_of_enum
 
 DocumentInput = str | Document | Mapping[str, Any]
 """A text, a `Document`, or a mapping: its fields, or structured content under names of its own."""
@@ -48,6 +48,8 @@ class RerankOptions(TypedDict, total=False):
     """Options of one provider or model, by its own names (JSON values)."""
     cache: CacheControl | str | None
     """How the pair-score cache is used: "bypass" or "no-store"."""
+    normalization: ScoreNormalization | str | None
+    """What is done to the scores before `score_threshold` and `top_n`: "none", "minmax" or "sigmoid"."""
     include_details: bool | None
     """Fill `chunks`, and `indices` of `stages`, in the response. Default False."""
 
@@ -70,7 +72,12 @@ class BatchItem(RerankOptions, total=False):
 
 
 OPTION_NAMES: Final = frozenset(RerankOptions.__annotations__)
-_SCALARS: Final = OPTION_NAMES - {"rank_fields", "fallbacks", "truncation", "cache", "provider_options"}
+_ENUMS: Final[Mapping[str, type[Truncation | CacheControl | ScoreNormalization]]] = {
+    "truncation": Truncation,
+    "cache": CacheControl,
+    "normalization": ScoreNormalization,
+}
+_SCALARS: Final = OPTION_NAMES - {"rank_fields", "fallbacks", "provider_options", *_ENUMS}
 
 
 def encode_request(query: str, documents: Iterable[DocumentInput], options: Mapping[str, Any]) -> pb.RerankRequest:
@@ -125,10 +132,8 @@ def _encode_options(request: pb.RerankRequest, options: Mapping[str, Any]) -> No
             continue
         if name in _SCALARS:
             setattr(request, name, value)
-        elif name == "truncation":
-            request.truncation = number_of_enum(Truncation, value)  # type: ignore[assignment]
-        elif name == "cache":
-            request.cache = number_of_enum(CacheControl, value)  # type: ignore[assignment]
+        elif name in _ENUMS:
+            setattr(request, name, number_of_enum(_ENUMS[name], value))
         elif name == "provider_options":
             request.provider_options.CopyFrom(encode_struct(value))
         else:

@@ -45,6 +45,10 @@ class Usage:
     """Provider's billing units; 0 where tokens are billed."""
     cost: float | None = None
     """US dollars; None when not known."""
+    cached_documents: int = 0
+    """Documents whose score was known, or being asked for by another call."""
+    saved_cost: float | None = None
+    """What these would have cost in US dollars; None when not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,22 @@ class ChunkDetail:
     """Calls made for it, retries included."""
     latency_ms: float
     """Milliseconds from first attempt to answer."""
+    deployment: str = ""
+    """Deployment that answered."""
+    hedged: bool = False
+    """Whether a second copy of a slow call was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedModel:
+    """A model that was tried and did not answer."""
+
+    model: str
+    """Its name."""
+    reason: str
+    """Name of the `ErrorReason`."""
+    message: str
+    """What it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +125,8 @@ class RerankResponse:
     """Each provider call; only with `include_details`."""
     stages: tuple[StageDetail, ...]
     """Each stage, for models that score in several."""
+    fell_back_from: tuple[FailedModel, ...]
+    """The models that failed before the one that answered; empty when no fallback was taken."""
     message: pb.RerankResponse = field(repr=False, compare=False)
     """The message as it came."""
 
@@ -128,6 +150,9 @@ def decode_response(message: pb.RerankResponse) -> RerankResponse:
         warnings=tuple(message.meta.warnings),
         chunks=tuple(_decode_chunk(chunk) for chunk in extra.chunks),
         stages=tuple(_decode_stage(stage) for stage in extra.stages),
+        fell_back_from=tuple(
+            FailedModel(failed.model, failed.reason, failed.message) for failed in extra.fell_back_from
+        ),
         message=message,
     )
 
@@ -141,6 +166,8 @@ def decode_usage(message: pb.Usage) -> Usage:
         total_tokens=message.total_tokens,
         search_units=message.search_units,
         cost=message.cost if message.HasField("cost") else None,
+        cached_documents=message.cached_documents,
+        saved_cost=message.saved_cost if message.HasField("saved_cost") else None,
     )
 
 
@@ -157,6 +184,8 @@ def _decode_chunk(message: pb.ChunkDetail) -> ChunkDetail:
         model=message.model,
         attempts=message.attempts,
         latency_ms=message.latency_ms,
+        deployment=message.deployment,
+        hedged=message.hedged,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 
 from rerankd import contract
-from rerankd.engine.router import Router, Target
+from rerankd.engine.group import ModelGroup
+from rerankd.engine.router import Router
 from rerankd.errors import FieldViolation, invalid_request
 from rerankd_adapters.base import Price
 
@@ -24,12 +25,12 @@ def list_models(router: Router, request: contract.ListModelsRequest) -> contract
         rule = f"page_size must be 1 to {MAX_PAGE_SIZE}, was {page_size}"
         raise invalid_request([FieldViolation("page_size", rule)])
     wanted = (
-        target
-        for target in sorted(router.targets(), key=lambda target: target.name)
-        if target.name > request.page_token and request.provider in ("", target.provider.name)
+        group
+        for group in sorted(router.groups(), key=lambda group: group.name)
+        if group.name > request.page_token and request.provider in ("", *_providers(group))
     )
     page = list(islice(wanted, page_size + 1))
-    models = [describe_model(router, target) for target in page[:page_size]]
+    models = [describe_model(router, group) for group in page[:page_size]]
     token = models[-1].name if len(page) > page_size else ""
     return contract.ListModelsResponse(models=models, next_page_token=token)
 
@@ -42,24 +43,29 @@ def get_model(router: Router, request: contract.GetModelRequest) -> contract.Get
     """
     if not request.model:
         raise invalid_request([FieldViolation("model", "model is required")])
-    target = router.resolve(request.model)
-    return contract.GetModelResponse(model=describe_model(router, target))
+    group = router.resolve(request.model)
+    return contract.GetModelResponse(model=describe_model(router, group))
 
 
-def describe_model(router: Router, target: Target) -> contract.Model:
-    """Describe one target in the contract's terms."""
-    info = target.info
+def _providers(group: ModelGroup) -> list[str]:
+    return list(dict.fromkeys(deployment.provider.name for deployment in group.deployments))
+
+
+def describe_model(router: Router, group: ModelGroup) -> contract.Model:
+    """Describe a model that is there in the contract's terms."""
+    info = group.info()
     facts = info.capabilities
     truncation = contract.Truncation(facts.truncation_default) if facts.truncation_default else None
     return contract.Model(
-        name=target.name,
-        provider=target.provider.name,
+        name=group.name,
+        provider=_providers(group)[0],
         description=info.description,
-        aliases=router.aliases_of(target.name),
+        aliases=router.aliases_of(group.name),
         limits=contract.ModelLimits(
             max_documents=facts.max_documents or 0,
             max_tokens_per_document=facts.max_tokens_per_document or 0,
             max_total_tokens=facts.max_total_tokens or 0,
+            max_request_bytes=facts.max_request_bytes or 0,
         ),
         scoring=contract.Scoring.UNSPECIFIED if facts.scoring == "unknown" else contract.Scoring(facts.scoring),
         score_space=(
@@ -68,6 +74,7 @@ def describe_model(router: Router, target: Target) -> contract.Model:
             else contract.ScoreSpace(facts.score_space)
         ),
         takes_images=facts.takes_images,
+        deployments=[deployment.name for deployment in group.deployments if deployment.name != group.name],
         truncation_default=truncation or contract.Truncation.UNSPECIFIED,
         price=_describe_price(info.price),
         status=contract.ModelStatus(info.status),

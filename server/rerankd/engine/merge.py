@@ -7,8 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from rerankd.errors import Reason, ServiceError
-from rerankd_adapters.base import ProviderReply
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderReply
 
 RankedPair = tuple[float, int]
 """(negated relevance score, index): sorts best first, equal scores by index."""
@@ -25,38 +24,33 @@ class Normalisation(StrEnum):
     """The probability of a logit, 0 to 1. Makes sense for logits alone."""
 
 
-def check_reply(reply: ProviderReply, documents: int, provider: str, top_n: int | None = None) -> None:
+def check_reply(reply: ProviderReply, documents: int, top_n: int | None = None) -> None:
     """Raise unless the reply scores documents of the call, each once, with finite numbers.
 
     Args:
         reply: What the provider answered.
         documents: Documents in the call.
-        provider: Named in the error.
         top_n: Results the call asked for; a provider may leave out the rest.
 
     Raises:
-        ServiceError: `PROVIDER_BAD_RESPONSE`.
+        AdapterError: `BAD_RESPONSE`.
     """
     indices, scores = reply.indices, reply.scores
     if len(indices) != len(scores):
-        raise _bad_reply(provider, f"{len(indices)} indices for {len(scores)} scores")
+        raise _bad_reply(f"{len(indices)} indices for {len(scores)} scores")
     needed = documents if top_n is None else min(top_n, documents)
     if not needed <= len(indices) <= documents:
-        raise _bad_reply(provider, f"{len(indices)} scores for {documents} documents")
+        raise _bad_reply(f"{len(indices)} scores for {documents} documents")
     if len(set(indices)) != len(indices):
-        raise _bad_reply(provider, "an index twice")
+        raise _bad_reply("an index twice")
     if indices and not (min(indices) >= 0 and max(indices) < documents):
-        raise _bad_reply(provider, f"an index outside 0..{documents - 1}")
+        raise _bad_reply(f"an index outside 0..{documents - 1}")
     if not all(map(math.isfinite, scores)):
-        raise _bad_reply(provider, "a score that is not a finite number")
+        raise _bad_reply("a score that is not a finite number")
 
 
-def _bad_reply(provider: str, what: str) -> ServiceError:
-    return ServiceError(
-        Reason.PROVIDER_BAD_RESPONSE,
-        f"provider {provider} broke its contract: it answered {what}",
-        metadata={"provider": provider, "fault": what},
-    )
+def _bad_reply(what: str) -> AdapterError:
+    return AdapterError(AdapterErrorKind.BAD_RESPONSE, f"the provider broke its contract: it answered {what}")
 
 
 def join(parts: Sequence[tuple[range, ProviderReply]]) -> ProviderReply:

@@ -5,30 +5,53 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from rerankd import contract
+from rerankd.cache.pair_scores import CacheUse, PairScores
 from rerankd.contract import RerankRequest, RerankResponse
 from rerankd.domain import CallContext
 from rerankd.engine import batch, catalog
 from rerankd.engine.call_log import log_answer, log_failure
-from rerankd.engine.dispatch import FALLBACK_REASONS, dispatch
-from rerankd.engine.documents import document_texts
+from rerankd.engine.dispatch import Dispatch
+from rerankd.engine.documents import document_texts, rank_field_warnings
+from rerankd.engine.failures import all_models_failed
+from rerankd.engine.group import ModelGroup
 from rerankd.engine.limits import Admission, RequestLimits
-from rerankd.engine.merge import join, rank
-from rerankd.engine.planner import plan_chunks
+from rerankd.engine.merge import Normalisation, normalise, rank
 from rerankd.engine.provider_call import provider_call_of
 from rerankd.engine.response import Answered, build_response
-from rerankd.engine.router import Router, Target
+from rerankd.engine.router import Router
+from rerankd.engine.scoring import RequestScoring
 from rerankd.engine.validation import check_request
-from rerankd.errors import Code, Reason, ServiceError
+from rerankd.errors import Code, Reason, ServiceError, deadline_exceeded
+from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
+
+_NORMALISATIONS = {
+    contract.ScoreNormalization.NONE: Normalisation.NONE,
+    contract.ScoreNormalization.MINMAX: Normalisation.MINMAX,
+    contract.ScoreNormalization.SIGMOID: Normalisation.SIGMOID,
+}
+_CACHE_USES = {
+    contract.CacheControl.UNSPECIFIED: CacheUse.READ_WRITE,
+    contract.CacheControl.NO_STORE: CacheUse.READ_ONLY,
+    contract.CacheControl.BYPASS: CacheUse.BYPASS,
+}
 
 
 class Engine:
-    """What both transports call. Safe for any number of tasks of one event loop."""
+    """What both transports call. Safe for any number of tasks of one event loop.
 
-    def __init__(self, router: Router, limits: RequestLimits) -> None:
+    Args:
+        router: Finds models.
+        limits: Of one call, and of calls at once.
+        cache: Known scores; `None` keeps none.
+    """
+
+    def __init__(self, router: Router, limits: RequestLimits, cache: PairScores | None = None) -> None:
         self._router = router
         self._limits = limits
+        self._cache = cache
         self._admission = Admission(limits.max_concurrent_calls)
 
     async def rerank(self, request: RerankRequest, call: CallContext) -> RerankResponse:
@@ -52,10 +75,19 @@ class Engine:
     async def _rerank(self, request: RerankRequest, call: CallContext, started_s: float) -> RerankResponse:
         with self._admission.enter():
             check_request(request, self._limits)
-            targets = self._resolve(request)
-            answered = await self._first_answer(targets, request, call)
-            reply = answered.reply
-            ranking = rank(reply.indices, reply.scores, request.top_n, request.score_threshold)
+            group = self._router.resolve(request.model)
+            groups = [group, *self._router.fallbacks_of(group, request.fallbacks)]
+            remaining_s = call.remaining_s()
+            if remaining_s is not None and remaining_s <= 0:
+                raise deadline_exceeded()
+            try:
+                async with asyncio.timeout(remaining_s):
+                    answered = await self._first_answer(groups, request, call)
+            except TimeoutError:
+                raise deadline_exceeded() from None
+            scores = answered.scores
+            values = normalise(scores.values, _normalisation(request, answered.group))
+            ranking = rank(scores.indices, values, request.top_n, request.score_threshold)
             return build_response(request, call, answered, ranking, started_s)
 
     async def list_models(self, request: contract.ListModelsRequest, _call: CallContext) -> contract.ListModelsResponse:
@@ -80,30 +112,57 @@ class Engine:
         """Rerank a stream of items, reading no faster than the answers are taken."""
         return batch.run_batch(self.rerank, requests, call, self._limits.batch_concurrency)
 
-    def _resolve(self, request: RerankRequest) -> list[Target]:
-        targets = [self._router.resolve(request.model)]
-        for index, name in enumerate(request.fallbacks):
-            targets.append(self._router.resolve(name, f"fallbacks[{index}]"))
-        return targets
-
-    async def _first_answer(self, targets: Sequence[Target], request: RerankRequest, call: CallContext) -> Answered:
-        """Call the targets in order, the whole request each time, until one answers."""
+    async def _first_answer(self, groups: Sequence[ModelGroup], request: RerankRequest, call: CallContext) -> Answered:
+        """Ask the models in order, the whole request each time, until one answers."""
         documents = document_texts(request)
-        failures: list[ServiceError] = []
-        for target in targets:
+        failures: list[tuple[ModelGroup, ServiceError]] = []
+        for place, group in enumerate(groups):
+            is_last = place == len(groups) - 1
             try:
-                provider_call = provider_call_of(request, target, documents, call.deadline_s)
-                chunks = plan_chunks(target.info.capabilities, target.name, request.query, documents)
-                answers = await dispatch(target, provider_call, chunks, call.remaining_s())
+                answered = await self._ask(group, request, documents, call, has_fallback=not is_last)
             except ServiceError as error:
-                if error.reason not in FALLBACK_REASONS:
+                if error.reason not in group.options.fallback_on and not failures:
                     raise
-                failures.append(error)
+                failures.append((group, error))
                 continue
-            reply = join([(answer.chunk, answer.reply) for answer in answers])
-            warnings = [*_warnings(target, request), *(f"fell back: {failure}" for failure in failures)]
-            return Answered(target=target, chunks=answers, reply=reply, warnings=warnings)
-        raise _all_failed(failures)
+            answered.failures = failures
+            return answered
+        raise all_models_failed(failures)
+
+    async def _ask(
+        self,
+        group: ModelGroup,
+        request: RerankRequest,
+        documents: Sequence[str],
+        call: CallContext,
+        *,
+        has_fallback: bool,
+    ) -> Answered:
+        info = group.info()
+        provider_call = provider_call_of(request, group.name, info, documents, call.deadline_s)
+        if _normalisation(request, group) is Normalisation.MINMAX:
+            provider_call = replace(provider_call, top_n=None)
+        use = _CACHE_USES[request.cache]
+        cache = self._cache if _is_cacheable(group, info, provider_call, use) else None
+        scoring = RequestScoring(Dispatch(group, has_fallback), info, provider_call, cache, use)
+        scores = await scoring.run()
+        return Answered(
+            group=group,
+            info=info,
+            scores=scores,
+            calls=scoring.answers,
+            warnings=[*_warnings(group, info, request), *scoring.warnings],
+        )
+
+
+def _is_cacheable(group: ModelGroup, info: ModelInfo, call: ProviderCall, use: CacheUse) -> bool:
+    """Whether scores depend on nothing but what the cache's keys are made of."""
+    is_pointwise = info.capabilities.scoring is Scoring.POINTWISE
+    return is_pointwise and group.options.cache and use is not CacheUse.BYPASS and call.prior_scores is None
+
+
+def _normalisation(request: RerankRequest, group: ModelGroup) -> Normalisation:
+    return _NORMALISATIONS.get(request.normalization) or Normalisation(group.options.normalization)
 
 
 def _cancel_cause(call: CallContext) -> tuple[Reason, Code]:
@@ -114,24 +173,11 @@ def _cancel_cause(call: CallContext) -> tuple[Reason, Code]:
     return Reason.CANCELLED, Code.CANCELLED
 
 
-def _warnings(target: Target, request: RerankRequest) -> list[str]:
-    warnings = []
-    capabilities = target.info.capabilities
+def _warnings(group: ModelGroup, info: ModelInfo, request: RerankRequest) -> list[str]:
+    warnings = rank_field_warnings(request)
+    capabilities = info.capabilities
     if request.instruction and not capabilities.takes_instruction:
-        warnings.append(f"instruction was ignored: {target.name} does not follow instructions")
+        warnings.append(f"instruction was ignored: {group.name} does not follow instructions")
     if request.score_threshold is not None and not capabilities.score_space.is_absolute:
-        warnings.append(f"score_threshold: scores of {target.name} compare within one response only")
+        warnings.append(f"score_threshold: scores of {group.name} compare within one response only")
     return warnings
-
-
-def _all_failed(failures: Sequence[ServiceError]) -> ServiceError:
-    last = failures[-1]
-    if len(failures) == 1:
-        return last
-    said = "; ".join(str(failure) for failure in failures)
-    return ServiceError(
-        last.reason if all(failure.reason == last.reason for failure in failures) else Reason.PROVIDER_UNAVAILABLE,
-        f"all {len(failures)} models failed: {said}",
-        metadata={f"failure_{index}": str(failure) for index, failure in enumerate(failures)},
-        retry_after_s=min((f.retry_after_s for f in failures if f.retry_after_s is not None), default=None),
-    )

@@ -8,10 +8,9 @@ from typing import Final
 from rerankd import contract
 from rerankd.contract import RerankRequest
 from rerankd.engine.documents import document_images, document_objects, prior_scores
-from rerankd.engine.router import Target
 from rerankd.engine.validation import MAX_VIOLATIONS
 from rerankd.errors import FieldViolation, Reason, ServiceError
-from rerankd_adapters.base import ProviderCall, Truncation
+from rerankd_adapters.base import ModelInfo, ProviderCall, Truncation
 
 _TRUNCATIONS: Final = {
     contract.Truncation.UNSPECIFIED: None,
@@ -22,26 +21,27 @@ _TRUNCATIONS: Final = {
 
 
 def provider_call_of(
-    request: RerankRequest, target: Target, documents: Sequence[str], deadline_s: float | None
+    request: RerankRequest, name: str, info: ModelInfo, documents: Sequence[str], deadline_s: float | None
 ) -> ProviderCall:
     """Say in a provider's terms what `request` asks for.
 
     Args:
         request: As it came.
-        target: The model that is to be called.
+        name: Public name of the model that is to be called.
+        info: What it takes.
         documents: Texts of the request's documents, in its order.
         deadline_s: `time.monotonic()` at which the caller stops waiting.
 
     Raises:
         ServiceError: `CAPABILITY_UNSUPPORTED` when a document has an image and the model takes none.
     """
-    facts = target.info.capabilities
+    facts = info.capabilities
     images = document_images(request)
     if images is not None and not facts.takes_images:
-        raise _takes_no_images(target, images)
+        raise _takes_no_images(name, images)
     rank_fields, objects = document_objects(request)
     return ProviderCall(
-        model=target.info.name,
+        model=info.name,
         query=request.query,
         documents=documents,
         objects=objects,
@@ -60,12 +60,12 @@ def provider_call_of(
     )
 
 
-def _takes_no_images(target: Target, images: Sequence[str | None]) -> ServiceError:
+def _takes_no_images(name: str, images: Sequence[str | None]) -> ServiceError:
     fields = [f"documents[{position}].image" for position, image in enumerate(images) if image is not None]
-    message = f"{target.name} takes no images; ListModels says which models do (takes_images)"
+    message = f"{name} takes no images; ListModels says which models do (takes_images)"
     return ServiceError(
         Reason.CAPABILITY_UNSUPPORTED,
         f"{fields[0]}: {message}",
-        metadata={"model": target.name, "field": fields[0]},
+        metadata={"model": name, "field": fields[0]},
         violations=[FieldViolation(field, f"{field}: {message}") for field in fields[:MAX_VIOLATIONS]],
     )

@@ -1,31 +1,41 @@
-"""The answer to a caller, built from what a target replied."""
+"""The answer to a caller, built from what a model replied."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rerankd import contract
 from rerankd.contract import RerankRequest, RerankResponse, RerankResult
 from rerankd.domain import CallContext
-from rerankd.engine.dispatch import ChunkAnswer
+from rerankd.engine.attempts import Answer
+from rerankd.engine.group import ModelGroup
 from rerankd.engine.merge import RankedPair
-from rerankd.engine.router import Target
-from rerankd_adapters.base import ProviderReply
+from rerankd.engine.planner import SEARCH_UNIT_DOCUMENTS
+from rerankd.engine.scoring import Scores
+from rerankd.engine.tokens import ESTIMATE
+from rerankd.errors import ServiceError
+from rerankd_adapters.base import ModelInfo
+
+_MILLION: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answered:
-    """A target that answered, and how it came to that."""
+    """A model that answered, and how it came to that."""
 
-    target: Target
-    chunks: Sequence[ChunkAnswer]
-    """What it replied to each chunk, in request order."""
-    reply: ProviderReply
-    """The chunks' replies joined."""
+    group: ModelGroup
+    info: ModelInfo
+    scores: Scores
+    calls: Sequence[tuple[Sequence[int], Answer]]
+    """Every provider call: the positions in the request it scored, and what came of it."""
     warnings: Sequence[str] = ()
     """What the engine adds to the provider's own warnings."""
+    failures: Sequence[tuple[ModelGroup, ServiceError]] = ()
+    """The models that failed before, in the order they were asked."""
 
 
 def build_response(
@@ -40,24 +50,27 @@ def build_response(
     Args:
         request: As it came.
         call: Its context.
-        answered: The target that answered.
+        answered: The model that answered.
         ranking: What is returned, best first.
         started_s: `time.monotonic()` when the call came in.
     """
-    reply = answered.reply
+    usage = _usage(request, answered)
+    replies = [answer.reply for _, answer in answered.calls]
+    said = dict.fromkeys(warning for reply in replies for warning in reply.warnings)
+    fell_back = [f"fell back: {error}" for _, error in answered.failures]
     return RerankResponse(
         id=call.request_id,
         results=_results(request, ranking),
-        model=answered.target.name,
-        usage=_usage(reply, len(request.documents)),
+        model=answered.group.name,
+        usage=usage,
         meta=contract.Meta(
             api_version=contract.ApiVersion(version=call.api_version),
             billed_units=contract.BilledUnits(
-                search_units=reply.search_units,
-                input_tokens=reply.prompt_tokens,
-                output_tokens=reply.completion_tokens,
+                search_units=usage.search_units,
+                input_tokens=usage.prompt_tokens,
+                output_tokens=usage.completion_tokens,
             ),
-            warnings=[*answered.warnings, *reply.warnings],
+            warnings=[*answered.warnings, *fell_back, *said],
         ),
         extra_fields=_extra_fields(request, call, answered, started_s),
     )
@@ -78,40 +91,50 @@ def as_document(document: str | contract.Document) -> contract.Document:
     return contract.Document(text=document) if isinstance(document, str) else document
 
 
-def _usage(reply: ProviderReply, documents: int) -> contract.Usage:
+def _usage(request: RerankRequest, answered: Answered) -> contract.Usage:
+    replies = [answer.reply for _, answer in answered.calls]
+    prompt_tokens = sum(reply.prompt_tokens for reply in replies)
+    completion_tokens = sum(reply.completion_tokens for reply in replies)
+    costs = [reply.cost_usd for reply in replies]
+    price = answered.info.price
+    cost = None if None in costs else sum(known for known in costs if known is not None)
     return contract.Usage(
-        documents=documents,
-        prompt_tokens=reply.prompt_tokens,
-        completion_tokens=reply.completion_tokens,
-        total_tokens=reply.prompt_tokens + reply.completion_tokens,
-        search_units=reply.search_units,
-        cost=reply.cost_usd,
+        documents=len(request.documents),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        total_tokens=prompt_tokens + completion_tokens,
+        search_units=sum(reply.search_units for reply in replies),
+        cost=cost if costs or price is not None else None,
+        cached_documents=answered.scores.cached,
+        saved_cost=_saved_cost(request, answered) if answered.scores.cached else None,
     )
+
+
+def _saved_cost(request: RerankRequest, answered: Answered) -> float | None:
+    """Reckon what the documents that were not asked for would have cost; tokens are estimated."""
+    price, cached = answered.info.price, answered.scores.cached
+    if price is None:
+        return None
+    total = len(request.documents)
+    if price.unit == "search_unit":
+        asked = sum(math.ceil(len(positions) / SEARCH_UNIT_DOCUMENTS) for positions, _ in answered.calls)
+        units = max(math.ceil(total / SEARCH_UNIT_DOCUMENTS) - asked, 0)
+        return units * price.usd_per_million / _MILLION
+    texts = (document if isinstance(document, str) else document.text for document in request.documents)
+    tokens = sum(map(ESTIMATE.count, texts)) * cached / total + ESTIMATE.count(request.query) * cached
+    return round(tokens) * price.usd_per_million / _MILLION
 
 
 def _extra_fields(
     request: RerankRequest, call: CallContext, answered: Answered, started_s: float
 ) -> contract.ExtraFields:
-    target, reply = answered.target, answered.reply
-    chunks = []
-    if request.include_details:
-        chunks = [
-            contract.ChunkDetail(
-                chunk_index=index,
-                documents=len(answer.chunk),
-                provider=target.provider.name,
-                model=answer.reply.model or target.info.name,
-                attempts=1,
-                latency_ms=answer.latency_ms,
-            )
-            for index, answer in enumerate(answered.chunks)
-        ]
+    calls = answered.calls
     return contract.ExtraFields(
         request_type=call.request_type,
-        provider=target.provider.name,
+        provider=calls[0][1].deployment.provider.name if calls else answered.group.deployments[0].provider.name,
         latency=elapsed_ms(started_s),
-        chunk_index=len(answered.chunks) - 1,
-        chunks=chunks,
+        chunk_index=max(len(calls) - 1, 0),
+        chunks=_chunks(answered) if request.include_details else [],
         stages=[
             contract.StageDetail(
                 stage=stage.name,
@@ -121,9 +144,30 @@ def _extra_fields(
                 shortened_by=stage.shortened_by,
                 indices=list(stage.positions),
             )
-            for stage in reply.stages
+            for _, answer in calls
+            for stage in answer.reply.stages
+        ],
+        fell_back_from=[
+            contract.FailedModel(model=group.name, reason=error.reason.value, message=error.message)
+            for group, error in answered.failures
         ],
     )
+
+
+def _chunks(answered: Answered) -> list[contract.ChunkDetail]:
+    return [
+        contract.ChunkDetail(
+            chunk_index=index,
+            documents=len(positions),
+            provider=answer.deployment.provider.name,
+            model=answer.reply.model or answer.deployment.model,
+            attempts=answer.attempts,
+            latency_ms=answer.latency_ms,
+            deployment=answer.deployment.name,
+            hedged=answer.is_hedged,
+        )
+        for index, (positions, answer) in enumerate(answered.calls)
+    ]
 
 
 def elapsed_ms(started_s: float) -> float:

@@ -1,28 +1,39 @@
-"""From the model name a caller sends to what can score documents."""
+"""From the model name a caller sends to the deployments that can score documents."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Final
 
+from rerankd.engine.deployment import Deployment
+from rerankd.engine.group import ModelGroup
+from rerankd.engine.options import DeploymentOptions, ModelOptions
 from rerankd.errors import FieldViolation, Reason, ServiceError
 from rerankd.suggestions import closest
-from rerankd_adapters.base import ModelInfo, ModelProvider, Provider
+from rerankd_adapters.base import ModelProvider, Provider
 from rerankd_adapters.registry import find_provider
 
+_KEPT_GROUPS: Final = 4096
+"""Models whose state is kept: providers take any name, and callers choose it."""
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One model of one provider, ready to be called."""
 
-    name: str
-    """Public name: `provider/model`."""
-    provider: ModelProvider
-    info: ModelInfo
+class RouterSettingsError(Exception):
+    """A model of the settings cannot be served; the message names the key."""
 
 
 class Router:
-    """Resolves aliases and `provider/model` names."""
+    """Resolves aliases, models of the settings, and `provider/model` names.
+
+    Args:
+        providers: Whoever can be called.
+        default_model: Model of calls that name none.
+        aliases: Other names of models.
+        models: Policies by model name; one `*` in a name stands for any text, and the longest such name wins.
+
+    Raises:
+        RouterSettingsError: For a model whose provider is not there, or a name with more than one `*`.
+    """
 
     def __init__(
         self,
@@ -30,24 +41,97 @@ class Router:
         *,
         default_model: str,
         aliases: Mapping[str, str] | None = None,
+        models: Mapping[str, ModelOptions] | None = None,
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._default_model = default_model
         self._aliases = dict(aliases or {})
+        self._named = {name: options for name, options in (models or {}).items() if "*" not in name}
+        wildcards = [(name, options) for name, options in (models or {}).items() if "*" in name]
+        self._wildcards = sorted(wildcards, key=lambda each: len(each[0]), reverse=True)
+        self._groups: OrderedDict[str, ModelGroup] = OrderedDict()
+        for name, options in (models or {}).items():
+            self._check(name, options)
 
-    def resolve(self, model: str, field: str = "model") -> Target:
-        """Find the target of a model name; empty means the default model.
+    def resolve(self, model: str, field: str = "model") -> ModelGroup:
+        """Find the deployments of a model name; empty means the default model.
 
         Raises:
             ServiceError: `MODEL_NOT_FOUND`, naming `field` and the closest known name.
         """
         wanted = model or self._default_model
-        provider_name, _, model_name = self._aliases.get(wanted, wanted).partition("/")
-        provider = self._provider(provider_name) if model_name else None
-        info = provider.describe(model_name) if provider else None
-        if provider is None or info is None:
+        name = self._aliases.get(wanted, wanted)
+        group = self._groups.get(name)
+        if group is None:
+            group = self._open(name)
+            if group is None:
+                raise self._not_found(wanted, field)
+            group = self._groups.setdefault(group.name, group)
+            self._groups[name] = group
+            if len(self._groups) > _KEPT_GROUPS:
+                self._groups.popitem(last=False)
+        else:
+            self._groups.move_to_end(name)
+        if group.describe() is None:
             raise self._not_found(wanted, field)
-        return Target(f"{provider.name}/{model_name}", provider, info)
+        return group
+
+    def fallbacks_of(self, group: ModelGroup, asked: Sequence[str]) -> list[ModelGroup]:
+        """Return the models to try after `group`: those the caller asked for, then those of the settings.
+
+        Raises:
+            ServiceError: `MODEL_NOT_FOUND`, for one the caller asked for.
+        """
+        groups = [self.resolve(name, f"fallbacks[{index}]") for index, name in enumerate(asked)]
+        groups += [self.resolve(name) for name in group.options.fallbacks]
+        return list(dict.fromkeys(each for each in groups if each is not group))
+
+    def groups(self) -> Iterator[ModelGroup]:
+        """Yield every model that can be named and described, in no order."""
+        names = dict.fromkeys(self._named)
+        for provider in self._providers.values():
+            names |= dict.fromkeys(f"{provider.name}/{info.name}" for info in provider.models())
+        for name in names:
+            group = self._groups.get(name) or self._open(name)
+            if group is not None and group.describe() is not None:
+                yield group
+
+    def aliases_of(self, name: str) -> list[str]:
+        """List the other names of a model, the empty default left out."""
+        return sorted(alias for alias, target in self._aliases.items() if target == name)
+
+    def _open(self, name: str) -> ModelGroup | None:
+        options, matched = self._options(name)
+        listed = options.deployments or [DeploymentOptions(model=name)]
+        deployments: list[Deployment] = []
+        for each in listed:
+            deployment = self._deploy(each, matched, options, is_alone=len(listed) == 1)
+            if deployment is None:
+                return None
+            deployments.append(deployment)
+        _name_apart(deployments)
+        # A plain `provider/model` is called as its provider is named here, whatever alias of it the caller used.
+        public = name if options.deployments else deployments[0].name
+        return ModelGroup(public, deployments, options)
+
+    def _options(self, name: str) -> tuple[ModelOptions, str]:
+        """Return the policy of a model name, and what its `*` stands for."""
+        if name in self._named:
+            return self._named[name], ""
+        for pattern, options in self._wildcards:
+            head, _, tail = pattern.partition("*")
+            if len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail):
+                return options, name[len(head) : len(name) - len(tail)]
+        return ModelOptions(), ""
+
+    def _deploy(
+        self, given: DeploymentOptions, matched: str, options: ModelOptions, *, is_alone: bool
+    ) -> Deployment | None:
+        provider_name, _, model = given.model.replace("*", matched).partition("/")
+        provider = self._provider(provider_name) if model else None
+        if provider is None:
+            return None
+        return Deployment(provider, model, given, options.cooldown, is_alone=is_alone)
 
     def _provider(self, name: str) -> ModelProvider | None:
         """Find a provider by the name the operator gave it, its own name, or one that other gateways use."""
@@ -56,20 +140,24 @@ class Router:
             found = self._providers.get(declared.name)
         return found
 
-    def targets(self) -> Iterator[Target]:
-        """Yield every model that can be named, ordered by name."""
-        for provider_name in sorted(self._providers):
-            provider = self._providers[provider_name]
-            for info in provider.models():
-                yield Target(f"{provider_name}/{info.name}", provider, info)
-
-    def aliases_of(self, name: str) -> list[str]:
-        """List the other names of a model, the empty default left out."""
-        return sorted(alias for alias, target in self._aliases.items() if target == name)
+    def _check(self, name: str, options: ModelOptions) -> None:
+        if name.count("*") > 1:
+            raise RouterSettingsError(f"models.{name}: a name may have one * only")
+        for index, each in enumerate(options.deployments):
+            key = f"models.{name}.deployments[{index}].model"
+            provider_name, slash, _ = each.model.partition("/")
+            if not slash:
+                raise RouterSettingsError(f"{key} must be provider/model, is {each.model}")
+            if "*" in each.model and "*" not in name:
+                raise RouterSettingsError(f"{key} has a * but the model's name has none to stand for")
+            if self._provider(provider_name) is None:
+                declared = find_provider(provider_name)
+                hint = how_to_configure(declared) if declared else f"there is no provider {provider_name}"
+                raise RouterSettingsError(f"{key}: {hint}")
 
     def _not_found(self, model: str, field: str) -> ServiceError:
         declared = find_provider(model.partition("/")[0])
-        known = [target.name for target in self.targets()] + list(self._aliases)
+        known = [group.name for group in self.groups()] + list(self._aliases)
         close = closest(model, known)
         if declared is not None and declared.name not in self._providers:
             hint = how_to_configure(declared)
@@ -80,6 +168,15 @@ class Router:
         return ServiceError(
             Reason.MODEL_NOT_FOUND, message, metadata=metadata, violations=[FieldViolation(field, message)]
         )
+
+
+def _name_apart(deployments: Sequence[Deployment]) -> None:
+    """Number the deployments of one name, so that each can be told from the others."""
+    seen: dict[str, int] = {}
+    for deployment in deployments:
+        times = seen[deployment.name] = seen.get(deployment.name, 0) + 1
+        if times > 1:
+            deployment.name = f"{deployment.name}#{times}"
 
 
 def how_to_configure(provider: Provider) -> str:

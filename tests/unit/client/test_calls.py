@@ -58,6 +58,7 @@ async def test_every_option_reaches_the_server(client: AsyncRerankClient, server
         provider_options={"a": {"b": [1, None]}},
         cache="no-store",
         include_details=True,
+        normalization="minmax",
     )
 
     request = server.journal.requests[-1]

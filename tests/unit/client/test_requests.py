@@ -9,7 +9,15 @@ import pytest
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd_client import BatchDefaults, Document, RerankOptions
 from rerankd_client.documents import decode_document, encode_document
-from rerankd_client.enums import CacheControl, ModelStatus, ScoreSpace, Scoring, Truncation, enum_of_number
+from rerankd_client.enums import (
+    CacheControl,
+    ModelStatus,
+    ScoreNormalization,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+    enum_of_number,
+)
 from rerankd_client.requests import encode_batch_item, encode_batch_options, encode_request
 
 
@@ -19,7 +27,7 @@ def test_options_are_those_of_the_contract() -> None:
     assert set(RerankOptions.__annotations__) == names
 
 
-@pytest.mark.parametrize("kind", [CacheControl, ModelStatus, Scoring, ScoreSpace, Truncation])
+@pytest.mark.parametrize("kind", [CacheControl, ModelStatus, ScoreNormalization, Scoring, ScoreSpace, Truncation])
 def test_enums_are_those_of_the_contract(kind: Any) -> None:
     values = pb.DESCRIPTOR.enum_types_by_name[kind.__name__].values
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.contract import Document, GetModelRequest, ListModelsRequest, RerankRequest
+from rerankd.contract import Document, FailedModel, GetModelRequest, ListModelsRequest, RerankRequest
 from rerankd.domain import CallContext
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
@@ -70,7 +70,11 @@ async def test_a_fallback_reruns_the_whole_request() -> None:
     assert response.model == "scripted/other"
     assert response.meta is not None
     assert response.meta.warnings == ["fell back: scripted/model: said no"]
-    assert [len(call.documents) for call in provider.calls] == [2, 2]
+    assert [(call.model, len(call.documents)) for call in provider.calls] == [("model", 2)] * 3 + [("other", 2)]
+    assert response.extra_fields is not None
+    assert response.extra_fields.fell_back_from == [
+        FailedModel(model="scripted/model", reason="PROVIDER_UNAVAILABLE", message="scripted/model: said no")
+    ]
 
 
 async def test_a_rejected_request_takes_no_fallback() -> None:

@@ -42,7 +42,7 @@ def split_call(model: Pointwise, facts: Capabilities, texts: Sequence[str]) -> P
     parts = []
     for chunk in plan_chunks(facts, "scripted/model", "query", texts):
         reply = model.reply(texts[chunk.start : chunk.stop])
-        check_reply(reply, len(chunk), "scripted")
+        check_reply(reply, len(chunk))
         parts.append((chunk, reply))
     return join(parts)
 
@@ -94,7 +94,7 @@ def test_split_merge_and_kept_scores_rank_as_one_call(
 @given(documents, limits, st.data())
 def test_a_joined_reply_names_every_document_once(texts: list[str], facts: Capabilities, data: st.DataObject) -> None:
     reply = split_call(Pointwise(data), facts, texts)
-    check_reply(reply, len(texts), "scripted")
+    check_reply(reply, len(texts))
     assert sorted(reply.indices) == list(range(len(texts)))
     assert reply.prompt_tokens == len(texts)
 

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 import rerankd
 from rerankd.errors import Code, Reason
 from rerankd.sdk import Reranker, RerankError, arerank, rerank
+from rerankd.sdk.logs import quieten_logs
 from rerankd.settings import Settings
 
 DOCUMENTS = ["Berlin is in Germany", "Paris is the capital of France", "a capital idea"]
@@ -275,6 +277,8 @@ def test_program_prints_nothing_of_ours_and_ends() -> None:
 
 
 def test_examples_of_the_documentation() -> None:
+    structlog.reset_defaults()  # other tests set it up as the server does, which prints
+    quieten_logs()
     for name in ("rerankd.sdk", "rerankd.sdk.functions", "rerankd.sdk.reranker"):
         outcome = doctest.testmod(importlib.import_module(name))
         assert outcome.attempted > 0, name

@@ -1,0 +1,93 @@
+"""A model as callers name it: the deployments that serve it and the policy that governs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+from rerankd.engine.balancing import Balancer
+from rerankd.engine.deployment import Deployment
+from rerankd.engine.options import ModelOptions
+from rerankd.engine.quota import ShareBudget
+from rerankd.errors import Reason, ServiceError
+from rerankd_adapters.base import Capabilities, ModelInfo, ScoreSpace, Scoring
+
+
+class ModelGroup:
+    """One model. For one event loop, any number of tasks.
+
+    Args:
+        name: As callers write it.
+        deployments: What serves it, n >= 1.
+        options: Its policy.
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        deployments: Sequence[Deployment],
+        options: ModelOptions,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.deployments = tuple(deployments)
+        self.options = options
+        self.balancer = Balancer(options.balancing)
+        self.retry_budget = ShareBudget(options.retries.budget, options.retries.burst)
+        self.hedge_budget = ShareBudget(options.hedge.budget, options.hedge.burst)
+        self.clock = clock
+
+    def describe(self) -> ModelInfo | None:
+        """Describe the model, with the tightest limits of its deployments; `None` when nothing serves it."""
+        infos = [info for each in self.deployments if (info := each.describe()) is not None]
+        if len(infos) <= 1:
+            return infos[0] if infos else None
+        first = next((info for info in infos if info.status != "unavailable"), infos[0])
+        return _with_facts(first, tuple(info.capabilities for info in infos))
+
+    def info(self) -> ModelInfo:
+        """Describe a model that was there a moment ago.
+
+        Raises:
+            ServiceError: `MODEL_NOT_FOUND` when it is gone.
+        """
+        info = self.describe()
+        if info is None:
+            raise ServiceError(Reason.MODEL_NOT_FOUND, f"model {self.name} is not served any more")
+        return info
+
+
+@lru_cache(maxsize=512)
+def _with_facts(info: ModelInfo, facts: tuple[Capabilities, ...]) -> ModelInfo:
+    values: dict[str, Any] = {each.name: getattr(info, each.name) for each in fields(ModelInfo)}
+    return ModelInfo(**(values | {"capabilities": tightest(facts)}))
+
+
+def tightest(facts: Sequence[Capabilities]) -> Capabilities:
+    """Return what holds for every one of several deployments (n >= 1): the lowest limits, and only shared abilities."""
+    first = facts[0]
+    values: dict[str, Any] = {}
+    for each in fields(Capabilities):
+        given = [getattr(fact, each.name) for fact in facts]
+        if each.type in ("int | None", int | None):
+            known = [value for value in given if value is not None]
+            values[each.name] = min(known, default=None)
+        elif each.type in ("bool", bool):
+            values[each.name] = all(given)
+        else:
+            values[each.name] = given[0]
+    values["scoring"] = _shared(facts, "scoring", Scoring.UNKNOWN, Scoring.LISTWISE)
+    values["score_space"] = _shared(facts, "score_space", ScoreSpace.UNKNOWN)
+    values["source"] = first.source
+    return Capabilities(**values)
+
+
+def _shared(facts: Sequence[Capabilities], name: str, unknown: Any, strongest: Any = None) -> Any:
+    given = {getattr(fact, name) for fact in facts}
+    if strongest in given:
+        return strongest
+    return given.pop() if len(given) == 1 else unknown
