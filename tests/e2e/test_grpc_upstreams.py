@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import grpc
 import pytest
 
 from rerankd_adapters.grpc_upstream.messages import find_method
-from tests.support.provider_service import Refused, by_grpc, by_http
+from tests.support.provider_service import ONE_CALL_EACH, Refused, by_grpc, by_http
 from tests.support.server import ServerProcess
 from tests.unit.adapters_grpc.fake_upstream import FakeUpstream
 
@@ -42,7 +43,13 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     fake._server.add_insecure_port(socket)
     await fake.start()
     base_url = fake.base_url if request.param == "tcp" else socket
-    environment = {"TEI_GRPC_API_BASE": base_url, "RERANKD_LOCAL__ENABLED": "false", "NO_PROXY": "127.0.0.1"}
+    environment = {
+        "TEI_GRPC_API_BASE": base_url,
+        "RERANKD_LOCAL__ENABLED": "false",
+        "RERANKD_CACHE__ENABLED": "false",
+        "RERANKD_MODELS": json.dumps(ONE_CALL_EACH),
+        "NO_PROXY": "127.0.0.1",
+    }
     running = await asyncio.to_thread(ServerProcess, environment=environment)
     await asyncio.to_thread(running.wait_for_log, "models and limits refreshed", provider="tei_grpc")
     yield running

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from rerankd_client import RerankClient
-from tests.support.provider_service import Refused, by_grpc
+from tests.support.provider_service import ONE_CALL_EACH, Refused, by_grpc
 from tests.support.server import ServerProcess
 from tests.support.venvs import venv_of
 
@@ -95,6 +95,8 @@ def server(infinity: str) -> Iterator[ServerProcess]:
         "INFINITY_API_KEY": KEY,
         "NO_PROXY": "127.0.0.1",
         "RERANKD_LOCAL__ENABLED": "false",
+        "RERANKD_CACHE__ENABLED": "false",
+        "RERANKD_MODELS": json.dumps(ONE_CALL_EACH),
         "RERANKD_PROVIDERS__STRANGER": json.dumps(stranger),
     }
     running = ServerProcess(environment=environment)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from rerankd_adapters.testing import Answer, Received
-from tests.support.provider_service import Call, Refused, Service, answered, by_grpc, by_http
+from tests.support.provider_service import ONE_CALL_EACH, Call, Refused, Service, answered, by_grpc, by_http
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well
 from tests.support.venvs import venv_of
@@ -93,7 +93,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Upstream(respond) as upstream:
         process, url = start_proxy(upstream.url, tmp_path_factory.mktemp("litellm"))
         environment = {"LITELLM_PROXY_API_BASE": url, "LITELLM_PROXY_API_KEY": KEY, "NO_PROXY": "127.0.0.1"}
-        environment |= {"RERANKD_LOCAL__ENABLED": "false", "RERANKD_PROVIDERS__STRANGER": json.dumps(stranger(url))}
+        environment |= {
+            "RERANKD_LOCAL__ENABLED": "false",
+            "RERANKD_CACHE__ENABLED": "false",
+            "RERANKD_MODELS": json.dumps(ONE_CALL_EACH),
+            "RERANKD_PROVIDERS__STRANGER": json.dumps(stranger(url)),
+        }
         try:
             server = ServerProcess(environment=environment)
             try:

@@ -34,12 +34,18 @@ class Service:
     upstream: Upstream
 
 
+ONE_CALL_EACH = {"*": {"retries": {"max_attempts": 1}, "cooldown": {"failures": 0}}}
+"""Settings under which a failure is what the provider just did."""
+
+
 def of_file(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     """Everything in a settings file, keys through `${NAME}`."""
     settings = {
         "default_model": "search",
         "aliases": {"search": "cohere/rerank-v3.5"},
         "local": {"enabled": False},
+        "cache": {"enabled": False},
+        "models": ONE_CALL_EACH,
         "providers": {
             "cohere": {"base_url": url, "api_key": "${E2E_KEY}"},
             "tei": {"base_url": f"{url}/", "models": {"*": {"usd_per_million_tokens": 10}}},
@@ -58,6 +64,8 @@ def of_environment(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return [], {
         "RERANKD_DEFAULT_MODEL": "cohere/rerank-v3.5",
         "RERANKD_LOCAL__ENABLED": "false",
+        "RERANKD_CACHE__ENABLED": "false",
+        "RERANKD_MODELS": json.dumps(ONE_CALL_EACH),
         "CO_API_KEY": KEY,
         "CO_API_URL": url,
         "TEI_API_BASE": url,

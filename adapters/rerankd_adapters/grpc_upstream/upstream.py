@@ -27,7 +27,7 @@ from rerankd_adapters.grpc_upstream.credentials import Headers
 from rerankd_adapters.grpc_upstream.messages import Method
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.price import cost_usd
-from rerankd_adapters.provider import layered
+from rerankd_adapters.provider import layered, revision_of
 
 DEFAULT_TIMEOUT_S = 60.0
 
@@ -76,6 +76,7 @@ class GrpcUpstream(ABC):
     ) -> None:
         self.name = name or provider.name
         self.options: Mapping[str, Any] = options or {}
+        self._revision = revision_of(provider, endpoint.base_url, options or {})
         self.provider = replace(provider, prices=(*prices, *provider.prices))
         self._overrides = overrides or {}
         self._served: Mapping[str, Capabilities] = {}
@@ -128,6 +129,7 @@ class GrpcUpstream(ABC):
             capabilities=facts,
             source=facts.source or self.provider.reference,
             price=self.provider.price_of(model),
+            revision=self._revision,
         )
 
     def capabilities(self, model: str) -> Capabilities:

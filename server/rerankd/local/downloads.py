@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def resolve_model(name: str, options: LocalModelOptions, download: Download | No
     )
     if tokenizer is None:
         raise WeightsError(f"model {name} has no tokenizer.json in {source}")
-    return describe_model(name, options, graph, tokenizer, source)
+    stat = graph.stat()
+    revision = f"{source} {graph.name} {stat.st_size} {stat.st_mtime_ns} {options}"
+    return dataclasses.replace(describe_model(name, options, graph, tokenizer, source), revision=revision)
 
 
 def describe_model(name: str, options: LocalModelOptions, graph: Path, tokenizer: Path, source: str) -> ModelSpec:

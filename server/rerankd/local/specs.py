@@ -44,6 +44,8 @@ class ModelSpec:
     description: str = ""
     license: str = ""
     source: str = ""
+    revision: str = ""
+    """Which files these are, where `source` does not say."""
 
     def window_for(self, call: ProviderCall, query_tokens: int = 0) -> int:
         """Tokens a text, or a pair with a query of so many, may have.
@@ -79,6 +81,7 @@ class ModelSpec:
             description=self.description,
             license=self.license,
             source=self.source,
+            revision=self.revision or self.source,
             status=status,
             status_detail=detail,
         )
