@@ -157,8 +157,8 @@ _MODEL_HEADING: Final = (
     *("truncation", "instruction", "images", "source"),
 )
 _MODEL_NOTE: Final = (
-    "A hyphen means not known. Requests to pointwise models are split by these limits; others are sent whole, or",
-    "refused.",
+    "A hyphen means not known. Requests to pointwise models are split by these limits, listwise ones go through a",
+    "tournament of windows; others are sent whole, or refused.",
 )
 
 

@@ -114,7 +114,7 @@ class Scoring(StrEnum):
     POINTWISE = "pointwise"
     """It does not: requests may be split and scores cached."""
     LISTWISE = "listwise"
-    """It does: requests are never split."""
+    """It does: requests over the model's window go through a tournament, and scores are never cached."""
 
     @classmethod
     def _missing_(cls, value: object) -> Scoring | None:

@@ -80,7 +80,7 @@ def test_it_is_served(installed: Path) -> None:
     request = {"model": "acme_ai/sorter-2", "query": "sail", "documents": DOCUMENTS}
     with Upstream(respond) as upstream:
         environment = {"PYTHONPATH": str(installed), "ACME_API_KEY": KEY, "ACME_API_BASE": upstream.url}
-        environment |= {"RERANKD_LOCAL__ENABLED": "false", "NO_PROXY": "127.0.0.1"}
+        environment |= {"RERANKD_LOCAL__ENABLED": "false", "RERANKD_CACHE__ENABLED": "false", "NO_PROXY": "127.0.0.1"}
         server = ServerProcess(environment=environment)
         try:
             for call in (by_grpc, by_http):

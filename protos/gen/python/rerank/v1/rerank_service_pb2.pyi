@@ -112,7 +112,7 @@ class _ScoringEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scoring.Value
     SCORING_POINTWISE: _Scoring.ValueType  # 1
     """It does not: requests may be split and scores cached."""
     SCORING_LISTWISE: _Scoring.ValueType  # 2
-    """It does: requests are never split."""
+    """It does: requests over the model's window go through a tournament, and scores are never cached."""
 
 class Scoring(_Scoring, metaclass=_ScoringEnumTypeWrapper):
     """Whether a document's score depends on the other documents. JSON: "pointwise", "listwise"."""
@@ -122,7 +122,7 @@ SCORING_UNSPECIFIED: Scoring.ValueType  # 0
 SCORING_POINTWISE: Scoring.ValueType  # 1
 """It does not: requests may be split and scores cached."""
 SCORING_LISTWISE: Scoring.ValueType  # 2
-"""It does: requests are never split."""
+"""It does: requests over the model's window go through a tournament, and scores are never cached."""
 Global___Scoring: _TypeAlias = Scoring  # noqa: Y015
 
 class _ScoreSpace:
