@@ -19,6 +19,7 @@ FIRST = Settings(providers={"cohere": COHERE, "tei": TEI}, server=ServerSettings
 
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     monkeypatch.setenv("VOYAGE_API_KEY", "key")
     service = Service(FIRST)
     yield service

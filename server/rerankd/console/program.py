@@ -164,6 +164,12 @@ def rerank(
     rank_field: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Score this field of JSON objects; may repeat.")
     ] = None,
+    fallback: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Try this when the model fails; may repeat.")
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Use scores that are known already.", show_default=True)
+    ] = True,
     details: Annotated[bool, typer.Option("--details", help="Show stages and provider calls.")] = False,
     json: Json = False,
     address: Address = None,
@@ -191,6 +197,8 @@ def rerank(
         "model": model,
         "top_n": top_n,
         "rank_fields": rank_field or None,
+        "fallbacks": fallback or None,
+        "cache": None if cache else "bypass",
         "include_details": details or None,
     }
     target = calls.Target(address, api_key, timeout_s, tls, ca_file)

@@ -125,6 +125,7 @@ def print_model(model: Model) -> None:
         "description": model.description,
         "provider": model.provider,
         "aliases": ", ".join(model.aliases),
+        "deployments": ", ".join(model.deployments),
         "scoring": _known(model.scoring),
         "score space": _known(model.score_space),
         "window": f"{limits.max_tokens_per_document:,} tokens" if limits.max_tokens_per_document else "",
@@ -168,10 +169,10 @@ def _print_details(console: Console, response: RerankResponse) -> None:
             table.add_row(stage.stage, stage.model, str(stage.documents), latency, stage.shortened_by or "-")
         console.print(table)
     if response.chunks:
-        table = make_table("chunk", "provider", "model", "documents", "attempts", "ms")
+        table = make_table("chunk", "deployment", "model", "documents", "attempts", "ms")
         for chunk in response.chunks:
             counts = (str(chunk.documents), str(chunk.attempts), f"{chunk.latency_ms:.1f}")
-            table.add_row(str(chunk.chunk_index), chunk.provider, chunk.model, *counts)
+            table.add_row(str(chunk.chunk_index), chunk.deployment or chunk.provider, chunk.model, *counts)
         console.print(table)
 
 
@@ -185,6 +186,8 @@ def _footer(response: RerankResponse, total_ms: float) -> str:
         f"{usage.total_tokens:,} tokens" if usage.total_tokens else "",
         f"{usage.search_units:,} search units" if usage.search_units else "",
         f"${usage.cost:.6f}" if usage.cost is not None else "",
+        f"{usage.cached_documents:,} known before" if usage.cached_documents else "",
+        f"${usage.saved_cost:.6f} saved" if usage.saved_cost else "",
         f"id {response.id}",
     ]
     return " | ".join(part for part in parts if part)
