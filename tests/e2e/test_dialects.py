@@ -1,0 +1,54 @@
+"""Every dialect against real servers: requests as its SDKs send them, answers and errors to the last key."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+
+import httpx
+import pytest
+
+from tests.support.dialect_cases import DialectCase, mismatches, read_dialect_cases, send
+from tests.support.server import ServerProcess
+
+CASES = list(read_dialect_cases())
+MOST_BYTES = 4000
+
+
+@pytest.fixture(scope="module")
+def urls() -> Iterator[Mapping[str, str]]:
+    """A server with a low limit for bodies, and one whose only place a call to a silent provider has taken."""
+    limits = {"RERANKD_LIMITS__MAX_REQUEST_BYTES": str(MOST_BYTES), "NO_PROXY": "127.0.0.1"}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        provider = {
+            "silent": {"provider": "cohere", "base_url": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": "k"}
+        }
+        full_settings = {"RERANKD_LIMITS__MAX_CONCURRENT_CALLS": "1", "RERANKD_PROVIDERS": json.dumps(provider)}
+        serving, full = ServerProcess(environment=limits), ServerProcess(environment={**limits, **full_settings})
+        asked = {"model": "silent/m", "query": "q", "documents": ["a"]}
+        holder = threading.Thread(target=_ask_and_wait, args=(full.http_url, asked), daemon=True)
+        holder.start()
+        connection, _ = silent.accept()
+        yield {"serving": serving.http_url, "full": full.http_url}
+        connection.close()
+        holder.join(30)
+        assert serving.stop() == 0
+        full.stop()
+
+
+def _ask_and_wait(url: str, asked: Mapping[str, object]) -> None:
+    with httpx.Client(trust_env=False, timeout=60) as client:
+        client.post(f"{url}/v1/rerank", json=asked)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.dialect}: {case.name}") for case in CASES])
+def test_answer(case: DialectCase, urls: Mapping[str, str]) -> None:
+    reply = send(urls[case.server], case)
+
+    assert list(mismatches(case.answer, reply.body)) == []
+    assert reply.status == case.status
+    assert reply.headers["content-type"] == "application/json"
+    for name, value in case.answer_headers.items():
+        assert reply.headers.get(name) == value, name
