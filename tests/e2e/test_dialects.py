@@ -6,19 +6,22 @@ import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.cases import Case
 from tests.support.dialect_cases import DialectCase, mismatches, read_dialect_cases, send
 from tests.support.server import ServerProcess
+from tests.support.transports import GrpcTransport
 
 CASES = list(read_dialect_cases())
 MOST_BYTES = 4000
 
 
 @pytest.fixture(scope="module")
-def urls() -> Iterator[Mapping[str, str]]:
+def servers() -> Iterator[Mapping[str, ServerProcess]]:
     """A server with a low limit for bodies, and one whose only place a call to a silent provider has taken."""
     limits = {"RERANKD_LIMITS__MAX_REQUEST_BYTES": str(MOST_BYTES), "NO_PROXY": "127.0.0.1"}
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -31,7 +34,7 @@ def urls() -> Iterator[Mapping[str, str]]:
         holder = threading.Thread(target=_ask_and_wait, args=(full.http_url, asked), daemon=True)
         holder.start()
         connection, _ = silent.accept()
-        yield {"serving": serving.http_url, "full": full.http_url}
+        yield {"serving": serving, "full": full}
         connection.close()
         holder.join(30)
         assert serving.stop() == 0
@@ -43,9 +46,31 @@ def _ask_and_wait(url: str, asked: Mapping[str, object]) -> None:
         client.post(f"{url}/v1/rerank", json=asked)
 
 
+FAULTS: dict[str, dict[str, Any]] = {
+    "blank query": {"query": " ", "documents": ["a"]},
+    "no documents": {"query": "q", "documents": []},
+    "a blank document": {"query": "q", "documents": ["a", " "]},
+    "unknown model": {"model": "local/none", "query": "q", "documents": ["a"]},
+    "no results asked for": {"query": "q", "documents": ["a"], "top_n": 0},
+    "no room": {"query": "q", "documents": ["a"]},
+}
+"""Requests with the faults of the cases of these names."""
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_grpc_gives_the_same_reasons(name: str, servers: Mapping[str, ServerProcess]) -> None:
+    transport = GrpcTransport(servers["full" if name == "no room" else "serving"].grpc_address)
+    outcome = transport.call(Case(name=name, expect={}, request=FAULTS[name]))
+    transport.close()
+    refused = [case for case in CASES if case.name == name and case.status != 200]
+
+    assert len(refused) > 5
+    assert {case.answer_headers["x-error-reason"] for case in refused} == {outcome.reason}
+
+
 @pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.dialect}: {case.name}") for case in CASES])
-def test_answer(case: DialectCase, urls: Mapping[str, str]) -> None:
-    reply = send(urls[case.server], case)
+def test_answer(case: DialectCase, servers: Mapping[str, ServerProcess]) -> None:
+    reply = send(servers[case.server].http_url, case)
 
     assert list(mismatches(case.answer, reply.body)) == []
     assert reply.status == case.status
