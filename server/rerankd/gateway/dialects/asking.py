@@ -29,7 +29,7 @@ def ask(
         dialect: Whose rules hold for blank documents and scores.
         asked: What was read; may be changed.
         call: Its context.
-        model_of_path: A model the path names. It wins over the body's where it is served; LiteLLM spoils the body's.
+        model_of_path: A model the path names. Where it is served it wins over the body's, which LiteLLM spoils.
 
     Raises:
         ServiceError: What the use case says.
@@ -42,7 +42,7 @@ def ask(
 async def _ask(
     service: RerankUseCase, dialect: Dialect, asked: Asked, call: CallContext, model_of_path: str
 ) -> RerankResponse:
-    if model_of_path and await _is_served(service, model_of_path, call):
+    if model_of_path and (not asked.request.model or await _is_served(service, model_of_path, call)):
         asked.request.model = model_of_path
     if dialect.scores_blank and any(map(is_blank, asked.request.documents)):
         answer = await _ask_without_blanks(service, asked, call)
