@@ -14,11 +14,12 @@ ASKED = {"model": "m", "query": "q", "documents": ["a", "b"]}
 
 
 @pytest.mark.parametrize(("path", "version"), [("/v2/rerank", "2"), ("/v1/v2/rerank", "2"), ("/cohere/v1/rerank", "1")])
-async def test_answer_has_nothing_but_coheres_keys(client: httpx.AsyncClient, path: str, version: str) -> None:
+async def test_answer_has_coheres_keys_and_the_model(client: httpx.AsyncClient, path: str, version: str) -> None:
     answer = await client.post(path, json=ASKED, headers={"x-request-id": "r1"})
 
     assert answer.json() == {
         "id": "r1",
+        "model": "fake",
         "results": [{"index": 0, "relevance_score": 0.0}, {"index": 1, "relevance_score": 0.0}],
         "meta": {"api_version": {"version": version}},
     }

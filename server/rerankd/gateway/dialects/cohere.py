@@ -11,7 +11,7 @@ from rerankd.gateway.dialects.superset import Answer, Superset, encode_results, 
 
 
 class Cohere(Superset):
-    """The answer and the errors as Cohere's own; the body is read as the shared one, of which it is a part.
+    """The errors are Cohere's own, and so is all within `results` and `meta`; the body is read as the shared one.
 
     Objects among the documents, `rank_fields` and `return_documents` are gone from v2, but gateways and search engines
     send them to it, so both versions know them.
@@ -21,8 +21,17 @@ class Cohere(Superset):
     title = "Cohere v1 and v2, Azure AI"
 
     def write(self, answer: RerankResponse, asked: Asked) -> bytes:
-        """Encode id, results and meta."""
-        return encode(Answer(id=answer.id, results=encode_results(answer, asked), meta=meta_of(answer, asked)))
+        """Encode id, results and meta, and beside them what only this service tells: model, usage, extra_fields."""
+        return encode(
+            Answer(
+                id=answer.id,
+                model=answer.model,
+                results=encode_results(answer, asked),
+                usage=answer.usage,
+                meta=meta_of(answer, asked),
+                extra_fields=answer.extra_fields,
+            )
+        )
 
     def refusal(self, error: ServiceError, request_id: str) -> Any:
         """Build `{id, message}`; the SDK tells errors apart by their status."""
