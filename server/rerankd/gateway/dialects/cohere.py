@@ -1,0 +1,38 @@
+"""Cohere's rerank API, v1 and v2: https://docs.cohere.com/reference/rerank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd.contract import RerankResponse
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, encode
+from rerankd.gateway.dialects.superset import Answer, Superset, encode_results, meta_of
+
+
+class Cohere(Superset):
+    """The errors are Cohere's own, and so is all within `results` and `meta`; the body is read as the shared one.
+
+    Objects among the documents, `rank_fields` and `return_documents` are gone from v2, but gateways and search engines
+    send them to it, so both versions know them.
+    """
+
+    name = "cohere"
+    title = "Cohere v1 and v2, Azure AI"
+
+    def write(self, answer: RerankResponse, asked: Asked) -> bytes:
+        """Encode id, results and meta, and beside them what only this service tells: model, usage, extra_fields."""
+        return encode(
+            Answer(
+                id=answer.id,
+                model=answer.model,
+                results=encode_results(answer, asked),
+                usage=answer.usage,
+                meta=meta_of(answer, asked),
+                extra_fields=answer.extra_fields,
+            )
+        )
+
+    def refusal(self, error: ServiceError, request_id: str) -> Any:
+        """Build `{id, message}`; the SDK tells errors apart by their status."""
+        return {"id": request_id, "message": error.message}
