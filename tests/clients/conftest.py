@@ -86,10 +86,15 @@ def gateway() -> Iterator[ServerProcess]:
 @pytest.fixture(scope="session")
 def ranking(gateway: ServerProcess) -> list[tuple[int, float]]:
     """What the server itself says of the call that every client makes: (index, score), best first."""
-    body = {"model": MODEL, "query": QUERY, "documents": TEXTS}
+    return rank(gateway, TEXTS)
+
+
+def rank(gateway: ServerProcess, texts: list[str]) -> list[tuple[int, float]]:
+    """Ask the server in its own format: (index, score) of each text, best first."""
+    body = {"model": MODEL, "query": QUERY, "documents": texts}
     answer = httpx.post(f"{gateway.http_url}/v1/rerank", json=body, trust_env=False, timeout=60).json()
     found = [(result["index"], result["relevance_score"]) for result in answer["results"]]
-    assert sorted(index for index, _ in found) == list(range(len(TEXTS)))
+    assert sorted(index for index, _ in found) == list(range(len(texts)))
     return found
 
 

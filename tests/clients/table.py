@@ -195,7 +195,7 @@ JAVASCRIPT = (
         "@ai-sdk/cohere",
         NODE,
         "ai_sdk_cohere.mjs",
-        (*_WRITTEN_FOR_COHERE, "documents"),
+        (*_WRITTEN_FOR_COHERE, "objects_as_json"),
         _errors("AI_APICallError", "AI_APICallError", "AI_APICallError"),
     ),
     Client(

@@ -13,7 +13,7 @@ const read = (answer) => ({
 
 await run({
   strings: async () => read(await call("rerank-v3.5")),
-  documents: async () => read(await call("rerank-v3.5", { documents: texts.map((text) => ({ text })) })),
+  objects_as_json: async () => read(await call("rerank-v3.5", { documents: texts.map((text) => ({ text })) })),
   top_n: async () => read(await call("rerank-v3.5", { topN: 2 })),
   unknown_model: () => call(unknown),
   bad_request: () => call("rerank-v3.5", { query: "" }),
