@@ -77,7 +77,10 @@ class Service:
             is_port_shared=is_port_shared,
         )
         gateway = create_gateway(
-            self._generations, health=lambda: self.state, max_body_bytes=settings.limits.max_request_bytes
+            self._generations,
+            health=lambda: self.state,
+            max_body_bytes=settings.limits.max_request_bytes,
+            default_model=lambda: self._generations.current.settings.default_model,
         )
         self._http = HttpServer(gateway, settings.server.drain_grace_s)
         self._is_port_shared = is_port_shared

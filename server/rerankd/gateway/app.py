@@ -15,6 +15,17 @@ from rerankd.errors import ServiceError
 from rerankd.gateway.asgi import Receive, Scope, Send
 from rerankd.gateway.body import RequestLines, read_body
 from rerankd.gateway.decoding import decode_json, decode_query
+from rerankd.gateway.dialects.asking import ask
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.companions import COMPANION_ROUTES, Companions, build_probes
+from rerankd.gateway.dialects.registry import (
+    DIALECT_ROUTES,
+    UNDECIDED,
+    dialect_of_headers,
+    identify,
+    named_dialect,
+    split_mount,
+)
 from rerankd.gateway.exchange import Exchange
 from rerankd.gateway.guard import CallGuard, wait_until_gone
 from rerankd.gateway.negotiation import (
@@ -55,6 +66,7 @@ class Gateway:
         health: Says "starting", "serving" or "draining"; asked at every health request.
         version: Version shown by `GET /`.
         limits: Size limits.
+        default_model: Names the model of calls that name none, for the lists of models; empty when it is not known.
     """
 
     def __init__(
@@ -64,13 +76,16 @@ class Gateway:
         health: Callable[[], str],
         version: str,
         limits: GatewayLimits | None = None,
+        default_model: Callable[[], str] = str,
     ) -> None:
         self._handlers: Mapping[str, Callable[..., Any]] = {
             route.method: getattr(service, route.method) for route in ROUTES
         }
+        self._service = service
         self._limits = limits or GatewayLimits()
-        self._pages = build_pages(health, version)
-        self._router = Router(ROUTES, PAGE_PATHS)
+        self._pages = {**build_probes(health), **build_pages(health, version)}
+        self._companions = Companions(service, default_model, version).handlers
+        self._router = Router((*ROUTES, *DIALECT_ROUTES, *COMPANION_ROUTES), PAGE_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection scope."""
@@ -96,25 +111,39 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, headers: Mapping[str, str], exchange: Exchange) -> None:
         http_method, path = scope["method"], normalise_path(scope["path"])
-        page = self._pages.get(path)
-        matches = self._router.matches(path)
+        mount: Dialect | None = None
+        page, matches = self._pages.get(path), self._router.matches(path)
+        if page is None and not matches:
+            mount, path = split_mount(path)
+            page, matches = self._pages.get(path), self._router.matches(path)
+        if mount is not None:
+            exchange.dialect = mount
         if page is None and not matches:
             raise self._router.no_such_route(http_method, path)
-        allowed = ("GET",) if page is not None else tuple(matches)
+        allowed = (*matches, "GET") if page is not None else tuple(matches)
         wanted = "GET" if http_method == "HEAD" else http_method
         if wanted == "OPTIONS":
             await exchange.reply_empty([(b"allow", allowed_methods(allowed).encode("ascii"))])
-        elif wanted not in allowed:
+        elif wanted in matches:
+            await self._call(matches[wanted], mount, scope, receive, headers, exchange)
+        elif wanted not in allowed or page is None:
             raise method_not_allowed(http_method, path, allowed_methods(allowed))
-        elif page is not None:
-            await exchange.reply(*page())
         else:
-            await self._call(matches[wanted], scope, receive, headers, exchange)
+            await exchange.reply(*page())
 
     async def _call(
-        self, match: Match, scope: Scope, receive: Receive, headers: Mapping[str, str], exchange: Exchange
+        self,
+        match: Match,
+        mount: Dialect | None,
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[str, str],
+        exchange: Exchange,
     ) -> None:
         route = match.route
+        if route.method == "rerank":
+            await self._rerank(match, mount, receive, headers, exchange)
+            return
         call = open_call(headers, exchange.request_id, route.api_version)
         if route.has_body:
             check_media_type(headers, NDJSON_TYPES if route.is_streaming else JSON_TYPES)
@@ -123,6 +152,10 @@ class Gateway:
                 lines = RequestLines(receive, route.request_type, self._limits.max_line_bytes)
                 guard.watch(lines.pump)
                 await self._stream(route, lines, call, exchange)
+                return
+            if (companion := self._companions.get(route.method)) is not None:
+                response = await companion(scope["query_string"], match.variables, call)
+                await exchange.reply(200, _encode(response))
                 return
             if route.has_body:
                 body = await read_body(receive, headers, self._limits.max_body_bytes)
@@ -136,6 +169,32 @@ class Gateway:
         if route.response_body is not None:
             response = getattr(response, route.response_body)
         await exchange.reply(200, _encode(response))
+
+    async def _rerank(
+        self,
+        match: Match,
+        mount: Dialect | None,
+        receive: Receive,
+        headers: Mapping[str, str],
+        exchange: Exchange,
+    ) -> None:
+        """Rerank in the dialect of the mount, a header, the path or the body, whichever tells first."""
+        dialect = mount or dialect_of_headers(headers) or named_dialect(match.route.dialect)
+        exchange.dialect = dialect or UNDECIDED
+        call = open_call(headers, exchange.request_id, match.route.api_version)
+        check_media_type(headers, JSON_TYPES)
+        async with CallGuard(call.deadline_s) as guard:
+            body = await read_body(receive, headers, self._limits.max_body_bytes)
+            asked = None
+            if dialect is None:
+                dialect, asked, keys = identify(body)
+                exchange.dialect = dialect
+                asked = asked or dialect.read(body, keys)
+            else:
+                asked = dialect.read(body)
+            guard.watch(lambda: wait_until_gone(receive))
+            answer = await ask(self._service, dialect, asked, call, match.variables.get("model", ""))
+        await exchange.reply(200, dialect.write(answer, asked), dialect.headers(answer))
 
     async def _stream(self, route: Route, lines: RequestLines, call: CallContext, exchange: Exchange) -> None:
         """Answer line by line; an unreadable line is reported last, or alone when it was the first."""
@@ -163,6 +222,7 @@ def create_gateway(
     health: Callable[[], str],
     max_body_bytes: int = _DEFAULT_MAX_BYTES,
     version: str | None = None,
+    default_model: Callable[[], str] = str,
 ) -> Gateway:
     """Build the application.
 
@@ -171,9 +231,12 @@ def create_gateway(
         health: Says "starting", "serving" or "draining".
         max_body_bytes: Longest body, and longest line of a streamed one.
         version: Version shown by `GET /`; the installed distribution's when not given.
+        default_model: Names the model of calls that name none.
     """
     limits = GatewayLimits(max_body_bytes=max_body_bytes, max_line_bytes=max_body_bytes)
-    return Gateway(service, health=health, version=version or _installed_version(), limits=limits)
+    return Gateway(
+        service, health=health, version=version or _installed_version(), limits=limits, default_model=default_model
+    )
 
 
 def _installed_version() -> str:

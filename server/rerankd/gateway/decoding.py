@@ -36,8 +36,17 @@ def decode_json(data: bytes, message_type: type[Any], what: str) -> Any:
     Raises:
         ServiceError: `INVALID_REQUEST`, with the field's path where a field is at fault.
     """
+    return decode_with(_DECODE[message_type], data, message_type, what)
+
+
+def decode_with(decode: Callable[[bytes], Any], data: bytes, message_type: type[Any], what: str) -> Any:
+    """Decode JSON with a decoder of `message_type`.
+
+    Raises:
+        ServiceError: As `decode_json`.
+    """
     try:
-        return _DECODE[message_type](data)
+        return decode(data)
     except msgspec.ValidationError as error:
         raise explain(str(error), message_type, what) from None
     except UnicodeDecodeError:
@@ -56,7 +65,7 @@ def decode_query(query: bytes, variables: Mapping[str, str], message_type: type[
     """
     values: dict[str, Any] = {}
     for name, value in _parse(query):
-        if name in _REPEATED[message_type]:
+        if name in _REPEATED.get(message_type, ()):
             values.setdefault(name, []).append(value)
         elif name in values:
             raise invalid_request([FieldViolation(name, f"{name} must be given once")])

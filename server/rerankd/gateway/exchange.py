@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
+
+import msgspec
 
 from rerankd.errors import ServiceError
 from rerankd.gateway.asgi import RawHeaders, Send
-from rerankd.gateway.refusal import render_body, render_headers
+from rerankd.gateway.refusal import render_headers, superset_body
 
 _JSON: Final = (b"content-type", b"application/json")
 _NDJSON: Final = (b"content-type", b"application/x-ndjson")
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Refuses(Protocol):
+    """Says how an error looks to one kind of client."""
+
+    def status(self, error: ServiceError) -> int:
+        """Return the HTTP status."""
+        ...
+
+    def refusal(self, error: ServiceError, request_id: str) -> object:
+        """Build the body."""
+        ...
+
+    def refusal_headers(self, error: ServiceError) -> RawHeaders:
+        """List the headers that come on top of those of every error."""
+        ...
+
+
+class PlainRefusal:
+    """The errors of everything that is no dialect."""
+
+    def status(self, error: ServiceError) -> int:
+        """Return the status of the error's code."""
+        return error.http_status
+
+    def refusal(self, error: ServiceError, request_id: str) -> object:
+        """Build the body that any client can read."""
+        return superset_body(error, request_id)
+
+    def refusal_headers(self, _error: ServiceError) -> RawHeaders:
+        """Return no headers."""
+        return []
+
+
+_PLAIN: Final = PlainRefusal()
 
 
 class Exchange:
@@ -23,6 +61,8 @@ class Exchange:
         self.is_started = False
         """Status and headers are out."""
         self._is_ended = False
+        self.dialect: Refuses = _PLAIN
+        """How errors are reported, once it is known who is asking."""
 
     async def reply(self, status: int, body: bytes, headers: RawHeaders | None = None) -> None:
         """Send a whole JSON answer; to HEAD only its headers."""
@@ -49,9 +89,10 @@ class Exchange:
 
     async def refuse(self, error: ServiceError) -> None:
         """Send an error: as the answer, or as the last line where lines have been sent already."""
-        body = render_body(error, self.request_id)
+        body = _encode(self.dialect.refusal(error, self.request_id))
         if not self.is_started:
-            await self.reply(error.http_status, body, render_headers(error))
+            headers = [*render_headers(error), *self.dialect.refusal_headers(error)]
+            await self.reply(self.dialect.status(error), body, headers)
         elif not self._is_ended:
             await self._end(body + b"\n")
 

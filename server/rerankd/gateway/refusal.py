@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from rerankd.errors import Code, Reason, ServiceError
 from rerankd.gateway.asgi import RawHeaders
 
 _RETRYABLE: Final = frozenset({Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE})
-_ENCODER: Final = msgspec.json.Encoder()
+_OVERLOAD_RETRY_S: Final = 1.0
 
 
 @dataclass(eq=False)
@@ -42,8 +40,8 @@ def payload_too_large(what: str, max_bytes: int) -> HttpRefusalError:
     return HttpRefusalError(Reason.INVALID_REQUEST, message, metadata=metadata, status=413)
 
 
-def render_body(error: ServiceError, request_id: str) -> bytes:
-    """Encode the body of a refused call, with the keys that any client's error reader looks for."""
+def superset_body(error: ServiceError, request_id: str) -> dict[str, Any]:
+    """Build the body of a refused call, with the keys that any client's error reader looks for."""
     violations = [{"field": item.field, "description": item.description} for item in error.violations]
     body: dict[str, Any] = {
         "id": request_id,
@@ -60,16 +58,27 @@ def render_body(error: ServiceError, request_id: str) -> bytes:
     }
     if violations:
         body["fields"] = violations
-    return _ENCODER.encode(body)
+    return body
+
+
+def undecided_body(error: ServiceError, request_id: str) -> dict[str, Any]:
+    """Build the body for a caller whose dialect is not known: voyageai before 0.4 fails on `error` as an object."""
+    body = superset_body(error, request_id)
+    del body["error"]
+    return body
 
 
 def render_headers(error: ServiceError) -> RawHeaders:
     """List the headers that tell a client whether and when to try again."""
     headers: RawHeaders = list(error.headers) if isinstance(error, HttpRefusalError) else []
+    headers.append((b"x-error-reason", error.reason.value.encode("ascii")))
     if error.code not in _RETRYABLE:
         headers.append((b"x-should-retry", b"false"))
-    if error.retry_after_s is not None:
-        delay_ms = max(1, math.ceil(error.retry_after_s * 1000))
+    retry_after_s = error.retry_after_s
+    if retry_after_s is None and error.code is Code.RESOURCE_EXHAUSTED:
+        retry_after_s = _OVERLOAD_RETRY_S
+    if retry_after_s is not None:
+        delay_ms = max(1, math.ceil(retry_after_s * 1000))
         headers.append((b"retry-after", b"%d" % math.ceil(delay_ms / 1000)))
         headers.append((b"retry-after-ms", b"%d" % delay_ms))
     return headers

@@ -32,11 +32,13 @@ class Route(NamedTuple):
     """The response's field that is the answer; None for the whole response."""
     is_streaming: bool
     """Both bodies are newline-delimited JSON."""
+    dialect: str = ""
+    """Whose API the path belongs to, for `rerank`; empty where the body has to say."""
 
     @property
     def api_version(self) -> str:
         """The version the path names: "2" under /v2, else "1"."""
-        return "2" if self.template.startswith("/v2/") else "1"
+        return "2" if "/v2/" in self.template else "1"
 
 
 class Match(NamedTuple):
@@ -47,18 +49,19 @@ class Match(NamedTuple):
 
 
 class Router:
-    """Finds routes. Immutable after construction; patterns are compiled there."""
+    """Finds routes; of two for one method and path the later counts. Immutable after construction."""
 
     def __init__(self, routes: Iterable[Route], page_paths: Sequence[str] = ()) -> None:
         self._exact: dict[str, dict[str, Match]] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
-        self._listed = [f"GET {path}" for path in page_paths]
+        listed = [f"GET {path}" for path in page_paths]
         for route in routes:
-            self._listed.append(f"{route.http_method} {route.template.replace('=**', '')}")
+            listed.append(f"{route.http_method} {route.template.replace('=**', '')}")
             if "{" in route.template:
                 self._patterns.append((_compile_template(route.template), route))
             else:
                 self._exact.setdefault(route.template, {})[route.http_method] = Match(route, {})
+        self._listed = list(dict.fromkeys(listed))
 
     def matches(self, path: str) -> dict[str, Match]:
         """Find the routes of a normalised path, by HTTP method; empty when there are none.

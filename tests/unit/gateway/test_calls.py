@@ -19,7 +19,7 @@ async def test_rerank_prints_zeroes_and_leaves_out_what_is_unset(client: httpx.A
     body = answer.json()
     assert body["results"] == [{"index": 0, "relevance_score": 0.0}, {"index": 1, "relevance_score": 0.0}]
     assert body["id"] == answer.headers["x-request-id"]
-    assert "usage" not in body
+    assert "extra_fields" not in body
 
 
 async def test_plain_documents_stay_strings(client: httpx.AsyncClient, service: Any) -> None:

@@ -50,7 +50,7 @@ async def test_body_has_every_key_that_clients_read(client: httpx.AsyncClient) -
     ],
 )
 async def test_field_at_fault_is_named(client: httpx.AsyncClient, body: bytes, field: str, text: str) -> None:
-    answer = await client.post("/v1/rerank", content=body)
+    answer = await client.post("/rerankd/v1/rerank", content=body)
 
     assert answer.status_code == 400
     assert answer.json()["fields"][0]["field"] == field

@@ -1,0 +1,108 @@
+"""Calls the use case for a dialect: blank documents aside, scores on the scale the dialect promises."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from rerankd import contract
+from rerankd.contract import RerankResponse, RerankResult, ScoreSpace
+from rerankd.domain import CallContext
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, Dialect, Scale
+from rerankd.gateway.dialects.documents import is_blank
+from rerankd.use_case import RerankUseCase
+
+_WITHIN_UNIT: Final = frozenset({ScoreSpace.PROBABILITY, ScoreSpace.RELATIVE})
+_NEAREST_TO_ONE: Final = 1 - 1e-12
+_FURTHEST_LOGIT: Final = 700.0
+
+
+async def ask(
+    service: RerankUseCase, dialect: Dialect, asked: Asked, call: CallContext, model_of_path: str = ""
+) -> RerankResponse:
+    """Answer what a dialect has read.
+
+    Args:
+        service: Answers.
+        dialect: Whose rules hold for blank documents and scores.
+        asked: What was read; may be changed.
+        call: Its context.
+        model_of_path: A model the path names. It wins over the body's where it is served; LiteLLM spoils the body's.
+
+    Raises:
+        ServiceError: What the use case says.
+    """
+    if model_of_path and await _is_served(service, model_of_path, call):
+        asked.request.model = model_of_path
+    documents = asked.request.documents
+    if dialect.scores_blank and any(map(is_blank, documents)):
+        answer = await _ask_without_blanks(service, asked, call)
+    else:
+        answer = await service.rerank(asked.request, call)
+    if asked.scale != "own":
+        await _rescale(service, answer, asked.scale, call)
+    return answer
+
+
+async def _is_served(service: RerankUseCase, model: str, call: CallContext) -> bool:
+    try:
+        await service.get_model(contract.GetModelRequest(model=model), call)
+    except ServiceError:
+        return False
+    return True
+
+
+async def _ask_without_blanks(service: RerankUseCase, asked: Asked, call: CallContext) -> RerankResponse:
+    """Score what there is to score; blank documents follow in request order, with a score no better than any other."""
+    request = asked.request
+    kept = [index for index, document in enumerate(request.documents) if not is_blank(document)]
+    blank = [index for index, document in enumerate(request.documents) if is_blank(document)]
+    if kept:
+        asked.request.documents = [request.documents[index] for index in kept]
+        answer = await service.rerank(request, call)
+        for result in answer.results:
+            result.index = kept[result.index]
+    else:
+        answer = await _all_blank(service, request, call)
+    worst = min([0.0, *(result.relevance_score for result in answer.results)])
+    answer.results += [RerankResult(index=index, relevance_score=worst) for index in blank]
+    del answer.results[request.top_n if request.top_n is not None else len(answer.results) :]
+    return answer
+
+
+async def _all_blank(service: RerankUseCase, request: contract.RerankRequest, call: CallContext) -> RerankResponse:
+    """Answer for documents of which none can be scored, with the errors that other documents would have met.
+
+    The use case is asked with a word in their place, so that model, query and limits are checked as ever.
+    """
+    count = len(request.documents)
+    request.documents = ["-"]
+    answer = await service.rerank(request, call)
+    request.documents = [""] * count
+    answer.results = []
+    return answer
+
+
+async def _rescale(service: RerankUseCase, answer: RerankResponse, scale: Scale, call: CallContext) -> None:
+    """Map scores to 0..1 or to logits, by what the model's scores are; the order stays."""
+    try:
+        found = await service.get_model(contract.GetModelRequest(model=answer.model), call)
+    except ServiceError:
+        return
+    space = found.model.score_space if found.model is not None else ScoreSpace.UNSPECIFIED
+    if scale == "logit" and space in _WITHIN_UNIT:
+        for result in answer.results:
+            result.relevance_score = _logit(result.relevance_score)
+    elif scale == "probability" and space is ScoreSpace.LOGIT:
+        for result in answer.results:
+            result.relevance_score = _sigmoid(result.relevance_score)
+
+
+def _logit(probability: float) -> float:
+    within = min(max(probability, 1e-12), _NEAREST_TO_ONE)
+    return math.log(within / (1 - within))
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(min(-logit, _FURTHEST_LOGIT)))

@@ -1,0 +1,200 @@
+"""What a dialect is: how a body is read, an answer written and an error reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from rerankd import contract
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.gateway.asgi import RawHeaders
+from rerankd.gateway.decoding import decode_with
+from rerankd.gateway.dialects.documents import as_documents, as_returned
+from rerankd.gateway.refusal import superset_body
+
+Scale = Literal["own", "probability", "logit"]
+"""What an answer's scores are: the model's own, mapped to 0..1, or raw logits."""
+NO_KEYS: Final[Mapping[str, msgspec.Raw]] = {}
+encode: Final = msgspec.json.Encoder().encode
+_TRUTHS: Final = {True: True, False: False, None: None, "true": True, "false": False, "": None}
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request as the engine takes it, and what its answer must know of the caller's own form."""
+
+    request: RerankRequest
+    documents: Sequence[Any] = ()
+    """As the caller sent them: strings or objects, in request order."""
+    returns_documents: bool = False
+    """Whether the dialect writes the documents into its answer; the engine is not asked for them."""
+    scale: Scale = "own"
+    """What the scores are to be."""
+    warnings: Sequence[str] = ()
+    """What of the request was not understood."""
+    body: Any = None
+    """The dialect's own form of the request."""
+
+
+class RerankBody(Struct):
+    """The fields that the dialects with `query` and `documents` have in common; null is as good as absent."""
+
+    model: str | None = None
+    query: str | None = None
+    documents: list[str | dict[str, Any]] | None = None
+    top_n: contract.Int32 | None = None
+    return_documents: bool | str | None = None
+    rank_fields: list[str] | None = None
+    max_chunks_per_doc: contract.Int32 | None = None
+    max_tokens_per_doc: contract.Int32 | None = None
+    priority: contract.Int32 | None = None
+    instruction: str | None = None
+    user: str | None = None
+
+
+class Dialect:
+    """One service's rerank API. Stateless; safe for any number of calls.
+
+    A subclass says what differs from the common form: the body's type, what it means, and how answers and errors
+    look. The defaults are those of the services that resemble Cohere and Jina.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    """Whose API it is, for the table in the documents."""
+    body_type: ClassVar[type[Struct]] = RerankBody
+    scores_blank: ClassVar[bool] = False
+    """Whether a blank document is scored, and ranked last, instead of refused."""
+    echoes_documents: ClassVar[bool] = False
+    """Whether documents are returned when the request does not say."""
+    reads_zero_top_n_as_all: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(self.body_type).decode
+
+    def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> Asked:
+        """Read a body.
+
+        Args:
+            data: The body.
+            keys: The body's own keys, where they had to be looked at to tell the dialect.
+
+        Raises:
+            ServiceError: `INVALID_REQUEST`, with the path of the field by the dialect's own names.
+        """
+        return self.ask(decode_with(self._decode, data, self.body_type, "the body"), keys)
+
+    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Say in the contract's terms what a body asks for."""
+        documents = body.documents or []
+        request = RerankRequest(
+            model=body.model or "",
+            query=body.query or "",
+            documents=as_documents(documents, body.rank_fields),
+            top_n=self.top_n(body.top_n),
+            rank_fields=body.rank_fields or [],
+            max_chunks_per_doc=body.max_chunks_per_doc,
+            max_tokens_per_doc=body.max_tokens_per_doc,
+            priority=body.priority,
+            instruction=body.instruction or "",
+            user=body.user or "",
+        )
+        returns = as_truth(body.return_documents, "return_documents")
+        return Asked(request, documents, self.echoes_documents if returns is None else returns, body=body)
+
+    def top_n(self, given: int | None) -> int | None:
+        """Read how many results are wanted; None for all."""
+        return None if given == 0 and self.reads_zero_top_n_as_all else given
+
+    def write(self, answer: RerankResponse, asked: Asked) -> bytes:
+        """Encode an answer."""
+        return encode(self.answer(answer, asked))
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build the body of an answer."""
+        raise NotImplementedError
+
+    def headers(self, _answer: RerankResponse) -> RawHeaders:
+        """List the headers of an answer that only this dialect has."""
+        return []
+
+    def status(self, error: ServiceError) -> int:
+        """Return the HTTP status of an error."""
+        return error.http_status
+
+    def refusal(self, error: ServiceError, request_id: str) -> Any:
+        """Build the body of an error."""
+        return superset_body(error, request_id)
+
+    def refusal_headers(self, _error: ServiceError) -> RawHeaders:
+        """List the headers of an error that only this dialect has."""
+        return []
+
+
+def rows(answer: RerankResponse, asked: Asked, score: str, document: str = "document") -> Iterator[dict[str, Any]]:
+    """Yield one object a result: `index`, the score under its name, and the document where documents are returned."""
+    if not asked.returns_documents:
+        for result in answer.results:
+            yield {"index": result.index, score: result.relevance_score}
+        return
+    documents = asked.documents
+    for result in answer.results:
+        sent = as_returned(documents[result.index])
+        yield {"index": result.index, score: result.relevance_score, document: sent}
+
+
+def text_rows(answer: RerankResponse, asked: Asked, score: str, document: str = "document") -> list[dict[str, Any]]:
+    """List what `rows` does, with the document as its bare text."""
+    listed = list(rows(answer, asked, score, document))
+    for row in listed:
+        if document in row:
+            row[document] = text_of(row[document])
+    return listed
+
+
+def text_of(document: Any) -> str:
+    """Return the text of a document in any of its forms; objects without one as JSON."""
+    if isinstance(document, str):
+        return document
+    if isinstance(document, contract.Document):
+        return document.text
+    text = document.get("text", document.get("content"))
+    return text if isinstance(text, str) else encode(document).decode()
+
+
+def token_usage(answer: RerankResponse) -> dict[str, int]:
+    """Return the three counts that OpenAI's clients know."""
+    usage = answer.usage or contract.Usage()
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def as_truth(value: Any, field_name: str) -> bool | None:
+    """Read a boolean that some clients send as text; None when it is not given.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST`.
+    """
+    try:
+        return _TRUTHS[value.lower() if isinstance(value, str) else value]
+    except KeyError:
+        rule = f"{field_name} must be a boolean, was the string {value[:50]!r}"
+        raise invalid_request([FieldViolation(field_name, rule)]) from None
+
+
+def kind_of(error: ServiceError) -> str:
+    """Name the code of an error as Google's APIs do: "INVALID_ARGUMENT"."""
+    return error.code.name
+
+
+def is_unknown_model(error: ServiceError) -> bool:
+    """Whether the model of the request is not there."""
+    return error.reason is Reason.MODEL_NOT_FOUND

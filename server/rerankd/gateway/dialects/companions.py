@@ -1,0 +1,161 @@
+"""The calls that other services' clients make besides rerank: lists of models, facts, keys and probes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from rerankd import contract
+from rerankd.domain import CallContext
+from rerankd.gateway.decoding import decode_query
+from rerankd.gateway.pages import Page
+from rerankd.gateway.routing import Route
+from rerankd.use_case import RerankUseCase
+
+Handler = Callable[[bytes, Mapping[str, str], CallContext], Awaitable[Any]]
+_ENDPOINT: Final = "rerank"
+_PROBES: Final = ("/ping", "/v1/health", "/v1/health/live", "/v1/health/ready", "/.well-known/ready")
+
+
+class ModelsQuery(Struct, forbid_unknown_fields=True):
+    """Query parameters of a list of models: the contract's and Cohere's."""
+
+    page_size: contract.Int32 | None = None
+    page_token: str = ""
+    provider: str = ""
+    endpoint: str = ""
+    """Only models that serve it: all of them for "rerank", none for any other."""
+    default_only: bool = False
+    """Only the model of calls that name none."""
+
+
+def _route(http_method: str, template: str, method: str) -> Route:
+    return Route(http_method, template, "", method, object, object, False, None, False)
+
+
+COMPANION_ROUTES: Final = (
+    _route("GET", "/models", "list_models"),
+    _route("GET", "/models/{model=**}", "get_model"),
+    _route("GET", "/inference/v1/models", "list_models"),
+    _route("GET", "/api/v1/models", "list_models"),
+    _route("POST", "/v1/check-api-key", "check_api_key"),
+    _route("GET", "/info", "info"),
+    _route("GET", "/v1/cluster/auth", "cluster_auth"),
+)
+
+
+class Companions:
+    """Answers them. Safe for any number of calls.
+
+    Args:
+        service: Knows the models.
+        default_model: Names the model of calls that name none.
+        version: Of this service.
+    """
+
+    def __init__(self, service: RerankUseCase, default_model: Callable[[], str], version: str) -> None:
+        self._service = service
+        self._default_model = default_model
+        self._version = version
+        self.handlers: Mapping[str, Handler] = {
+            "list_models": self._list_models,
+            "get_model": self._get_model,
+            "check_api_key": self._check_api_key,
+            "info": self._info,
+            "cluster_auth": self._cluster_auth,
+        }
+        """By the method of their routes; each takes query, path variables and context, and returns what JSON says."""
+
+    async def _list_models(self, query: bytes, variables: Mapping[str, str], call: CallContext) -> Any:
+        """List models as Cohere, OpenAI and the contract do, in one object."""
+        wanted = decode_query(query, variables, ModelsQuery)
+        default = await self._default(call)
+        if wanted.endpoint not in ("", _ENDPOINT):
+            page = contract.ListModelsResponse()
+        elif wanted.default_only:
+            page = contract.ListModelsResponse(models=[default] if default is not None else [])
+        else:
+            request = contract.ListModelsRequest(
+                page_size=wanted.page_size, page_token=wanted.page_token, provider=wanted.provider
+            )
+            page = await self._service.list_models(request, call)
+        default_name = default.name if default is not None else ""
+        return {
+            "object": "list",
+            "data": [_openai_model(name, model) for model in page.models for name in (model.name, *model.aliases)],
+            "models": [_full_model(model, default_name) for model in page.models],
+            "next_page_token": page.next_page_token,
+        }
+
+    async def _get_model(self, _query: bytes, variables: Mapping[str, str], call: CallContext) -> Any:
+        """Describe one model for all clients at once."""
+        request = contract.GetModelRequest(model=variables["model"])
+        model = (await self._service.get_model(request, call)).model or contract.Model()
+        default = await self._default(call)
+        full = _full_model(model, default.name if default is not None else "")
+        return {**_openai_model(model.name, model), **full, "model_type": _ENDPOINT}
+
+    async def _check_api_key(self, _query: bytes, _variables: Mapping[str, str], _call: CallContext) -> Any:
+        """Say that the key is good: a bad one does not come this far."""
+        return {"valid": True}
+
+    async def _cluster_auth(self, _query: bytes, _variables: Mapping[str, str], _call: CallContext) -> Any:
+        """Have Xinference's client send its key: told that there is no authentication, it would keep it."""
+        return {"auth": True}
+
+    async def _info(self, _query: bytes, _variables: Mapping[str, str], call: CallContext) -> Any:
+        """Describe the default model as text-embeddings-inference does its only one."""
+        model = await self._default(call) or contract.Model()
+        limits = model.limits or contract.ModelLimits()
+        most_tokens = limits.max_tokens_per_document or 512
+        return {
+            "model_id": model.name,
+            "model_sha": None,
+            "model_dtype": "float32",
+            "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
+            "max_concurrent_requests": 512,
+            "max_input_length": most_tokens,
+            "max_batch_tokens": limits.max_total_tokens or 16384,
+            "max_batch_requests": None,
+            "max_client_batch_size": limits.max_documents or 1000,
+            "auto_truncate": True,
+            "tokenization_workers": 1,
+            "version": self._version,
+            "sha": None,
+            "docker_label": None,
+        }
+
+    async def _default(self, call: CallContext) -> contract.Model | None:
+        name = self._default_model()
+        if not name:
+            return None
+        return (await self._service.get_model(contract.GetModelRequest(model=name), call)).model
+
+
+def build_probes(health: Callable[[], str]) -> Mapping[str, Callable[[], Page]]:
+    """Make the health pages of other services, by path."""
+
+    def show() -> Page:
+        status = health()
+        return Page(200 if status == "serving" else 503, msgspec.json.encode({"status": status}))
+
+    return dict.fromkeys(_PROBES, show)
+
+
+def _openai_model(name: str, model: contract.Model) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": model.provider, "root": model.name}
+
+
+def _full_model(model: contract.Model, default_name: str) -> dict[str, Any]:
+    """Add what Cohere says of a model to what the contract says."""
+    return {
+        **msgspec.to_builtins(model),
+        "endpoints": [_ENDPOINT],
+        "default_endpoints": [_ENDPOINT] if model.name == default_name else [],
+        "context_length": model.limits.max_tokens_per_document if model.limits is not None else 0,
+        "is_deprecated": False,
+        "finetuned": False,
+    }

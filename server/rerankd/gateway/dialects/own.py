@@ -1,0 +1,27 @@
+"""This service's contract by its own name: bodies are read strictly, answers are the contract's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.gateway.decoding import decode_json
+from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect, encode
+
+
+class Own(Dialect):
+    """The contract, unknown fields refused."""
+
+    name = "rerankd"
+    title = "rerankd, strict"
+
+    def read(self, data: bytes, _keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> Asked:
+        """Read a body that must be the contract's."""
+        request = decode_json(data, RerankRequest, "the body")
+        return Asked(request, request.documents)
+
+    def write(self, answer: RerankResponse, _asked: Asked) -> bytes:
+        """Encode the contract's answer."""
+        return encode(answer)

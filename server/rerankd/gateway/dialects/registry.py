@@ -1,0 +1,87 @@
+"""All dialects by name, and the way from a request to its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.errors import FieldViolation, ServiceError, invalid_request
+from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect
+from rerankd.gateway.dialects.cohere import Cohere
+from rerankd.gateway.dialects.own import Own
+from rerankd.gateway.dialects.superset import Superset, keys_of, read_own
+from rerankd.gateway.dialects.table import ALIASES, DIALECT_HEADER, HEADERS, PATHS, SHARED, Keys, dialect_of_body
+from rerankd.gateway.exchange import PlainRefusal
+from rerankd.gateway.refusal import undecided_body
+from rerankd.gateway.routing import Route, normalise_path
+from rerankd.suggestions import did_you_mean
+
+
+class Undecided(PlainRefusal):
+    """The errors of a request whose dialect its body would have shown."""
+
+    def refusal(self, error: ServiceError, request_id: str) -> object:
+        """Build the body that no client fails on."""
+        return undecided_body(error, request_id)
+
+
+DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in (Superset(), Own(), Cohere())}
+MOUNTS: Final[Mapping[str, Dialect]] = {
+    **DIALECTS,
+    **{alias: DIALECTS[name] for alias, name in ALIASES.items() if name in DIALECTS},
+}
+UNDECIDED: Final = Undecided()
+DIALECT_ROUTES: Final = tuple(
+    Route("POST", rule.template, "Rerank", "rerank", RerankRequest, RerankResponse, True, None, False, rule.dialect)
+    for rule in PATHS
+)
+
+
+def named_dialect(name: str) -> Dialect | None:
+    """Return the dialect of a path; None where the path has none of its own."""
+    return DIALECTS[name] if name else None
+
+
+def split_mount(path: str) -> tuple[Dialect | None, str]:
+    """Take a dialect's name off a normalised path: `/voyage/v1/rerank` is Voyage's `/v1/rerank`."""
+    name, _, rest = path[1:].partition("/")
+    dialect = MOUNTS.get(name)
+    return (dialect, normalise_path(rest)) if dialect is not None else (None, path)
+
+
+def dialect_of_headers(headers: Mapping[str, str]) -> Dialect | None:
+    """Find the dialect that a request's headers name or give away.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` for a name that is none.
+    """
+    if name := headers.get(DIALECT_HEADER):
+        if name.lower() not in MOUNTS:
+            hint = did_you_mean(name, MOUNTS) or f"; known are {', '.join(MOUNTS)}"
+            rule = f"{DIALECT_HEADER} {name[:50]!r} is not a dialect{hint}"
+            raise invalid_request([FieldViolation(DIALECT_HEADER, rule)])
+        return MOUNTS[name.lower()]
+    for header, rule_dialect in HEADERS:
+        if header in headers:
+            return DIALECTS[rule_dialect]
+    return None
+
+
+def identify(data: bytes) -> tuple[Dialect, Asked | None, Keys]:
+    """Tell the dialect of a body that came to a path of several services.
+
+    A body that is the contract's needs no second look, and most are: the SDKs of Cohere, Together, Jina and this
+    service send nothing else.
+
+    Returns:
+        The dialect; what is asked, where that is known already; else the body's keys.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` for a body that is no JSON object.
+    """
+    asked = read_own(data)
+    if asked is not None:
+        return DIALECTS[SHARED], asked, NO_KEYS
+    keys = keys_of(data)
+    return DIALECTS.get(dialect_of_body(keys), DIALECTS[SHARED]), None, keys

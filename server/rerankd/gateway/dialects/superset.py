@@ -1,0 +1,198 @@
+"""The shared dialect of `/v1/rerank`: one body and one answer for many services' clients.
+
+They are those of this contract, and of Cohere v1, Jina, vLLM, Together and their like.
+
+A body that is the contract's is read as such, which is the fast way. Any other is read as what the services have in
+common, and what it holds besides is named in `meta.warnings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from rerankd import contract
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.errors import FieldViolation, invalid_request
+from rerankd.gateway.decoding import decode_with
+from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect, RerankBody, encode, rows, text_of
+from rerankd.suggestions import closest, did_you_mean
+
+_MOST_WARNINGS: Final = 20
+_decode_own: Final = msgspec.json.Decoder(RerankRequest).decode
+_decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_NO_RESULTS: Final = msgspec.Raw(b"[]")
+
+
+class SharedBody(RerankBody):
+    """Every field of the contract, and the names other services have for them."""
+
+    top_n_in_camel_case: contract.Int32 | None = msgspec.field(default=None, name="topN")
+    fallbacks: list[str] | None = None
+    truncation: contract.Truncation | bool | None = None
+    score_threshold: float | None = None
+    provider_options: dict[str, Any] | None = None
+    cache: contract.CacheControl | None = None
+    include_details: bool | None = None
+    normalization: contract.ScoreNormalization | None = None
+
+
+class Tokens(Struct):
+    """What was read and written, in Cohere's form."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class Meta(Struct, omit_defaults=True):
+    """`contract.Meta` with all that Cohere's has."""
+
+    api_version: contract.ApiVersion | None = None
+    billed_units: contract.BilledUnits | None = None
+    tokens: Tokens | None = None
+    warnings: Sequence[str] = ()
+
+
+class Answer(Struct, omit_defaults=True):
+    """The shared answer; `results` and `data` list the same."""
+
+    id: str = ""
+    object: str = ""
+    model: str = ""
+    results: msgspec.Raw = _NO_RESULTS
+    data: msgspec.Raw | None = None
+    usage: contract.Usage | None = None
+    meta: Meta | None = None
+    extra_fields: contract.ExtraFields | None = None
+
+
+class Superset(Dialect):
+    """The shared dialect."""
+
+    name = "superset"
+    title = "rerankd, Cohere v1, Jina, vLLM, Together and their like"
+    body_type = SharedBody
+    list_kind = "rerank"
+    """What `object` of the answer says."""
+
+    def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> Asked:
+        """Read a body: as the contract's where it is, else as the services have in common."""
+        return (None if keys else read_own(data)) or super().read(data, keys or keys_of(data))
+
+    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Read a body that is not quite the contract's."""
+        _check_spelling(body, keys)
+        asked = super().ask(body, keys)
+        request = asked.request
+        if request.top_n is None:
+            request.top_n = body.top_n_in_camel_case
+        request.fallbacks = body.fallbacks or []
+        request.truncation = as_truncation(body.truncation)
+        request.score_threshold = body.score_threshold
+        request.provider_options = body.provider_options
+        request.cache = body.cache or contract.CacheControl.UNSPECIFIED
+        request.include_details = body.include_details
+        request.normalization = body.normalization or contract.ScoreNormalization.UNSPECIFIED
+        asked.warnings = unknown_fields(keys, self.body_type)
+        return asked
+
+    def write(self, answer: RerankResponse, asked: Asked) -> bytes:
+        """Encode an answer; its list is encoded once where both are the same."""
+        results = encode_results(answer, asked)
+        return encode(
+            Answer(
+                id=answer.id,
+                object=self.list_kind,
+                model=answer.model,
+                results=results,
+                data=_with_texts(answer, asked) if _has_documents(answer, asked) else results,
+                usage=answer.usage or contract.Usage(),
+                meta=meta_of(answer, asked),
+                extra_fields=answer.extra_fields,
+            )
+        )
+
+
+def encode_results(answer: RerankResponse, asked: Asked) -> msgspec.Raw:
+    """Encode the results as Cohere lists them, each document as an object."""
+    if asked.returns_documents:
+        return msgspec.Raw(encode(list(rows(answer, asked, "relevance_score"))))
+    return msgspec.Raw(encode(answer.results))
+
+
+def meta_of(answer: RerankResponse, asked: Asked) -> Meta:
+    """Return `meta` with Cohere's `tokens`, and the request's warnings before the engine's."""
+    meta, usage = answer.meta or contract.Meta(), answer.usage
+    return Meta(
+        meta.api_version,
+        meta.billed_units,
+        None if usage is None else Tokens(usage.prompt_tokens, usage.completion_tokens),
+        [*asked.warnings, *meta.warnings] if asked.warnings or meta.warnings else (),
+    )
+
+
+def as_truncation(given: contract.Truncation | bool | None) -> contract.Truncation:
+    """Read what to do with long documents; the services that know only yes and no cut off the end."""
+    if given is None:
+        return contract.Truncation.UNSPECIFIED
+    if isinstance(given, bool):
+        return contract.Truncation.END if given else contract.Truncation.NONE
+    return given
+
+
+def unknown_fields(keys: Mapping[str, Any], body_type: type[Struct]) -> list[str]:
+    """Name the keys of a body that mean nothing here."""
+    known = body_type.__struct_encode_fields__
+    unknown = [key for key in keys if key not in known]
+    return [f"{key[:50]} was ignored: it is not a field{did_you_mean(key, known)}" for key in unknown[:_MOST_WARNINGS]]
+
+
+def _check_spelling(body: SharedBody, keys: Mapping[str, Any]) -> None:
+    """Refuse a misspelt field without which there is no answer, instead of saying that it is missing."""
+    violations = [
+        FieldViolation(key[:50], f"{key[:50]} is not a field; did you mean {name}?")
+        for name in ("query", "documents")
+        if getattr(body, name) is None
+        for key in keys
+        if key not in SharedBody.__struct_encode_fields__ and closest(key, [name])
+    ]
+    if violations:
+        raise invalid_request(violations)
+
+
+def _has_documents(answer: RerankResponse, asked: Asked) -> bool:
+    return asked.returns_documents or (bool(answer.results) and answer.results[0].document is not None)
+
+
+def _with_texts(answer: RerankResponse, asked: Asked) -> msgspec.Raw:
+    listed = [
+        {
+            "index": result.index,
+            "relevance_score": result.relevance_score,
+            "document": text_of(result.document if result.document is not None else asked.documents[result.index]),
+        }
+        for result in answer.results
+    ]
+    return msgspec.Raw(encode(listed))
+
+
+def read_own(data: bytes) -> Asked | None:
+    """Read a body that is the contract's, documents to be returned by the engine; None for any other."""
+    try:
+        request = _decode_own(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return Asked(request, request.documents)
+
+
+def keys_of(data: bytes) -> dict[str, msgspec.Raw]:
+    """Find the keys of a body, their values unread.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` for a body that is no JSON object.
+    """
+    keys: dict[str, msgspec.Raw] = decode_with(_decode_keys, data, dict, "the body")
+    return keys

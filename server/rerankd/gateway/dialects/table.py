@@ -1,0 +1,102 @@
+"""Which request speaks which dialect: one table, read from top to bottom, the first rule that fits decides.
+
+It is read before anybody is authenticated, because clients differ in the errors they can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from msgspec import Raw
+
+DIALECT_HEADER: Final = "x-rerank-dialect"
+"""Names the dialect outright."""
+
+Keys = Mapping[str, Raw]
+
+
+class HeaderRule(NamedTuple):
+    """A header that only one service's clients send."""
+
+    header: str
+    dialect: str
+
+
+class PathRule(NamedTuple):
+    """A path, without its mount, that only one service has."""
+
+    template: str
+    """As in `routing.Route`."""
+    dialect: str
+    """Empty where the body has to say."""
+
+
+class BodyRule(NamedTuple):
+    """A sign in the body, where several services share a path."""
+
+    sign: str
+    """The sign in words."""
+    dialect: str
+    fits: Callable[[Keys], bool]
+
+
+def _without_documents(name: str) -> Callable[[Keys], bool]:
+    return lambda keys: name in keys and "documents" not in keys
+
+
+def _is_voyage(keys: Keys) -> bool:
+    truncation = keys.get("truncation")
+    return "top_k" in keys or (truncation is not None and bytes(truncation)[:1] != b'"')
+
+
+SHARED: Final = "superset"
+"""The dialect of a body without a sign."""
+
+ALIASES: Final[Mapping[str, str]] = {
+    "azure": "cohere",
+    "huggingface": "tei",
+    "nvidia": "nim",
+    "openai": "superset",
+    "litellm": "superset",
+}
+"""Further names of mounts and of the header."""
+
+HEADERS: Final = (HeaderRule("x-pinecone-api-version", "pinecone"),)
+
+PATHS: Final = (
+    PathRule("/v1/rerank", ""),
+    PathRule("/rerank", ""),
+    PathRule("/v1/reranks", ""),
+    PathRule("/reranks", ""),
+    PathRule("/v1/reranking", ""),
+    PathRule("/reranking", ""),
+    PathRule("/invocations", ""),
+    PathRule("/", ""),
+    PathRule("/v2/rerank", "cohere"),
+    PathRule("/providers/cohere/v2/rerank", "cohere"),
+    PathRule("/v1/ranking", "nim"),
+    PathRule("/ranking", "nim"),
+    PathRule("/v1/retrieval/{model=**}/reranking", "nim"),
+    PathRule("/api/v1/rerank", "openrouter"),
+    PathRule("/inference/v1/rerank", "fireworks"),
+    PathRule("/v1/projects/{parent=**}:rank", "vertex"),
+)
+
+BODIES: Final = (
+    BodyRule("`texts`, no `documents`", "tei", _without_documents("texts")),
+    BodyRule("`passages`, no `documents`", "nim", _without_documents("passages")),
+    BodyRule("`input`, no `documents`", "mixedbread", _without_documents("input")),
+    BodyRule("`queries` and `sources`", "bedrock", lambda keys: "queries" in keys and "sources" in keys),
+    BodyRule("`records`, no `documents`", "vertex", _without_documents("records")),
+    BodyRule("`raw_scores`", "infinity", lambda keys: "raw_scores" in keys),
+    BodyRule("`top_k`, or `truncation` as a boolean or null", "voyage", _is_voyage),
+)
+
+
+def dialect_of_body(keys: Keys) -> str:
+    """Return the name of the dialect that a body's keys show, where nothing outside the body has."""
+    for rule in BODIES:
+        if rule.fits(keys):
+            return rule.dialect
+    return SHARED
