@@ -87,7 +87,7 @@ PYTHON = (
         "cohere",
         "sdks",
         "cohere_v1.py",
-        (*_WRITTEN_FOR_COHERE, "objects", "rank_fields", "documents", "default_model", "asynchronous", "key"),
+        (*_WRITTEN_FOR_COHERE, "objects", "rank_fields", "documents", "default_model", "asynchronous"),
         _COHERE_ERRORS,
     ),
     Client(
@@ -212,7 +212,7 @@ JAVASCRIPT = (
         NODE,
         "voyageai_npm.mjs",
         (*_WRITTEN_FOR_COHERE, "documents"),
-        _errors("NotFoundError", "BadRequestError", "TooManyRequestsError"),
+        _errors("VoyageAIError", "VoyageAIError", "VoyageAIError"),
     ),
 )
 CLIENTS = PYTHON + JAVASCRIPT

@@ -51,11 +51,6 @@ async def asynchronous() -> Any:
 
 
 @check
-def key() -> Any:
-    return {"valid": client.check_api_key().valid}
-
-
-@check
 def unknown_model() -> Any:
     client.rerank(model=UNKNOWN, query=QUERY, documents=TEXTS)
 
