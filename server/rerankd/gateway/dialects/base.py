@@ -177,6 +177,18 @@ def token_usage(answer: RerankResponse) -> dict[str, int]:
     }
 
 
+def numbered_error(error: ServiceError) -> dict[str, Any]:
+    """Build OpenAI's form of an error with the status as its code, and the message where other clients look as well."""
+    fields = [violation.field for violation in error.violations]
+    told = {
+        "message": error.message,
+        "type": error.code.name.lower(),
+        "param": fields[0] if fields else None,
+        "code": error.http_status,
+    }
+    return {"error": told, "message": error.message, "detail": error.message}
+
+
 def as_truth(value: Any, field_name: str) -> bool | None:
     """Read a boolean that some clients send as text; None when it is not given.
 

@@ -8,10 +8,27 @@ from typing import Final
 from rerankd.contract import RerankRequest, RerankResponse
 from rerankd.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect
+from rerankd.gateway.dialects.bedrock import Bedrock
 from rerankd.gateway.dialects.cohere import Cohere
+from rerankd.gateway.dialects.fireworks import Fireworks
+from rerankd.gateway.dialects.infinity import Infinity
+from rerankd.gateway.dialects.jina import Jina
+from rerankd.gateway.dialects.localai import LocalAi
+from rerankd.gateway.dialects.mixedbread import Mixedbread
+from rerankd.gateway.dialects.nim import Nim
+from rerankd.gateway.dialects.openrouter import OpenRouter
 from rerankd.gateway.dialects.own import Own
+from rerankd.gateway.dialects.pinecone import Pinecone
+from rerankd.gateway.dialects.sglang import SgLang
+from rerankd.gateway.dialects.siliconflow import SiliconFlow
 from rerankd.gateway.dialects.superset import Superset, keys_of, read_own
 from rerankd.gateway.dialects.table import ALIASES, DIALECT_HEADER, HEADERS, PATHS, SHARED, Keys, dialect_of_body
+from rerankd.gateway.dialects.tei import Tei
+from rerankd.gateway.dialects.together import Together
+from rerankd.gateway.dialects.vertex import Vertex
+from rerankd.gateway.dialects.vllm import Vllm
+from rerankd.gateway.dialects.voyage import Voyage
+from rerankd.gateway.dialects.xinference import Xinference
 from rerankd.gateway.exchange import PlainRefusal
 from rerankd.gateway.refusal import undecided_body
 from rerankd.gateway.routing import Route, normalise_path
@@ -26,10 +43,34 @@ class Undecided(PlainRefusal):
         return undecided_body(error, request_id)
 
 
-DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in (Superset(), Own(), Cohere())}
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    dialect.name: dialect
+    for dialect in (
+        Superset(),
+        Own(),
+        Cohere(),
+        Jina(),
+        Vllm(),
+        Voyage(),
+        Tei(),
+        Nim(),
+        Together(),
+        Pinecone(),
+        Mixedbread(),
+        Bedrock(),
+        Vertex(),
+        Fireworks(),
+        Infinity(),
+        SgLang(),
+        SiliconFlow(),
+        LocalAi(),
+        Xinference(),
+        OpenRouter(),
+    )
+}
 MOUNTS: Final[Mapping[str, Dialect]] = {
     **DIALECTS,
-    **{alias: DIALECTS[name] for alias, name in ALIASES.items() if name in DIALECTS},
+    **{alias: DIALECTS[name] for alias, name in ALIASES.items()},
 }
 UNDECIDED: Final = Undecided()
 DIALECT_ROUTES: Final = tuple(
@@ -84,4 +125,4 @@ def identify(data: bytes) -> tuple[Dialect, Asked | None, Keys]:
     if asked is not None:
         return DIALECTS[SHARED], asked, NO_KEYS
     keys = keys_of(data)
-    return DIALECTS.get(dialect_of_body(keys), DIALECTS[SHARED]), None, keys
+    return DIALECTS[dialect_of_body(keys)], None, keys

@@ -1,0 +1,24 @@
+"""Jina AI's rerank API: https://api.jina.ai/redoc#tag/rerank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd.contract import RerankResponse
+from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+
+
+class Jina(Dialect):
+    """Errors need `detail`, which the common form has."""
+
+    name = "jina"
+    title = "Jina AI"
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build model, usage and results."""
+        return {
+            "model": answer.model,
+            "object": "list",
+            "usage": token_usage(answer),
+            "results": list(rows(answer, asked, "relevance_score")),
+        }

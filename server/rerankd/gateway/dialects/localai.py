@@ -1,0 +1,29 @@
+"""The rerank API of LocalAI: https://localai.io/features/reranker/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd.contract import RerankResponse
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, Dialect, numbered_error, rows, token_usage
+
+
+class LocalAi(Dialect):
+    """Jina's answer, with errors as OpenAI's."""
+
+    name = "localai"
+    title = "LocalAI"
+    scores_blank = True
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build model, usage and results."""
+        return {
+            "model": answer.model,
+            "usage": token_usage(answer),
+            "results": list(rows(answer, asked, "relevance_score")),
+        }
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build OpenAI's form of an error, its code being the status."""
+        return numbered_error(error)

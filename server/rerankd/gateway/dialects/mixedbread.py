@@ -1,0 +1,65 @@
+"""Mixedbread's rerank API: https://www.mixedbread.com/api-reference/endpoints/reranking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rerankd import contract
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.gateway.dialects.base import Asked, Dialect, as_truth, text_of, token_usage
+from rerankd.gateway.dialects.documents import as_documents
+
+
+class MixedbreadBody(Struct):
+    """Mixedbread's names for everything but model and query."""
+
+    model: str | None = None
+    query: str | None = None
+    input: list[str | dict[str, Any]] | None = None
+    top_k: contract.Int32 | None = None
+    return_input: bool | str | None = None
+    rank_fields: list[str] | None = None
+    instruction: str | None = None
+
+
+class Mixedbread(Dialect):
+    """Errors are read by status and `detail`, which the common form has."""
+
+    name = "mixedbread"
+    title = "Mixedbread"
+    body_type = MixedbreadBody
+
+    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Say in the contract's terms what a body asks for."""
+        sent = body.input or []
+        request = RerankRequest(
+            model=body.model or "",
+            query=body.query or "",
+            documents=as_documents(sent, body.rank_fields, "input"),
+            top_n=body.top_k,
+            rank_fields=body.rank_fields or [],
+            instruction=body.instruction or "",
+        )
+        return Asked(request, sent, as_truth(body.return_input, "return_input") or False)
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build usage, model, data, object, top_k and return_input; old clients require each."""
+        data = []
+        for result in answer.results:
+            row: dict[str, Any] = {"index": result.index, "score": result.relevance_score, "object": "rank_result"}
+            if asked.returns_documents:
+                sent = asked.documents[result.index]
+                row["input"] = sent if isinstance(sent, dict) else text_of(sent)
+            data.append(row)
+        return {
+            "usage": token_usage(answer),
+            "model": answer.model,
+            "data": data,
+            "object": "list",
+            "top_k": asked.request.top_n or len(answer.results),
+            "return_input": asked.returns_documents,
+        }

@@ -1,0 +1,74 @@
+"""NVIDIA's NIM rerank API, self-hosted `/v1/ranking` and hosted `/v1/retrieval/.../reranking`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rerankd import contract
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+from rerankd.gateway.dialects.documents import as_documents
+from rerankd.gateway.refusal import superset_body
+
+
+class Query(Struct):
+    """What passages are compared with."""
+
+    text: str | None = None
+
+
+class NimBody(Struct):
+    """NIM's request, and the limits that LiteLLM and RAGFlow send though NIM has none."""
+
+    model: str | None = None
+    query: Query | None = None
+    passages: list[dict[str, Any]] | None = None
+    truncate: str | None = None
+    top_k: contract.Int32 | None = None
+    top_n: contract.Int32 | None = None
+
+
+class Nim(Dialect):
+    """Scores are raw logits: clients apply the logistic function themselves."""
+
+    name = "nim"
+    title = "NVIDIA NIM"
+    body_type = NimBody
+
+    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Say in the contract's terms what a body asks for."""
+        passages = body.passages or []
+        request = RerankRequest(
+            model=body.model or "",
+            query=(body.query.text or "") if body.query is not None else "",
+            documents=as_documents(passages, None, "passages"),
+            top_n=body.top_k if body.top_n is None else body.top_n,
+            truncation=truncation_of(body.truncate),
+        )
+        return Asked(request, passages, scale="logit")
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build rankings and usage."""
+        return {"rankings": list(rows(answer, asked, "logit")), "usage": token_usage(answer)}
+
+    def refusal(self, error: ServiceError, request_id: str) -> Any:
+        """Build `{status, title, detail, requestId}` and the keys of the common form."""
+        try:
+            title = HTTPStatus(error.http_status).phrase
+        except ValueError:
+            title = error.code.name
+        return {**superset_body(error, request_id), "title": title, "requestId": request_id}
+
+
+def truncation_of(name: str | None) -> contract.Truncation:
+    """Read NIM's and Pinecone's "NONE" and "END"; other words leave it to the model."""
+    try:
+        return contract.Truncation((name or "unspecified").lower())
+    except ValueError:
+        return contract.Truncation.UNSPECIFIED

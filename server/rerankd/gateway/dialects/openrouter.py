@@ -1,0 +1,37 @@
+"""OpenRouter's rerank API: documents are always returned, and usage tells the price."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd import contract
+from rerankd.contract import RerankResponse
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, Dialect, rows
+
+
+class OpenRouter(Dialect):
+    """Errors have their status as `error.code`."""
+
+    name = "openrouter"
+    title = "OpenRouter"
+    echoes_documents = True
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build id, model, provider, results and usage."""
+        usage = answer.usage or contract.Usage()
+        return {
+            "id": answer.id,
+            "model": answer.model,
+            "provider": answer.extra_fields.provider if answer.extra_fields is not None else "",
+            "results": list(rows(answer, asked, "relevance_score")),
+            "usage": {"total_tokens": usage.total_tokens, "search_units": usage.search_units, "cost": usage.cost},
+        }
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build `{error: {code, message}}`, with the message where other clients look as well."""
+        return {
+            "error": {"code": error.http_status, "message": error.message},
+            "message": error.message,
+            "detail": error.message,
+        }

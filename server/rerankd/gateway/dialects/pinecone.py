@@ -1,0 +1,56 @@
+"""Pinecone's rerank API: https://docs.pinecone.io/reference/api/latest/inference/rerank."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from rerankd.contract import RerankResponse
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, kind_of, rows
+from rerankd.gateway.dialects.nim import truncation_of
+
+_DOCUMENTS_A_UNIT: Final = 100
+
+
+class PineconeBody(RerankBody):
+    """The common body, and the model's own parameters."""
+
+    parameters: dict[str, Any] | None = None
+
+
+class Pinecone(Dialect):
+    """Documents are objects both ways, and come back unless the request says otherwise."""
+
+    name = "pinecone"
+    title = "Pinecone"
+    body_type = PineconeBody
+    echoes_documents = True
+
+    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Read what is common, and whether documents may be cut."""
+        asked = super().ask(body, keys)
+        truncate = (body.parameters or {}).get("truncate")
+        asked.request.truncation = truncation_of(truncate if isinstance(truncate, str) else None)
+        return asked
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build model, data and usage; the client refuses an answer without them."""
+        units = answer.usage.search_units if answer.usage is not None else 0
+        return {
+            "model": answer.model,
+            "data": list(rows(answer, asked, "score")),
+            "usage": {"rerank_units": units or math.ceil(len(asked.documents) / _DOCUMENTS_A_UNIT)},
+        }
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build `{error: {code, message}, status}`, with the message where other clients look as well."""
+        return {
+            "error": {"code": kind_of(error), "message": error.message},
+            "status": error.http_status,
+            "message": error.message,
+            "detail": error.message,
+        }

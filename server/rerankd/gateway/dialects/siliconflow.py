@@ -1,0 +1,32 @@
+"""SiliconFlow's rerank API: https://docs.siliconflow.com/en/api-reference/rerank/create-rerank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd.contract import RerankResponse
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+
+
+class SiliconFlow(Dialect):
+    """Jina's results with counts of its own."""
+
+    name = "siliconflow"
+    title = "SiliconFlow"
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build id, results, tokens and meta."""
+        usage = token_usage(answer)
+        tokens = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
+        return {
+            "id": answer.id,
+            "results": list(rows(answer, asked, "relevance_score")),
+            "tokens": tokens,
+            "meta": {"tokens": tokens, "billed_units": tokens},
+            "usage": usage,
+        }
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build `{code, message, data}` and `detail`."""
+        return {"code": error.http_status, "message": error.message, "data": None, "detail": error.message}

@@ -1,0 +1,94 @@
+"""The rerank API of text-embeddings-inference 1.9: a bare list for an answer, no model in the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from rerankd import contract
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.errors import Code, ServiceError
+from rerankd.gateway.asgi import RawHeaders
+from rerankd.gateway.dialects.base import Asked, Dialect, as_truth, text_rows
+
+_KINDS: Final[Mapping[Code, tuple[int, str]]] = {
+    Code.INVALID_ARGUMENT: (422, "Validation"),
+    Code.FAILED_PRECONDITION: (422, "Validation"),
+    Code.RESOURCE_EXHAUSTED: (429, "Overloaded"),
+    Code.UNAVAILABLE: (503, "Unhealthy"),
+    Code.INTERNAL: (424, "Backend"),
+}
+"""Status and `error_type` by code; others keep their status and are of the backend."""
+
+
+class TeiBody(Struct):
+    """TEI's request, and the model and `top_n` that some of its clients send."""
+
+    query: str | None = None
+    texts: list[str] | None = None
+    model: str | None = None
+    top_n: contract.Int32 | None = None
+    truncate: bool | None = None
+    truncation_direction: str | None = None
+    raw_scores: bool | None = None
+    return_text: bool | str | None = None
+
+
+class Tei(Dialect):
+    """Scores are probabilities unless raw ones are wanted; blank texts are scored."""
+
+    name = "tei"
+    title = "Hugging Face text-embeddings-inference"
+    body_type = TeiBody
+    scores_blank = True
+
+    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Say in the contract's terms what a body asks for."""
+        texts = body.texts or []
+        request = RerankRequest(model=body.model or "", query=body.query or "", documents=texts, top_n=body.top_n)
+        if body.truncate is not None:
+            cut = (
+                contract.Truncation.START
+                if (body.truncation_direction or "").lower() == "left"
+                else contract.Truncation.END
+            )
+            request.truncation = cut if body.truncate else contract.Truncation.NONE
+        returns = as_truth(body.return_text, "return_text") or False
+        return Asked(request, texts, returns, scale="logit" if body.raw_scores else "probability")
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build the list of index, score and text."""
+        return text_rows(answer, asked, "score", "text")
+
+    def headers(self, answer: RerankResponse) -> RawHeaders:
+        """Tell tokens and time where TEI's clients read them."""
+        usage, extra = answer.usage or contract.Usage(), answer.extra_fields or contract.ExtraFields()
+        return [
+            (b"x-compute-type", b"cpu"),
+            (b"x-compute-tokens", b"%d" % usage.prompt_tokens),
+            (b"x-total-time", b"%d" % round(extra.latency)),
+        ]
+
+    def status(self, error: ServiceError) -> int:
+        """Return TEI's status: 422 for what does not validate, 400 for nothing to rank, 424 for a failing model."""
+        return _kind(error)[0]
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build `{error, error_type}`, `error` being text, with the message where other clients look as well."""
+        return {
+            "error": error.message,
+            "error_type": _kind(error)[1],
+            "message": error.message,
+            "detail": error.message,
+        }
+
+
+def _kind(error: ServiceError) -> tuple[int, str]:
+    if any(violation.field == "documents" for violation in error.violations):
+        return (400, "Empty") if "required" in error.message else (422, "Validation")
+    if error.http_status in (413, 415):
+        return error.http_status, "Validation"
+    return _KINDS.get(error.code, (error.http_status, "Backend"))

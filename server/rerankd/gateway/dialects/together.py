@@ -1,0 +1,25 @@
+"""Together AI's rerank API: https://docs.together.ai/reference/rerank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd.contract import RerankResponse
+from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+
+
+class Together(Dialect):
+    """AI SDK needs all three counts, and `error.message`, which the common form has."""
+
+    name = "together"
+    title = "Together AI"
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build id, object, model, results and usage."""
+        return {
+            "id": answer.id,
+            "object": "rerank",
+            "model": answer.model,
+            "results": list(rows(answer, asked, "relevance_score")),
+            "usage": token_usage(answer),
+        }

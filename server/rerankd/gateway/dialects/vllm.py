@@ -1,0 +1,56 @@
+"""The rerank API of vLLM 0.33: documents are always returned, and `top_n` 0 means all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from rerankd import contract
+from rerankd.contract import RerankResponse
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, numbered_error, rows, text_of, token_usage
+
+
+class VllmBody(RerankBody):
+    """Query and documents may be objects of content parts, and one document may stand alone."""
+
+    query: str | dict[str, Any] | None = None  # type: ignore[assignment]
+    documents: str | list[str | dict[str, Any]] | None = None  # type: ignore[assignment]
+    truncate_prompt_tokens: int | None = None
+
+
+class Vllm(Dialect):
+    """Blank documents are scored, as a cross-encoder scores them."""
+
+    name = "vllm"
+    title = "vLLM"
+    body_type = VllmBody
+    scores_blank = True
+    echoes_documents = True
+    reads_zero_top_n_as_all = True
+
+    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Read what is common, and -1 or more tokens as leave to cut documents."""
+        if isinstance(body.documents, str):
+            body.documents = [body.documents]
+        if isinstance(body.query, dict):
+            body.query = text_of(body.query)
+        asked = super().ask(body, keys)
+        if body.truncate_prompt_tokens is not None:
+            asked.request.truncation = contract.Truncation.END
+        return asked
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build id, model, usage and results."""
+        return {
+            "id": answer.id,
+            "model": answer.model,
+            "usage": token_usage(answer),
+            "results": list(rows(answer, asked, "relevance_score")),
+        }
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build OpenAI's form of an error, its code being the status."""
+        return numbered_error(error)

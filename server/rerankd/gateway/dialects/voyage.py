@@ -1,0 +1,43 @@
+"""Voyage AI's rerank API: https://docs.voyageai.com/reference/reranker-api."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from rerankd import contract
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, is_unknown_model
+from rerankd.gateway.dialects.superset import SharedBody, Superset
+
+
+class VoyageBody(SharedBody):
+    """The shared body with Voyage's name for `top_n`."""
+
+    top_k: contract.Int32 | None = None
+
+
+class Voyage(Superset):
+    """The shared answer as a list; the SDK looks for `detail` in errors, and before 0.4 fails on an `error` object."""
+
+    name = "voyage"
+    title = "Voyage AI"
+    body_type = VoyageBody
+    list_kind = "list"
+
+    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Read `top_k` besides what is shared."""
+        asked = super().ask(body, keys)
+        if asked.request.top_n is None:
+            asked.request.top_n = body.top_k
+        return asked
+
+    def status(self, error: ServiceError) -> int:
+        """Answer 400 for an unknown model, as Voyage does."""
+        return 400 if is_unknown_model(error) else error.http_status
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build `{detail, message}`."""
+        return {"detail": error.message, "message": error.message}

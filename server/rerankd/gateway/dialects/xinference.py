@@ -1,0 +1,31 @@
+"""The rerank API of Xinference 4.1: Cohere's answer, and errors with `detail` alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd.contract import RerankResponse
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+
+
+class Xinference(Dialect):
+    """Its clients send `kwargs` as text and `return_documents` as text or null."""
+
+    name = "xinference"
+    title = "Xinference"
+    scores_blank = True
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build id, results and meta."""
+        usage = token_usage(answer)
+        tokens = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
+        return {
+            "id": answer.id,
+            "results": list(rows(answer, asked, "relevance_score")),
+            "meta": {"api_version": None, "billed_units": None, "tokens": tokens, "warnings": None},
+        }
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build `{detail}` and `message`."""
+        return {"detail": error.message, "message": error.message}
