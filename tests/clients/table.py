@@ -23,6 +23,7 @@ class Client:
         program: File in `programs/`.
         checks: Checks that end in an answer.
         raises: Checks that end in an exception, with its class's name.
+        point: The line of code that sends the client to a server at `URL`.
         given: Further arguments of the program.
     """
 
@@ -32,7 +33,14 @@ class Client:
     program: str
     checks: tuple[str, ...]
     raises: Mapping[str, str]
+    point: str
     given: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def row(self) -> str:
+        """This client's row of the table in `docs/clients.md`."""
+        runs = ", ".join([*self.checks, *self.raises]).replace("_", " ")
+        return f"| {self.name} | {self.package} {self.version} | `{self.point}` | {runs} |"
 
     @property
     def version(self) -> str:
@@ -67,10 +75,11 @@ _LITELLM = (
 
 def _litellm(provider: str, path: str, model: str) -> Client:
     takes_model = provider != "huggingface"
-    raises = _STATUS_ERRORS if takes_model else {"bad_request": "BadRequestError"}
+    raises = _STATUS_ERRORS if takes_model else {"bad_request": "APIError"}
     given = {"provider": provider, "path": path, "model": model, "takes_model": takes_model}
     checks = ("strings", "top_n", "documents", "asynchronous")
-    return Client(f"litellm `{provider}/`", "litellm", "litellm", "litellm_sdk.py", checks, raises, given)
+    point = f'litellm.rerank("{provider}/{model}", ..., api_base="URL{path}", api_key=KEY)'
+    return Client(f"litellm `{provider}/`", "litellm", "litellm", "litellm_sdk.py", checks, raises, point, given)
 
 
 PYTHON = (
@@ -81,6 +90,7 @@ PYTHON = (
         "cohere_v2.py",
         (*_WRITTEN_FOR_COHERE, "options", "asynchronous", "versioned_base", "models"),
         _COHERE_ERRORS,
+        'cohere.ClientV2(api_key=KEY, base_url="URL")',
     ),
     Client(
         "cohere `Client`, `AsyncClient`",
@@ -89,6 +99,7 @@ PYTHON = (
         "cohere_v1.py",
         (*_WRITTEN_FOR_COHERE, "objects", "rank_fields", "documents", "default_model", "asynchronous"),
         _COHERE_ERRORS,
+        'cohere.Client(api_key=KEY, base_url="URL")',
     ),
     Client(
         "voyageai",
@@ -97,6 +108,7 @@ PYTHON = (
         "voyageai_sdk.py",
         ("strings", "top_n", "asynchronous", "recovers"),
         _errors("InvalidRequestError", "InvalidRequestError", "RateLimitError"),
+        'voyageai.Client(api_key=KEY, base_url="URL/v1")',
     ),
     Client(
         "mixedbread",
@@ -105,6 +117,7 @@ PYTHON = (
         "mixedbread_sdk.py",
         ("strings", "objects", "rank_fields", "top_n", "documents", "asynchronous", "recovers"),
         _STATUS_ERRORS,
+        'Mixedbread(api_key=KEY, base_url="URL")',
     ),
     Client(
         "together",
@@ -113,6 +126,7 @@ PYTHON = (
         "together_sdk.py",
         ("strings", "objects", "rank_fields", "top_n", "documents", "asynchronous", "recovers"),
         _STATUS_ERRORS,
+        'Together(api_key=KEY, base_url="URL")',
     ),
     Client(
         "pinecone `inference.rerank`",
@@ -121,6 +135,7 @@ PYTHON = (
         "pinecone_sdk.py",
         ("strings", "objects", "rank_fields", "top_n", "documents", "asynchronous", "recovers"),
         _errors("NotFoundError", "ApiError", "RateLimitError"),
+        'Pinecone(api_key=KEY, host="URL").inference',
     ),
     Client(
         "haystack `CohereRanker`",
@@ -129,6 +144,7 @@ PYTHON = (
         "haystack_cohere.py",
         (*_WRITTEN_FOR_COHERE, "empty_document", "asynchronous"),
         _COHERE_ERRORS,
+        'CohereRanker(model=MODEL, api_base_url="URL")',
     ),
     Client(
         "haystack `HuggingFaceTEIRanker`",
@@ -137,6 +153,7 @@ PYTHON = (
         "haystack_tei.py",
         ("strings", "top_n", "truncation", "raw_scores", "asynchronous"),
         {"bad_request": "RuntimeError"},
+        'HuggingFaceTEIRanker(url="URL")',
     ),
     *(_litellm(*given) for given in _LITELLM),
     Client(
@@ -146,6 +163,7 @@ PYTHON = (
         "langchain_cohere_rerank.py",
         (*_WRITTEN_FOR_COHERE, "documents", "rank_fields", "asynchronous"),
         _COHERE_ERRORS,
+        'CohereRerank(cohere_api_key=KEY, base_url="URL", model=MODEL)',
     ),
     Client(
         "langchain `NVIDIARerank`",
@@ -154,6 +172,7 @@ PYTHON = (
         "langchain_nvidia_rerank.py",
         ("logits", "top_n", "truncation", "batches", "asynchronous", "models"),
         _errors("Exception", "Exception", "Exception"),
+        'NVIDIARerank(base_url="URL/v1", api_key=KEY, model=MODEL)',
         {"model": "nvidia/llama-nemotron-rerank-1b-v2"},
     ),
     Client(
@@ -163,6 +182,7 @@ PYTHON = (
         "llama_index_cohere.py",
         _WRITTEN_FOR_COHERE,
         _COHERE_ERRORS,
+        'CohereRerank(api_key=KEY, base_url="URL", model=MODEL)',
     ),
     Client(
         "llama-index `TextEmbeddingInference`",
@@ -171,6 +191,7 @@ PYTHON = (
         "llama_index_tei.py",
         ("strings", "bearer", "top_n"),
         {"bad_request": "AssertionError"},
+        'TextEmbeddingInference(base_url="URL", auth_token="Bearer " + KEY)',
     ),
 )
 JAVASCRIPT = (
@@ -181,6 +202,7 @@ JAVASCRIPT = (
         "cohere_ai_v2.mjs",
         (*_WRITTEN_FOR_COHERE, "options", "models"),
         _COHERE_ERRORS,
+        'new CohereClientV2({ token: KEY, environment: "URL" })',
     ),
     Client(
         "cohere-ai `CohereClient`",
@@ -189,6 +211,7 @@ JAVASCRIPT = (
         "cohere_ai_v1.mjs",
         (*_WRITTEN_FOR_COHERE, "objects", "rank_fields", "documents", "key"),
         _COHERE_ERRORS,
+        'new CohereClient({ token: KEY, environment: "URL" })',
     ),
     Client(
         "ai with `createCohere`",
@@ -197,6 +220,7 @@ JAVASCRIPT = (
         "ai_sdk_cohere.mjs",
         (*_WRITTEN_FOR_COHERE, "objects_as_json"),
         _errors("AI_APICallError", "AI_APICallError", "AI_APICallError"),
+        'createCohere({ apiKey: KEY, baseURL: "URL/v2" }).reranking(MODEL)',
     ),
     Client(
         "LangChain.js `CohereRerank`",
@@ -205,6 +229,7 @@ JAVASCRIPT = (
         "langchain_cohere_rerank.mjs",
         (*_WRITTEN_FOR_COHERE, "documents"),
         _COHERE_ERRORS,
+        'new CohereRerank({ client: new CohereClient({ token: KEY, environment: "URL" }), model: MODEL })',
     ),
     Client(
         "voyageai (npm)",
@@ -213,6 +238,7 @@ JAVASCRIPT = (
         "voyageai_npm.mjs",
         (*_WRITTEN_FOR_COHERE, "documents"),
         _errors("VoyageAIError", "VoyageAIError", "VoyageAIError"),
+        'new VoyageAIClient({ apiKey: KEY, environment: "URL/v1" })',
     ),
 )
 CLIENTS = PYTHON + JAVASCRIPT

@@ -46,7 +46,8 @@ def pairs(results: Iterable[Any], score: str = "relevance_score") -> dict[str, A
 
 def by_text(scored: Iterable[tuple[str, float]]) -> dict[str, Any]:
     """Read the index from the text, for clients that give back documents alone."""
-    return {"pairs": [[TEXTS.index(text), score] for text, score in scored]}
+    found = list(scored)
+    return {"pairs": [[TEXTS.index(text), score] for text, score in found], "documents": [text for text, _ in found]}
 
 
 def run() -> None:
@@ -65,7 +66,7 @@ def _outcome(function: Callable[[], Any]) -> dict[str, Any]:
         except Exception as error:
             outcome = _raised(error)
     texts = [f"{item.category.__name__}: {item.message}" for item in caught]
-    return {**outcome, "warnings": texts}
+    return {**(outcome or {}), "warnings": texts}
 
 
 def _raised(error: Exception) -> dict[str, Any]:

@@ -10,6 +10,7 @@ const documents = texts.map((pageContent) => new Document({ pageContent }));
 const reranker = (request) => new CohereRerank({ client, model: "rerank-v3.5", topN: 5, ...request });
 const read = (found) => ({
   pairs: found.map((document) => [texts.indexOf(document.pageContent), document.metadata.relevanceScore]),
+  documents: found.map((document) => document.pageContent),
 });
 
 await run({

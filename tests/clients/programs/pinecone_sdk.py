@@ -55,7 +55,7 @@ def unknown_model() -> Any:
 
 @check
 def bad_request() -> Any:
-    inference.rerank(model=MODEL, query=QUERY, documents=TEXTS, parameters={"truncate": "SIDEWAYS"})
+    inference.rerank(model=MODEL, query="long" * 30_000, documents=TEXTS)
 
 
 @check
