@@ -28,6 +28,7 @@ check: install ## Everything CI runs: generated code, protos, style, types, laye
 	$(BIN)/python scripts/generate.py --check
 	$(BIN)/python scripts/generate_upstream.py --check
 	$(BIN)/python scripts/generate_provider_docs.py --check
+	$(BIN)/python scripts/generate_dialect_docs.py --check
 	$(BIN)/python scripts/generate_settings_schema.py --check
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against protos/baseline.binpb
@@ -37,10 +38,11 @@ check: install ## Everything CI runs: generated code, protos, style, types, laye
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-generate: install ## Generate what the protos decide: stubs, codecs, routes, OpenAPI, upstream messages; the providers' pages; the settings' schema
+generate: install ## Generate what the protos decide: stubs, codecs, routes, OpenAPI, upstream messages; the pages on providers and dialects; the settings' schema
 	$(BIN)/python scripts/generate.py
 	$(BIN)/python scripts/generate_upstream.py
 	$(BIN)/python scripts/generate_provider_docs.py
+	$(BIN)/python scripts/generate_dialect_docs.py
 	$(BIN)/python scripts/generate_settings_schema.py
 
 baseline: install ## Record the protos as released: later ones must stay compatible with them

@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
 from rerank.v1 import rerank_service_pb2 as pb
+from rerankd.errors import CODE_OF_REASON, Reason
 from tests.support.cases import Case, Outcome
 
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
@@ -116,7 +117,7 @@ def http_outcome(response: httpx.Response) -> Outcome:
     if response.status_code == 200:
         return Outcome("OK", 200, response=body)
     return Outcome(
-        body["error"]["type"].upper(),
+        CODE_OF_REASON[Reason(body["reason"])].name,
         response.status_code,
         body["reason"],
         body["message"],

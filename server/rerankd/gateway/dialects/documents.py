@@ -23,8 +23,9 @@ def as_documents(
     """
     if set(map(type, sent)) <= {str}:
         return sent  # type: ignore[return-value]
+    ranked = frozenset(rank_fields or ()) - {"text"}
     return [
-        item if isinstance(item, str) else _read_object(item, bool(rank_fields), f"{name}[{index}]")
+        item if isinstance(item, str) else _read_object(item, ranked, f"{name}[{index}]")
         for index, item in enumerate(sent)
     ]
 
@@ -41,11 +42,11 @@ def is_blank(document: str | Document) -> bool:
     return not (document.fields or document.image or document.text.strip())
 
 
-def _read_object(item: dict[str, Any], is_ranked_by_field: bool, path: str) -> Document:
+def _read_object(item: dict[str, Any], ranked: frozenset[str], path: str) -> Document:
     text = item.get("text")
     if text is not None and not isinstance(text, str):
         raise _not_a_string(f"{path}.text", text)
-    if item.keys() <= _OWN_KEYS and (not is_ranked_by_field or "fields" in item):
+    if item.keys() <= _OWN_KEYS and ("fields" in item or ranked.isdisjoint(item)):
         own = {key: value for key, value in item.items() if value is not None}
         if "meta" in own:
             own.setdefault("metadata", own.pop("meta"))
@@ -64,7 +65,8 @@ def _read_bare(item: dict[str, Any], text: str | None) -> Document:
     elif text is None and isinstance(content, list):
         return _read_parts(content)
     name = item.get("id")
-    return Document(text=text or "", id=name if isinstance(name, str) else "", fields=item)
+    has_content = any(value.strip() if isinstance(value, str) else value is not None for value in item.values())
+    return Document(text=text or "", id=name if isinstance(name, str) else "", fields=item if has_content else None)
 
 
 def _read_parts(parts: list[Any]) -> Document:

@@ -8,6 +8,7 @@ common, and what it holds besides is named in `meta.warnings`.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -19,9 +20,9 @@ from rerankd.contract import RerankRequest, RerankResponse
 from rerankd.errors import FieldViolation, invalid_request
 from rerankd.gateway.decoding import decode_with
 from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect, RerankBody, encode, rows, text_of
-from rerankd.suggestions import closest, did_you_mean
 
 _MOST_WARNINGS: Final = 20
+_MISSPELT: Final = 0.75
 _decode_own: Final = msgspec.json.Decoder(RerankRequest).decode
 _decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NO_RESULTS: Final = msgspec.Raw(b"[]")
@@ -147,7 +148,7 @@ def unknown_fields(keys: Mapping[str, Any], body_type: type[Struct]) -> list[str
     """Name the keys of a body that mean nothing here."""
     known = body_type.__struct_encode_fields__
     unknown = [key for key in keys if key not in known]
-    return [f"{key[:50]} was ignored: it is not a field{did_you_mean(key, known)}" for key in unknown[:_MOST_WARNINGS]]
+    return [f"{key[:50]} was ignored: it is not a field{_did_you_mean(key, known)}" for key in unknown[:_MOST_WARNINGS]]
 
 
 def _check_spelling(body: SharedBody, keys: Mapping[str, Any]) -> None:
@@ -157,10 +158,20 @@ def _check_spelling(body: SharedBody, keys: Mapping[str, Any]) -> None:
         for name in ("query", "documents")
         if getattr(body, name) is None
         for key in keys
-        if key not in SharedBody.__struct_encode_fields__ and closest(key, [name])
+        if key not in SharedBody.__struct_encode_fields__ and _closest(key, [name])
     ]
     if violations:
         raise invalid_request(violations)
+
+
+def _closest(key: str, known: Sequence[str]) -> str | None:
+    """Return the field a key is a misspelling of; other services' own fields resemble ours only from afar."""
+    return next(iter(difflib.get_close_matches(key[:50], known, n=1, cutoff=_MISSPELT)), None)
+
+
+def _did_you_mean(key: str, known: Sequence[str]) -> str:
+    match = _closest(key, known)
+    return f"; did you mean {match}?" if match else ""
 
 
 def _has_documents(answer: RerankResponse, asked: Asked) -> bool:
