@@ -25,6 +25,7 @@ class Client:
         raises: Checks that end in an exception, with its class's name.
         point: The line of code that sends the client to a server at `URL`.
         given: Further arguments of the program.
+        is_mute: Whether its exceptions leave the server's message out.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Client:
     raises: Mapping[str, str]
     point: str
     given: Mapping[str, Any] = field(default_factory=dict)
+    is_mute: bool = False
 
     @property
     def row(self) -> str:
@@ -60,7 +62,12 @@ def _errors(unknown: str, bad: str, limited: str) -> dict[str, str]:
 
 _STATUS_ERRORS = _errors("NotFoundError", "BadRequestError", "RateLimitError")
 _COHERE_ERRORS = _errors("NotFoundError", "BadRequestError", "TooManyRequestsError")
-_WRITTEN_FOR_COHERE = ("strings", "top_n", "recovers")
+_USUAL = ("strings", "top_n", "recovers")
+_LLAMA_INDEX = (
+    ("JinaRerank", "jinaai", {"kind": "jina", "path": "/v1", "model": "jina-reranker-v2-base-multilingual"}),
+    ("NVIDIARerank", "nvidia", {"kind": "nvidia", "path": "/v1", "model": "nvidia/llama-nemotron-rerank-1b-v2"}),
+    ("SiliconFlowRerank", "siliconflow", {"kind": "siliconflow", "path": "/v1/rerank", "model": "bge-reranker-v2-m3"}),
+)
 _LITELLM = (
     ("cohere", "", "rerank-v3.5"),
     ("jina_ai", "", "jina-reranker-v2-base-multilingual"),
@@ -82,13 +89,25 @@ def _litellm(provider: str, path: str, model: str) -> Client:
     return Client(f"litellm `{provider}/`", "litellm", "litellm", "litellm_sdk.py", checks, raises, point, given)
 
 
+def _llama_index(kind: str, package: str, given: Mapping[str, str]) -> Client:
+    name, full = f"llama-index `{kind}`", f"llama-index-postprocessor-{package}-rerank"
+    point = f'{kind}(api_key=KEY, base_url="URL{given["path"]}", model=MODEL)'
+    if kind == "NVIDIARerank":
+        raises = {"unknown_model": "ValueError", "bad_request": "HTTPStatusError"}
+        return Client(
+            name, full, "llama_index", "llama_index_others.py", ("logits", "top_n"), raises, point, given, True
+        )
+    raises = _errors("RuntimeError", "RuntimeError", "RuntimeError")
+    return Client(name, full, "llama_index", "llama_index_others.py", ("strings", "top_n"), raises, point, given)
+
+
 PYTHON = (
     Client(
         "cohere `ClientV2`, `AsyncClientV2`",
         "cohere",
         "sdks",
         "cohere_v2.py",
-        (*_WRITTEN_FOR_COHERE, "options", "asynchronous", "versioned_base", "models"),
+        (*_USUAL, "options", "asynchronous", "versioned_base", "models"),
         _COHERE_ERRORS,
         'cohere.ClientV2(api_key=KEY, base_url="URL")',
     ),
@@ -97,7 +116,7 @@ PYTHON = (
         "cohere",
         "sdks",
         "cohere_v1.py",
-        (*_WRITTEN_FOR_COHERE, "objects", "rank_fields", "documents", "default_model", "asynchronous"),
+        (*_USUAL, "objects", "rank_fields", "documents", "default_model", "asynchronous"),
         _COHERE_ERRORS,
         'cohere.Client(api_key=KEY, base_url="URL")',
     ),
@@ -142,7 +161,7 @@ PYTHON = (
         "cohere-haystack",
         "sdks",
         "haystack_cohere.py",
-        (*_WRITTEN_FOR_COHERE, "empty_document", "asynchronous"),
+        (*_USUAL, "empty_document", "asynchronous"),
         _COHERE_ERRORS,
         'CohereRanker(model=MODEL, api_base_url="URL")',
     ),
@@ -161,7 +180,7 @@ PYTHON = (
         "langchain-cohere",
         "langchain",
         "langchain_cohere_rerank.py",
-        (*_WRITTEN_FOR_COHERE, "documents", "rank_fields", "asynchronous"),
+        (*_USUAL, "documents", "rank_fields", "asynchronous"),
         _COHERE_ERRORS,
         'CohereRerank(cohere_api_key=KEY, base_url="URL", model=MODEL)',
     ),
@@ -180,7 +199,7 @@ PYTHON = (
         "llama-index-postprocessor-cohere-rerank",
         "llama_index",
         "llama_index_cohere.py",
-        _WRITTEN_FOR_COHERE,
+        _USUAL,
         _COHERE_ERRORS,
         'CohereRerank(api_key=KEY, base_url="URL", model=MODEL)',
     ),
@@ -193,6 +212,62 @@ PYTHON = (
         {"bad_request": "AssertionError"},
         'TextEmbeddingInference(base_url="URL", auth_token="Bearer " + KEY)',
     ),
+    *(_llama_index(*given) for given in _LLAMA_INDEX),
+    Client(
+        "infinity-client",
+        "infinity-client",
+        "infinity",
+        "infinity_sdk.py",
+        ("strings", "raw_scores", "top_n", "documents", "asynchronous"),
+        _errors("UnexpectedStatus", "UnexpectedStatus", "UnexpectedStatus"),
+        'Client(base_url="URL")',
+    ),
+    Client(
+        "haystack `JinaRanker`",
+        "jina-haystack",
+        "more",
+        "haystack_jina.py",
+        ("strings", "top_n"),
+        _errors("RuntimeError", "RuntimeError", "RuntimeError"),
+        'JinaRanker(model=MODEL, base_url="URL/v1/rerank")',
+    ),
+    Client(
+        "haystack `NvidiaRanker`",
+        "nvidia-haystack",
+        "more",
+        "haystack_nvidia.py",
+        ("logits", "top_n"),
+        _errors("ValueError", "ValueError", "ValueError"),
+        'NvidiaRanker(model=MODEL, api_url="URL/v1")',
+    ),
+    Client(
+        "langchain `VoyageAIRerank`",
+        "langchain-voyageai",
+        "more",
+        "langchain_voyageai_rerank.py",
+        ("documents", "top_n", "asynchronous"),
+        _errors("InvalidRequestError", "InvalidRequestError", "RateLimitError"),
+        'VoyageAIRerank(voyage_api_key=KEY, base_url="URL/v1", model=MODEL)',
+    ),
+    Client(
+        "xinference-client",
+        "xinference-client",
+        "more",
+        "xinference_sdk.py",
+        ("strings", "top_n", "documents"),
+        {"unknown_model": "RuntimeError", "bad_request": "RuntimeError"},
+        'RESTfulClient("URL", api_key=KEY).get_model(MODEL)',
+    ),
+    Client(
+        "openai `models`",
+        "openai",
+        "more",
+        "openai_models.py",
+        ("models", "model"),
+        {"unknown_model": "NotFoundError"},
+        'OpenAI(api_key=KEY, base_url="URL/v1").models',
+        {"model": "local/ms-marco-minilm-l12-v2"},
+    ),
 )
 JAVASCRIPT = (
     Client(
@@ -200,7 +275,7 @@ JAVASCRIPT = (
         "cohere-ai",
         NODE,
         "cohere_ai_v2.mjs",
-        (*_WRITTEN_FOR_COHERE, "options", "models"),
+        (*_USUAL, "options", "models"),
         _COHERE_ERRORS,
         'new CohereClientV2({ token: KEY, environment: "URL" })',
     ),
@@ -209,7 +284,7 @@ JAVASCRIPT = (
         "cohere-ai",
         NODE,
         "cohere_ai_v1.mjs",
-        (*_WRITTEN_FOR_COHERE, "objects", "rank_fields", "documents", "key"),
+        (*_USUAL, "objects", "rank_fields", "documents", "key"),
         _COHERE_ERRORS,
         'new CohereClient({ token: KEY, environment: "URL" })',
     ),
@@ -218,7 +293,7 @@ JAVASCRIPT = (
         "@ai-sdk/cohere",
         NODE,
         "ai_sdk_cohere.mjs",
-        (*_WRITTEN_FOR_COHERE, "objects_as_json"),
+        (*_USUAL, "objects_as_json"),
         _errors("AI_APICallError", "AI_APICallError", "AI_APICallError"),
         'createCohere({ apiKey: KEY, baseURL: "URL/v2" }).reranking(MODEL)',
     ),
@@ -227,7 +302,7 @@ JAVASCRIPT = (
         "@langchain/cohere",
         NODE,
         "langchain_cohere_rerank.mjs",
-        (*_WRITTEN_FOR_COHERE, "documents"),
+        (*_USUAL, "documents"),
         _COHERE_ERRORS,
         'new CohereRerank({ client: new CohereClient({ token: KEY, environment: "URL" }), model: MODEL })',
     ),
@@ -236,9 +311,38 @@ JAVASCRIPT = (
         "voyageai",
         NODE,
         "voyageai_npm.mjs",
-        (*_WRITTEN_FOR_COHERE, "documents"),
+        (*_USUAL, "documents"),
         _errors("VoyageAIError", "VoyageAIError", "VoyageAIError"),
         'new VoyageAIClient({ apiKey: KEY, environment: "URL/v1" })',
+    ),
+    Client(
+        "ai with `createTogetherAI`",
+        "@ai-sdk/togetherai",
+        NODE,
+        "ai_sdk_togetherai.mjs",
+        _USUAL,
+        _errors("AI_APICallError", "AI_APICallError", "AI_APICallError"),
+        'createTogetherAI({ apiKey: KEY, baseURL: "URL/v1" }).rerankingModel(MODEL)',
+    ),
+    Client(
+        "ai with `createVoyage`",
+        "voyage-ai-provider",
+        NODE,
+        "ai_sdk_voyage.mjs",
+        _USUAL,
+        _errors("AI_APICallError", "AI_APICallError", "AI_APICallError"),
+        'createVoyage({ apiKey: KEY, baseURL: "URL/v1" }).rerankingModel(MODEL)',
+        is_mute=True,
+    ),
+    Client(
+        "pinecone (npm) `inference.rerank`",
+        "@pinecone-database/pinecone",
+        NODE,
+        "pinecone_npm.mjs",
+        ("strings", "top_n", "documents"),
+        _errors("PineconeNotFoundError", "PineconeBadRequestError", "PineconeUnmappedHttpError"),
+        'new Pinecone({ apiKey: KEY, controllerHostUrl: "URL" }).inference',
+        is_mute=True,
     ),
 )
 CLIENTS = PYTHON + JAVASCRIPT
