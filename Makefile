@@ -56,7 +56,7 @@ lock: install ## Resolve the newest versions the ranges allow into requirements.
 	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade --output-file requirements.lock
 
-lock-clients: install ## Resolve the newest versions of the SDKs that test-clients runs
+lock-clients: install ## Resolve the newest SDKs that test-clients runs (those of npm: as their package.json says)
 	for group in tests/clients/*.in; do $(BIN)/uv pip compile --quiet "$$group" --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade \
 	  --output-file "$${group%.in}.lock"; done

@@ -161,8 +161,8 @@ PYTHON = (
         "cohere-haystack",
         "sdks",
         "haystack_cohere.py",
-        (*_USUAL, "empty_document", "asynchronous"),
-        _COHERE_ERRORS,
+        (*_USUAL, "asynchronous"),
+        {**_COHERE_ERRORS, "empty_document": "BadRequestError"},
         'CohereRanker(model=MODEL, api_base_url="URL")',
     ),
     Client(
