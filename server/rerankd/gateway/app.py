@@ -124,8 +124,11 @@ class Gateway:
         wanted = "GET" if http_method == "HEAD" else http_method
         if wanted == "OPTIONS":
             await exchange.reply_empty([(b"allow", allowed_methods(allowed).encode("ascii"))])
-        elif wanted in matches:
-            await self._call(matches[wanted], mount, scope, receive, headers, exchange)
+        elif (match := matches.get(wanted)) is not None:
+            if match.route.method == "rerank":
+                await self._rerank(match, mount, receive, headers, exchange)
+            else:
+                await self._call(match, scope, receive, headers, exchange)
         elif wanted not in allowed or page is None:
             raise method_not_allowed(http_method, path, allowed_methods(allowed))
         else:
@@ -134,16 +137,12 @@ class Gateway:
     async def _call(
         self,
         match: Match,
-        mount: Dialect | None,
         scope: Scope,
         receive: Receive,
         headers: Mapping[str, str],
         exchange: Exchange,
     ) -> None:
         route = match.route
-        if route.method == "rerank":
-            await self._rerank(match, mount, receive, headers, exchange)
-            return
         call = open_call(headers, exchange.request_id, route.api_version)
         if route.has_body:
             check_media_type(headers, NDJSON_TYPES if route.is_streaming else JSON_TYPES)

@@ -62,15 +62,18 @@ class Router:
             else:
                 self._exact.setdefault(route.template, {})[route.http_method] = Match(route, {})
         self._listed = list(dict.fromkeys(listed))
+        for path, found in self._exact.items():
+            self._exact[path] = {**self._fitting(path), **found}
 
     def matches(self, path: str) -> dict[str, Match]:
         """Find the routes of a normalised path, by HTTP method; empty when there are none.
 
-        An exact path hides every pattern that matches it too.
+        An exact path hides the patterns of its method that match it too.
         """
         exact = self._exact.get(path)
-        if exact is not None:
-            return exact
+        return exact if exact is not None else self._fitting(path)
+
+    def _fitting(self, path: str) -> dict[str, Match]:
         found: dict[str, Match] = {}
         for pattern, route in self._patterns:
             if matched := pattern.fullmatch(path):

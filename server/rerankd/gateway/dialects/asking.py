@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable
 from typing import Final
 
 from rerankd import contract
@@ -18,9 +19,9 @@ _NEAREST_TO_ONE: Final = 1 - 1e-12
 _FURTHEST_LOGIT: Final = 700.0
 
 
-async def ask(
+def ask(
     service: RerankUseCase, dialect: Dialect, asked: Asked, call: CallContext, model_of_path: str = ""
-) -> RerankResponse:
+) -> Awaitable[RerankResponse]:
     """Answer what a dialect has read.
 
     Args:
@@ -28,15 +29,22 @@ async def ask(
         dialect: Whose rules hold for blank documents and scores.
         asked: What was read; may be changed.
         call: Its context.
-        model_of_path: A model the path names. It wins over the body's where it is served; LiteLLM spoils the body's.
+        model_of_path: A model the path names. Where it is served it wins over the body's, which LiteLLM spoils.
 
     Raises:
         ServiceError: What the use case says.
     """
-    if model_of_path and await _is_served(service, model_of_path, call):
+    if asked.scale == "own" and not dialect.scores_blank and not model_of_path:
+        return service.rerank(asked.request, call)
+    return _ask(service, dialect, asked, call, model_of_path)
+
+
+async def _ask(
+    service: RerankUseCase, dialect: Dialect, asked: Asked, call: CallContext, model_of_path: str
+) -> RerankResponse:
+    if model_of_path and (not asked.request.model or await _is_served(service, model_of_path, call)):
         asked.request.model = model_of_path
-    documents = asked.request.documents
-    if dialect.scores_blank and any(map(is_blank, documents)):
+    if dialect.scores_blank and any(map(is_blank, asked.request.documents)):
         answer = await _ask_without_blanks(service, asked, call)
     else:
         answer = await service.rerank(asked.request, call)

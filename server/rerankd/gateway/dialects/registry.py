@@ -10,8 +10,10 @@ from rerankd.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect
 from rerankd.gateway.dialects.bedrock import Bedrock
 from rerankd.gateway.dialects.cohere import Cohere
+from rerankd.gateway.dialects.deepinfra import DeepInfra
 from rerankd.gateway.dialects.fireworks import Fireworks
 from rerankd.gateway.dialects.infinity import Infinity
+from rerankd.gateway.dialects.isaacus import Isaacus
 from rerankd.gateway.dialects.jina import Jina
 from rerankd.gateway.dialects.localai import LocalAi
 from rerankd.gateway.dialects.mixedbread import Mixedbread
@@ -28,7 +30,9 @@ from rerankd.gateway.dialects.together import Together
 from rerankd.gateway.dialects.vertex import Vertex
 from rerankd.gateway.dialects.vllm import Vllm
 from rerankd.gateway.dialects.voyage import Voyage
+from rerankd.gateway.dialects.weaviate import Weaviate
 from rerankd.gateway.dialects.xinference import Xinference
+from rerankd.gateway.dialects.zeroentropy import ZeroEntropy
 from rerankd.gateway.exchange import PlainRefusal
 from rerankd.gateway.refusal import undecided_body
 from rerankd.gateway.routing import Route, normalise_path
@@ -66,6 +70,10 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         LocalAi(),
         Xinference(),
         OpenRouter(),
+        ZeroEntropy(),
+        Isaacus(),
+        DeepInfra(),
+        Weaviate(),
     )
 }
 MOUNTS: Final[Mapping[str, Dialect]] = {

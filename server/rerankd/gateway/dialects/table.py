@@ -80,6 +80,11 @@ PATHS: Final = (
     PathRule("/v1/retrieval/{model=**}/reranking", "nim"),
     PathRule("/api/v1/rerank", "openrouter"),
     PathRule("/inference/v1/rerank", "fireworks"),
+    PathRule("/v1/rerankings", "isaacus"),
+    PathRule("/rerankings", "isaacus"),
+    PathRule("/v1/models/rerank", "zeroentropy"),
+    PathRule("/models/rerank", "zeroentropy"),
+    PathRule("/v1/inference/{model=**}", "deepinfra"),
     PathRule("/v1/projects/{parent=**}:rank", "vertex"),
 )
 
@@ -89,6 +94,7 @@ BODIES: Final = (
     BodyRule("`input`, no `documents`", "mixedbread", _without_documents("input")),
     BodyRule("`queries` and `sources`", "bedrock", lambda keys: "queries" in keys and "sources" in keys),
     BodyRule("`records`, no `documents`", "vertex", _without_documents("records")),
+    BodyRule("`property`, no `model`", "weaviate", lambda keys: "property" in keys and "model" not in keys),
     BodyRule("`raw_scores`", "infinity", lambda keys: "raw_scores" in keys),
     BodyRule("`top_k`, or `truncation` as a boolean or null", "voyage", _is_voyage),
 )

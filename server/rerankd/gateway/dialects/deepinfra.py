@@ -1,0 +1,64 @@
+"""DeepInfra's rerank API: pairs of a query and a document, scores in request order, the model in the path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rerankd import contract
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.errors import FieldViolation, ServiceError, invalid_request
+from rerankd.gateway.dialects.base import Asked, Dialect
+
+
+class DeepInfraBody(Struct):
+    """DeepInfra's request: one query for all documents, or the same query once for each."""
+
+    queries: list[str] | None = None
+    documents: list[str] | None = None
+    instruction: str | None = None
+
+
+class DeepInfra(Dialect):
+    """Every document has a score, blank ones too."""
+
+    name = "deepinfra"
+    title = "DeepInfra"
+    body_type = DeepInfraBody
+    scores_blank = True
+
+    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Say in the contract's terms what a body asks for.
+
+        Raises:
+            ServiceError: `INVALID_REQUEST` for queries that differ: their scores would not compare.
+        """
+        queries, documents = body.queries or [""], body.documents or []
+        if len(set(queries)) > 1:
+            raise invalid_request([FieldViolation("queries", "queries must be the same for all documents of a call")])
+        request = RerankRequest(query=queries[0], documents=documents, instruction=body.instruction or "")
+        return Asked(request, documents)
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build scores, input_tokens, request_id and inference_status."""
+        usage, extra = answer.usage or contract.Usage(), answer.extra_fields or contract.ExtraFields()
+        scores = {result.index: result.relevance_score for result in answer.results}
+        return {
+            "scores": [scores[index] for index in range(len(asked.documents))],
+            "input_tokens": usage.prompt_tokens,
+            "request_id": answer.id,
+            "inference_status": {
+                "status": "succeeded",
+                "runtime_ms": round(extra.latency),
+                "cost": usage.cost or 0.0,
+                "tokens_input": usage.prompt_tokens,
+                "tokens_generated": usage.completion_tokens,
+            },
+        }
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build `{detail: {error}}`, with the message where other clients look as well."""
+        return {"detail": {"error": error.message}, "message": error.message}

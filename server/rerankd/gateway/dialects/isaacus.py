@@ -1,0 +1,44 @@
+"""Isaacus' rerank API: https://docs.isaacus.com/api-reference/rerankings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rerankd import contract
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+
+
+class IsaacusBody(Struct):
+    """Isaacus' request, as far as it has a meaning here."""
+
+    model: str | None = None
+    query: str | None = None
+    texts: list[str] | None = None
+    top_n: contract.Int32 | None = None
+
+
+class Isaacus(Dialect):
+    """Told by its path: the body is like TEI's."""
+
+    name = "isaacus"
+    title = "Isaacus"
+    body_type = IsaacusBody
+
+    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+        """Say in the contract's terms what a body asks for."""
+        texts = body.texts or []
+        return Asked(
+            RerankRequest(model=body.model or "", query=body.query or "", documents=texts, top_n=body.top_n), texts
+        )
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build results and usage."""
+        return {
+            "results": list(rows(answer, asked, "score")),
+            "usage": {"input_tokens": token_usage(answer)["prompt_tokens"]},
+        }

@@ -1,0 +1,39 @@
+"""The API of Weaviate's reranker-transformers container, told by its `property`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd.contract import RerankResponse
+from rerankd.errors import ServiceError
+from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, text_of
+
+
+class WeaviateBody(RerankBody):
+    """The common body, and the property that the documents were taken from, which is sent back."""
+
+    property: str | None = None
+
+
+class Weaviate(Dialect):
+    """Every document is answered with its text; the server sends no model and no key."""
+
+    name = "weaviate"
+    title = "Weaviate reranker-transformers"
+    body_type = WeaviateBody
+    scores_blank = True
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build query, property and scores."""
+        return {
+            "query": asked.request.query,
+            "property": asked.body.property,
+            "scores": [
+                {"document": text_of(asked.documents[result.index]), "score": result.relevance_score}
+                for result in answer.results
+            ],
+        }
+
+    def refusal(self, error: ServiceError, _request_id: str) -> Any:
+        """Build `{error}` as text, with the message where other clients look as well."""
+        return {"error": error.message, "message": error.message, "detail": error.message}

@@ -1,0 +1,29 @@
+"""ZeroEntropy's rerank API: https://docs.zeroentropy.dev/api-reference/models/rerank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankd import contract
+from rerankd.contract import RerankResponse
+from rerankd.gateway.dialects.base import Asked, Dialect, rows, text_of
+
+
+class ZeroEntropy(Dialect):
+    """Errors are read by status and `detail`, which the common form has."""
+
+    name = "zeroentropy"
+    title = "ZeroEntropy"
+
+    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+        """Build results, and totals in bytes, tokens and seconds."""
+        usage, extra = answer.usage or contract.Usage(), answer.extra_fields or contract.ExtraFields()
+        texts = [asked.request.query, *map(text_of, asked.documents)]
+        return {
+            "results": list(rows(answer, asked, "relevance_score")),
+            "total_bytes": sum(len(text.encode("utf-8", "surrogatepass")) for text in texts),
+            "total_tokens": usage.total_tokens,
+            "e2e_latency": extra.latency / 1000,
+            "inference_latency": extra.latency / 1000,
+            "actual_latency_mode": "fast",
+        }
