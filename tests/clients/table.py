@@ -268,6 +268,24 @@ PYTHON = (
         'OpenAI(api_key=KEY, base_url="URL/v1").models',
         {"model": "local/ms-marco-minilm-l12-v2"},
     ),
+    Client(
+        "isaacus",
+        "isaacus",
+        "more",
+        "isaacus_sdk.py",
+        (*_USUAL, "asynchronous"),
+        _STATUS_ERRORS,
+        'Isaacus(api_key=KEY, base_url="URL/v1")',
+    ),
+    Client(
+        "zeroentropy",
+        "zeroentropy",
+        "more",
+        "zeroentropy_sdk.py",
+        (*_USUAL, "asynchronous"),
+        _STATUS_ERRORS,
+        'ZeroEntropy(api_key=KEY, base_url="URL/v1")',
+    ),
 )
 JAVASCRIPT = (
     Client(
