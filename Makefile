@@ -18,8 +18,11 @@ $(INSTALLED): requirements.lock pyproject.toml
 serve: install ## Run the service: gRPC on 50051, HTTP on 8080 (ARGS="--http-port 8081" and so on)
 	$(BIN)/rerankd serve $(ARGS)
 
-test: install ## Run every test (ARGS="-k name" and so on)
-	$(BIN)/pytest $(ARGS)
+test: install ## Run every test but test-clients (ARGS="-k name" and so on)
+	$(BIN)/pytest -m "not clients" $(ARGS)
+
+test-clients: install ## Run other people's SDKs against the service, each from its own locked environment in .venvs/
+	$(BIN)/pytest tests/clients $(ARGS)
 
 check: install ## Everything CI runs: generated code, protos, style, types, layers, tests
 	$(BIN)/python scripts/generate.py --check
@@ -53,6 +56,12 @@ lock: install ## Resolve the newest versions the ranges allow into requirements.
 	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade --output-file requirements.lock
 
+lock-clients: install ## Resolve the newest SDKs that test-clients runs (those of npm: as their package.json says)
+	for group in tests/clients/*.in; do $(BIN)/uv pip compile --quiet "$$group" --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade \
+	  --output-file "$${group%.in}.lock"; done
+	npm install --prefix tests/clients/node --package-lock-only
+
 bench-quality: install ## Measure ranking quality on labelled sets (DATA=../shared/data/ir)
 	$(BIN)/python -m benchmarks.quality --data $(or $(DATA),../shared/data/ir) $(ARGS)
 
@@ -68,4 +77,5 @@ bench: install ## Measure speed against the stack's own ceilings, as ratios
 clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
-.PHONY: help install serve test check generate baseline format lock bench bench-cache bench-quality bench-transport clean
+.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-cache bench-quality \
+  bench-transport clean

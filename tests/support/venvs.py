@@ -1,4 +1,4 @@
-"""Virtual environments for servers whose dependencies do not belong into ours; kept in `.venvs/`."""
+"""Environments for servers and clients whose dependencies do not belong into ours; kept in `.venvs/`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,40 @@ def venv_of(name: str, *requirements: str) -> Path:
 
     Skips the test, saying why, where the registry cannot provide them.
     """
+    return _venv(name, "\n".join(requirements), list(requirements))
+
+
+def locked_venv(name: str, lock: Path) -> Path:
+    """Return a virtual environment with exactly what `lock` pins, every file checked against its hash; as `venv_of`."""
+    return _venv(name, lock.read_text(encoding="utf-8"), ["--require-hashes", "--requirement", str(lock)])
+
+
+def node_folder(name: str, project: Path) -> Path:
+    """Return a folder with what the `package-lock.json` in `project` pins installed; as `venv_of`."""
     folder = FOLDER / name
     finished = folder / ".installed"
-    if finished.exists() and finished.read_text() == "\n".join(requirements):
+    if shutil.which("npm") is None:
+        pytest.skip("no npm on this machine")
+    lock = (project / "package-lock.json").read_text(encoding="utf-8")
+    if finished.exists() and finished.read_text() == lock:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(project, folder)
+    _run(["npm", "ci", "--ignore-scripts", "--no-progress", "--prefix", str(folder)])
+    finished.write_text(lock)
+    return folder
+
+
+def _venv(name: str, content: str, arguments: list[str]) -> Path:
+    folder = FOLDER / name
+    finished = folder / ".installed"
+    if finished.exists() and finished.read_text() == content:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     uv = [sys.executable, "-m", "uv"]
     _run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)])
-    _run([*uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *requirements])
-    finished.write_text("\n".join(requirements))
+    _run([*uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *arguments])
+    finished.write_text(content)
     return folder
 
 
