@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.cases import Case
 from tests.support.dialect_cases import DialectCase, mismatches, read_dialect_cases, send
+from tests.support.provider_service import ONE_CALL_EACH
 from tests.support.server import ServerProcess
 from tests.support.transports import GrpcTransport
 
@@ -28,7 +29,11 @@ def servers() -> Iterator[Mapping[str, ServerProcess]]:
         provider = {
             "silent": {"provider": "cohere", "base_url": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": "k"}
         }
-        full_settings = {"RERANKD_LIMITS__MAX_CONCURRENT_CALLS": "1", "RERANKD_PROVIDERS": json.dumps(provider)}
+        full_settings = {
+            "RERANKD_LIMITS__MAX_CONCURRENT_CALLS": "1",
+            "RERANKD_PROVIDERS": json.dumps(provider),
+            "RERANKD_MODELS": json.dumps(ONE_CALL_EACH),
+        }
         serving, full = ServerProcess(environment=limits), ServerProcess(environment={**limits, **full_settings})
         asked = {"model": "silent/m", "query": "q", "documents": ["a"]}
         holder = threading.Thread(target=_ask_and_wait, args=(full.http_url, asked), daemon=True)
