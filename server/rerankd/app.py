@@ -74,6 +74,7 @@ class Service:
             self._generations,
             settings.server.keepalive,
             settings.limits.max_request_bytes,
+            settings=lambda: self._generations.current.settings,
             is_port_shared=is_port_shared,
         )
         gateway = create_gateway(
