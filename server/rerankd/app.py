@@ -18,7 +18,9 @@ from rerankd.configuration.changes import is_within, keep
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.router import Router
 from rerankd.gateway.app import create_gateway
+from rerankd.gateway.front import Front
 from rerankd.gateway.server import HttpServer, bind
+from rerankd.gateway.timing import TimedService
 from rerankd.generation import Generation, Generations
 from rerankd.local.provider import LocalProvider
 from rerankd.reload import Reloader
@@ -78,9 +80,9 @@ class Service:
             is_port_shared=is_port_shared,
         )
         gateway = create_gateway(
-            self._generations, health=lambda: self.state, max_body_bytes=settings.limits.max_request_bytes
+            TimedService(self._generations), health=lambda: self.state, max_body_bytes=settings.limits.max_request_bytes
         )
-        self._http = HttpServer(gateway, settings.server.drain_grace_s)
+        self._http = HttpServer(Front(gateway, settings.server.http), settings.server.drain_grace_s)
         self._is_port_shared = is_port_shared
         self.state = "starting"
         """"starting", "serving" or "draining"."""
