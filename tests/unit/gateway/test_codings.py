@@ -23,8 +23,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-CODED = {"gzip": gzip.compress, "zstd": zstd.compress}
-UNDONE = {"gzip": gzip.decompress, "zstd": zstd.decompress}
+CODED: dict[str, Any] = {"gzip": gzip.compress, "zstd": zstd.compress}
+UNDONE: dict[str, Any] = {"gzip": gzip.decompress, "zstd": zstd.decompress}
 BODY = json.dumps({"query": "q", "documents": ["a text"] * 50}).encode()
 ITEM = b'{"item":{"item_id":"a","request":{"query":"q","documents":["x"]}}}\n'
 
