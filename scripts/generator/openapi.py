@@ -7,7 +7,15 @@ import re
 from typing import Any, Final
 
 from scripts.generator.openapi_examples import ANSWERS, PARAMETERS, REQUESTS, as_sent, refusal
-from scripts.generator.openapi_schemas import error_schema, field_schema, message_schema, ref
+from scripts.generator.openapi_schemas import (
+    body_schema,
+    error_schema,
+    field_schema,
+    message_schema,
+    or_null,
+    ref,
+    rules_of,
+)
 from scripts.generator.schema import Binding, Method, Schema
 from scripts.generator.text import summary_of
 
@@ -34,14 +42,14 @@ _HEADERS: Final = [
     {
         "name": "x-request-id",
         "in": "header",
-        "description": "Identifies the call; at most 128 printable ASCII characters. Made up when absent.",
-        "schema": {"type": "string", "maxLength": 128},
+        "description": "Identifies the call; one that is not 1 to 128 printable ASCII characters is replaced.",
+        "schema": {"type": "string"},
     },
     {
         "name": "x-request-timeout-ms",
         "in": "header",
         "description": "Milliseconds until the caller stops waiting; zero or less has expired already.",
-        "schema": {"type": "number"},
+        "schema": {"type": "number", "exclusiveMinimum": 0},
     },
 ]
 
@@ -89,7 +97,7 @@ def _operation(method: Method, binding: Binding, schema: Schema) -> dict[str, An
             "required": True,
             "content": {
                 media_type: {
-                    "schema": ref(method.request),
+                    "schema": body_schema(method.request),
                     "examples": as_sent(REQUESTS[method.name], is_streaming=is_streaming),
                 }
             },
@@ -126,8 +134,10 @@ def _parameters(method: Method, binding: Binding, schema: Schema) -> list[dict[s
         if member.name not in in_path and binding.body:
             continue
         place = "path" if member.name in in_path else "query"
-        described = field_schema(member, schema)
+        described = field_schema(member, schema) | rules_of(method.request, member)
         described.pop("description", None)
+        if member.is_optional and place == "query":
+            described = or_null(described)
         parameters.append(
             {
                 "name": member.name,
