@@ -6,7 +6,16 @@ import json
 import re
 from typing import Any, Final
 
-from scripts.generator.openapi_schemas import error_schema, field_schema, message_schema, ref
+from scripts.generator.openapi_examples import ANSWERS, PARAMETERS, REQUESTS, as_sent, refusal
+from scripts.generator.openapi_schemas import (
+    body_schema,
+    error_schema,
+    field_schema,
+    message_schema,
+    or_null,
+    ref,
+    rules_of,
+)
 from scripts.generator.schema import Binding, Method, Schema
 from scripts.generator.text import summary_of
 
@@ -24,18 +33,23 @@ _ERRORS: Final = {
     "503": ("Unavailable", "No provider can answer, or this server is starting or draining."),
     "504": ("DeadlineExceeded", "The deadline passed before the answer was ready."),
 }
+_SERVER_TIMING: Final = {
+    "schema": {"type": "string"},
+    "description": "Milliseconds of the call, `total;dur=12.3`; with `include_details` also of the `provider` and of "
+    "`rerankd` itself.",
+}
 _HEADERS: Final = [
     {
         "name": "x-request-id",
         "in": "header",
-        "description": "Identifies the call; at most 128 printable ASCII characters. Made up when absent.",
-        "schema": {"type": "string", "maxLength": 128},
+        "description": "Identifies the call; one that is not 1 to 128 printable ASCII characters is replaced.",
+        "schema": {"type": "string"},
     },
     {
         "name": "x-request-timeout-ms",
         "in": "header",
         "description": "Milliseconds until the caller stops waiting; zero or less has expired already.",
-        "schema": {"type": "number"},
+        "schema": {"type": "number", "exclusiveMinimum": 0},
     },
 ]
 
@@ -81,7 +95,12 @@ def _operation(method: Method, binding: Binding, schema: Schema) -> dict[str, An
         statuses = (*statuses, *_BODY_ERRORS)
         operation["requestBody"] = {
             "required": True,
-            "content": {media_type: {"schema": ref(method.request)}},
+            "content": {
+                media_type: {
+                    "schema": body_schema(method.request),
+                    "examples": as_sent(REQUESTS[method.name], is_streaming=is_streaming),
+                }
+            },
         }
     answer = ref(method.response)
     if binding.response_body:
@@ -90,11 +109,15 @@ def _operation(method: Method, binding: Binding, schema: Schema) -> dict[str, An
     if is_streaming:
         text = "One message a line; an error ends the stream with a line of its own."
         answer = {"anyOf": [answer, ref("Error")], "description": text}
-    success = {
+    success: dict[str, Any] = {
         "description": schema.messages[method.response].doc,
         "headers": {"x-request-id": {"schema": {"type": "string"}, "description": "Identifies the call."}},
-        "content": {media_type: {"schema": answer}},
+        "content": {
+            media_type: {"schema": answer, "examples": as_sent(ANSWERS[method.name], is_streaming=is_streaming)}
+        },
     }
+    if method.name == "Rerank":
+        success["headers"]["server-timing"] = _SERVER_TIMING
     refused = {status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in sorted(statuses)}
     operation["responses"] = {"200": success, **refused}
     return operation
@@ -111,8 +134,10 @@ def _parameters(method: Method, binding: Binding, schema: Schema) -> list[dict[s
         if member.name not in in_path and binding.body:
             continue
         place = "path" if member.name in in_path else "query"
-        described = field_schema(member, schema)
+        described = field_schema(member, schema) | rules_of(method.request, member)
         described.pop("description", None)
+        if member.is_optional and place == "query":
+            described = or_null(described)
         parameters.append(
             {
                 "name": member.name,
@@ -120,6 +145,7 @@ def _parameters(method: Method, binding: Binding, schema: Schema) -> list[dict[s
                 "required": place == "path",
                 "description": member.doc,
                 "schema": described,
+                **({"example": PARAMETERS[member.name]} if place == "path" and member.name in PARAMETERS else {}),
             }
         )
     return parameters
@@ -162,5 +188,5 @@ def _error_response(status: str, text: str) -> dict[str, Any]:
     return {
         "description": text,
         "headers": headers,
-        "content": {"application/json": {"schema": ref("Error")}},
+        "content": {"application/json": {"schema": ref("Error"), "example": refusal(status)}},
     }

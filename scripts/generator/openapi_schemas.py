@@ -17,6 +17,24 @@ _SCALAR_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "float": {"type": "number", "format": "float"},
     "struct": {"type": "object"},
 }
+_RULES: Final[dict[str, dict[str, dict[str, Any]]]] = {
+    "RerankRequest": {
+        "top_n": {"minimum": 1},
+        "max_chunks_per_doc": {"minimum": 1},
+        "max_tokens_per_doc": {"minimum": 1},
+        "priority": {"minimum": 0, "maximum": 999},
+    },
+    "ListModelsRequest": {"page_size": {"minimum": 1, "maximum": 1000}},
+    "BatchOptions": {"max_concurrency": {"minimum": 1}},
+}
+"""Ranges that the fields' comments state, by message and field."""
+_REQUIRED: Final[dict[str, dict[str, Any]]] = {
+    "RerankRequest": {
+        "required": ["query", "documents"],
+        "properties": {"query": {"minLength": 1, "pattern": "\\S"}, "documents": {"minItems": 1}},
+    }
+}
+"""What a body must hold; the same message within another one may leave it to that one's defaults."""
 
 
 def ref(name: str) -> dict[str, Any]:
@@ -24,13 +42,23 @@ def ref(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def body_schema(name: str) -> dict[str, Any]:
+    """Describe a request's body."""
+    return {"allOf": [ref(name), _REQUIRED[name]]} if name in _REQUIRED else ref(name)
+
+
+def rules_of(message: str, member: Field) -> dict[str, Any]:
+    """Return the range of a field's numbers."""
+    return _RULES.get(message, {}).get(member.name, {})
+
+
 def message_schema(message: Message, schema: Schema) -> dict[str, Any]:
     """Describe one message; what a response always prints is required there."""
     properties = {}
     for member in message.fields:
-        described = field_schema(member, schema)
+        described = field_schema(member, schema) | rules_of(message.name, member)
         if message.is_in_requests and member.is_optional:
-            described = _or_null(described)
+            described = or_null(described)
         properties[member.name] = described
     result: dict[str, Any] = {
         "type": "object",
@@ -74,7 +102,8 @@ def _enum_schema(member: Field, schema: Schema) -> dict[str, Any]:
     }
 
 
-def _or_null(described: dict[str, Any]) -> dict[str, Any]:
+def or_null(described: dict[str, Any]) -> dict[str, Any]:
+    """Let null stand for unset."""
     if isinstance(described.get("type"), str):
         nullable = {**described, "type": [described["type"], "null"]}
         if "enum" in described:

@@ -17,7 +17,9 @@ import structlog
 from rerankd.composition import compose_engine, open_cache
 from rerankd.configuration.changes import is_within, keep
 from rerankd.gateway.app import create_gateway
+from rerankd.gateway.front import Front
 from rerankd.gateway.server import HttpServer, bind
+from rerankd.gateway.timing import TimedService
 from rerankd.generation import Generation, Generations
 from rerankd.local.provider import LocalProvider
 from rerankd.reload import Reloader
@@ -74,15 +76,16 @@ class Service:
             self._generations,
             settings.server.keepalive,
             settings.limits.max_request_bytes,
+            settings=lambda: self._generations.current.settings,
             is_port_shared=is_port_shared,
         )
         gateway = create_gateway(
-            self._generations,
+            TimedService(self._generations),
             health=lambda: self.state,
             max_body_bytes=settings.limits.max_request_bytes,
             default_model=lambda: self._generations.current.settings.default_model,
         )
-        self._http = HttpServer(gateway, settings.server.drain_grace_s)
+        self._http = HttpServer(Front(gateway, settings.server.http), settings.server.drain_grace_s)
         self._is_port_shared = is_port_shared
         self.state = "starting"
         """"starting", "serving" or "draining"."""

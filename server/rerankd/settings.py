@@ -18,6 +18,7 @@ import yaml
 
 from rerankd.cache.options import CacheOptions
 from rerankd.configuration.changes import changed_paths, is_within, keep
+from rerankd.configuration.http import HttpOptions, http_problems
 from rerankd.configuration.references import References, Text, referenced_files
 from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
@@ -63,6 +64,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds that calls under way get to finish once the listeners are closed."""
     keepalive: Keepalive = Keepalive()
     """HTTP/2 keepalive of the gRPC listener."""
+    http: HttpOptions = HttpOptions()
+    """What the HTTP listener does besides answering: compression and cross-origin calls."""
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -253,6 +256,7 @@ def _out_of_range(settings: Settings) -> list[str]:
         for field in msgspec.structs.fields(RequestLimits)
         if (value := getattr(settings.limits, field.name)) < 1
     ]
+    problems += http_problems(settings.server.http, "server.http")
     problems += [
         f"server.{name} must not be negative, is {value}"
         for name in ("drain_delay_s", "drain_grace_s")

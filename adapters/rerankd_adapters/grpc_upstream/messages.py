@@ -49,7 +49,7 @@ class Method:
 @cache
 def find_method(service: str, name: str) -> Method:
     """Return a method by the full name of its service."""
-    method = _pool().FindServiceByName(service).methods_by_name[name]
+    method = pool().FindServiceByName(service).methods_by_name[name]
     return Method(
         path=f"/{service}/{name}",
         request=GetMessageClass(method.input_type),
@@ -59,9 +59,10 @@ def find_method(service: str, name: str) -> Method:
 
 
 @cache
-def _pool() -> DescriptorPool:
-    pool = DescriptorPool()
+def pool() -> DescriptorPool:
+    """Return the pool that holds the providers' services and nothing else."""
+    made = DescriptorPool()
     described = FileDescriptorSet.FromString(files(__package__).joinpath(DESCRIPTORS).read_bytes())
     for file in described.file:
-        pool.AddSerializedFile(file.SerializeToString())
-    return pool
+        made.AddSerializedFile(file.SerializeToString())
+    return made

@@ -55,6 +55,8 @@ async def run_batch(
         ServiceError: `INVALID_REQUEST` for a stream that breaks its own rules. Items fail alone.
     """
     first = await anext(requests, None)
+    if first is not None and first.which_message() is None:
+        raise invalid_request([FieldViolation("item", "the first message must hold either options or an item")])
     options = (first and first.options) or contract.BatchOptions()
     run = _BatchRun(rerank, call, options, _concurrency(options, max_concurrency))
     opening = first.item if first else None
@@ -111,7 +113,7 @@ class _BatchRun:
                 message = await anext(requests, None)
                 if message is None:
                     break
-                if message.item is None:
+                if message.item is None or message.options is not None:
                     rule = "options must be sent once, before the first item; every other message is an item"
                     raise invalid_request([FieldViolation("options", rule)])
                 self._start(message.item)

@@ -49,6 +49,7 @@ class RequestLines:
         self._message_type = message_type
         self._max_line_bytes = max_line_bytes
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
+        self._broken: ServiceError | None = None
         self.taken = 0
         """Messages handed out."""
         self.failure: ServiceError | None = None
@@ -57,9 +58,16 @@ class RequestLines:
     async def pump(self) -> None:
         """Feed the body to `messages`; returns when the client has gone."""
         while True:
-            message = await self._receive()
+            try:
+                message = await self._receive()
+            except ServiceError as error:  # its content coding is broken
+                self._broken = error
+                await self._pieces.put(None)
+                continue
             if message["type"] == "http.disconnect":
                 return
+            if self._broken is not None:
+                continue
             if piece := message.get("body", b""):
                 await self._pieces.put(piece)
             if not message.get("more_body", False):
@@ -76,6 +84,8 @@ class RequestLines:
                 message = decode_json(line, self._message_type, f"line {number}")
                 self.taken += 1
                 yield message
+            if self._broken is not None:
+                raise self._broken
         except ServiceError as error:
             self.failure = error
 

@@ -10,7 +10,7 @@ from rerankd.errors import ServiceError
 from rerankd.gateway.asgi import RawHeaders, Send
 from rerankd.gateway.refusal import render_headers, superset_body
 
-_JSON: Final = (b"content-type", b"application/json")
+_JSON: Final = b"application/json"
 _NDJSON: Final = (b"content-type", b"application/x-ndjson")
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -64,10 +64,13 @@ class Exchange:
         self.dialect: Refuses = _PLAIN
         """How errors are reported, once it is known who is asking."""
 
-    async def reply(self, status: int, body: bytes, headers: RawHeaders | None = None) -> None:
-        """Send a whole JSON answer; to HEAD only its headers."""
+    async def reply(
+        self, status: int, body: bytes, headers: RawHeaders | None = None, content_type: bytes = _JSON
+    ) -> None:
+        """Send a whole answer; to HEAD only its headers."""
+        media = (b"content-type", content_type)
         length = (b"content-length", b"%d" % len(body))
-        await self._start(status, [_JSON, length, self._id_header, *(headers or ())])
+        await self._start(status, [media, length, self._id_header, *(headers or ())])
         await self._end(b"" if self._is_head else body)
 
     async def reply_empty(self, headers: RawHeaders) -> None:

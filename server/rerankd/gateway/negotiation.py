@@ -64,7 +64,7 @@ def _deadline_s(timeout_ms: str | None) -> float | None:
 
 
 def check_media_type(headers: Mapping[str, str], accepted: tuple[str, ...]) -> None:
-    """Accept the body's declared type, or none declared.
+    """Accept the body's declared type, or none declared; codings that `Front` undoes are gone from the headers.
 
     Raises:
         HttpRefusalError: 415 for another type, charset or content coding.
@@ -76,7 +76,7 @@ def check_media_type(headers: Mapping[str, str], accepted: tuple[str, ...]) -> N
             raise _unsupported("content-type", declared, f"{accepted[0]}, in UTF-8")
     coding = headers.get("content-encoding", "identity")
     if coding.strip().lower() not in ("", "identity"):
-        raise _unsupported("content-encoding", coding, "identity")
+        raise _unsupported("content-encoding", coding, "gzip, zstd or identity", (b"accept-encoding", b"gzip, zstd"))
 
 
 def _is_utf8(parameters: str) -> bool:
@@ -87,7 +87,7 @@ def _is_utf8(parameters: str) -> bool:
     return True
 
 
-def _unsupported(header: str, value: str, wanted: str) -> HttpRefusalError:
+def _unsupported(header: str, value: str, wanted: str, *headers: tuple[bytes, bytes]) -> HttpRefusalError:
     shown = value[:_SHOWN_CHARS]
     return HttpRefusalError(
         Reason.INVALID_REQUEST,
@@ -95,4 +95,5 @@ def _unsupported(header: str, value: str, wanted: str) -> HttpRefusalError:
         metadata={header: shown},
         violations=[FieldViolation(header, f"{header} must be {wanted}, was {shown!r}")],
         status=415,
+        headers=headers,
     )

@@ -1,13 +1,17 @@
-"""The few answers that are not rpcs: health, the OpenAPI document and an index."""
+"""The few answers that are not rpcs: health, the OpenAPI document, a page that shows it and an index."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
+from rerankd.gateway.asgi import RawHeaders
 from rerankd.gateway.routes import ROUTES
 
 
@@ -16,9 +20,12 @@ class Page(NamedTuple):
 
     status: int
     body: bytes
+    headers: RawHeaders | None = None
+    content_type: bytes = b"application/json"
 
 
-PAGE_PATHS: Final = ("/", "/health", "/healthz", "/ready", "/openapi.json")
+PAGE_PATHS: Final = ("/", "/health", "/healthz", "/ready", "/openapi.json", "/docs")
+_INLINE: Final = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 def build_pages(health: Callable[[], str], version: str) -> Mapping[str, Callable[[], Page]]:
@@ -32,6 +39,7 @@ def build_pages(health: Callable[[], str], version: str) -> Mapping[str, Callabl
         return Page(200 if status == "serving" else 503, msgspec.json.encode({"status": status}))
 
     index = Page(200, _render_index(version))
+    docs = _render_docs()
     openapi = Page(200, Path(__file__).with_name("openapi.json").read_bytes())
     return {
         "/": lambda: index,
@@ -39,11 +47,30 @@ def build_pages(health: Callable[[], str], version: str) -> Mapping[str, Callabl
         "/healthz": show_health,
         "/ready": show_health,
         "/openapi.json": lambda: openapi,
+        "/docs": lambda: docs,
     }
 
 
+def _render_docs() -> Page:
+    """Read the page that shows the OpenAPI document; its policy admits the page's own script and style alone."""
+    body = Path(__file__).with_name("docs.html").read_bytes()
+    hashes = {
+        kind: base64.b64encode(hashlib.sha256(content).digest()).decode() for kind, content in _INLINE.findall(body)
+    }
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{hashes[b'script']}'; style-src 'sha256-{hashes[b'style']}'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = [
+        (b"content-security-policy", policy.encode("ascii")),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    ]
+    return Page(200, body, headers, b"text/html; charset=utf-8")
+
+
 def _render_index(version: str) -> bytes:
-    links: dict[str, str] = {"health": "/health", "openapi": "/openapi.json"}
+    links: dict[str, str] = {"health": "/health", "openapi": "/openapi.json", "docs": "/docs"}
     for route in ROUTES:
         links.setdefault(route.method, route.template.replace("=**", ""))
     return msgspec.json.encode({"name": "rerankd", "version": version, "links": links})

@@ -38,6 +38,8 @@ class ErrorDetails(grpc.aio.ServerInterceptor):
             return handler
         if handler.unary_unary is not None:
             return _wrap_unary(handler)
+        if handler.stream_unary is not None:
+            return _wrap_collecting(handler)
         if handler.stream_stream is not None:
             return _wrap_stream(handler)
         return handler
@@ -47,16 +49,23 @@ INTERCEPTORS: Final[list[grpc.aio.ServerInterceptor]] = [ErrorDetails()]
 
 
 def _wrap_unary(handler: Handler) -> Handler:
-    method: Any = handler.unary_unary
+    wrapped = _answering_once(handler.unary_unary)
+    return grpc.unary_unary_rpc_method_handler(wrapped, handler.request_deserializer, handler.response_serializer)
 
+
+def _wrap_collecting(handler: Handler) -> Handler:
+    wrapped = _answering_once(handler.stream_unary)
+    return grpc.stream_unary_rpc_method_handler(wrapped, handler.request_deserializer, handler.response_serializer)
+
+
+def _answering_once(method: Any) -> Any:
     async def behaviour(request: Any, context: ServicerContext) -> Any:
         try:
             return await method(request, context)
         except Exception as error:
             await _abort(error, context)
 
-    wrapped: Any = behaviour
-    return grpc.unary_unary_rpc_method_handler(wrapped, handler.request_deserializer, handler.response_serializer)
+    return behaviour
 
 
 def _wrap_stream(handler: Handler) -> Handler:

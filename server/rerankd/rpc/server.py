@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import grpc
@@ -11,17 +12,24 @@ from rerankd.rpc.health import Health
 from rerankd.rpc.interceptors import INTERCEPTORS
 from rerankd.rpc.reflection import add_reflection
 from rerankd.rpc.servicers import RERANK_SERVICE, rerank_handler
-from rerankd.settings import Keepalive
+from rerankd.rpc.tei import TEI_INFO, TEI_RERANK, tei_handlers
+from rerankd.settings import Keepalive, Settings
 from rerankd.use_case import RerankUseCase
 
-SERVICES: Final = (RERANK_SERVICE, health.SERVICE_NAME)
+SERVICES: Final = (RERANK_SERVICE, TEI_RERANK, TEI_INFO, health.SERVICE_NAME)
 
 
 class GrpcServer:
-    """A grpc.aio server with the rerank service, health and reflection. For one event loop."""
+    """A grpc.aio server with the rerank service, TEI's, health and reflection. For one event loop."""
 
     def __init__(
-        self, engine: RerankUseCase, keepalive: Keepalive, max_message_bytes: int, *, is_port_shared: bool = False
+        self,
+        engine: RerankUseCase,
+        keepalive: Keepalive,
+        max_message_bytes: int,
+        *,
+        settings: Callable[[], Settings] = Settings,
+        is_port_shared: bool = False,
     ) -> None:
         """Build the server.
 
@@ -29,12 +37,13 @@ class GrpcServer:
             engine: Answers the calls.
             keepalive: HTTP/2 keepalive.
             max_message_bytes: Largest message taken or sent.
+            settings: Returns those of the moment: the default model and the limits, which TEI's clients ask for.
             is_port_shared: Whether other worker processes listen on the same port.
         """
         options = _options(keepalive, max_message_bytes, is_port_shared)
         self._server = grpc.aio.server(interceptors=INTERCEPTORS, options=options)
         self._health = Health(SERVICES)
-        self._server.add_generic_rpc_handlers((rerank_handler(engine),))
+        self._server.add_generic_rpc_handlers((rerank_handler(engine), *tei_handlers(engine, settings)))
         self._health.add_to(self._server)
         add_reflection(SERVICES, self._server)
 

@@ -163,3 +163,17 @@ async def test_a_stream_that_breaks_its_rules_fails_as_a_whole(
         await collect(engine(ScriptedProvider()).batch_rerank(stream(*messages), CALL))
     assert raised.value.reason is Reason.INVALID_REQUEST
     assert raised.value.violations[0].field == field
+
+
+BOTH = BatchRerankRequest(options=BatchOptions(), item=BatchItem(item_id="x"))
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [[BatchRerankRequest()], [BOTH], [item("a"), BatchRerankRequest()], [item("a"), BOTH]],
+    ids=["empty first", "both first", "empty later", "both later"],
+)
+async def test_a_message_holds_one_thing(messages: list[BatchRerankRequest]) -> None:
+    with pytest.raises(ServiceError) as raised:
+        await collect(engine(ScriptedProvider()).batch_rerank(stream(*messages), CALL))
+    assert raised.value.reason is Reason.INVALID_REQUEST

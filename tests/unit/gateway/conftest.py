@@ -14,8 +14,11 @@ import pytest
 import uvicorn
 
 from rerankd import contract
+from rerankd.configuration.http import HttpOptions
 from rerankd.domain import CallContext
 from rerankd.gateway.app import Gateway, GatewayLimits
+from rerankd.gateway.front import Front
+from rerankd.gateway.timing import TimedService
 
 
 async def answer_in_order(request: contract.RerankRequest, call: CallContext) -> contract.RerankResponse:
@@ -82,6 +85,25 @@ def app(service: FakeService, health: dict[str, Any]) -> Gateway:
 
 
 @pytest.fixture
+def options() -> HttpOptions:
+    return HttpOptions()
+
+
+@pytest.fixture
+def front(service: FakeService, health: dict[str, Any], options: HttpOptions) -> Front:
+    """The gateway as the service runs it, with everything that surrounds it."""
+    limits = GatewayLimits(max_body_bytes=200_000, max_line_bytes=500)
+    gateway = Gateway(TimedService(service), health=lambda: health["status"], version="1.2.3", limits=limits)
+    return Front(gateway, options)
+
+
+@pytest.fixture
+async def browser(front: Front) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://gateway") as client:
+        yield client
+
+
+@pytest.fixture
 async def client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
@@ -97,13 +119,26 @@ def free_socket() -> Iterator[socket.socket]:
 @pytest.fixture
 async def address(app: Any) -> AsyncIterator[tuple[str, int]]:
     """Serve the gateway with uvicorn on a free loopback port."""
+    async with serving(app) as address:
+        yield address
+
+
+@pytest.fixture
+async def front_address(front: Front) -> AsyncIterator[tuple[str, int]]:
+    """Serve the gateway and what surrounds it with uvicorn on a free loopback port."""
+    async with serving(front) as address:
+        yield address
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[tuple[str, int]]:
     config = uvicorn.Config(app, http="httptools", loop="none", ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     with free_socket() as listener:
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.005)
         yield listener.getsockname()
         server.should_exit = True
-        await serving
+        await running

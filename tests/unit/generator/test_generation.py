@@ -7,9 +7,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
+import msgspec
+import openapi_spec_validator
 import pytest
 
+from rerankd import contract
 from scripts import generate
+from scripts.generator.openapi_examples import REQUESTS
 from scripts.generator.schema import Schema, read_schema
 from scripts.generator.stubs import read_descriptor_set
 from scripts.generator.text import docstring, snake_case, summary_of
@@ -120,6 +125,39 @@ def test_every_openapi_property_is_described(openapi: Any) -> None:
     for name, component in openapi["components"]["schemas"].items():
         for field, described in component["properties"].items():
             assert "description" in described or described.get("type") == "object", f"{name}.{field}"
+
+
+def test_openapi_is_valid(openapi: Any) -> None:
+    openapi_spec_validator.validate(openapi, cls=openapi_spec_validator.OpenAPIV31SpecValidator)
+
+
+def examples_of(openapi: Any) -> Iterator[tuple[Any, str, Any]]:
+    """Yield the schema, media type and value of every example."""
+    for node in walk(openapi):
+        for media_type, content in node.get("content", {}).items() if isinstance(node.get("content"), dict) else ():
+            values = [content["example"]] if "example" in content else []
+            values += [example["value"] for example in content.get("examples", {}).values()]
+            assert values, f"no example of {media_type} {content['schema']}"
+            for value in values:
+                yield content["schema"], media_type, value
+
+
+def test_openapi_examples_are_what_the_schemas_say(openapi: Any) -> None:
+    count = 0
+    for schema, media_type, value in examples_of(openapi):
+        checker = jsonschema.Draft202012Validator({**schema, "components": openapi["components"]})
+        for message in map(json.loads, value.splitlines()) if media_type == "application/x-ndjson" else [value]:
+            checker.validate(message)
+            count += 1
+    assert count > 20
+
+
+def test_openapi_request_examples_are_understood() -> None:
+    for method, message_type in (("Rerank", contract.RerankRequest), ("BatchRerank", contract.BatchRerankRequest)):
+        for example in REQUESTS[method].values():
+            messages = example["value"] if method == "BatchRerank" else [example["value"]]
+            for message in messages:
+                msgspec.convert(message, message_type)
 
 
 def test_text() -> None:

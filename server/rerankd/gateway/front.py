@@ -1,0 +1,166 @@
+"""What surrounds the gateway whatever is asked: content codings, cross-origin headers, times."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+
+from rerankd.configuration.http import HttpOptions
+from rerankd.errors import ServiceError
+from rerankd.gateway.asgi import Message, RawHeaders, Receive, Scope, Send
+from rerankd.gateway.compression import Decoder, choose_coding, compress, readable_coding
+from rerankd.gateway.cross_origin import CrossOrigin
+from rerankd.gateway.timing import collect_times
+
+_VARY: Final = (b"vary", b"accept-encoding")
+
+
+class Front:
+    """An ASGI application around another. Safe for any number of requests of one event loop.
+
+    Args:
+        app: Answers the requests.
+        options: What the operator allows.
+    """
+
+    def __init__(self, app: Any, options: HttpOptions) -> None:
+        self._app = app
+        self._origins = CrossOrigin(options.allowed_origins)
+        self._compress_from_bytes = options.compress_from_bytes
+        self._codings: dict[bytes, str | None] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection scope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        origin = encoding = None
+        answer = _Answer(send, collect_times())
+        for name, value in scope["headers"]:
+            if name == b"accept-encoding" and self._compress_from_bytes:
+                answer.coding = self._coding(value)
+            elif name == b"content-encoding":
+                encoding = value
+            elif name == b"origin":
+                origin = value
+        answer.compress_from_bytes = self._compress_from_bytes
+        answer.is_head = scope["method"] == "HEAD"
+        if not self._origins.is_off:
+            self._admit(scope, origin, answer)
+        if encoding is not None and (coding := readable_coding(encoding.decode("latin-1"))) is not None:
+            headers = [header for header in scope["headers"] if header[0] != b"content-encoding"]
+            scope, receive = {**scope, "headers": headers}, _DecodedBody(receive, Decoder(coding)).receive
+        await self._app(scope, receive, answer.send)
+
+    def _coding(self, accepted: bytes) -> str | None:
+        """Choose once for each spelling there is; clients have few."""
+        if accepted not in self._codings:
+            if len(self._codings) >= 100:
+                self._codings.clear()
+            self._codings[accepted] = choose_coding(accepted.decode("latin-1"))
+        return self._codings[accepted]
+
+    def _admit(self, scope: Scope, origin: bytes | None, answer: _Answer) -> None:
+        answer.headers = self._origins.headers(origin)
+        asked = dict(scope["headers"])
+        if origin is not None and scope["method"] == "OPTIONS" and b"access-control-request-method" in asked:
+            wanted = asked.get(b"access-control-request-headers")
+            answer.preflight = lambda answered: self._origins.preflight(origin, wanted, answered)
+
+
+class _Answer:
+    """The answering side of one request: completes its headers and compresses a body that is sent whole."""
+
+    __slots__ = ("_send", "_started", "_times", "coding", "compress_from_bytes", "headers", "is_head", "preflight")
+
+    def __init__(self, send: Send, times: list[bytes]) -> None:
+        self._send = send
+        self._times = times
+        self._started: Message | None = None
+        self.coding: str | None = None
+        self.compress_from_bytes = 0
+        self.is_head = False
+        self.headers: RawHeaders = []
+        self.preflight: Any = None
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on; the head waits for the body, whose length decides on its coding."""
+        if message["type"] == "http.response.start":
+            self._complete(message["headers"])
+            self._started = message
+            return
+        started, self._started = self._started, None
+        if started is not None:
+            if self.coding is not None and not message.get("more_body", False):
+                message = await self._compress(started["headers"], message)
+            await self._send(started)
+        await self._send(message)
+
+    def _complete(self, headers: RawHeaders) -> None:
+        if self._times:
+            headers.append((b"server-timing", self._times[0]))
+        if self.preflight is not None:
+            headers.extend(self.preflight(headers))
+        headers.extend(self.headers)
+
+    async def _compress(self, headers: RawHeaders, message: Message) -> Message:
+        position, length = _length(headers)
+        if length < self.compress_from_bytes:
+            return message
+        headers.append(_VARY)
+        if self.is_head:  # what GET would send is not known
+            del headers[position]
+            return message
+        assert self.coding is not None  # noqa: S101 - the caller has looked
+        body = await compress(message["body"], self.coding)
+        headers[position] = (b"content-length", b"%d" % len(body))
+        headers.append((b"content-encoding", self.coding.encode("ascii")))
+        return {"type": "http.response.body", "body": body}
+
+
+def _length(headers: RawHeaders) -> tuple[int, int]:
+    """Find `content-length`; its position and value, which is 0 where there is none."""
+    for position, (name, value) in enumerate(headers):
+        if name == b"content-length":
+            return position, int(value)
+    return 0, 0
+
+
+class _DecodedBody:
+    """The reading side of a request whose body has a content coding."""
+
+    def __init__(self, receive: Receive, decoder: Decoder) -> None:
+        self._receive = receive
+        self._decoder = decoder
+        self._pieces: Iterator[bytes] = iter(())
+        self._has_more = True
+        self._is_over = False
+
+    async def receive(self) -> Message:
+        """Return the next piece of the decoded body, or what else the connection tells.
+
+        Raises:
+            ServiceError: `INVALID_REQUEST` for a body that cannot be decoded; then what follows comes as it is.
+        """
+        while not self._is_over:
+            if (piece := self._next()) is not None:
+                await asyncio.sleep(0)  # a small body can stand for very many pieces
+                return {"type": "http.request", "body": piece, "more_body": True}
+            if not self._has_more:
+                self._is_over = True
+                self._decoder.check_end()
+                return {"type": "http.request", "body": b"", "more_body": False}
+            message = await self._receive()
+            if message["type"] != "http.request":
+                return message
+            self._has_more = message.get("more_body", False)
+            self._pieces = self._decoder.pieces(message.get("body", b""))
+        return await self._receive()
+
+    def _next(self) -> bytes | None:
+        try:
+            return next(self._pieces, None)
+        except ServiceError:
+            self._is_over = True
+            raise
