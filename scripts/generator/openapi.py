@@ -60,6 +60,10 @@ def render_openapi(schema: Schema) -> str:
     document = {
         "openapi": "3.1.0",
         "info": {"title": "rerankd", "version": "v1", "description": service.doc},
+        "servers": [
+            {"url": "/rerankd", "description": "Exactly this document: unknown fields are refused."},
+            {"url": "/", "description": "The same, with what clients of other rerank APIs send and expect beside it."},
+        ],
         "paths": _paths(schema),
         "components": {
             "schemas": _component_schemas(schema),

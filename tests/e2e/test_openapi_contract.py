@@ -51,7 +51,7 @@ def server() -> Iterator[ServerProcess]:
 @schema.parametrize()  # type: ignore[untyped-decorator]
 @settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 def test_conformance(case: Any, server: ServerProcess) -> None:
-    response = case.call_and_validate(base_url=server.http_url, checks=CHECKS)
+    response = case.call_and_validate(base_url=f"{server.http_url}/rerankd", checks=CHECKS)
 
     assert response.status_code != 500
     assert response.headers["x-request-id"]

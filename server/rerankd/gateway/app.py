@@ -18,6 +18,7 @@ from rerankd.gateway.decoding import decode_json, decode_query
 from rerankd.gateway.dialects.asking import ask
 from rerankd.gateway.dialects.base import Dialect
 from rerankd.gateway.dialects.companions import COMPANION_ROUTES, Companions, build_probes
+from rerankd.gateway.dialects.own import Own
 from rerankd.gateway.dialects.registry import (
     DIALECT_ROUTES,
     UNDECIDED,
@@ -152,7 +153,8 @@ class Gateway:
                 guard.watch(lines.pump)
                 await self._stream(route, lines, call, exchange)
                 return
-            if (companion := self._companions.get(route.method)) is not None:
+            companion = None if isinstance(exchange.dialect, Own) else self._companions.get(route.method)
+            if companion is not None:
                 response = await companion(scope["query_string"], match.variables, call)
                 await exchange.reply(200, _encode(response))
                 return
