@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 from tests.support.server import ServerProcess
 
 PATIENCE_S = 90.0
@@ -54,7 +58,7 @@ def write_lines(path: Path, rows: list[Any]) -> Path:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     data = path.read_bytes()
-    text = gzip.decompress(data) if path.suffix == ".gz" else data
+    text = {".gz": gzip.decompress, ".zst": zstd.decompress}.get(path.suffix, bytes)(data)
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -302,18 +306,19 @@ def test_two_runs_do_not_write_one_output(server: ServerProcess, tmp_path: Path)
     assert_each_once(read_lines(target), 3000)
 
 
-def test_gzip_in_and_out(server: ServerProcess, tmp_path: Path) -> None:
-    source, target = tmp_path / "in.jsonl.gz", tmp_path / "out.jsonl.gz"
-    with gzip.open(source, "wt") as stream:
-        stream.writelines(json.dumps(request(number)) + "\n" for number in range(20))
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_compressed_in_and_out(server: ServerProcess, tmp_path: Path, suffix: str) -> None:
+    source, target = tmp_path / f"in.jsonl.{suffix}", tmp_path / f"out.jsonl.{suffix}"
+    lines = "".join(json.dumps(request(number)) + "\n" for number in range(20)).encode()
+    source.write_bytes(gzip.compress(lines) if suffix == "gz" else zstd.compress(lines))
 
     assert run("-i", source, "-o", target, "-a", server.grpc_address, "-m", "local/bm25")[0] == 0
     assert_each_once(read_lines(target), 20)
 
-    source.write_bytes(source.read_bytes()[:-20])
+    source.write_bytes(source.read_bytes()[:-20] + b"not part of it" * (suffix == "zst"))
     code, _, err = run("-i", source, "-o", tmp_path / "cut.jsonl", "-a", server.grpc_address, "-m", "local/bm25")
     assert code == 2
-    assert "is not a whole gzip file" in err
+    assert "is not a whole compressed file" in err
 
 
 def test_parquet_in_and_out(server: ServerProcess, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -46,14 +47,17 @@ def open_lines(path: Path) -> Iterator[Iterable[bytes]]:
             with gzip.open(path, "rb") as stream:
                 yield stream
         elif format_of(path) is Format.ZSTD:
-            zstd = require("zstandard", "reading .zst files", "zstandard")
-            with zstd.open(path, "rb") as stream:
-                yield stream
+            zstd = _zstd("reading .zst files")
+            try:
+                with zstd.open(path, "rb") as stream:
+                    yield stream
+            except zstd.ZstdError:
+                raise EOFError from None
         else:
             with path.open("rb") as stream:
                 yield stream
-    except (gzip.BadGzipFile, EOFError):
-        raise CommandError(f"{path} is not a whole gzip file", exit_code=USAGE) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise CommandError(f"{path} is not a whole compressed file", exit_code=USAGE) from None
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror or error}", exit_code=USAGE) from None
 
@@ -65,9 +69,14 @@ def open_compressed(path: Path, written_as: Format) -> Iterator[Any]:
         with gzip.open(path, "wb", compresslevel=6) as stream:
             yield stream
     else:
-        zstd = require("zstandard", "writing .zst files", "zstandard")
-        with zstd.open(path, "wb") as stream:
+        with _zstd("writing .zst files").open(path, "wb") as stream:
             yield stream
+
+
+def _zstd(purpose: str) -> Any:
+    # Part of Python from 3.14 on, and a package of the same interface before.
+    name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    return require(name, purpose, "backports.zstd")
 
 
 def require(module: str, purpose: str, package: str) -> Any:
