@@ -50,6 +50,7 @@ class Attempts:
         tokens: Estimate of what it reads.
         positions: Place in the request of each of its documents, for errors that name one.
         has_fallback: Whether another model is tried when this one fails.
+        is_part: Whether other chunks of the same request are under way.
     """
 
     group: ModelGroup
@@ -57,6 +58,7 @@ class Attempts:
     tokens: int = 0
     positions: Sequence[int] = ()
     has_fallback: bool = False
+    is_part: bool = False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = random.random
     _tried: list[Deployment] = field(default_factory=list)
@@ -74,25 +76,33 @@ class Attempts:
         group = self.group
         group.retry_budget.deposit()
         while True:
-            deployment = self._choose()
+            deployment = await self._choose()
             try:
                 answered, reply = await self._attempt(deployment)
-            except (AdapterError, QueueFullError) as failure:
-                self._failures.append((deployment, failure))
-                await self._prepare_next(deployment, failure)
+            except (AdapterError, QueueFullError):
+                await self._prepare_next()
                 continue
             latency_ms = round((time.monotonic() - began_s) * 1000, 3)
             return Answer(answered, reply, self._made, self._is_hedged, latency_ms)
 
-    def _choose(self) -> Deployment:
+    async def _choose(self) -> Deployment:
         """Return the deployment to call: one not tried yet while there is one."""
-        callable_ = [each for each in self.group.deployments if self._may_call(each)]
-        untried = [each for each in callable_ if each not in self._tried]
+        callable_ = self._callable()
+        if not callable_ and (self.is_part or self._failures):
+            # The probe may be a chunk of the same request, or of one that waited for the same moment as this one:
+            # to refuse all but one of them would fail requests that a deployment just back could answer.
+            for each in self.group.deployments:
+                await each.cooldown.probe_over()
+            callable_ = self._callable()
         if not callable_:
             raise self._nothing_to_call()
+        untried = [each for each in callable_ if each not in self._tried] if self._tried else callable_
         chosen = self.group.balancer.choose(untried or callable_)
         self._tried.append(chosen)
         return chosen
+
+    def _callable(self) -> list[Deployment]:
+        return [each for each in self.group.deployments if self._may_call(each)]
 
     def _may_call(self, deployment: Deployment) -> bool:
         return (
@@ -113,14 +123,15 @@ class Attempts:
             return overloaded(self.group)
         return rate_limited(self.group, min(each.rate_wait_s(self.tokens) for each in unused))
 
-    async def _prepare_next(self, deployment: Deployment, failure: AdapterError | QueueFullError) -> None:
+    async def _prepare_next(self) -> None:
         """Return when the next attempt is due; raise when there is none to make."""
         group, retries = self.group, self.group.options.retries
-        if isinstance(failure, AdapterError) and failure.kind in _OF_THE_REQUEST:
-            raise service_error(failure, deployment, self.positions) from failure
+        for deployment, failure in self._failures:
+            if isinstance(failure, AdapterError) and failure.kind in _OF_THE_REQUEST:
+                raise service_error(failure, deployment, self.positions) from failure
         others = [each for each in group.deployments if each not in self._tried and self._may_call(each)]
         is_spent = len(self._failures) >= max(retries.max_attempts, 1)
-        delay_s = 0.0 if others else self._delay_s(failure)
+        delay_s = 0.0 if others else self._delay_s(self._failures[-1][1])
         if delay_s is None or is_spent or not self._has_time(delay_s) or not group.retry_budget.withdraw():
             raise self._all_failed() from None
         if delay_s > 0:
@@ -171,6 +182,14 @@ class Attempts:
         return await self._hedged(deployment, hedge_after_s, timeout_s)
 
     async def _call(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
+        """Make one provider call, and note its failure."""
+        try:
+            return await self._timed(deployment, timeout_s)
+        except (AdapterError, QueueFullError) as failure:
+            self._failures.append((deployment, failure))
+            raise
+
+    async def _timed(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
         if timeout_s is None:
             return await deployment.call(self.call, self.tokens, None)
         try:

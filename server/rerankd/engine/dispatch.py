@@ -26,7 +26,7 @@ class Dispatch:
 async def dispatch(
     common: Dispatch, call: ProviderCall, chunks: Sequence[range], positions: Sequence[int]
 ) -> list[Answer]:
-    """Make one call for each chunk, all at once.
+    """Make one call for each chunk: all at once, or as many as the deployments take at once.
 
     Args:
         common: Who answers.
@@ -42,12 +42,18 @@ async def dispatch(
     """
     if len(chunks) == 1:
         return [await _attempts(common, call, positions).run()]
+    # A request of more chunks than there are places and queue would else refuse itself.
+    room = asyncio.Semaphore(common.group.max_concurrent or len(chunks))
+
+    async def answer(chunk: range) -> Answer:
+        async with room:
+            attempts = _attempts(common, call.take(chunk), positions[chunk.start : chunk.stop])
+            attempts.is_part = True
+            return await attempts.run()
+
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(_attempts(common, call.take(chunk), positions[chunk.start : chunk.stop]).run())
-                for chunk in chunks
-            ]
+            tasks = [group.create_task(answer(chunk)) for chunk in chunks]
     except* ServiceError as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

@@ -41,6 +41,12 @@ class ModelGroup:
         self.hedge_budget = ShareBudget(options.hedge.budget, options.hedge.burst)
         self.clock = clock
 
+    @property
+    def max_concurrent(self) -> int | None:
+        """Calls that its deployments take at once; `None` for any number."""
+        most = [each.places.most for each in self.deployments]
+        return None if None in most else sum(each for each in most if each is not None)
+
     def describe(self) -> ModelInfo | None:
         """Describe the model, with the tightest limits of its deployments; `None` when nothing serves it."""
         infos = [info for each in self.deployments if (info := each.describe()) is not None]
