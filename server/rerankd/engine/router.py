@@ -60,30 +60,37 @@ class Router:
             ServiceError: `MODEL_NOT_FOUND`, naming `field` and the closest known name.
         """
         wanted = model or self._default_model
+        group = self._find(wanted)
+        if group is None:
+            raise self._not_found(wanted, field)
+        return group
+
+    def _find(self, wanted: str) -> ModelGroup | None:
         name = self._aliases.get(wanted, wanted)
         group = self._groups.get(name)
         if group is None:
             group = self._open(name)
             if group is None:
-                raise self._not_found(wanted, field)
+                return None
             group = self._groups.setdefault(group.name, group)
             self._groups[name] = group
             if len(self._groups) > _KEPT_GROUPS:
                 self._groups.popitem(last=False)
         else:
             self._groups.move_to_end(name)
-        if group.describe() is None:
-            raise self._not_found(wanted, field)
-        return group
+        return None if group.describe() is None else group
 
     def fallbacks_of(self, group: ModelGroup, asked: Sequence[str]) -> list[ModelGroup]:
         """Return the models to try after `group`: those the caller asked for, then those of the settings.
+
+        One of the settings that is not there now, such as a model its server has not told of yet, is left out: it must
+        not fail calls that do not need it.
 
         Raises:
             ServiceError: `MODEL_NOT_FOUND`, for one the caller asked for.
         """
         groups = [self.resolve(name, f"fallbacks[{index}]") for index, name in enumerate(asked)]
-        groups += [self.resolve(name) for name in group.options.fallbacks]
+        groups += [found for name in group.options.fallbacks if (found := self._find(name)) is not None]
         return list(dict.fromkeys(each for each in groups if each is not group))
 
     def groups(self) -> Iterator[ModelGroup]:
