@@ -80,6 +80,7 @@ class GrpcUpstream(ABC):
         self._overrides = overrides or {}
         self._served: Mapping[str, Capabilities] = {}
         self.refresh_s = refresh_s
+        self._revision = endpoint.revision(self.options)
         self._caller = Caller(
             provider,
             endpoint,
@@ -128,6 +129,7 @@ class GrpcUpstream(ABC):
             capabilities=facts,
             source=facts.source or self.provider.reference,
             price=self.provider.price_of(model),
+            revision=self._revision,
         )
 
     def capabilities(self, model: str) -> Capabilities:

@@ -74,6 +74,7 @@ class HttpDeployment:
         self._endpoint = endpoint
         self._transport = transport
         self._adapter = open_adapter(provider, options)
+        self._revision = endpoint.revision(options or {})
         self._authenticator = authenticator or open_authenticator(provider, endpoint, options or {}, transport)
         self._overrides = overrides or {}
         self._served: Mapping[str, Capabilities] = {}
@@ -93,6 +94,7 @@ class HttpDeployment:
             capabilities=facts,
             source=facts.source or self._provider.reference,
             price=self._provider.price_of(model),
+            revision=self._revision,
         )
 
     async def refresh(self) -> bool:
