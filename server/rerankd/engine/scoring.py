@@ -93,8 +93,7 @@ class RequestScoring:
             "options": call.options,
         }
         names = sorted({f"{each.provider.name}/{each.model}" for each in deployments})
-        revisions = sorted({info.revision for each in deployments if (info := each.describe()) is not None})
-        return Scope(",".join(names), self.info.name, call.query, ",".join(revisions), parameters)
+        return Scope(",".join(names), self.info.name, call.query, self.info.revision, parameters)
 
     async def _fetch(self, positions: Sequence[int]) -> Sequence[float]:
         """Score some of the documents, all of them asked for."""
