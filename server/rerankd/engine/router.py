@@ -50,6 +50,7 @@ class Router:
         wildcards = [(name, options) for name, options in (models or {}).items() if "*" in name]
         self._wildcards = sorted(wildcards, key=lambda each: len(each[0]), reverse=True)
         self._groups: OrderedDict[str, ModelGroup] = OrderedDict()
+        self._lasting: dict[str, ModelGroup] = {}
         for name, options in (models or {}).items():
             self._check(name, options)
 
@@ -67,18 +68,26 @@ class Router:
 
     def _find(self, wanted: str) -> ModelGroup | None:
         name = self._aliases.get(wanted, wanted)
+        group = self._lasting.get(name) or self._opened(name)
+        return None if group is None or group.describe() is None else group
+
+    def _opened(self, name: str) -> ModelGroup | None:
+        """Return the group of a name, which is kept: for good where the settings name it, else while there is room."""
         group = self._groups.get(name)
-        if group is None:
-            group = self._open(name)
-            if group is None:
-                return None
-            group = self._groups.setdefault(group.name, group)
-            self._groups[name] = group
-            if len(self._groups) > _KEPT_GROUPS:
-                self._groups.popitem(last=False)
-        else:
+        if group is not None:
             self._groups.move_to_end(name)
-        return None if group.describe() is None else group
+            return group
+        group = self._open(name)
+        if group is None:
+            return None
+        if name in self._named:
+            self._lasting[name] = group
+            return group
+        group = self._lasting.get(group.name) or self._groups.setdefault(group.name, group)
+        self._groups[name] = group
+        while len(self._groups) > _KEPT_GROUPS:
+            self._groups.popitem(last=False)
+        return group
 
     def fallbacks_of(self, group: ModelGroup, asked: Sequence[str]) -> list[ModelGroup]:
         """Return the models to try after `group`: those the caller asked for, then those of the settings.
@@ -99,7 +108,7 @@ class Router:
         for provider in self._providers.values():
             names |= dict.fromkeys(f"{provider.name}/{info.name}" for info in provider.models())
         for name in names:
-            group = self._groups.get(name) or self._open(name)
+            group = self._lasting.get(name) or self._groups.get(name) or self._open(name)
             if group is not None and group.describe() is not None:
                 yield group
 
@@ -150,6 +159,11 @@ class Router:
     def _check(self, name: str, options: ModelOptions) -> None:
         if name.count("*") > 1:
             raise RouterSettingsError(f"models.{name}: a name may have one * only")
+        if not options.deployments and not {"/", "*"} & set(name):
+            raise RouterSettingsError(f"models.{name}.deployments is empty, and {name} is not provider/model itself")
+        for index, fallback in enumerate(options.fallbacks):
+            if self._open(self._aliases.get(fallback, fallback)) is None:
+                raise RouterSettingsError(f"models.{name}.fallbacks[{index}]: {self._not_found(fallback, 'model')}")
         for index, each in enumerate(options.deployments):
             key = f"models.{name}.deployments[{index}].model"
             provider_name, slash, _ = each.model.partition("/")
