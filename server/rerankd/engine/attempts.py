@@ -89,10 +89,7 @@ class Attempts:
         """Return the deployment to call: one not tried yet while there is one."""
         callable_ = self._callable()
         if not callable_ and (self.is_part or self._failures):
-            # The probe may be a chunk of the same request, or of one that waited for the same moment as this one:
-            # to refuse all but one of them would fail requests that a deployment just back could answer.
-            for each in self.group.deployments:
-                await each.cooldown.probe_over()
+            await self._wait_for_recovery()
             callable_ = self._callable()
         if not callable_:
             raise self._nothing_to_call()
@@ -100,6 +97,19 @@ class Attempts:
         chosen = self.group.balancer.choose(untried or callable_)
         self._tried.append(chosen)
         return chosen
+
+    async def _wait_for_recovery(self) -> None:
+        """Wait for a deployment that is about to be callable again, where other calls wait for the same.
+
+        The probe may be a chunk of the same request, or of one that failed at the same moment as this one: to refuse
+        all but one of them would fail requests that a deployment just back could answer.
+        """
+        deployments, retries = self.group.deployments, self.group.options.retries
+        wait_s = min(each.cooldown.remaining_s for each in deployments)
+        if 0 < wait_s <= retries.max_delay_s and self._has_time(wait_s) and not self._failures:
+            await self.sleep(wait_s + self.jitter() * retries.initial_delay_ms / 1000)
+        for each in deployments:
+            await each.cooldown.probe_over()
 
     def _callable(self) -> list[Deployment]:
         return [each for each in self.group.deployments if self._may_call(each)]
