@@ -16,9 +16,7 @@ def facts(**values: object) -> Capabilities:
 
 
 def test_the_lowest_of_the_known_limits_holds() -> None:
-    joined = tightest(
-        [facts(max_documents=100), facts(max_documents=None, max_total_tokens=9), facts(max_documents=7)]
-    )
+    joined = tightest([facts(max_documents=100), facts(max_documents=None, max_total_tokens=9), facts(max_documents=7)])
     assert (joined.max_documents, joined.max_total_tokens, joined.max_request_bytes) == (7, 9, None)
 
 
