@@ -8,6 +8,7 @@ budgets that are shares of traffic.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +26,8 @@ _OF_THE_REQUEST: Final = frozenset({AdapterErrorKind.REJECTED, AdapterErrorKind.
 """Failures that every deployment would answer with."""
 _LEFT_FOR_OTHERS: Final = 0.5
 """Share of the time left that one attempt may use while there is something else to try."""
+_PROBE_PATIENCE_S: Final = 1.0
+"""Longest wait of a call that could go nowhere else for the call that probes a deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class Attempts:
     async def _choose(self) -> Deployment:
         """Return the deployment to call: one not tried yet while there is one."""
         callable_ = self._callable()
-        if not callable_ and (self.is_part or self._failures):
+        if not callable_:
             await self._wait_for_recovery()
             callable_ = self._callable()
         if not callable_:
@@ -99,17 +102,20 @@ class Attempts:
         return chosen
 
     async def _wait_for_recovery(self) -> None:
-        """Wait for a deployment that is about to be callable again, where other calls wait for the same.
+        """Wait for a deployment that is about to be callable again.
 
-        The probe may be a chunk of the same request, or of one that failed at the same moment as this one: to refuse
-        all but one of them would fail requests that a deployment just back could answer.
+        To refuse all calls but the probe would fail many that a deployment just back could answer. A probe that is
+        slow is waited for by those alone that have something to lose: it may be a chunk of the same request.
         """
         deployments, retries = self.group.deployments, self.group.options.retries
         wait_s = min(each.cooldown.remaining_s for each in deployments)
-        if 0 < wait_s <= retries.max_delay_s and self._has_time(wait_s) and not self._failures:
+        if self.is_part and not self._failures and 0 < wait_s <= retries.max_delay_s and self._has_time(wait_s):
             await self.sleep(wait_s + self.jitter() * retries.initial_delay_ms / 1000)
-        for each in deployments:
-            await each.cooldown.probe_over()
+        is_patient = self.is_part or self._failures
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if is_patient else _PROBE_PATIENCE_S):
+                for each in deployments:
+                    await each.cooldown.probe_over()
 
     def _callable(self) -> list[Deployment]:
         return [each for each in self.group.deployments if self._may_call(each)]

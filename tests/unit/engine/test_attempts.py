@@ -347,3 +347,41 @@ async def test_a_call_that_is_cancelled_takes_its_copies_along() -> None:
     assert [provider.cancelled for provider in scripted] == [1, 1]
     assert sum(each.in_flight for each in searched.deployments) == 0
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_calls_that_come_while_the_first_after_a_cooldown_is_under_way_wait_for_it() -> None:
+    clock = Clock()
+    (provider,) = scripted = named(a=failing())
+    searched = group(scripted, clock, cooldown={"failures": 1}, retries={"max_attempts": 1})
+    await failure_of(attempts(searched))
+    go_on = asyncio.Event()
+
+    async def when_told(call: ProviderCall) -> ProviderReply:
+        await go_on.wait()
+        return await by_length(call)
+
+    provider._answers["model"] = when_told
+    clock.now_s += 3600
+    waiting = [asyncio.create_task(run(searched)) for _ in range(20)]
+    while len(provider.calls) < 2:
+        await asyncio.sleep(0)
+    assert len(provider.calls) == 2
+    go_on.set()
+    assert len(await asyncio.gather(*waiting)) == 20
+
+
+async def test_a_probe_that_hangs_is_not_waited_for_long() -> None:
+    clock = Clock()
+    (provider,) = scripted = named(a=failing())
+    searched = group(scripted, clock, cooldown={"failures": 1}, retries={"max_attempts": 1})
+    await failure_of(attempts(searched))
+    provider._answers["model"] = hanging
+    clock.now_s += 3600
+    probe = asyncio.create_task(run(searched))
+    await asyncio.sleep(0)
+    with pytest.raises(ServiceError) as raised:
+        await run(searched)
+    assert raised.value.reason is Reason.NO_HEALTHY_DEPLOYMENT
+    probe.cancel()
+    await asyncio.gather(probe, return_exceptions=True)
+    assert searched.deployments[0].in_flight == 0
