@@ -66,15 +66,16 @@ def deployment(
     cooldown = options.pop("cooldown", CooldownOptions())
     provider = provider or ScriptedProvider()
     given = DeploymentOptions(model=f"{provider.name}/model", **options)
-    return Deployment(provider, "model", given, cooldown, is_alone=is_alone, clock=clock or Clock())
+    made = Deployment(provider, "model", given, cooldown, clock=clock or Clock())
+    if not is_alone:
+        made.peers = [deployment(is_alone=True)]
+    return made
 
 
 def group(providers: Sequence[ScriptedProvider], clock: Callable[[], float] | None = None, **policy: Any) -> ModelGroup:
     """Make a model, `search`, that every provider serves with its `model`; `policy` as in the settings."""
     options = msgspec.convert(policy, ModelOptions)
-    deployments = [
-        deployment(provider, clock, is_alone=len(providers) == 1, cooldown=options.cooldown) for provider in providers
-    ]
+    deployments = [deployment(provider, clock, cooldown=options.cooldown) for provider in providers]
     return ModelGroup("search", deployments, options)
 
 

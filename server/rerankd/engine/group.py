@@ -34,6 +34,8 @@ class ModelGroup:
     ) -> None:
         self.name = name
         self.deployments = tuple(deployments)
+        for deployment in self.deployments:
+            deployment.peers = [each for each in self.deployments if each is not deployment]
         self.options = options
         self.balancer = Balancer(options.balancing)
         self.retry_budget = ShareBudget(options.retries.budget, options.retries.burst)

@@ -121,7 +121,7 @@ class Router:
         listed = options.deployments or [DeploymentOptions(model=name)]
         deployments: list[Deployment] = []
         for each in listed:
-            deployment = self._deploy(each, matched, options, is_alone=len(listed) == 1)
+            deployment = self._deploy(each, matched, options)
             if deployment is None:
                 return None
             deployments.append(deployment)
@@ -140,14 +140,12 @@ class Router:
                 return options, name[len(head) : len(name) - len(tail)]
         return ModelOptions(), ""
 
-    def _deploy(
-        self, given: DeploymentOptions, matched: str, options: ModelOptions, *, is_alone: bool
-    ) -> Deployment | None:
+    def _deploy(self, given: DeploymentOptions, matched: str, options: ModelOptions) -> Deployment | None:
         provider_name, _, model = given.model.replace("*", matched).partition("/")
         provider = self._provider(provider_name) if model else None
         if provider is None:
             return None
-        return Deployment(provider, model, given, options.cooldown, is_alone=is_alone)
+        return Deployment(provider, model, given, options.cooldown)
 
     def _provider(self, name: str) -> ModelProvider | None:
         """Find a provider by the name the operator gave it, its own name, or one that other gateways use."""

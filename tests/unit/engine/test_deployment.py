@@ -154,3 +154,24 @@ async def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
     await asyncio.gather(probe, return_exceptions=True)
     assert not each.cooldown.is_cooling
     assert each.cooldown.is_suspect
+
+
+async def test_the_last_healthy_one_is_not_left_alone_for_being_slow() -> None:
+    clock = Clock()
+    each = deployment(ScriptedProvider(model=hanging), clock, cooldown=ONCE)
+    (peer,) = each.peers
+
+    async def give_up() -> None:
+        task = asyncio.create_task(each.call(CALL, 0, None))
+        await asyncio.sleep(0)
+        clock.now_s += 5
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    for _ in range(5):
+        peer.cooldown.fail(AdapterError(AdapterErrorKind.UNAVAILABLE, "down"))
+    await give_up()
+    assert not each.cooldown.is_cooling
+    peer.cooldown.succeed()
+    await give_up()
+    assert each.cooldown.is_cooling
