@@ -135,7 +135,9 @@ async def test_redis_killed_and_started_again_under_load_fails_no_call(
         assert cached(servers[0], "scored by the first", "this too") == 0
         async with asyncio.timeout(20):
             # Scores reach Redis in the background.
-            while await asyncio.to_thread(cached, servers[1], "scored by the first", cache=pb.CACHE_CONTROL_NO_STORE) == 0:
+            while (
+                await asyncio.to_thread(cached, servers[1], "scored by the first", cache=pb.CACHE_CONTROL_NO_STORE) == 0
+            ):
                 await asyncio.sleep(0.05)
         assert await asyncio.to_thread(cached, servers[1], "scored by the first", "this too") == 2
         async with asyncio.timeout(50):
