@@ -47,7 +47,8 @@ async def test_a_hundred_thousand_items_in_constant_memory() -> None:
 
     try:
         async with grpc.aio.insecure_channel(server.grpc_address) as channel:
-            call: Any = channel.stream_stream(BATCH)(items())
+            open_stream: Any = channel.stream_stream(BATCH)
+            call = open_stream(items())
             began_s = time.monotonic()
             summary = None
             async for data in call:
@@ -112,7 +113,8 @@ async def test_a_client_that_stops_reading_stops_the_work(upstream: Upstream, tm
 
     try:
         async with grpc.aio.insecure_channel(server.grpc_address) as channel:
-            call: Any = channel.stream_stream(BATCH)(items())
+            open_stream: Any = channel.stream_stream(BATCH)
+            call = open_stream(items())
             await call.read()
             assert await settled(lambda: len(upstream.received)) < 300
             assert await settled(lambda: sent) < 600
@@ -136,7 +138,8 @@ async def test_streams_and_single_callers_are_served_in_turn(upstream: Upstream,
             for number in range(600):
                 yield item(number, name)
 
-        async for data in channel.stream_stream(BATCH)(items()):  # type: ignore[attr-defined]
+        open_stream: Any = channel.stream_stream(BATCH)
+        async for data in open_stream(items()):
             answered[name] += pb.BatchRerankResponse.FromString(data).HasField("item")
 
     try:

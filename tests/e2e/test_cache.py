@@ -58,8 +58,9 @@ def message(*documents: str, **fields: Any) -> bytes:
 
 def rerank(server: ServerProcess, *documents: str, **fields: Any) -> pb.RerankResponse:
     with grpc.insecure_channel(server.grpc_address) as channel:
-        data = channel.unary_unary(METHOD)(message(*documents, **fields), timeout=20)
-        return pb.RerankResponse.FromString(data)  # type: ignore[no-any-return]
+        call: Any = channel.unary_unary(METHOD)
+        data = call(message(*documents, **fields), timeout=20)
+        return pb.RerankResponse.FromString(data)
 
 
 def cached(server: ServerProcess, *documents: str, **fields: Any) -> int:

@@ -58,6 +58,16 @@ def in_turn(*answers: Answer) -> Answer:
     return answer
 
 
+def cools(each: Deployment) -> bool:
+    """Whether a deployment is left alone now."""
+    return each.cooldown.is_cooling
+
+
+def is_suspect(each: Deployment) -> bool:
+    """Whether the next call to a deployment probes it."""
+    return each.cooldown.is_suspect
+
+
 def deployment(
     provider: ScriptedProvider | None = None, clock: Callable[[], float] | None = None, **options: Any
 ) -> Deployment:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ CALL = ProviderCall(model="model", query="q", documents=["a"])
 STRATEGIES: tuple[Balancing, ...] = ("weighted", "least-in-flight", "latency", "usage", "cost")
 
 
-def several(*weights: float, clock: Clock | None = None, **options: int) -> list[Deployment]:
+def several(*weights: float, clock: Clock | None = None, **options: Any) -> list[Deployment]:
     return [
         deployment(clock=clock, name=chr(ord("a") + place), weight=weight, **options)
         for place, weight in enumerate(weights)

@@ -8,7 +8,7 @@ from rerankd.engine.deployment import Deployment
 from rerankd.engine.options import CooldownOptions
 from rerankd.engine.places import QueueFullError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
-from tests.support.engines import Clock, deployment, failing, hanging
+from tests.support.engines import Clock, cools, deployment, failing, hanging
 from tests.support.providers import ScriptedProvider
 
 CALL = ProviderCall(model="theirs", query="q", documents=["a", "bb"])
@@ -44,12 +44,12 @@ async def test_a_lie_is_a_failure_that_counts_where_others_could_answer(
 
     each = deployment(ScriptedProvider(model=lie), cooldown=ONCE, is_alone=is_alone)
     assert "broke its contract" in await outcome(each)
-    assert each.cooldown.is_cooling is not is_alone
+    assert cools(each) is not is_alone
     assert each.in_flight == 0
 
 
 @pytest.mark.parametrize(
-    ("kind", "cools_alone", "cools_beside_others"),
+    ("kind", "is_cooling_alone", "is_cooling_beside_others"),
     [
         (AdapterErrorKind.UNAVAILABLE, True, True),
         (AdapterErrorKind.RATE_LIMITED, True, True),
@@ -59,11 +59,13 @@ async def test_a_lie_is_a_failure_that_counts_where_others_could_answer(
         (AdapterErrorKind.UNSUPPORTED, False, False),
     ],
 )
-async def test_which_failures_count(kind: AdapterErrorKind, cools_alone: bool, cools_beside_others: bool) -> None:
-    for is_alone, cools in ((True, cools_alone), (False, cools_beside_others)):
+async def test_which_failures_count(
+    kind: AdapterErrorKind, is_cooling_alone: bool, is_cooling_beside_others: bool
+) -> None:
+    for is_alone, is_cooling in ((True, is_cooling_alone), (False, is_cooling_beside_others)):
         each = deployment(ScriptedProvider(model=failing(kind)), cooldown=ONCE, is_alone=is_alone)
         await outcome(each)
-        assert each.cooldown.is_cooling is cools
+        assert cools(each) is is_cooling
 
 
 async def test_a_provider_that_rejects_a_request_is_alive() -> None:
@@ -118,10 +120,10 @@ async def test_time_in_our_own_queue_is_not_the_providers_fault() -> None:
     clock.now_s += 30
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
-    assert not each.cooldown.is_cooling
+    assert not cools(each)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    assert each.cooldown.is_cooling
+    assert cools(each)
     assert each.in_flight == 0
 
 
@@ -137,7 +139,7 @@ async def test_a_call_given_up_counts_once_it_took_longer_than_usual(given_up_af
         clock.now_s += given_up_after_s
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert each.cooldown.is_cooling is (counts and not is_alone)
+        assert cools(each) is (counts and not is_alone)
 
 
 async def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
@@ -149,10 +151,10 @@ async def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
     clock.now_s += 100
     probe = asyncio.create_task(each.call(CALL, 0, None))
     await asyncio.sleep(0)
-    assert each.cooldown.is_cooling
+    assert cools(each)
     probe.cancel()
     await asyncio.gather(probe, return_exceptions=True)
-    assert not each.cooldown.is_cooling
+    assert not cools(each)
     assert each.cooldown.is_suspect
 
 
@@ -171,7 +173,7 @@ async def test_the_last_healthy_one_is_not_left_alone_for_being_slow() -> None:
     for _ in range(5):
         peer.cooldown.fail(AdapterError(AdapterErrorKind.UNAVAILABLE, "down"))
     await give_up()
-    assert not each.cooldown.is_cooling
+    assert not cools(each)
     peer.cooldown.succeed()
     await give_up()
-    assert each.cooldown.is_cooling
+    assert cools(each)

@@ -44,6 +44,9 @@ requests = st.lists(
 )
 
 
+Asked = tuple[list[str], str, int | None, float | None, CacheControl]
+
+
 def score(query: str, document: str) -> float:
     """Score a pair: the same in every process, with many equal scores."""
     digest = blake2b(f"{query}\0{document}".encode("utf-8", "surrogatepass"), digest_size=2).digest()
@@ -74,12 +77,12 @@ def expected(
 @settings(deadline=None, max_examples=250)
 @given(facts, requests, st.integers(0, 2**32), st.booleans())
 def test_several_requests_one_after_the_other_or_at_once_rank_as_one_call_each(
-    given_facts: Capabilities, asked: list[tuple], seed: int, is_at_once: bool
+    given_facts: Capabilities, asked: list[Asked], seed: int, is_at_once: bool
 ) -> None:
     asyncio.run(_check(given_facts, asked, seed, is_at_once=is_at_once))
 
 
-async def _check(given_facts: Capabilities, asked: list[tuple], seed: int, *, is_at_once: bool) -> None:
+async def _check(given_facts: Capabilities, asked: list[Asked], seed: int, *, is_at_once: bool) -> None:
     chance = random.Random(seed)
 
     async def pause() -> None:

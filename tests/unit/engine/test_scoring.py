@@ -13,7 +13,7 @@ from rerankd.contract import CacheControl, RerankRequest, RerankResponse, ScoreN
 from rerankd.domain import CallContext
 from rerankd.errors import Reason, ServiceError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, Price, ProviderCall, ProviderReply, Scoring
-from tests.support.engines import deployments_of, engine, failing, hanging
+from tests.support.engines import deployments_of, engine, failing, hanging, is_suspect
 from tests.support.providers import FACTS, ScriptedProvider, by_length
 
 CALL = CallContext(request_id="r1")
@@ -319,7 +319,7 @@ async def test_a_split_request_brings_a_deployment_back_from_its_cooldown() -> N
     with pytest.raises(ServiceError):
         await opened.rerank(ask(), CALL)
     (only,) = deployments_of(opened, "one/model")
-    assert only.cooldown.is_suspect
+    assert is_suspect(only)
 
     async def slowly(call: ProviderCall) -> ProviderReply:
         await asyncio.sleep(0)
@@ -327,5 +327,5 @@ async def test_a_split_request_brings_a_deployment_back_from_its_cooldown() -> N
 
     provider._answers["model"] = slowly
     assert len((await opened.rerank(ask(), CALL)).results) == 4
-    assert not only.cooldown.is_suspect
+    assert not is_suspect(only)
     assert only.in_flight == 0
