@@ -230,10 +230,13 @@ class Attempts:
         self, deployment: Deployment, delay_s: float, timeout_s: float | None
     ) -> tuple[Deployment, ProviderReply]:
         """Call `deployment`, and another one beside it once that takes too long; return the first answer."""
-        calls = {asyncio.create_task(self._call(deployment, timeout_s)): deployment}
+        first = asyncio.create_task(self._call(deployment, timeout_s))
+        calls = {first: deployment}
         try:
-            done, _ = await asyncio.wait(calls, timeout=delay_s)
-            if not done and (second := self._second(deployment)) is not None:
+            await asyncio.wait(calls, timeout=delay_s)
+            if first.done():
+                return deployment, first.result()
+            if (second := self._second(deployment)) is not None:
                 self._made += 1
                 self._is_hedged = True
                 calls[asyncio.create_task(self._call(second, timeout_s))] = second
@@ -241,7 +244,10 @@ class Attempts:
         finally:
             for task in calls:
                 task.cancel()
-            await asyncio.gather(*calls, return_exceptions=True)
+            if len(calls) > 1 or not first.done():
+                await asyncio.gather(*calls, return_exceptions=True)
+            elif not first.cancelled():
+                first.exception()
 
     def _second(self, deployment: Deployment) -> Deployment | None:
         candidates = [each for each in self.group.deployments if self._may_call(each)]
