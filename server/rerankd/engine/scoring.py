@@ -141,10 +141,12 @@ class RequestScoring:
 
     async def _tournament(self, window: int) -> Scores:
         count = len(self.call.documents)
+        room = self.common.room(count)
 
         async def score(positions: Sequence[int]) -> Sequence[float]:
             call = replace(self.call.take(positions), top_n=None)
-            (answer,) = await dispatch(self.common, call, [range(len(positions))], positions)
+            async with room:
+                (answer,) = await dispatch(self.common, call, [range(len(positions))], positions, is_part=True)
             self.answers.append((positions, answer))
             return in_order(answer.reply)
 

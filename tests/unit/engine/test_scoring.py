@@ -292,7 +292,8 @@ async def test_normalisation_per_model_and_per_request() -> None:
     assert all(0 < score < 1 for _, score in ranking(squeezed))
 
 
-async def test_a_request_of_more_chunks_than_places_and_queue_is_answered() -> None:
+@pytest.mark.parametrize(("scoring", "limit"), [(Scoring.POINTWISE, 1), (Scoring.LISTWISE, 4)])
+async def test_a_request_of_more_calls_than_places_and_queue_is_answered(scoring: Scoring, limit: int) -> None:
     running = most = 0
 
     async def counted(call: ProviderCall) -> ProviderReply:
@@ -303,7 +304,7 @@ async def test_a_request_of_more_chunks_than_places_and_queue_is_answered() -> N
         running -= 1
         return await by_length(call)
 
-    provider = ScriptedProvider("one", replace(FACTS, max_documents=1), model=counted)
+    provider = ScriptedProvider("one", replace(FACTS, scoring=scoring, max_documents=limit), model=counted)
     policy = {"deployments": [{"model": "one/model", "max_concurrent": 2, "max_queued": 3}]}
     opened = engine([provider], {"search": policy})
     documents = ["x" * number for number in range(1, 51)]
