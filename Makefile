@@ -71,11 +71,14 @@ bench-transport: install ## Measure the CPU of an upstream call over both HTTP t
 bench-cache: install ## Measure the pair-score cache and replay a query log through it (DATA=../shared/data/ir)
 	$(BIN)/python -m benchmarks.cache --data $(or $(DATA),../shared/data/ir) $(ARGS)
 
+bench-faults: install ## Measure latency and failures while one of three upstreams is broken in every usual way
+	$(BIN)/python -m benchmarks.faults $(ARGS)
+
 bench: install ## Measure speed against the stack's own ceilings, as ratios
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
 clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
-.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-cache bench-quality \
-  bench-transport clean
+.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-cache bench-faults \
+  bench-quality bench-transport clean

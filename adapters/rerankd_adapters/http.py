@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from rerankd_adapters.call import ProviderCall, ProviderReply
 from rerankd_adapters.capability import Capabilities
@@ -49,6 +52,11 @@ class Endpoint:
     api_key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Sent with every request; lower-case names."""
+
+    def revision(self, options: Mapping[str, Any]) -> str:
+        """Return a short name for what answers here: the address and the deployment's options, never the key."""
+        told = msgspec.msgpack.encode((self.base_url, options), enc_hook=str, order="deterministic")
+        return blake2b(told, digest_size=8).hexdigest()
 
 
 Exchange = Generator[HttpRequest, HttpResponse, ProviderReply]

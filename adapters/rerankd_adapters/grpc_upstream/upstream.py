@@ -81,6 +81,7 @@ class GrpcUpstream(ABC):
         self._overrides = overrides or {}
         self._served: Mapping[str, Capabilities] = {}
         self.refresh_s = refresh_s
+        self._revision = endpoint.revision(self.options)
         self._caller = Caller(
             provider,
             endpoint,

@@ -38,6 +38,10 @@ class Answer:
     """Sends so many bytes of the body, then nothing, until the client goes away; -1 sends no head either."""
     breaks_after_bytes: int | None = None
     """Sends so many bytes of the body, then closes; -1 resets the connection before the head."""
+    delay_s: float = 0.0
+    """Seconds before anything is sent."""
+    byte_delay_s: float = 0.0
+    """Seconds before each byte of the body."""
 
     @classmethod
     def of_json(cls, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Self:
@@ -101,6 +105,8 @@ class LoopbackServer:
 
     async def _answer(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Send an answer; say whether the connection can be used again."""
+        if answer.delay_s:
+            await asyncio.sleep(answer.delay_s)
         if answer.breaks_after_bytes == -1:
             writer.transport.abort()
             return False
@@ -111,8 +117,12 @@ class LoopbackServer:
             len(answer.body),
         )
         if sent >= 0:
-            writer.write("\r\n".join([*head, "", ""]).encode("latin-1") + answer.body[:sent])
-            await writer.drain()
+            pieces = [answer.body[:sent]] if not answer.byte_delay_s else [bytes([byte]) for byte in answer.body[:sent]]
+            writer.write("\r\n".join([*head, "", ""]).encode("latin-1"))
+            for piece in pieces:
+                await asyncio.sleep(answer.byte_delay_s)
+                writer.write(piece)
+                await writer.drain()
         if answer.stalls_after_bytes is not None:
             await reader.read()
             self.client_left.set()

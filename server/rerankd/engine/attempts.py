@@ -8,6 +8,7 @@ budgets that are shares of traffic.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +26,8 @@ _OF_THE_REQUEST: Final = frozenset({AdapterErrorKind.REJECTED, AdapterErrorKind.
 """Failures that every deployment would answer with."""
 _LEFT_FOR_OTHERS: Final = 0.5
 """Share of the time left that one attempt may use while there is something else to try."""
+_PROBE_PATIENCE_S: Final = 1.0
+"""Longest wait of a call that could go nowhere else for the call that probes a deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Attempts:
         tokens: Estimate of what it reads.
         positions: Place in the request of each of its documents, for errors that name one.
         has_fallback: Whether another model is tried when this one fails.
+        is_part: Whether other chunks of the same request are under way.
     """
 
     group: ModelGroup
@@ -57,6 +61,7 @@ class Attempts:
     tokens: int = 0
     positions: Sequence[int] = ()
     has_fallback: bool = False
+    is_part: bool = False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = random.random
     _tried: list[Deployment] = field(default_factory=list)
@@ -74,25 +79,46 @@ class Attempts:
         group = self.group
         group.retry_budget.deposit()
         while True:
-            deployment = self._choose()
+            deployment = await self._choose()
             try:
                 answered, reply = await self._attempt(deployment)
-            except (AdapterError, QueueFullError) as failure:
-                self._failures.append((deployment, failure))
-                await self._prepare_next(deployment, failure)
+            except (AdapterError, QueueFullError):
+                await self._prepare_next()
                 continue
             latency_ms = round((time.monotonic() - began_s) * 1000, 3)
             return Answer(answered, reply, self._made, self._is_hedged, latency_ms)
 
-    def _choose(self) -> Deployment:
+    async def _choose(self) -> Deployment:
         """Return the deployment to call: one not tried yet while there is one."""
-        callable_ = [each for each in self.group.deployments if self._may_call(each)]
-        untried = [each for each in callable_ if each not in self._tried]
+        callable_ = self._callable()
+        if not callable_:
+            await self._wait_for_recovery()
+            callable_ = self._callable()
         if not callable_:
             raise self._nothing_to_call()
+        untried = [each for each in callable_ if each not in self._tried] if self._tried else callable_
         chosen = self.group.balancer.choose(untried or callable_)
         self._tried.append(chosen)
         return chosen
+
+    async def _wait_for_recovery(self) -> None:
+        """Wait for a deployment that is about to be callable again.
+
+        To refuse all calls but the probe would fail many that a deployment just back could answer. A probe that is
+        slow is waited for by those alone that have something to lose: it may be a chunk of the same request.
+        """
+        deployments, retries = self.group.deployments, self.group.options.retries
+        wait_s = min(each.cooldown.remaining_s for each in deployments)
+        if self.is_part and not self._failures and 0 < wait_s <= retries.max_delay_s and self._has_time(wait_s):
+            await self.sleep(wait_s + self.jitter() * retries.initial_delay_ms / 1000)
+        is_patient = self.is_part or self._failures
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if is_patient else _PROBE_PATIENCE_S):
+                for each in deployments:
+                    await each.cooldown.probe_over()
+
+    def _callable(self) -> list[Deployment]:
+        return [each for each in self.group.deployments if self._may_call(each)]
 
     def _may_call(self, deployment: Deployment) -> bool:
         return (
@@ -113,14 +139,15 @@ class Attempts:
             return overloaded(self.group)
         return rate_limited(self.group, min(each.rate_wait_s(self.tokens) for each in unused))
 
-    async def _prepare_next(self, deployment: Deployment, failure: AdapterError | QueueFullError) -> None:
+    async def _prepare_next(self) -> None:
         """Return when the next attempt is due; raise when there is none to make."""
         group, retries = self.group, self.group.options.retries
-        if isinstance(failure, AdapterError) and failure.kind in _OF_THE_REQUEST:
-            raise service_error(failure, deployment, self.positions) from failure
+        for deployment, failure in self._failures:
+            if isinstance(failure, AdapterError) and failure.kind in _OF_THE_REQUEST:
+                raise service_error(failure, deployment, self.positions) from failure
         others = [each for each in group.deployments if each not in self._tried and self._may_call(each)]
         is_spent = len(self._failures) >= max(retries.max_attempts, 1)
-        delay_s = 0.0 if others else self._delay_s(failure)
+        delay_s = 0.0 if others else self._delay_s(self._failures[-1][1])
         if delay_s is None or is_spent or not self._has_time(delay_s) or not group.retry_budget.withdraw():
             raise self._all_failed() from None
         if delay_s > 0:
@@ -171,6 +198,14 @@ class Attempts:
         return await self._hedged(deployment, hedge_after_s, timeout_s)
 
     async def _call(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
+        """Make one provider call, and note its failure."""
+        try:
+            return await self._timed(deployment, timeout_s)
+        except (AdapterError, QueueFullError) as failure:
+            self._failures.append((deployment, failure))
+            raise
+
+    async def _timed(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
         if timeout_s is None:
             return await deployment.call(self.call, self.tokens, None)
         try:
@@ -195,10 +230,13 @@ class Attempts:
         self, deployment: Deployment, delay_s: float, timeout_s: float | None
     ) -> tuple[Deployment, ProviderReply]:
         """Call `deployment`, and another one beside it once that takes too long; return the first answer."""
-        calls = {asyncio.create_task(self._call(deployment, timeout_s)): deployment}
+        first = asyncio.create_task(self._call(deployment, timeout_s))
+        calls = {first: deployment}
         try:
-            done, _ = await asyncio.wait(calls, timeout=delay_s)
-            if not done and (second := self._second(deployment)) is not None:
+            await asyncio.wait(calls, timeout=delay_s)
+            if first.done():
+                return deployment, first.result()
+            if (second := self._second(deployment)) is not None:
                 self._made += 1
                 self._is_hedged = True
                 calls[asyncio.create_task(self._call(second, timeout_s))] = second
@@ -206,7 +244,10 @@ class Attempts:
         finally:
             for task in calls:
                 task.cancel()
-            await asyncio.gather(*calls, return_exceptions=True)
+            if len(calls) > 1 or not first.done():
+                await asyncio.gather(*calls, return_exceptions=True)
+            elif not first.cancelled():
+                first.exception()
 
     def _second(self, deployment: Deployment) -> Deployment | None:
         candidates = [each for each in self.group.deployments if self._may_call(each)]

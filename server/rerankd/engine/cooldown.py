@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -29,14 +30,19 @@ class Cooldown:
         self._failures = 0
         self._length_s = 0.0
         self._until_s = 0.0
-        self._is_probed = False
+        self._probe: asyncio.Event | None = None
         self.cause: AdapterError | None = None
         """The last failure."""
 
     @property
     def is_cooling(self) -> bool:
         """Whether it is left alone: its time is not over, or the call that probes it is under way."""
-        return self._length_s > 0 and (self._is_probed or self._clock() < self._until_s)
+        return self._length_s > 0 and (self._probe is not None or self._clock() < self._until_s)
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether the call that probes it is under way."""
+        return self._probe is not None
 
     @property
     def is_suspect(self) -> bool:
@@ -48,42 +54,66 @@ class Cooldown:
         """Seconds until it may be probed, 0 when it may be."""
         return max(self._until_s - self._clock(), 0.0)
 
-    def begin(self) -> None:
-        """Note that a call goes to it; the first after a cooldown is its probe."""
-        if self._length_s > 0:
-            self._is_probed = True
+    async def probe_over(self) -> None:
+        """Return when no probe is under way."""
+        if self._probe is not None:
+            await self._probe.wait()
 
-    def abandon(self) -> None:
+    def begin(self) -> bool:
+        """Note that a call goes to it.
+
+        Returns:
+            Whether the call is the probe: the first after a cooldown. Whoever makes it says so when it ends.
+        """
+        if self._length_s == 0 or self.is_cooling:
+            return False
+        self._probe = asyncio.Event()
+        return True
+
+    def abandon(self, *, is_probe: bool = False) -> None:
         """Note that a call ended without telling anything of its health."""
-        self._is_probed = False
+        if is_probe:
+            self._end_probe()
 
     def succeed(self) -> None:
         """Note an answer."""
         self._failures = 0
         self._length_s = 0.0
-        self._is_probed = False
+        self._end_probe()
 
-    def fail(self, cause: AdapterError) -> bool:
+    def _end_probe(self) -> None:
+        if self._probe is not None:
+            self._probe.set()
+            self._probe = None
+
+    def fail(self, cause: AdapterError, *, is_probe: bool = False) -> bool:
         """Note a failure; one that says when to come back starts a cooldown at once, of `max_s` at most.
+
+        Calls that began before the cooldown and fail during it neither prolong it nor end its probe.
 
         Returns:
             Whether a cooldown starts.
         """
+        started = self._note_failure(cause, is_probe=is_probe)
+        if is_probe:
+            self._end_probe()
+        return started
+
+    def _note_failure(self, cause: AdapterError, *, is_probe: bool) -> bool:
         options = self._options
         retry_after_s = cause.retry_after_s
         self.cause = cause
         self._failures += 1
-        was_probed, self._is_probed = self._is_probed, False
         if options.failures == 0:
             return False
-        if retry_after_s is None and not was_probed and self._failures < options.failures:
+        if retry_after_s is None and not is_probe and self._failures < options.failures:
             return False
-        if self._length_s > 0 and not was_probed:
+        if self._length_s > 0 and not is_probe:
             return False
         if retry_after_s is not None:
             self._length_s = min(max(retry_after_s, _SHORTEST_S), options.max_s)
             self._until_s = self._clock() + self._length_s
             return True
-        self._length_s = min(self._length_s * 2 if was_probed else options.initial_s, options.max_s)
+        self._length_s = min(self._length_s * 2 if is_probe else options.initial_s, options.max_s)
         self._until_s = self._clock() + self._length_s * (0.9 + 0.2 * self._jitter())
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -40,7 +40,6 @@ class Deployment:
         model: The provider's own name of the model.
         options: Its limits.
         cooldown: When it is left alone.
-        is_alone: Whether nothing else serves the model; being slow is then no reason to leave it alone.
         clock: Seconds of a monotonic clock.
     """
 
@@ -51,7 +50,6 @@ class Deployment:
         options: DeploymentOptions,
         cooldown: CooldownOptions,
         *,
-        is_alone: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.provider = provider
@@ -61,7 +59,8 @@ class Deployment:
         self.places = Places(options.max_concurrent, options.max_queued)
         self.cooldown = Cooldown(cooldown, clock)
         self.latency = LatencyStats(clock)
-        self._is_alone = is_alone
+        self.peers: Sequence[Deployment] = ()
+        """The others that serve the model."""
         self._clock = clock
         self._requests = MinuteRate(options.requests_per_minute, clock) if options.requests_per_minute else None
         self._tokens = MinuteRate(options.tokens_per_minute, clock) if options.tokens_per_minute else None
@@ -70,6 +69,11 @@ class Deployment:
     def in_flight(self) -> int:
         """Calls under way or waiting for a place."""
         return self.places.taken + self.places.waiting
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing else can serve the model; being slow is then no reason to leave it alone."""
+        return all(peer.cooldown.is_suspect for peer in self.peers)
 
     @property
     def used(self) -> float:
@@ -103,55 +107,65 @@ class Deployment:
             AdapterError: What the provider did instead of answering.
             QueueFullError: When it takes no further call.
         """
-        began_s = self._clock()
         if timeout_s is not None:
             deadline_s = time.monotonic() + timeout_s
             call = replace(call, model=self.model, deadline_s=deadline_s)
         elif call.model != self.model:
             call = replace(call, model=self.model)
-        self.cooldown.begin()
+        asked_s = self._clock()
+        is_probe = self.cooldown.begin()
+        # Before the wait for a place, so that those who wait do not together exceed what each was promised.
+        self._use_rates(1, tokens)
         try:
             await self.places.take(call.priority)
         except BaseException:
-            self.cooldown.abandon()
+            self._use_rates(-1, -tokens)
+            self.cooldown.abandon(is_probe=is_probe)
             raise
         try:
-            if self._requests:
-                self._requests.take(1)
-            if self._tokens:
-                self._tokens.take(tokens)
-            return await self._checked(call, began_s)
+            reply = await self._checked(call, is_probe=is_probe)
         finally:
             self.places.give_back()
+        self.latency.observe(self._clock() - asked_s)
+        return reply
 
-    async def _checked(self, call: ProviderCall, began_s: float) -> ProviderReply:
+    def _use_rates(self, requests: int, tokens: int) -> None:
+        if self._requests:
+            self._requests.take(requests)
+        if self._tokens:
+            self._tokens.take(tokens)
+
+    async def _checked(self, call: ProviderCall, *, is_probe: bool) -> ProviderReply:
+        began_s = self._clock()
         try:
             reply = await self.provider.rerank(call)
             check_reply(reply, len(call.documents), call.top_n)
         except AdapterError as error:
-            self._note_failure(error, self._clock() - began_s)
+            self._note_failure(error, self._clock() - began_s, is_probe=is_probe)
             raise
         except BaseException:
-            self._note_given_up(self._clock() - began_s)
+            self._note_given_up(self._clock() - began_s, is_probe=is_probe)
             raise
         self.cooldown.succeed()
-        self.latency.observe(self._clock() - began_s)
         return reply
 
-    def _note_failure(self, error: AdapterError, elapsed_s: float) -> None:
+    def _note_failure(self, error: AdapterError, elapsed_s: float, *, is_probe: bool) -> None:
         if error.kind is AdapterErrorKind.TIMEOUT:
-            self._note_given_up(elapsed_s)
-        elif error.kind in (_FAILED_ALONE if self._is_alone else _UNHEALTHY):
-            self.cooldown.fail(error)
+            self._note_given_up(elapsed_s, is_probe=is_probe)
+        elif error.kind in (_FAILED_ALONE if self.is_alone else _UNHEALTHY):
+            self.cooldown.fail(error, is_probe=is_probe)
+        elif error.kind is AdapterErrorKind.REJECTED and error.status is not None:
+            self.cooldown.succeed()
         else:
-            self.cooldown.abandon()
+            self.cooldown.abandon(is_probe=is_probe)
 
-    def _note_given_up(self, elapsed_s: float) -> None:
+    def _note_given_up(self, elapsed_s: float, *, is_probe: bool) -> None:
         """Note a call that was cancelled or timed out: after long enough, that is the deployment's fault."""
         usual_s = self.latency.p95_s
         patience_s = _PATIENCE_S if usual_s is None else min(_PATIENCE * usual_s, _PATIENCE_S)
-        if elapsed_s >= patience_s and not self._is_alone:
+        if elapsed_s >= patience_s and not self.is_alone:
             self.latency.observe_slow(elapsed_s)
-            self.cooldown.fail(AdapterError(AdapterErrorKind.UNAVAILABLE, f"no answer within {elapsed_s:.3g} s"))
+            cause = AdapterError(AdapterErrorKind.UNAVAILABLE, f"no answer within {elapsed_s:.3g} s")
+            self.cooldown.fail(cause, is_probe=is_probe)
         else:
-            self.cooldown.abandon()
+            self.cooldown.abandon(is_probe=is_probe)

@@ -22,17 +22,30 @@ class Dispatch:
     has_fallback: bool = False
     """Whether another model is tried when this one fails."""
 
+    def room(self, calls: int) -> asyncio.Semaphore:
+        """Bound how many of the calls of one request are made at once, to what the deployments take at once.
+
+        A request of more calls than there are places and queue would else refuse itself.
+        """
+        return asyncio.Semaphore(self.group.max_concurrent or calls)
+
 
 async def dispatch(
-    common: Dispatch, call: ProviderCall, chunks: Sequence[range], positions: Sequence[int]
+    common: Dispatch,
+    call: ProviderCall,
+    chunks: Sequence[range],
+    positions: Sequence[int],
+    *,
+    is_part: bool = False,
 ) -> list[Answer]:
-    """Make one call for each chunk, all at once.
+    """Make one call for each chunk: all at once, or as many as the deployments take at once.
 
     Args:
         common: Who answers.
         call: The query and the documents of all chunks.
         chunks: Positions in `call` of the documents of each chunk.
         positions: Place in the caller's request of each document of `call`, for errors that name one.
+        is_part: Whether these are not all chunks of the request that are under way.
 
     Returns:
         One answer a chunk, in the order of `chunks`.
@@ -41,20 +54,24 @@ async def dispatch(
         ServiceError: What the caller should know of the first failure; the other chunks are cancelled.
     """
     if len(chunks) == 1:
-        return [await _attempts(common, call, positions).run()]
+        return [await _attempts(common, call, positions, is_part=is_part).run()]
+    room = common.room(len(chunks))
+
+    async def answer(chunk: range) -> Answer:
+        async with room:
+            part, places = call.take(chunk), positions[chunk.start : chunk.stop]
+            return await _attempts(common, part, places, is_part=True).run()
+
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(_attempts(common, call.take(chunk), positions[chunk.start : chunk.stop]).run())
-                for chunk in chunks
-            ]
+            tasks = [group.create_task(answer(chunk)) for chunk in chunks]
     except* ServiceError as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
-def _attempts(common: Dispatch, call: ProviderCall, positions: Sequence[int]) -> Attempts:
-    return Attempts(common.group, call, _tokens(common.group, call), positions, common.has_fallback)
+def _attempts(common: Dispatch, call: ProviderCall, positions: Sequence[int], *, is_part: bool) -> Attempts:
+    return Attempts(common.group, call, _tokens(common.group, call), positions, common.has_fallback, is_part)
 
 
 def _tokens(group: ModelGroup, call: ProviderCall) -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from functools import lru_cache
+from dataclasses import fields, replace
 from typing import Any
 
 from rerankd.engine.balancing import Balancer
@@ -35,19 +34,32 @@ class ModelGroup:
     ) -> None:
         self.name = name
         self.deployments = tuple(deployments)
+        for deployment in self.deployments:
+            deployment.peers = [each for each in self.deployments if each is not deployment]
         self.options = options
         self.balancer = Balancer(options.balancing)
         self.retry_budget = ShareBudget(options.retries.budget, options.retries.burst)
         self.hedge_budget = ShareBudget(options.hedge.budget, options.hedge.burst)
         self.clock = clock
+        self._described: tuple[list[ModelInfo], ModelInfo] | None = None
+
+    @property
+    def max_concurrent(self) -> int | None:
+        """Calls that its deployments take at once; `None` for any number."""
+        most = [each.places.most for each in self.deployments]
+        return None if None in most else sum(each for each in most if each is not None)
 
     def describe(self) -> ModelInfo | None:
-        """Describe the model, with the tightest limits of its deployments; `None` when nothing serves it."""
+        """Describe the model, with the tightest limits of its deployments; `None` when nothing serves it.
+
+        Its revision stands for all of them.
+        """
         infos = [info for each in self.deployments if (info := each.describe()) is not None]
         if len(infos) <= 1:
             return infos[0] if infos else None
-        first = next((info for info in infos if info.status != "unavailable"), infos[0])
-        return _with_facts(first, tuple(info.capabilities for info in infos))
+        if self._described is None or self._described[0] != infos:
+            self._described = infos, _joined(infos)
+        return self._described[1]
 
     def info(self) -> ModelInfo:
         """Describe a model that was there a moment ago.
@@ -61,10 +73,10 @@ class ModelGroup:
         return info
 
 
-@lru_cache(maxsize=512)
-def _with_facts(info: ModelInfo, facts: tuple[Capabilities, ...]) -> ModelInfo:
-    values: dict[str, Any] = {each.name: getattr(info, each.name) for each in fields(ModelInfo)}
-    return ModelInfo(**(values | {"capabilities": tightest(facts)}))
+def _joined(infos: Sequence[ModelInfo]) -> ModelInfo:
+    first = next((info for info in infos if info.status != "unavailable"), infos[0])
+    revisions = sorted({info.revision for info in infos})
+    return replace(first, capabilities=tightest([info.capabilities for info in infos]), revision=",".join(revisions))
 
 
 def tightest(facts: Sequence[Capabilities]) -> Capabilities:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -51,7 +52,7 @@ class DeploymentOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         return [
             f"{path}.{name} must be at least {low}, is {value:g}"
             for name, (value, low) in least.items()
-            if value is not None and value < low
+            if value is not None and not low <= value < math.inf
         ]
 
 
@@ -133,7 +134,7 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             path: Where these settings stand.
         """
         found = []
-        if self.attempt_timeout_s is not None and self.attempt_timeout_s <= 0:
+        if self.attempt_timeout_s is not None and not self.attempt_timeout_s > 0:
             found.append(f"{path}.attempt_timeout_s must be above 0, is {self.attempt_timeout_s:g}")
         if self.retries.max_attempts < 1:
             found.append(f"{path}.retries.max_attempts must be at least 1, is {self.retries.max_attempts}")
@@ -141,7 +142,7 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             found += [
                 f"{path}.{part}.{name} must not be negative, is {value:g}"
                 for name, value in msgspec.structs.asdict(struct).items()
-                if not isinstance(value, bool) and value < 0
+                if not isinstance(value, bool) and not value >= 0
             ]
         for index, deployment in enumerate(self.deployments):
             found += deployment.problems(f"{path}.deployments[{index}]")

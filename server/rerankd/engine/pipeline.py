@@ -121,6 +121,8 @@ class Engine:
             try:
                 answered = await self._ask(group, request, documents, call, has_fallback=not is_last)
             except ServiceError as error:
+                if (remaining_s := call.remaining_s()) is not None and remaining_s <= 0:
+                    raise deadline_exceeded() from None
                 if error.reason not in group.options.fallback_on and not failures:
                     raise
                 failures.append((group, error))

@@ -20,7 +20,8 @@ class Places:
     """
 
     def __init__(self, most: int | None, most_waiting: int) -> None:
-        self._most = most
+        self.most = most
+        """Calls under way at once; `None` for any number."""
         self._most_waiting = most_waiting
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = count()
@@ -34,7 +35,7 @@ class Places:
 
     def refuses(self, priority: int) -> bool:
         """Whether a further call of `priority` would be refused."""
-        if self._most is None or self.taken < self._most or len(self._waiting) < self._most_waiting:
+        if self.most is None or self.taken < self.most or len(self._waiting) < self._most_waiting:
             return False
         return not self._waiting or max(self._waiting)[0] <= priority
 
@@ -47,7 +48,7 @@ class Places:
         Raises:
             QueueFullError: When there is none and too many wait already.
         """
-        if self._most is None or self.taken < self._most:
+        if self.most is None or self.taken < self.most:
             self.taken += 1
             return
         if self.refuses(priority):

@@ -50,6 +50,7 @@ class Router:
         wildcards = [(name, options) for name, options in (models or {}).items() if "*" in name]
         self._wildcards = sorted(wildcards, key=lambda each: len(each[0]), reverse=True)
         self._groups: OrderedDict[str, ModelGroup] = OrderedDict()
+        self._lasting: dict[str, ModelGroup] = {}
         for name, options in (models or {}).items():
             self._check(name, options)
 
@@ -60,30 +61,45 @@ class Router:
             ServiceError: `MODEL_NOT_FOUND`, naming `field` and the closest known name.
         """
         wanted = model or self._default_model
-        name = self._aliases.get(wanted, wanted)
-        group = self._groups.get(name)
+        group = self._find(wanted)
         if group is None:
-            group = self._open(name)
-            if group is None:
-                raise self._not_found(wanted, field)
-            group = self._groups.setdefault(group.name, group)
-            self._groups[name] = group
-            if len(self._groups) > _KEPT_GROUPS:
-                self._groups.popitem(last=False)
-        else:
-            self._groups.move_to_end(name)
-        if group.describe() is None:
             raise self._not_found(wanted, field)
+        return group
+
+    def _find(self, wanted: str) -> ModelGroup | None:
+        name = self._aliases.get(wanted, wanted)
+        group = self._lasting.get(name) or self._opened(name)
+        return None if group is None or group.describe() is None else group
+
+    def _opened(self, name: str) -> ModelGroup | None:
+        """Return the group of a name, which is kept: for good where the settings name it, else while there is room."""
+        group = self._groups.get(name)
+        if group is not None:
+            self._groups.move_to_end(name)
+            return group
+        group = self._open(name)
+        if group is None:
+            return None
+        if name in self._named:
+            self._lasting[name] = group
+            return group
+        group = self._lasting.get(group.name) or self._groups.setdefault(group.name, group)
+        self._groups[name] = group
+        while len(self._groups) > _KEPT_GROUPS:
+            self._groups.popitem(last=False)
         return group
 
     def fallbacks_of(self, group: ModelGroup, asked: Sequence[str]) -> list[ModelGroup]:
         """Return the models to try after `group`: those the caller asked for, then those of the settings.
 
+        One of the settings that is not there now, such as a model its server has not told of yet, is left out: it must
+        not fail calls that do not need it.
+
         Raises:
             ServiceError: `MODEL_NOT_FOUND`, for one the caller asked for.
         """
         groups = [self.resolve(name, f"fallbacks[{index}]") for index, name in enumerate(asked)]
-        groups += [self.resolve(name) for name in group.options.fallbacks]
+        groups += [found for name in group.options.fallbacks if (found := self._find(name)) is not None]
         return list(dict.fromkeys(each for each in groups if each is not group))
 
     def groups(self) -> Iterator[ModelGroup]:
@@ -92,7 +108,7 @@ class Router:
         for provider in self._providers.values():
             names |= dict.fromkeys(f"{provider.name}/{info.name}" for info in provider.models())
         for name in names:
-            group = self._groups.get(name) or self._open(name)
+            group = self._lasting.get(name) or self._groups.get(name) or self._open(name)
             if group is not None and group.describe() is not None:
                 yield group
 
@@ -105,7 +121,7 @@ class Router:
         listed = options.deployments or [DeploymentOptions(model=name)]
         deployments: list[Deployment] = []
         for each in listed:
-            deployment = self._deploy(each, matched, options, is_alone=len(listed) == 1)
+            deployment = self._deploy(each, matched, options)
             if deployment is None:
                 return None
             deployments.append(deployment)
@@ -124,14 +140,12 @@ class Router:
                 return options, name[len(head) : len(name) - len(tail)]
         return ModelOptions(), ""
 
-    def _deploy(
-        self, given: DeploymentOptions, matched: str, options: ModelOptions, *, is_alone: bool
-    ) -> Deployment | None:
+    def _deploy(self, given: DeploymentOptions, matched: str, options: ModelOptions) -> Deployment | None:
         provider_name, _, model = given.model.replace("*", matched).partition("/")
         provider = self._provider(provider_name) if model else None
         if provider is None:
             return None
-        return Deployment(provider, model, given, options.cooldown, is_alone=is_alone)
+        return Deployment(provider, model, given, options.cooldown)
 
     def _provider(self, name: str) -> ModelProvider | None:
         """Find a provider by the name the operator gave it, its own name, or one that other gateways use."""
@@ -143,6 +157,11 @@ class Router:
     def _check(self, name: str, options: ModelOptions) -> None:
         if name.count("*") > 1:
             raise RouterSettingsError(f"models.{name}: a name may have one * only")
+        if not options.deployments and not {"/", "*"} & set(name):
+            raise RouterSettingsError(f"models.{name}.deployments is empty, and {name} is not provider/model itself")
+        for index, fallback in enumerate(options.fallbacks):
+            if self._open(self._aliases.get(fallback, fallback)) is None:
+                raise RouterSettingsError(f"models.{name}.fallbacks[{index}]: {self._not_found(fallback, 'model')}")
         for index, each in enumerate(options.deployments):
             key = f"models.{name}.deployments[{index}].model"
             provider_name, slash, _ = each.model.partition("/")

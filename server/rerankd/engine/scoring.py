@@ -93,8 +93,7 @@ class RequestScoring:
             "options": call.options,
         }
         names = sorted({f"{each.provider.name}/{each.model}" for each in deployments})
-        revisions = sorted({info.revision for each in deployments if (info := each.describe()) is not None})
-        return Scope(",".join(names), self.info.name, call.query, ",".join(revisions), parameters)
+        return Scope(",".join(names), self.info.name, call.query, self.info.revision, parameters)
 
     async def _fetch(self, positions: Sequence[int]) -> Sequence[float]:
         """Score some of the documents, all of them asked for."""
@@ -142,10 +141,12 @@ class RequestScoring:
 
     async def _tournament(self, window: int) -> Scores:
         count = len(self.call.documents)
+        room = self.common.room(count)
 
         async def score(positions: Sequence[int]) -> Sequence[float]:
             call = replace(self.call.take(positions), top_n=None)
-            (answer,) = await dispatch(self.common, call, [range(len(positions))], positions)
+            async with room:
+                (answer,) = await dispatch(self.common, call, [range(len(positions))], positions, is_part=True)
             self.answers.append((positions, answer))
             return in_order(answer.reply)
 

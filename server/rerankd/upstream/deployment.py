@@ -74,6 +74,7 @@ class HttpDeployment:
         self._endpoint = endpoint
         self._transport = transport
         self._adapter = open_adapter(provider, options)
+        self._revision = endpoint.revision(options or {})
         self._authenticator = authenticator or open_authenticator(provider, endpoint, options or {}, transport)
         self._overrides = overrides or {}
         self._served: Mapping[str, Capabilities] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -105,3 +106,16 @@ async def test_key_never_shows() -> None:
     with pytest.raises(AdapterError) as failed:
         await deployment(Transport(lambda _: echo)).rerank(CALL)
     assert KEY not in failed.value.message + str(failed.value) + repr(failed.value)
+
+
+def test_scores_of_another_address_or_other_options_are_of_another_revision() -> None:
+    def revision(base_url: str, **options: Any) -> str:
+        endpoint = Endpoint(base_url=base_url, api_key=KEY)
+        return HttpDeployment(VLLM, endpoint, Transport(timing_out), options=options).describe("m").revision
+
+    assert revision("http://h") == revision("http://h")
+    assert len({revision("http://h"), revision("http://other")}) == 2
+    endpoint = Endpoint(base_url="http://h", api_key=KEY)
+    assert endpoint.revision({"a": 1, "b": 2}) == endpoint.revision({"b": 2, "a": 1})
+    assert endpoint.revision({"a": 1}) != endpoint.revision({"a": 2})
+    assert endpoint.revision({}) == Endpoint(base_url="http://h", api_key="another").revision({})

@@ -1,0 +1,78 @@
+"""One of three upstreams broken in every usual way, under load, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from rerankd.errors import Reason
+from tests.support.faults import COLUMNS, FAULTS, LATENCY_S, Outcome, measure, service
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    yield
+    structlog.reset_defaults()
+
+
+def _told(outcome: Outcome) -> str:
+    return ", ".join(f"{name}: {cell}" for name, cell in zip(COLUMNS, outcome.row(), strict=True))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_broken_upstream_fails_no_call_and_slows_few(fault: str) -> None:
+    outcome = await measure(fault)
+    print(_told(outcome))
+    assert outcome.broken.failures == []
+    assert outcome.broken.calls > 200, "too few calls for a percentile"
+    # A call that meets the fault takes its hedge delay, the 95th percentile of before, and then an ordinary call: by
+    # construction twice the usual. What is above that is this machine's own, a tenth of a second on a busy one.
+    assert outcome.broken.percentile_s(0.99) <= 2 * outcome.healthy.percentile_s(0.99) + 2 * LATENCY_S, _told(outcome)
+    assert outcome.broken.upstream_calls <= 1.2 * outcome.broken.calls + 100
+
+
+async def test_with_everything_down_calls_grow_by_the_budget_and_come_back() -> None:
+    retries = {"budget": 0.1, "burst": 10, "initial_delay_ms": 1}
+    async with service(retries=retries, cooldown={"failures": 0}) as opened:
+        for upstream in opened.upstreams:
+            upstream.fault = FAULTS["answers 503"]
+        load = await opened.load(2.0)
+        assert load.latencies_s == []
+        assert load.calls > 20
+        assert load.calls < load.upstream_calls <= 1.1 * load.calls + 10 + 1
+        assert {failure.reason for failure in load.failures} == {Reason.PROVIDER_UNAVAILABLE}
+        for upstream in opened.upstreams:
+            upstream.fault = None
+        assert (await opened.load(0.5)).failures == []
+
+
+async def test_cooldowns_keep_traffic_from_upstreams_that_are_all_down() -> None:
+    async with service(cooldown={"failures": 3, "initial_s": 0.5}) as opened:
+        for upstream in opened.upstreams:
+            upstream.fault = FAULTS["answers 503"]
+        load = await opened.load(3.0, concurrency=4)
+        assert load.calls > 500
+        assert load.upstream_calls < 100
+        refused = [failure for failure in load.failures if failure.reason is Reason.NO_HEALTHY_DEPLOYMENT]
+        assert len(refused) > 0.9 * load.calls
+        assert all(failure.retry_after_s for failure in refused)
+        for upstream in opened.upstreams:
+            upstream.fault = None
+        await asyncio.sleep(5.0)
+        assert (await opened.load(0.5)).failures == []
+
+
+async def test_without_hedges_a_hanging_upstream_still_fails_no_call() -> None:
+    async with service(balancing="least-in-flight", attempt_timeout_s=0.5) as opened:
+        await opened.load(0.5)
+        opened.upstreams[0].fault = FAULTS["hangs"]
+        load = await opened.load(3.0)
+        assert load.failures == []
+        assert load.calls > 200

@@ -1,0 +1,113 @@
+"""Deployments, groups and engines of scripted providers, with clocks and sleeps a test drives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from rerankd.cache.memory import ScoreMemory
+from rerankd.cache.pair_scores import PairScores
+from rerankd.engine.deployment import Deployment
+from rerankd.engine.group import ModelGroup
+from rerankd.engine.limits import RequestLimits
+from rerankd.engine.options import CooldownOptions, DeploymentOptions, ModelOptions
+from rerankd.engine.pipeline import Engine
+from rerankd.engine.router import Router
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
+from tests.support.providers import Answer, ScriptedProvider
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Pass the time at once."""
+        self.now_s += seconds
+
+
+def failing(kind: AdapterErrorKind = AdapterErrorKind.UNAVAILABLE, message: str = "down", **facts: Any) -> Answer:
+    """Make an answer that is a failure."""
+
+    async def fail(_call: ProviderCall) -> ProviderReply:
+        raise AdapterError(kind, message, **facts)
+
+    return fail
+
+
+async def hanging(_call: ProviderCall) -> ProviderReply:
+    """Never answer."""
+    return await asyncio.Event().wait()  # type: ignore[return-value]
+
+
+def in_turn(*answers: Answer) -> Answer:
+    """Make an answer that is each of these in turn, then the last one for good."""
+    left = list(answers)
+
+    async def answer(call: ProviderCall) -> ProviderReply:
+        return await (left.pop(0) if len(left) > 1 else left[0])(call)
+
+    return answer
+
+
+def cools(each: Deployment) -> bool:
+    """Whether a deployment is left alone now."""
+    return each.cooldown.is_cooling
+
+
+def is_suspect(each: Deployment) -> bool:
+    """Whether the next call to a deployment probes it."""
+    return each.cooldown.is_suspect
+
+
+def deployment(
+    provider: ScriptedProvider | None = None, clock: Callable[[], float] | None = None, **options: Any
+) -> Deployment:
+    """Make one deployment; `is_alone` and `cooldown` beside the options of the settings."""
+    is_alone = options.pop("is_alone", False)
+    cooldown = options.pop("cooldown", CooldownOptions())
+    provider = provider or ScriptedProvider()
+    given = DeploymentOptions(model=f"{provider.name}/model", **options)
+    made = Deployment(provider, "model", given, cooldown, clock=clock or Clock())
+    if not is_alone:
+        made.peers = [deployment(is_alone=True)]
+    return made
+
+
+def group(providers: Sequence[ScriptedProvider], clock: Callable[[], float] | None = None, **policy: Any) -> ModelGroup:
+    """Make a model, `search`, that every provider serves with its `model`; `policy` as in the settings."""
+    options = msgspec.convert(policy, ModelOptions)
+    deployments = [deployment(provider, clock, cooldown=options.cooldown) for provider in providers]
+    return ModelGroup("search", deployments, options)
+
+
+def engine(
+    providers: Sequence[ScriptedProvider],
+    models: dict[str, Any] | None = None,
+    *,
+    is_cached: bool = False,
+    aliases: dict[str, str] | None = None,
+    **limits: int,
+) -> Engine:
+    """Make an engine whose default model is the first provider's `model`; `models` as in the settings."""
+    router = Router(
+        providers,
+        default_model=f"{providers[0].name}/model",
+        aliases=aliases,
+        models=msgspec.convert(models or {}, dict[str, ModelOptions]),
+    )
+    cache = PairScores(ScoreMemory(1 << 24, 3600.0)) if is_cached else None
+    return Engine(router, RequestLimits(**limits), cache)
+
+
+def deployments_of(opened: Engine, model: str) -> Sequence[Deployment]:
+    """Return what serves a model of an engine."""
+    return opened._router.resolve(model).deployments
