@@ -19,6 +19,7 @@ from rerankd.engine.failures import no_healthy_deployment, overloaded, rate_limi
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.places import QueueFullError
 from rerankd.errors import ServiceError, deadline_exceeded
+from rerankd.telemetry.call import ChunkWatch
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 
 _OF_THE_REQUEST: Final = frozenset({AdapterErrorKind.REJECTED, AdapterErrorKind.UNSUPPORTED})
@@ -50,6 +51,7 @@ class Attempts:
         tokens: Estimate of what it reads.
         positions: Place in the request of each of its documents, for errors that name one.
         has_fallback: Whether another model is tried when this one fails.
+        watch: Notes what happens.
     """
 
     group: ModelGroup
@@ -57,6 +59,7 @@ class Attempts:
     tokens: int = 0
     positions: Sequence[int] = ()
     has_fallback: bool = False
+    watch: ChunkWatch | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = random.random
     _tried: list[Deployment] = field(default_factory=list)
@@ -123,6 +126,8 @@ class Attempts:
         delay_s = 0.0 if others else self._delay_s(failure)
         if delay_s is None or is_spent or not self._has_time(delay_s) or not group.retry_budget.withdraw():
             raise self._all_failed() from None
+        if self.watch is not None:
+            self.watch.retried(group.name, delay_s, failure)
         if delay_s > 0:
             await self.sleep(delay_s)
 
@@ -171,6 +176,14 @@ class Attempts:
         return await self._hedged(deployment, hedge_after_s, timeout_s)
 
     async def _call(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
+        if self.watch is None:
+            return await self._call_within(deployment, timeout_s)
+        place = (deployment.provider.name, deployment.model, deployment.name)
+        with self.watch.attempt(place, self._made, len(self.call.documents)) as attempt:
+            attempt.reply = await self._call_within(deployment, timeout_s)
+            return attempt.reply
+
+    async def _call_within(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
         if timeout_s is None:
             return await deployment.call(self.call, self.tokens, None)
         try:
@@ -215,6 +228,8 @@ class Attempts:
             return None
         chosen = self.group.balancer.choose(others or candidates)
         self._tried.append(chosen)
+        if self.watch is not None:
+            self.watch.hedged(self.group.name, chosen.name)
         return chosen
 
 

@@ -13,6 +13,7 @@ from rerankd.engine.merge import check_reply
 from rerankd.engine.options import CooldownOptions, DeploymentOptions
 from rerankd.engine.places import Places
 from rerankd.engine.quota import MinuteRate
+from rerankd.telemetry.call import cooldown_started
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ModelProvider, ProviderCall, ProviderReply
 
 _UNHEALTHY: Final = frozenset(
@@ -142,7 +143,7 @@ class Deployment:
         if error.kind is AdapterErrorKind.TIMEOUT:
             self._note_given_up(elapsed_s)
         elif error.kind in (_FAILED_ALONE if self._is_alone else _UNHEALTHY):
-            self.cooldown.fail(error)
+            self._fail(error)
         else:
             self.cooldown.abandon()
 
@@ -152,6 +153,10 @@ class Deployment:
         patience_s = _PATIENCE_S if usual_s is None else min(_PATIENCE * usual_s, _PATIENCE_S)
         if elapsed_s >= patience_s and not self._is_alone:
             self.latency.observe_slow(elapsed_s)
-            self.cooldown.fail(AdapterError(AdapterErrorKind.UNAVAILABLE, f"no answer within {elapsed_s:.3g} s"))
+            self._fail(AdapterError(AdapterErrorKind.UNAVAILABLE, f"no answer within {elapsed_s:.3g} s"))
         else:
             self.cooldown.abandon()
+
+    def _fail(self, error: AdapterError) -> None:
+        if self.cooldown.fail(error):
+            cooldown_started(self.name, self.cooldown.remaining_s)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 
 from rerankd.engine.attempts import Answer, Attempts
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.tokens import ESTIMATE
 from rerankd.errors import ServiceError
+from rerankd.telemetry.call import CallRecord
 from rerankd_adapters.base import ProviderCall
 
 
@@ -21,10 +23,14 @@ class Dispatch:
     """Who answers."""
     has_fallback: bool = False
     """Whether another model is tried when this one fails."""
+    record: CallRecord | None = None
+    """Where what happens is noted."""
+    numbers: Iterator[int] = field(default_factory=count)
+    """Gives each chunk of the request its number."""
 
 
 async def dispatch(
-    common: Dispatch, call: ProviderCall, chunks: Sequence[range], positions: Sequence[int]
+    common: Dispatch, call: ProviderCall, chunks: Sequence[range], positions: Sequence[int], of: int | None = None
 ) -> list[Answer]:
     """Make one call for each chunk, all at once.
 
@@ -33,6 +39,7 @@ async def dispatch(
         call: The query and the documents of all chunks.
         chunks: Positions in `call` of the documents of each chunk.
         positions: Place in the caller's request of each document of `call`, for errors that name one.
+        of: Chunks of the request in all; default: those of `chunks`.
 
     Returns:
         One answer a chunk, in the order of `chunks`.
@@ -40,12 +47,13 @@ async def dispatch(
     Raises:
         ServiceError: What the caller should know of the first failure; the other chunks are cancelled.
     """
+    total = of or len(chunks)
     if len(chunks) == 1:
-        return [await _attempts(common, call, positions).run()]
+        return [await _attempts(common, call, positions, total).run()]
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_attempts(common, call.take(chunk), positions[chunk.start : chunk.stop]).run())
+                group.create_task(_attempts(common, call.take(chunk), positions[chunk.start : chunk.stop], total).run())
                 for chunk in chunks
             ]
     except* ServiceError as failures:
@@ -53,8 +61,10 @@ async def dispatch(
     return [task.result() for task in tasks]
 
 
-def _attempts(common: Dispatch, call: ProviderCall, positions: Sequence[int]) -> Attempts:
-    return Attempts(common.group, call, _tokens(common.group, call), positions, common.has_fallback)
+def _attempts(common: Dispatch, call: ProviderCall, positions: Sequence[int], total: int) -> Attempts:
+    index = next(common.numbers)
+    watch = common.record.chunk(index, total) if common.record else None
+    return Attempts(common.group, call, _tokens(common.group, call), positions, common.has_fallback, watch)
 
 
 def _tokens(group: ModelGroup, call: ProviderCall) -> int:

@@ -29,6 +29,7 @@ from rerankd.gateway.pages import PAGE_PATHS, build_pages
 from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
+from rerankd.gateway.tracing import ServerSpan, fact_headers
 from rerankd.status import internal_error
 from rerankd.use_case import RerankUseCase
 
@@ -55,6 +56,7 @@ class Gateway:
         health: Says "starting", "serving" or "draining"; asked at every health request.
         version: Version shown by `GET /`.
         limits: Size limits.
+        metrics: Renders the metrics as an `accept` header asks, with their media type; `None` shows none.
     """
 
     def __init__(
@@ -64,12 +66,13 @@ class Gateway:
         health: Callable[[], str],
         version: str,
         limits: GatewayLimits | None = None,
+        metrics: Callable[[str], tuple[bytes, str]] | None = None,
     ) -> None:
         self._handlers: Mapping[str, Callable[..., Any]] = {
             route.method: getattr(service, route.method) for route in ROUTES
         }
         self._limits = limits or GatewayLimits()
-        self._pages = build_pages(health, version)
+        self._pages = build_pages(health, version, metrics)
         self._router = Router(ROUTES, PAGE_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,11 +87,18 @@ class Gateway:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope["headers"])
         exchange = Exchange(send, request_id_of(headers), is_head=scope["method"] == "HEAD")
+        with ServerSpan(scope, headers, exchange) as span:
+            await self._serve_within(span, scope, receive, headers, exchange)
+
+    async def _serve_within(
+        self, span: ServerSpan, scope: Scope, receive: Receive, headers: Mapping[str, str], exchange: Exchange
+    ) -> None:
         try:
             await self._answer(scope, receive, headers, exchange)
         except ServiceError as error:
             await exchange.refuse(error)
         except ClientGoneError:
+            span.is_client_gone = True
             _log.debug("client gone", request_id=exchange.request_id)
         except Exception:
             _log.exception("call failed", request_id=exchange.request_id, path=scope["path"])
@@ -107,7 +117,8 @@ class Gateway:
         elif wanted not in allowed:
             raise method_not_allowed(http_method, path, allowed_methods(allowed))
         elif page is not None:
-            await exchange.reply(*page())
+            shown = page(headers)
+            await exchange.reply(shown.status, shown.body, media_type=shown.media_type)
         else:
             await self._call(matches[wanted], scope, receive, headers, exchange)
 
@@ -115,6 +126,7 @@ class Gateway:
         self, match: Match, scope: Scope, receive: Receive, headers: Mapping[str, str], exchange: Exchange
     ) -> None:
         route = match.route
+        exchange.route = route.template
         call = open_call(headers, exchange.request_id, route.api_version)
         if route.has_body:
             check_media_type(headers, NDJSON_TYPES if route.is_streaming else JSON_TYPES)
@@ -135,7 +147,7 @@ class Gateway:
             response = await self._handlers[route.method](request, call)
         if route.response_body is not None:
             response = getattr(response, route.response_body)
-        await exchange.reply(200, _encode(response))
+        await exchange.reply(200, _encode(response), fact_headers(response))
 
     async def _stream(self, route: Route, lines: RequestLines, call: CallContext, exchange: Exchange) -> None:
         """Answer line by line; an unreadable line is reported last, or alone when it was the first."""
@@ -163,6 +175,7 @@ def create_gateway(
     health: Callable[[], str],
     max_body_bytes: int = _DEFAULT_MAX_BYTES,
     version: str | None = None,
+    metrics: Callable[[str], tuple[bytes, str]] | None = None,
 ) -> Gateway:
     """Build the application.
 
@@ -171,9 +184,10 @@ def create_gateway(
         health: Says "starting", "serving" or "draining".
         max_body_bytes: Longest body, and longest line of a streamed one.
         version: Version shown by `GET /`; the installed distribution's when not given.
+        metrics: Renders the metrics as an `accept` header asks, with their media type; `None` shows none.
     """
     limits = GatewayLimits(max_body_bytes=max_body_bytes, max_line_bytes=max_body_bytes)
-    return Gateway(service, health=health, version=version or _installed_version(), limits=limits)
+    return Gateway(service, health=health, version=version or _installed_version(), limits=limits, metrics=metrics)
 
 
 def _installed_version() -> str:

@@ -8,7 +8,6 @@ from rerankd.errors import ServiceError
 from rerankd.gateway.asgi import RawHeaders, Send
 from rerankd.gateway.refusal import render_body, render_headers
 
-_JSON: Final = (b"content-type", b"application/json")
 _NDJSON: Final = (b"content-type", b"application/x-ndjson")
 
 
@@ -22,12 +21,19 @@ class Exchange:
         self.request_id = request_id
         self.is_started = False
         """Status and headers are out."""
+        self.status = 0
+        """The status that was sent; 0 before."""
+        self.route = ""
+        """Path of the route that the request is for, once it is known."""
         self._is_ended = False
 
-    async def reply(self, status: int, body: bytes, headers: RawHeaders | None = None) -> None:
-        """Send a whole JSON answer; to HEAD only its headers."""
+    async def reply(
+        self, status: int, body: bytes, headers: RawHeaders | None = None, media_type: str = "application/json"
+    ) -> None:
+        """Send a whole answer; to HEAD only its headers."""
         length = (b"content-length", b"%d" % len(body))
-        await self._start(status, [_JSON, length, self._id_header, *(headers or ())])
+        content_type = (b"content-type", media_type.encode("ascii"))
+        await self._start(status, [content_type, length, self._id_header, *(headers or ())])
         await self._end(b"" if self._is_head else body)
 
     async def reply_empty(self, headers: RawHeaders) -> None:
@@ -57,6 +63,7 @@ class Exchange:
 
     async def _start(self, status: int, headers: RawHeaders) -> None:
         self.is_started = True
+        self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _end(self, body: bytes) -> None:
