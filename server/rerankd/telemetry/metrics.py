@@ -10,10 +10,18 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from rerankd.telemetry import names
 from rerankd.telemetry.names import Metric
@@ -118,5 +126,12 @@ class Metrics:
         return encode(self.registry), content_type
 
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for every series, which nobody reads
 metrics: Final = Metrics()
 """Those of this process."""
+
+
+def forget_process(pid: int | None) -> None:
+    """Leave the gauges of a worker that has ended out of the sum; its counters stay."""
+    if pid is not None:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
