@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +15,11 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from rerankd.telemetry.names import METRICS
+from rerankd.telemetry.names import METRICS, Metric
 from rerankd_adapters.testing import Answer, Received
 from rerankd_client import RerankClient, RerankError
 from rerankd_client.requests import BatchItem
+from scripts.generate_telemetry_docs import render
 from tests.support.collector import Collector
 from tests.support.debian import debian_program
 from tests.support.server import ServerProcess
@@ -25,6 +28,7 @@ from tests.support.upstream import Upstream, answer_well
 DOCUMENTS = [f"document number {index} of the harbour" for index in range(25)]
 BROKEN = "always-broken"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+FOLDER = Path(__file__).parents[2] / "docs" / "telemetry"
 
 
 def settings(url: str) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def settings(url: str) -> dict[str, Any]:
             "shaky": {
                 "deployments": [{"model": f"vllm/{BROKEN}", "name": "shaky-one"}],
                 "retries": {"max_attempts": 2, "initial_delay_ms": 1},
-                "cooldown": {"failures": 2},
+                "cooldown": {"failures": 2, "initial_s": 60},
                 "fallbacks": ["vllm/ranker"],
             },
         },
@@ -152,7 +156,7 @@ def test_calls_and_their_parts_are_counted(server: ServerProcess) -> None:
     assert value(text, "rerankd_batch_items_total", outcome="ok") == 3
     assert value(text, "rerankd_batches_in_progress") == 0
     assert value(text, "rerankd_calls_in_flight") == 0
-    assert value(text, "rerankd_cache_documents_total", result="memory") >= 2 * len(DOCUMENTS)
+    assert value(text, "rerankd_cache_documents_total", result="memory") == len(DOCUMENTS) + 3
     assert value(text, "rerankd_cache_entries") > 0
     assert value(text, "rerankd_call_documents_sum", model="vllm/ranker") == 3 * len(DOCUMENTS) + 3 + 6
 
@@ -164,7 +168,8 @@ def test_our_time_and_the_providers_add_up(server: ServerProcess) -> None:
 
 
 def test_exemplars_name_traces(server: ServerProcess) -> None:
-    families = {family.name: family for family in parse_openmetrics(scrape(server, OPENMETRICS))}
+    text = scrape(server, OPENMETRICS)
+    families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
     exemplars = [
         sample.exemplar.labels for sample in families["rerankd_call_duration_seconds"].samples if sample.exemplar
     ]
@@ -206,3 +211,75 @@ def test_any_worker_shows_the_sum_of_all(config: Path) -> None:
     assert process.stop() == 0
     assert [value(text, "rerankd_calls_total") for text in texts] == [12] * 6
     assert done.returncode == 0
+
+
+def exposed_labels(text: str) -> dict[str, set[str]]:
+    """Return the labels of every sample by its name."""
+    found: dict[str, set[str]] = {}
+    for family in parse(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def samples_of(metric: Metric) -> dict[str, set[str]]:
+    labels = {*metric.labels}
+    if metric.kind == "histogram":
+        return {f"{metric.name}_bucket": labels | {"le"}, f"{metric.name}_count": labels, f"{metric.name}_sum": labels}
+    return {f"{metric.name}_total" if metric.kind == "counter" else metric.name: labels}
+
+
+def expressions() -> list[tuple[str, str]]:
+    """Return every expression of the dashboard and of the alert rules, with where it stands."""
+    dashboard = json.loads((FOLDER / "grafana.json").read_text())
+    found = [
+        (f"panel {panel['title']}", target["expr"])
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", [])
+    ]
+    rules = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
+    return found + [(rule["alert"], rule["expr"]) for rule in rules]
+
+
+def test_the_dashboard_and_the_alerts_use_what_is_exposed(server: ServerProcess) -> None:
+    known: dict[str, set[str]] = {}
+    for metric in METRICS:
+        known |= samples_of(metric)
+    assert {name for name in exposed_labels(scrape(server)) if name.startswith("rerankd_")} <= known.keys()
+    for where, expression in expressions():
+        used = re.findall(r"\b(rerankd_\w+)(?:\{([^}]*)\})?", expression)
+        assert used, where
+        for name, matchers in used:
+            assert name in known, f"{where}: {name} is not exposed"
+            labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", matchers))
+            assert labels <= known[name] | {"instance"}, f"{where}: {name} has no label {labels - known[name]}"
+        groups = re.findall(r"\b(?:by|ignoring) \(([^)]*)\)", expression)
+        grouped = {label.strip() for group in groups for label in group.split(",")}
+        assert grouped <= set().union(*(known[name] for name, _ in used), {"instance"}), where
+
+
+def test_the_dashboard_shows_every_metric() -> None:
+    shown = " ".join(expression for where, expression in expressions() if where.startswith("panel"))
+    assert [metric.name for metric in METRICS if metric.name not in shown] == []
+
+
+def test_promtool_takes_the_alert_rules_and_the_dashboards_queries(tmp_path: Path) -> None:
+    program, environment = debian_program("promtool", ("prometheus",))
+    queries = tmp_path / "queries.yaml"
+    rules = [
+        {"record": f"query:{index}", "expr": expression.replace("$__rate_interval", "5m")}
+        for index, (_, expression) in enumerate(expressions())
+    ]
+    queries.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    command = [program, "check", "rules", str(FOLDER / "alerts.yaml"), str(queries)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_says_what_to_do() -> None:
+    rules = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
+    assert [rule["alert"] for rule in rules if not rule["annotations"].get("runbook")] == []
+
+
+def test_the_committed_page_is_what_the_names_say() -> None:
+    assert (FOLDER.parent / "telemetry.md").read_text(encoding="utf-8") == render()

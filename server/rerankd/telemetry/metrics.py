@@ -47,18 +47,33 @@ class Bounded:
         return name
 
 
+class _Nothing:
+    """A child that counts nothing."""
+
+    def inc(self, *_: Any) -> None:
+        """Count nothing."""
+
+    dec = set = observe = inc
+
+
+_NOTHING: Final = _Nothing()
+
+
 class Family:
     """One metric, and its children by their labels, which are looked up faster here than in the library."""
 
-    __slots__ = ("_children", "family")
+    __slots__ = ("_children", "family", "is_kept")
 
     def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
         self.family = _open(metric, registry)
+        self.is_kept = True
         self._children: dict[tuple[str, ...], Any] = {(): self.family} if not metric.labels else {}
 
     def of(self, *labels: str) -> Any:
         """Return the child of these labels, in the order of the metric's names."""
         child = self._children.get(labels)
+        if not self.is_kept:
+            return _NOTHING
         if child is None:
             child = self._children[labels] = self.family.labels(*labels)
         return child
@@ -81,7 +96,7 @@ class Metrics:
         if not self.is_shared:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)
-        families = {metric: Family(metric, self.registry) for metric in names.METRICS}
+        families = self._families = {metric: Family(metric, self.registry) for metric in names.METRICS}
         self.calls = families[names.CALLS]
         self.call_seconds = families[names.CALL_SECONDS]
         self.overhead_seconds = families[names.OVERHEAD_SECONDS]
@@ -110,6 +125,11 @@ class Metrics:
         self.build = families[names.BUILD]
         self.model = Bounded(200)
         self.deployment = Bounded(200)
+
+    def keep(self, *, is_kept: bool) -> None:
+        """Keep metrics from now on, or not."""
+        for family in self._families.values():
+            family.is_kept = is_kept
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Render all metrics in the form a scraper accepts; exemplars come in OpenMetrics only.

@@ -22,6 +22,8 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TelemetryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is said of calls, in traces and metrics."""
 
+    metrics: bool = True
+    """Whether calls are counted, for `/metrics` and OTLP."""
     slow_call_ms: float = 2_000.0
     """Calls that take longer are logged and traced whatever the sampling says; 0 for none."""
     keeps_errors: bool = True

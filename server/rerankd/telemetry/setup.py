@@ -80,6 +80,7 @@ def open_telemetry(options: TelemetryOptions, environ: Mapping[str, str]) -> Tel
     Raises:
         TelemetrySettingsError: A variable names an exporter or a protocol there is not.
     """
+    metrics.keep(is_kept=options.metrics)
     metrics.model.limit = metrics.deployment.limit = options.max_models
     metrics.build.of(metadata.version("rerankd")).set(1)
     install(None, propagates=options.propagates)
