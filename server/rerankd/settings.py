@@ -28,7 +28,7 @@ from rerankd.upstream.options import ProviderOptions, TransportOptions
 
 ENVIRONMENT_PREFIX = "RERANKD_"
 CONFIG_VARIABLE = "RERANKD_CONFIG"
-CLIENT_VARIABLES = frozenset({CONFIG_VARIABLE, "RERANKD_ADDRESS", "RERANKD_API_KEY"})
+CLIENT_VARIABLES = frozenset({CONFIG_VARIABLE, "RERANKD_ADDRESS", "RERANKD_API_KEY", "RERANKD_URL"})
 """Variables with our prefix that are not settings of the server."""
 NOT_SETTINGS: Final = frozenset({"source"})
 """Fields of `Settings` that cannot be set."""

@@ -23,13 +23,13 @@ class CallRecord:
     """One call of a model. For one event loop; begin and end it in the same task."""
 
     __slots__ = (
+        "_attempts",
         "_busy_since_s",
         "_call",
         "_exemplar",
         "_request",
         "_running",
         "_span",
-        "_spans",
         "_started_s",
         "_token",
         "_trace",
@@ -51,7 +51,7 @@ class CallRecord:
         self._started_s = time.perf_counter()
         self._running = 0
         self._busy_since_s = 0.0
-        self._spans: list[SpanRecord] = []
+        self._attempts: list[AttemptWatch] = []
         self.provider_s = 0.0
         """Time in which a provider was waited for."""
         self.attempts = self.retries = self.hedges = self.fallbacks = self.chunks = 0
@@ -174,7 +174,7 @@ class CallRecord:
         span.attributes[names.LATENCY_MS] = round(elapsed_s * 1000, 3)
         span.attributes[names.OUTCOME] = outcome
         span.attributes |= trace.sink.capture(self._request, response)
-        trace.emit([span, *self._spans])
+        trace.emit([span, *(each for attempt in self._attempts for each in attempt.spans())])
 
     def _enter_provider(self, now_s: float) -> None:
         if not self._running:
@@ -225,12 +225,13 @@ class ChunkWatch:
 class AttemptWatch:
     """Watches one provider call: a context in which it is made. Give it the reply before leaving."""
 
-    __slots__ = ("_chunk", "_documents", "_number", "_place", "_span", "_started_s", "_token", "reply")
+    __slots__ = ("_chunk", "_documents", "_number", "_outcome", "_place", "_span", "_started_s", "_token", "reply")
 
     def __init__(self, chunk: ChunkWatch, place: tuple[str, str, str], number: int, documents: int) -> None:
         self._chunk = chunk
         self._place = place
         self._number = number
+        self._outcome = ""
         self._documents = documents
         self._span: SpanRecord | None = None
         self._token: Token[Active | None] | None = None
@@ -268,10 +269,16 @@ class AttemptWatch:
         if self._token is not None:
             active.reset(self._token)
         if self._span is not None:
-            self._close(self._span, elapsed_s, outcome)
+            self._span.ended_ns = self._span.trace.now_ns()
+            self._outcome = outcome
+            record._attempts.append(self)
 
-    def _close(self, span: SpanRecord, elapsed_s: float, outcome: str) -> None:
-        span.ended_ns = span.trace.now_ns()
+    def spans(self) -> list[SpanRecord]:
+        """Make the span of the call, which has ended, and those of its stages."""
+        span = self._span
+        if span is None:
+            return []
+        outcome = self._outcome
         provider, model, deployment = self._place
         span.attributes = {
             names.OPERATION: "rerank",
@@ -282,19 +289,18 @@ class AttemptWatch:
             names.DOCUMENTS: self._documents,
             names.ATTEMPT: self._number,
             names.DEPLOYMENT: deployment,
-            names.LATENCY_MS: round(elapsed_s * 1000, 3),
+            names.LATENCY_MS: round((span.ended_ns - span.started_ns) / 1e6, 3),
             names.OUTCOME: outcome,
         }
         if outcome not in ("ok", "cancelled"):
             span.error = outcome
             span.attributes[names.ERROR_TYPE] = outcome
-        spans = self._chunk.record._spans
-        spans.append(span)
-        if self.reply is not None:
-            reply = self.reply
-            span.attributes[names.RESPONSE_MODEL] = reply.model or model
-            span.attributes |= _usage(reply.prompt_tokens, reply.completion_tokens, reply.search_units, reply.cost_usd)
-            spans.extend(_stage_spans(span, reply))
+        reply = self.reply
+        if reply is None:
+            return [span]
+        span.attributes[names.RESPONSE_MODEL] = reply.model or model
+        span.attributes |= _usage(reply.prompt_tokens, reply.completion_tokens, reply.search_units, reply.cost_usd)
+        return [span, *_stage_spans(span, reply)]
 
 
 def cooldown_started(deployment: str, seconds: float) -> None:

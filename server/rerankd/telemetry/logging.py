@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import random
 import sys
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import structlog
 
 from rerankd.telemetry.options import LogSettings
+
+_encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 class _Sampling:
@@ -31,6 +34,10 @@ def log_slow_calls(slow_call_ms: float) -> None:
     _sampling.slow_call_ms = slow_call_ms
 
 
+def _to_json(event: Any, **_options: Any) -> str:
+    return _encode(event).decode()
+
+
 def configure_logging(settings: LogSettings) -> None:
     """Set up structlog and route the standard library's loggers (uvicorn, grpc) through it. May be called again."""
     _sampling.share = settings.sample
@@ -44,7 +51,7 @@ def configure_logging(settings: LogSettings) -> None:
     renderer: Any = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if is_pretty
-        else structlog.processors.JSONRenderer()
+        else structlog.processors.JSONRenderer(serializer=_to_json)
     )
     tail = [renderer] if is_pretty else [structlog.processors.format_exc_info, renderer]
     structlog.configure(
