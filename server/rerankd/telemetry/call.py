@@ -52,6 +52,7 @@ class CallRecord:
         self._running = 0
         self._busy_since_s = 0.0
         self._attempts: list[AttemptWatch] = []
+        """Those that have ended; emptied with the call, for they refer back to it."""
         self.provider_s = 0.0
         """Time in which a provider was waited for."""
         self.attempts = self.retries = self.hedges = self.fallbacks = self.chunks = 0
@@ -69,10 +70,12 @@ class CallRecord:
         self._exemplar: dict[str, str] | None = None
         if current is not None and current.trace.sink is not None:
             trace = self._trace = current.trace
-            self._span = SpanRecord("", "internal", trace, new_id(64), current.span.span_id, trace.now_ns())
+            self._span = SpanRecord(
+                "", "internal", trace.origin, new_id(64), current.span.span_id, trace.origin.now_ns()
+            )
             self._token = active.set(Active(trace, self._span))
             if trace.is_sampled:
-                self._exemplar = {"trace_id": f"{trace.trace_id:032x}"}
+                self._exemplar = {"trace_id": f"{trace.origin.trace_id:032x}"}
             if call.request_type == "batch_rerank":
                 trace.link(self._span.span_id)
 
@@ -94,7 +97,7 @@ class CallRecord:
 
     def _event(self, event: names.Event, attributes: dict[str, Any]) -> None:
         if self._span is not None:
-            self._span.events.append((event.name, self._span.trace.now_ns(), attributes))
+            self._span.events.append((event.name, self._span.origin.now_ns(), attributes))
 
     def answered(self, response: RerankResponse) -> None:
         """End the record of a call that was answered."""
@@ -111,6 +114,7 @@ class CallRecord:
         if self._span is not None and self._is_exported(elapsed_s, is_error=False):
             self._span.attributes = self._answer_attributes(response, provider)
             self._emit(response.model, elapsed_s, "ok", response)
+        self._attempts.clear()
 
     def failed(self, reason: Reason, code: Code) -> None:
         """End the record of a call that failed: why, and what the caller sees."""
@@ -122,6 +126,7 @@ class CallRecord:
             self._span.attributes[names.ERROR_TYPE] = reason.value
             self._span.error = reason.value
             self._emit(model or self._request.model[:_MAX_NAME_CHARS], elapsed_s, reason.value, None)
+        self._attempts.clear()
 
     def _end(self) -> float:
         metrics.in_flight.of().dec()
@@ -170,7 +175,7 @@ class CallRecord:
         if span is None or trace is None or trace.sink is None:
             return
         span.name = f"{names.MODEL_SPAN} {model}"
-        span.ended_ns = trace.now_ns()
+        span.ended_ns = trace.origin.now_ns()
         span.attributes[names.LATENCY_MS] = round(elapsed_s * 1000, 3)
         span.attributes[names.OUTCOME] = outcome
         span.attributes |= trace.sink.capture(self._request, response)
@@ -244,7 +249,7 @@ class AttemptWatch:
         parent, trace = record._span, record._trace
         if parent is not None and trace is not None:
             name = f"{names.MODEL_SPAN} {self._place[1]}"
-            self._span = SpanRecord(name, "client", trace, new_id(64), parent.span_id, trace.now_ns())
+            self._span = SpanRecord(name, "client", trace.origin, new_id(64), parent.span_id, trace.origin.now_ns())
             self._token = active.set(Active(trace, self._span))
         return self
 
@@ -269,7 +274,7 @@ class AttemptWatch:
         if self._token is not None:
             active.reset(self._token)
         if self._span is not None:
-            self._span.ended_ns = self._span.trace.now_ns()
+            self._span.ended_ns = self._span.origin.now_ns()
             self._outcome = outcome
             record._attempts.append(self)
 
@@ -309,7 +314,7 @@ def cooldown_started(deployment: str, seconds: float) -> None:
     current = active.get()
     if current is not None:
         attributes = {"deployment": deployment, "seconds": round(seconds, 3)}
-        current.span.events.append((names.COOLDOWN.name, current.trace.now_ns(), attributes))
+        current.span.events.append((names.COOLDOWN.name, current.trace.origin.now_ns(), attributes))
 
 
 def _stage_spans(span: SpanRecord, reply: ProviderReply) -> Sequence[SpanRecord]:
@@ -328,7 +333,7 @@ def _stage_spans(span: SpanRecord, reply: ProviderReply) -> Sequence[SpanRecord]
             attributes[names.SHORTENED_BY] = stage.shortened_by
         name = f"{names.STAGE_SPAN} {stage.name}"
         spans.append(
-            SpanRecord(name, "internal", span.trace, new_id(64), span.span_id, started_ns, ended_ns, attributes)
+            SpanRecord(name, "internal", span.origin, new_id(64), span.span_id, started_ns, ended_ns, attributes)
         )
         ended_ns = started_ns
     return spans

@@ -228,17 +228,16 @@ class _Counting(SpanExporter):
         self._exporter.shutdown()
 
     def _readable(self, span: SpanRecord) -> ReadableSpan:
-        trace = span.trace
-        state = otel.TraceState.from_header([trace.state]) if trace.state else None
+        origin = span.origin
+        state = otel.TraceState.from_header([origin.state]) if origin.state else None
 
         def context(span_id: int, *, is_remote: bool = False) -> otel.SpanContext:
-            return otel.SpanContext(trace.trace_id, span_id, is_remote, _SAMPLED, state)
+            return otel.SpanContext(origin.trace_id, span_id, is_remote, _SAMPLED, state)
 
-        is_remote = span is trace.server
         return ReadableSpan(
             name=span.name,
             context=context(span.span_id),
-            parent=context(span.parent_id, is_remote=is_remote) if span.parent_id is not None else None,
+            parent=context(span.parent_id, is_remote=span.kind == "server") if span.parent_id is not None else None,
             resource=self._resource,
             attributes=span.attributes,
             events=[Event(name, attributes, timestamp=at_ns) for name, at_ns, attributes in span.events],

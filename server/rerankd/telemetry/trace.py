@@ -42,13 +42,29 @@ class _Sampled(NamedTuple):
     trace_flags: _Flags = _Flags()
 
 
+class Origin:
+    """Which trace a span is of, and its clock. Refers to nothing, so that calls leave no cycles behind."""
+
+    __slots__ = ("_started_ns", "_zero_ns", "state", "trace_id")
+
+    def __init__(self, trace_id: int, state: str) -> None:
+        self.trace_id = trace_id
+        self.state = state
+        self._started_ns = time.time_ns()
+        self._zero_ns = time.perf_counter_ns()
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970, on one clock for the whole call."""
+        return self._started_ns + time.perf_counter_ns() - self._zero_ns
+
+
 @dataclass(slots=True)
 class SpanRecord:
     """One span that has ended, or will."""
 
     name: str
     kind: Kind
-    trace: Trace
+    origin: Origin
     span_id: int
     parent_id: int | None
     started_ns: int
@@ -100,28 +116,22 @@ def install(sink: SpanSink | None, *, propagates: bool = True) -> None:
 class Trace:
     """One call of the server in its trace. For one event loop."""
 
-    __slots__ = ("_started_ns", "_zero_ns", "has_kept", "is_sampled", "parent", "server", "sink", "state", "trace_id")
+    __slots__ = ("has_kept", "is_sampled", "origin", "server", "sink")
 
     def __init__(self, name: str, parent: Parent | None, sink: SpanSink | None, attributes: dict[str, Any]) -> None:
-        self.parent = parent
         self.sink = sink
-        self.trace_id = parent.trace_id if parent else new_id(128)
-        self.state = parent.state if parent else ""
+        self.origin = Origin(parent.trace_id, parent.state) if parent else Origin(new_id(128), "")
         if sink is None:
             self.is_sampled = parent is not None and parent.is_sampled
         else:
-            self.is_sampled = sink.samples(self.trace_id, parent, name)
+            self.is_sampled = sink.samples(self.origin.trace_id, parent, name)
         self.has_kept = False
         """Whether spans of it are exported although it is not sampled."""
-        self._started_ns = time.time_ns()
-        self._zero_ns = time.perf_counter_ns()
         span_id = parent.span_id if sink is None and parent else new_id(64)
         parent_id = parent.span_id if parent else None
-        self.server = SpanRecord(name, "server", self, span_id, parent_id, self._started_ns, attributes=attributes)
-
-    def now_ns(self) -> int:
-        """Nanoseconds since 1970, on one clock for the whole call."""
-        return self._started_ns + time.perf_counter_ns() - self._zero_ns
+        self.server = SpanRecord(
+            name, "server", self.origin, span_id, parent_id, self.origin.now_ns(), attributes=attributes
+        )
 
     def is_exported(self, elapsed_ns: int, *, is_error: bool) -> bool:
         """Whether something that took so long, and ended so, is exported."""
@@ -151,7 +161,7 @@ class Trace:
             **attributes: Further ones, `.` written as `__`.
         """
         server = self.server
-        server.ended_ns = self.now_ns()
+        server.ended_ns = self.origin.now_ns()
         server.error = error
         server.attributes |= {name.replace("__", "."): value for name, value in attributes.items()}
         if error is not None:
@@ -209,16 +219,16 @@ def trace_headers() -> dict[str, str]:
     if current is None or not _state.propagates:
         return {}
     trace, span = current
-    headers = {TRACEPARENT: f"00-{trace.trace_id:032x}-{span.span_id:016x}-{trace.is_sampled:02x}"}
-    if trace.state:
-        headers[TRACESTATE] = trace.state
+    headers = {TRACEPARENT: f"00-{trace.origin.trace_id:032x}-{span.span_id:016x}-{trace.is_sampled:02x}"}
+    if trace.origin.state:
+        headers[TRACESTATE] = trace.origin.state
     return headers
 
 
 def current_trace_id() -> str | None:
     """Return the running task's trace id as 32 hexadecimal digits."""
     current = active.get()
-    return None if current is None else f"{current.trace.trace_id:032x}"
+    return None if current is None else f"{current.trace.origin.trace_id:032x}"
 
 
 def new_id(bits: int) -> int:
