@@ -78,7 +78,7 @@ def open_telemetry(options: TelemetryOptions, environ: Mapping[str, str]) -> Tel
     """Set up the exporters of this process; none unless a variable asks for one.
 
     Raises:
-        TelemetrySettingsError: A variable names an exporter or a protocol there is not.
+        TelemetrySettingsError: A variable names an exporter or a protocol there is not, or is no number.
     """
     metrics.keep(is_kept=options.metrics)
     metrics.model.limit = metrics.deployment.limit = options.max_models
@@ -91,13 +91,13 @@ def open_telemetry(options: TelemetryOptions, environ: Mapping[str, str]) -> Tel
     resource = _resource(environ)
     closers: list[Callable[[], None]] = []
     if exporter := _open_exporter("traces", environ):
-        sink = Spans(exporter, options, resource, int(environ.get(_QUEUE_VARIABLE, _QUEUE_SIZE)))
+        sink = Spans(exporter, options, resource, _number(environ, _QUEUE_VARIABLE, _QUEUE_SIZE))
         install(sink, propagates=options.propagates)
         closers.append(sink.close)
     if exporter := _open_exporter("metrics", environ):
         from rerankd.telemetry.otlp_metrics import MetricsPush
 
-        push = MetricsPush(exporter, resource, int(environ.get("OTEL_METRIC_EXPORT_INTERVAL", "60000")) / 1000)
+        push = MetricsPush(exporter, resource, _number(environ, "OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000)
         closers.append(push.close)
     return Telemetry(closers)
 
@@ -130,7 +130,18 @@ def _open_exporter(signal: str, environ: Mapping[str, str]) -> Any | None:
     if package is None:
         raise TelemetrySettingsError(f"{own_protocol} must be grpc or http/protobuf, is {protocol}")
     module, kind = _EXPORTERS[signal]
-    return getattr(import_module(f"{package}.{module}"), kind)()
+    try:
+        return getattr(import_module(f"{package}.{module}"), kind)()
+    except (OSError, ValueError) as error:
+        problem = f"the OTLP exporter of {signal} cannot be opened; check the OTEL_EXPORTER_OTLP_* variables"
+        raise TelemetrySettingsError(problem) from error
+
+
+def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+    given = environ.get(name, "")
+    if given and not (given.isascii() and given.isdigit() and int(given)):
+        raise TelemetrySettingsError(f"{name} must be a whole number above 0, is {given[:100]}")
+    return int(given) if given else default
 
 
 def _console_metrics() -> Any:
