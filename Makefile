@@ -30,6 +30,7 @@ check: install ## Everything CI runs: generated code, protos, style, types, laye
 	$(BIN)/python scripts/generate_provider_docs.py --check
 	$(BIN)/python scripts/generate_dialect_docs.py --check
 	$(BIN)/python scripts/generate_settings_schema.py --check
+	$(BIN)/python scripts/generate_telemetry_docs.py --check
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against protos/baseline.binpb
 	$(BIN)/ruff format --check
@@ -44,6 +45,7 @@ generate: install ## Generate what the protos decide: stubs, codecs, routes, Ope
 	$(BIN)/python scripts/generate_provider_docs.py
 	$(BIN)/python scripts/generate_dialect_docs.py
 	$(BIN)/python scripts/generate_settings_schema.py
+	$(BIN)/python scripts/generate_telemetry_docs.py
 
 baseline: install ## Record the protos as released: later ones must stay compatible with them
 	$(BIN)/buf build --output protos/baseline.binpb

@@ -1,6 +1,7 @@
 """The stack's own ceilings: the same messages through a bare grpc.aio server and a bare uvicorn app.
 
-Run as `python benchmarks/ceilings.py grpc|http`; prints the port, then serves until it is killed.
+Run as `python benchmarks/ceilings.py grpc|http|collector`; prints the port, then serves until it is killed. The
+collector takes whatever is sent by OTLP and forgets it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,20 @@ async def serve_grpc() -> None:
     await server.wait_for_termination()
 
 
+async def serve_collector() -> None:
+    async def forget(_: bytes, __: Any) -> bytes:
+        return b""
+
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Export": grpc.unary_unary_rpc_method_handler(forget)}
+    server = grpc.aio.server()
+    service = "opentelemetry.proto.collector.trace.v1.TraceService"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(port, flush=True)
+    await server.wait_for_termination()
+
+
 async def answer(scope: Any, receive: Any, send: Any) -> None:
     more = True
     while more:
@@ -59,4 +74,4 @@ async def serve_http() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve_grpc() if sys.argv[1] == "grpc" else serve_http())
+    uvloop.run({"grpc": serve_grpc, "http": serve_http, "collector": serve_collector}[sys.argv[1]]())

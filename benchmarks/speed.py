@@ -13,10 +13,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -29,6 +30,7 @@ from rerank.v1 import rerank_service_pb2 as pb
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ["a text about the capital of France " * 14] * 4
 QUERY = "what is the capital of France"
+NOTHING = "nothing"
 METHOD = "/rerank.v1.RerankService/Rerank"
 
 Call = Callable[[], Awaitable[Any]]
@@ -43,9 +45,11 @@ class Reading:
 
 
 @contextmanager
-def running(command: list[str], core: int) -> Iterator[tuple[int, dict[str, int]]]:
+def running(
+    command: list[str], core: int, variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[int, dict[str, int]]]:
     """Run a server on one core; yield its process id and ports."""
-    environment = {**os.environ, "RERANKD_LOG__FORMAT": "json", "RERANKD_LOG__LEVEL": "info"}
+    environment = {**os.environ, "RERANKD_LOG__FORMAT": "json", "RERANKD_LOG__LEVEL": "info", **variables}
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -163,11 +167,62 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Reading]:
     return readings
 
 
+async def measure_telemetry(arguments: argparse.Namespace) -> dict[str, Reading]:
+    """Load servers with more and more telemetry in turn, in rounds; keep the round each was least disturbed in.
+
+    Spans go to a collector on another core.
+    """
+    sampled = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
+    serve = [sys.executable, "-m", "rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0"]
+    other_core = max(os.sched_getaffinity(0))
+    readings: dict[str, Reading] = {}
+    with ExitStack() as stack:
+        collector = running([sys.executable, str(ROOT / "benchmarks/ceilings.py"), "collector"], other_core)
+        _, found = stack.enter_context(collector)
+        exported = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{found['port']}",
+            "OTEL_METRICS_EXPORTER": "none",
+        }
+        stages: dict[str, Mapping[str, str]] = {
+            NOTHING: {"RERANKD_TELEMETRY__METRICS": "false", "RERANKD_LOG__SAMPLE": "0"},
+            "metrics": {"RERANKD_LOG__SAMPLE": "0"},
+            "metrics, log": {},
+            "metrics, log, traces of 10 %": {**exported, **sampled},
+            "metrics, log, traces of all": exported,
+        }
+        servers = {
+            stage: stack.enter_context(running(serve, arguments.core, variables)) for stage, variables in stages.items()
+        }
+        for _ in range(arguments.rounds):
+            for stage, (pid, ports) in servers.items():
+                for kind, reading in (
+                    ("gRPC", await load_grpc(pid, ports["grpc"], arguments)),
+                    ("HTTP", await load_http(pid, ports["http"], arguments)),
+                ):
+                    name = f"{kind}: {stage}"
+                    best = readings.get(name, reading)
+                    readings[name] = min(best, reading, key=lambda each: each.cpu_us_per_call)
+    return readings
+
+
+def show_telemetry(readings: Mapping[str, Reading]) -> None:
+    """Print what each stage costs beside nothing at all."""
+    table = Table(title="what telemetry costs, the same call")
+    for heading in ("", "calls/s", "server CPU us/call", "more than nothing"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, reading in sorted(readings.items(), key=lambda pair: pair[0].partition(":")[0]):
+        least = readings[f"{name.partition(':')[0]}: {NOTHING}"].cpu_us_per_call
+        more = f"{reading.cpu_us_per_call - least:+,.0f} us, {reading.cpu_us_per_call / least - 1:+.1%}"
+        table.add_row(name, f"{reading.calls_per_s:,.0f}", f"{reading.cpu_us_per_call:,.0f}", more)
+    Console().print(table)
+
+
 def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5, help="length of each run")
     parser.add_argument("--concurrency", type=int, default=16, help="calls under way at once")
+    parser.add_argument("--rounds", type=int, default=4, help="how often each stage of telemetry is measured")
     parser.add_argument("--core", type=int, default=0, help="core of the server; the load takes another")
     arguments = parser.parse_args()
     cores = os.sched_getaffinity(0)
@@ -181,6 +236,7 @@ def main() -> None:
         share = bare.cpu_us_per_call / reading.cpu_us_per_call
         table.add_row(name, f"{reading.calls_per_s:,.0f}", f"{reading.cpu_us_per_call:,.0f}", f"{share:.0%}")
     Console().print(table)
+    show_telemetry(asyncio.run(measure_telemetry(arguments)))
 
 
 if __name__ == "__main__":

@@ -22,9 +22,13 @@ from rerankd.gateway.server import HttpServer, bind
 from rerankd.gateway.timing import TimedService
 from rerankd.generation import Generation, Generations
 from rerankd.local.provider import LocalProvider
+from rerankd.observing import Gauges
 from rerankd.reload import Reloader
 from rerankd.rpc.server import GrpcServer
 from rerankd.settings import FIXED, Settings, SettingsError, SettingsOrigin, Update, update
+from rerankd.telemetry.logging import log_slow_calls
+from rerankd.telemetry.pulse import Pulse
+from rerankd.telemetry.setup import Telemetry, TelemetrySettingsError, open_telemetry
 from rerankd.upstream.providers import (
     ProviderSettingsError,
     open_configured_transport,
@@ -72,6 +76,10 @@ class Service:
         self._cache = open_cache(settings)
         self._refresher = Refresher()
         self._generations = Generations(self._open_generation(settings))
+        self._telemetry: Telemetry | None = None
+        gauges = Gauges(lambda: self._generations.current.in_use(), self._cache)
+        self._pulse = Pulse(gauges.read)
+        log_slow_calls(settings.telemetry.slow_call_ms)
         self._grpc = GrpcServer(
             self._generations,
             settings.server.keepalive,
@@ -84,6 +92,7 @@ class Service:
             health=lambda: self.state,
             max_body_bytes=settings.limits.max_request_bytes,
             default_model=lambda: self._generations.current.settings.default_model,
+            metrics=self._pulse.render,
         )
         self._http = HttpServer(Front(gateway, settings.server.http), settings.server.drain_grace_s)
         self._is_port_shared = is_port_shared
@@ -116,7 +125,7 @@ class Service:
         transport = previous.transport if previous and is_kept else open_configured_transport(settings.transport)
         deployments = _open_deployments(settings, transport, previous if is_kept else None)
         engine = compose_engine(settings, [self._local, *deployments], self._cache)
-        return Generation(settings, engine, transport, deployments)
+        return Generation(settings, engine, transport, deployments, engine.deployments)
 
     async def start(self) -> Addresses:
         """Listen, load the models, then say SERVING.
@@ -125,6 +134,11 @@ class Service:
             CannotStartError: A port is taken, or the address is not ours.
         """
         server = self._settings.server
+        try:
+            self._telemetry = open_telemetry(self._settings.telemetry, os.environ)
+        except TelemetrySettingsError as error:
+            raise CannotStartError(str(error)) from None
+        self._pulse.start()
         try:
             listener = bind(server.host, server.http_port, is_port_shared=self._is_port_shared)
         except OSError as error:
@@ -155,6 +169,9 @@ class Service:
         await self._generations.close()
         if self._cache is not None:
             await self._cache.close()
+        await self._pulse.close()
+        if self._telemetry is not None:
+            await self._telemetry.close()
 
 
 def _open_deployments(

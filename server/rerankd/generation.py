@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +17,7 @@ import structlog
 from rerankd import contract
 from rerankd.domain import CallContext
 from rerankd.engine.batch import run_batch
+from rerankd.engine.deployment import Deployment as ModelDeployment
 from rerankd.settings import Settings
 from rerankd.upstream.transport import HttpTransport
 from rerankd.use_case import RerankUseCase
@@ -41,6 +42,8 @@ class Generation:
     transport: HttpTransport
     deployments: Sequence[ModelProvider]
     """Of providers reached over a network; may belong to several generations, as the transport may."""
+    in_use: Callable[[], Iterable[ModelDeployment]] = tuple
+    """Lists the deployments of the models that were asked for lately."""
     calls: int = 0
     """Under way in this generation."""
     idle: asyncio.Event | None = field(default=None)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 import yaml
@@ -24,15 +24,16 @@ from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.options import ModelOptions
 from rerankd.local.options import LocalOptions
+from rerankd.telemetry.options import LogSettings, TelemetryOptions
 from rerankd.upstream.options import ProviderOptions, TransportOptions
 
 ENVIRONMENT_PREFIX = "RERANKD_"
 CONFIG_VARIABLE = "RERANKD_CONFIG"
-CLIENT_VARIABLES = frozenset({CONFIG_VARIABLE, "RERANKD_ADDRESS", "RERANKD_API_KEY"})
+CLIENT_VARIABLES = frozenset({CONFIG_VARIABLE, "RERANKD_ADDRESS", "RERANKD_API_KEY", "RERANKD_URL"})
 """Variables with our prefix that are not settings of the server."""
 NOT_SETTINGS: Final = frozenset({"source"})
 """Fields of `Settings` that cannot be set."""
-FIXED: Final = ("server", "local", "cache", "limits.max_request_bytes")
+FIXED: Final = ("server", "local", "cache", "telemetry", "limits.max_request_bytes")
 """Settings that a running service cannot take up: sockets, processes and loaded models are made of them."""
 
 
@@ -68,15 +69,6 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the HTTP listener does besides answering: compression and cross-origin calls."""
 
 
-class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is logged."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe level that is logged."""
-    format: Literal["auto", "json", "pretty"] = "auto"
-    """"auto" is pretty on a terminal and JSON elsewhere."""
-
-
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings; every one has a default."""
 
@@ -84,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the server listens and how it stops; a change needs a restart."""
     log: LogSettings = LogSettings()
     """What is logged."""
+    telemetry: TelemetryOptions = TelemetryOptions()
+    """What traces and metrics say; a change needs a restart."""
     limits: RequestLimits = RequestLimits()
     """What one call may ask for, and how many there may be."""
     default_model: str = "local/default"
@@ -262,6 +256,9 @@ def _out_of_range(settings: Settings) -> list[str]:
         for name in ("drain_delay_s", "drain_grace_s")
         if (value := getattr(settings.server, name)) < 0
     ]
+    if not 0 <= settings.log.sample <= 1:
+        problems.append(f"log.sample must be 0 to 1, is {settings.log.sample}")
+    problems += settings.telemetry.problems()
     problems += settings.cache.problems()
     for name, options in settings.models.items():
         problems += options.problems(f"models.{name}")

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from rerankd.app import EXIT_CANNOT_START, EXIT_OK, Addresses, Start, run_worker
 from rerankd.local.options import usable_cores
 from rerankd.settings import Settings, SettingsOrigin
 from rerankd.telemetry.logging import configure_logging
+from rerankd.telemetry.metrics import SHARED_FOLDER, forget_process
 
 MAX_DEATHS = 5
 """Workers that may die within `DEATH_WINDOW_S` before the supervisor gives up."""
@@ -50,6 +52,8 @@ def supervise(settings: Settings, origin: SettingsOrigin, announce: Callable[[Ad
     with contextlib.ExitStack() as stack:
         for reservation in reserved:
             stack.enter_context(reservation)
+        # Read when a worker imports its metrics: any worker can then show the sum of all.
+        os.environ[SHARED_FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix="rerankd-metrics-"))
         return _Supervisor(Start(_share_cores(settled), settings, origin), announce).run()
 
 
@@ -146,6 +150,7 @@ class _Supervisor:
             self._workers.remove(worker)
             worker.process.join()
             worker.ready.close()
+            forget_process(worker.process.pid)
             exit_code = worker.process.exitcode
             if self._is_stopping:
                 code = max(code, EXIT_OK if exit_code == 0 else EXIT_CANNOT_START)

@@ -1,23 +1,19 @@
 """A real `redis-server` on a free port, which tests kill, stop and start again.
 
-The server is the one on PATH; where there is none, Debian's package is unpacked into `.venvs/`, for which no
-privileges are needed. Tests that need it fail, saying why, where neither is to be had.
+The server is the one on PATH, else Debian's. Tests that need it fail, saying why, where neither is to be had.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import socket
 import subprocess
 import time
-from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / ".venvs" / "debian"
+from tests.support.debian import debian_program
+
 PACKAGES = ("redis-server", "redis-tools", "libjemalloc2", "liblzf1")
 """The server and those of its libraries that are not on every machine."""
-_INSTALL_TIMEOUT_S = 300
 _START_TIMEOUT_S = 20.0
 
 
@@ -75,35 +71,4 @@ class RedisServer:
 
 def redis_command() -> tuple[str, dict[str, str]]:
     """Return the path of `redis-server` and the environment it runs in; fetch it where it is not installed."""
-    if installed := shutil.which("redis-server"):
-        return installed, dict(os.environ)
-    server = FOLDER / "usr" / "bin" / "redis-server"
-    if not server.exists():
-        _unpack_debian()
-    libraries = ":".join(str(folder) for folder in (FOLDER / "usr" / "lib").glob("*-linux-gnu*"))
-    return str(server), {**os.environ, "LD_LIBRARY_PATH": libraries}
-
-
-def _unpack_debian() -> None:
-    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise AssertionError("these tests need redis-server: install it, it is not on PATH and this is no Debian")
-    unfinished = FOLDER.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    for folder in ("lists/partial", "cache/archives/partial", "packages", "root"):
-        (unfinished / folder).mkdir(parents=True)
-    own_lists = [f"-oDir::State::lists={unfinished / 'lists'}", f"-oDir::Cache={unfinished / 'cache'}"]
-    if _run(["apt-get", "download", *PACKAGES], unfinished / "packages"):
-        _run(["apt-get", *own_lists, "update"], unfinished / "packages")
-        if said := _run(["apt-get", *own_lists, "download", *PACKAGES], unfinished / "packages"):
-            raise AssertionError(f"these tests need redis-server; install it, it cannot be fetched: {said[-400:]}")
-    for package in (unfinished / "packages").glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", str(package), str(unfinished / "root")], check=True)
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    (unfinished / "root").rename(FOLDER)
-    shutil.rmtree(unfinished)
-
-
-def _run(command: list[str], folder: Path) -> str:
-    """Run a command; return what it said where it failed, else nothing."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False)
-    return " ".join(done.stderr.split()) or "no reason given" if done.returncode else ""
+    return debian_program("redis-server", PACKAGES)

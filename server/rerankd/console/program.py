@@ -327,6 +327,23 @@ def models(
 
 
 @app.command()
+def top(
+    *,
+    url: Annotated[
+        str, typer.Option("--url", "-u", metavar="URL", help="The server's HTTP address.", envvar="RERANKD_URL")
+    ] = "http://127.0.0.1:8080",
+    interval_s: Annotated[
+        float, typer.Option("--interval", "-n", min=0.1, metavar="SECONDS", help="Time between two looks.")
+    ] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Show one interval and stop, as without a terminal.")] = False,
+) -> None:
+    """Watch a running server: rates, latencies, cooldowns and cost."""
+    from rerankd.console.top import show_top
+
+    show_top(url, interval_s, is_once=once)
+
+
+@app.command()
 def health(
     *,
     json: Json = False,

@@ -20,6 +20,7 @@ from rerankd.engine.failures import no_healthy_deployment, overloaded, rate_limi
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.places import QueueFullError
 from rerankd.errors import ServiceError, deadline_exceeded
+from rerankd.telemetry.call import ChunkWatch
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 
 _OF_THE_REQUEST: Final = frozenset({AdapterErrorKind.REJECTED, AdapterErrorKind.UNSUPPORTED})
@@ -54,6 +55,7 @@ class Attempts:
         positions: Place in the request of each of its documents, for errors that name one.
         has_fallback: Whether another model is tried when this one fails.
         is_part: Whether other chunks of the same request are under way.
+        watch: Notes what happens.
     """
 
     group: ModelGroup
@@ -62,6 +64,7 @@ class Attempts:
     positions: Sequence[int] = ()
     has_fallback: bool = False
     is_part: bool = False
+    watch: ChunkWatch | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = random.random
     _tried: list[Deployment] = field(default_factory=list)
@@ -150,6 +153,8 @@ class Attempts:
         delay_s = 0.0 if others else self._delay_s(self._failures[-1][1])
         if delay_s is None or is_spent or not self._has_time(delay_s) or not group.retry_budget.withdraw():
             raise self._all_failed() from None
+        if self.watch is not None:
+            self.watch.retried(group.name, delay_s, self._failures[-1][1])
         if delay_s > 0:
             await self.sleep(delay_s)
 
@@ -200,10 +205,18 @@ class Attempts:
     async def _call(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
         """Make one provider call, and note its failure."""
         try:
-            return await self._timed(deployment, timeout_s)
+            return await self._watched(deployment, timeout_s)
         except (AdapterError, QueueFullError) as failure:
             self._failures.append((deployment, failure))
             raise
+
+    async def _watched(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
+        if self.watch is None:
+            return await self._timed(deployment, timeout_s)
+        place = (deployment.provider.name, deployment.model, deployment.name)
+        with self.watch.attempt(place, self._made, len(self.call.documents)) as attempt:
+            attempt.reply = await self._timed(deployment, timeout_s)
+            return attempt.reply
 
     async def _timed(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
         if timeout_s is None:
@@ -256,6 +269,8 @@ class Attempts:
             return None
         chosen = self.group.balancer.choose(others or candidates)
         self._tried.append(chosen)
+        if self.watch is not None:
+            self.watch.hedged(self.group.name, chosen.name)
         return chosen
 
 

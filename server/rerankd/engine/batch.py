@@ -25,6 +25,7 @@ from rerankd.domain import CallContext
 from rerankd.engine.response import elapsed_ms
 from rerankd.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.status import OK, internal_error, status_of
+from rerankd.telemetry.metrics import metrics
 
 Rerank = Callable[[RerankRequest, CallContext], Awaitable[contract.RerankResponse]]
 
@@ -61,6 +62,7 @@ async def run_batch(
     run = _BatchRun(rerank, call, options, _concurrency(options, max_concurrency))
     opening = first.item if first else None
     reader = asyncio.create_task(run.read(opening, requests))
+    metrics.batches.of().inc()
     try:
         while (finished := await run.outcomes.get()) is not None:
             outcome = await finished
@@ -71,6 +73,7 @@ async def run_batch(
         await reader
         yield BatchRerankResponse(summary=run.summary())
     finally:
+        metrics.batches.of().dec()
         await run.stop(reader)
 
 

@@ -13,6 +13,7 @@ from rerankd.engine.merge import check_reply
 from rerankd.engine.options import CooldownOptions, DeploymentOptions
 from rerankd.engine.places import Places
 from rerankd.engine.quota import MinuteRate
+from rerankd.telemetry.call import cooldown_started
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ModelProvider, ProviderCall, ProviderReply
 
 _UNHEALTHY: Final = frozenset(
@@ -153,7 +154,7 @@ class Deployment:
         if error.kind is AdapterErrorKind.TIMEOUT:
             self._note_given_up(elapsed_s, is_probe=is_probe)
         elif error.kind in (_FAILED_ALONE if self.is_alone else _UNHEALTHY):
-            self.cooldown.fail(error, is_probe=is_probe)
+            self._fail(error, is_probe=is_probe)
         elif error.kind is AdapterErrorKind.REJECTED and error.status is not None:
             self.cooldown.succeed()
         else:
@@ -166,6 +167,10 @@ class Deployment:
         if elapsed_s >= patience_s and not self.is_alone:
             self.latency.observe_slow(elapsed_s)
             cause = AdapterError(AdapterErrorKind.UNAVAILABLE, f"no answer within {elapsed_s:.3g} s")
-            self.cooldown.fail(cause, is_probe=is_probe)
+            self._fail(cause, is_probe=is_probe)
         else:
             self.cooldown.abandon(is_probe=is_probe)
+
+    def _fail(self, error: AdapterError, *, is_probe: bool) -> None:
+        if self.cooldown.fail(error, is_probe=is_probe):
+            cooldown_started(self.name, self.cooldown.remaining_s)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 
 from rerankd.engine.attempts import Answer, Attempts
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.tokens import ESTIMATE
 from rerankd.errors import ServiceError
+from rerankd.telemetry.call import CallRecord
 from rerankd_adapters.base import ProviderCall
 
 
@@ -21,6 +23,10 @@ class Dispatch:
     """Who answers."""
     has_fallback: bool = False
     """Whether another model is tried when this one fails."""
+    record: CallRecord | None = None
+    """Where what happens is noted."""
+    numbers: Iterator[int] = field(default_factory=count)
+    """Gives each chunk of the request its number."""
 
     def room(self, calls: int) -> asyncio.Semaphore:
         """Bound how many of the calls of one request are made at once, to what the deployments take at once.
@@ -31,12 +37,7 @@ class Dispatch:
 
 
 async def dispatch(
-    common: Dispatch,
-    call: ProviderCall,
-    chunks: Sequence[range],
-    positions: Sequence[int],
-    *,
-    is_part: bool = False,
+    common: Dispatch, call: ProviderCall, chunks: Sequence[range], positions: Sequence[int], of: int | None = None
 ) -> list[Answer]:
     """Make one call for each chunk: all at once, or as many as the deployments take at once.
 
@@ -45,7 +46,7 @@ async def dispatch(
         call: The query and the documents of all chunks.
         chunks: Positions in `call` of the documents of each chunk.
         positions: Place in the caller's request of each document of `call`, for errors that name one.
-        is_part: Whether these are not all chunks of the request that are under way.
+        of: Chunks of the request in all; default: those of `chunks`.
 
     Returns:
         One answer a chunk, in the order of `chunks`.
@@ -53,14 +54,15 @@ async def dispatch(
     Raises:
         ServiceError: What the caller should know of the first failure; the other chunks are cancelled.
     """
+    total = of or len(chunks)
     if len(chunks) == 1:
-        return [await _attempts(common, call, positions, is_part=is_part).run()]
+        return [await _attempts(common, call, positions, total).run()]
     room = common.room(len(chunks))
 
     async def answer(chunk: range) -> Answer:
         async with room:
             part, places = call.take(chunk), positions[chunk.start : chunk.stop]
-            return await _attempts(common, part, places, is_part=True).run()
+            return await _attempts(common, part, places, total).run()
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -70,8 +72,11 @@ async def dispatch(
     return [task.result() for task in tasks]
 
 
-def _attempts(common: Dispatch, call: ProviderCall, positions: Sequence[int], *, is_part: bool) -> Attempts:
-    return Attempts(common.group, call, _tokens(common.group, call), positions, common.has_fallback, is_part)
+def _attempts(common: Dispatch, call: ProviderCall, positions: Sequence[int], total: int) -> Attempts:
+    index = next(common.numbers)
+    watch = common.record.chunk(index, total) if common.record else None
+    tokens = _tokens(common.group, call)
+    return Attempts(common.group, call, tokens, positions, common.has_fallback, is_part=total > 1, watch=watch)
 
 
 def _tokens(group: ModelGroup, call: ProviderCall) -> int:

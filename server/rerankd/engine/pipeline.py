@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 
 from rerankd import contract
@@ -13,6 +13,7 @@ from rerankd.contract import RerankRequest, RerankResponse
 from rerankd.domain import CallContext
 from rerankd.engine import batch, catalog
 from rerankd.engine.call_log import log_answer, log_failure
+from rerankd.engine.deployment import Deployment
 from rerankd.engine.dispatch import Dispatch
 from rerankd.engine.documents import document_texts, rank_field_warnings
 from rerankd.engine.failures import all_models_failed
@@ -25,6 +26,7 @@ from rerankd.engine.router import Router
 from rerankd.engine.scoring import RequestScoring
 from rerankd.engine.validation import check_request
 from rerankd.errors import Code, Reason, ServiceError, deadline_exceeded
+from rerankd.telemetry.call import CallRecord
 from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
 
 _NORMALISATIONS = {
@@ -54,6 +56,10 @@ class Engine:
         self._cache = cache
         self._admission = Admission(limits.max_concurrent_calls)
 
+    def deployments(self) -> Iterable[Deployment]:
+        """List the deployments of the models in use."""
+        return self._router.deployments()
+
     async def rerank(self, request: RerankRequest, call: CallContext) -> RerankResponse:
         """Score every document of `request` and return the best, best first.
 
@@ -61,28 +67,39 @@ class Engine:
             ServiceError: What the caller should know of the failure.
         """
         started_s = time.monotonic()
+        record = CallRecord(request, call)
         try:
-            response = await self._rerank(request, call, started_s)
+            response = await self._rerank(request, call, record, started_s)
         except ServiceError as error:
-            log_failure(call, request, error.reason, error.code, started_s)
+            record.failed(error.reason, error.code)
+            log_failure(call, request, error.reason, error.code, record)
             raise
         except asyncio.CancelledError:
-            log_failure(call, request, *_cancel_cause(call), started_s)
+            reason, code = _cancel_cause(call)
+            record.failed(reason, code)
+            log_failure(call, request, reason, code, record)
             raise
-        log_answer(call, request, response, started_s)
+        except BaseException:
+            record.failed(Reason.INTERNAL, Code.INTERNAL)
+            raise
+        record.answered(response)
+        log_answer(call, request, response, record)
         return response
 
-    async def _rerank(self, request: RerankRequest, call: CallContext, started_s: float) -> RerankResponse:
+    async def _rerank(
+        self, request: RerankRequest, call: CallContext, record: CallRecord, started_s: float
+    ) -> RerankResponse:
         with self._admission.enter():
             check_request(request, self._limits)
             group = self._router.resolve(request.model)
+            record.model = group.name
             groups = [group, *self._router.fallbacks_of(group, request.fallbacks)]
             remaining_s = call.remaining_s()
             if remaining_s is not None and remaining_s <= 0:
                 raise deadline_exceeded()
             try:
                 async with asyncio.timeout(remaining_s):
-                    answered = await self._first_answer(groups, request, call)
+                    answered = await self._first_answer(groups, request, call, record)
             except TimeoutError:
                 raise deadline_exceeded() from None
             scores = answered.scores
@@ -112,41 +129,41 @@ class Engine:
         """Rerank a stream of items, reading no faster than the answers are taken."""
         return batch.run_batch(self.rerank, requests, call, self._limits.batch_concurrency)
 
-    async def _first_answer(self, groups: Sequence[ModelGroup], request: RerankRequest, call: CallContext) -> Answered:
+    async def _first_answer(
+        self, groups: Sequence[ModelGroup], request: RerankRequest, call: CallContext, record: CallRecord
+    ) -> Answered:
         """Ask the models in order, the whole request each time, until one answers."""
         documents = document_texts(request)
         failures: list[tuple[ModelGroup, ServiceError]] = []
         for place, group in enumerate(groups):
             is_last = place == len(groups) - 1
             try:
-                answered = await self._ask(group, request, documents, call, has_fallback=not is_last)
+                common = Dispatch(group, has_fallback=not is_last, record=record)
+                answered = await self._ask(common, request, documents, call)
             except ServiceError as error:
                 if (remaining_s := call.remaining_s()) is not None and remaining_s <= 0:
                     raise deadline_exceeded() from None
                 if error.reason not in group.options.fallback_on and not failures:
                     raise
                 failures.append((group, error))
+                if not is_last:
+                    record.fell_back(group.name, groups[place + 1].name, error.reason)
                 continue
             answered.failures = failures
             return answered
         raise all_models_failed(failures)
 
     async def _ask(
-        self,
-        group: ModelGroup,
-        request: RerankRequest,
-        documents: Sequence[str],
-        call: CallContext,
-        *,
-        has_fallback: bool,
+        self, common: Dispatch, request: RerankRequest, documents: Sequence[str], call: CallContext
     ) -> Answered:
+        group = common.group
         info = group.info()
         provider_call = provider_call_of(request, group.name, info, documents, call.deadline_s)
         if _normalisation(request, group) is Normalisation.MINMAX:
             provider_call = replace(provider_call, top_n=None)
         use = _CACHE_USES[request.cache]
         cache = self._cache if _is_cacheable(group, info, provider_call, use) else None
-        scoring = RequestScoring(Dispatch(group, has_fallback), info, provider_call, cache, use)
+        scoring = RequestScoring(common, info, provider_call, cache, use)
         scores = await scoring.run()
         return Answered(
             group=group,

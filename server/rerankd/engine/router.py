@@ -112,6 +112,11 @@ class Router:
             if group is not None and group.describe() is not None:
                 yield group
 
+    def deployments(self) -> Iterator[Deployment]:
+        """Yield the deployments of every model that was asked for lately, each once."""
+        for group in set(self._groups.values()):
+            yield from group.deployments
+
     def aliases_of(self, name: str) -> list[str]:
         """List the other names of a model, the empty default left out."""
         return sorted(alias for alias, target in self._aliases.items() if target == name)

@@ -141,19 +141,19 @@ class RequestScoring:
 
     async def _tournament(self, window: int) -> Scores:
         count = len(self.call.documents)
-        room = self.common.room(count)
+        room, calls = self.common.room(count), plan_windows(count, window).calls
 
         async def score(positions: Sequence[int]) -> Sequence[float]:
             call = replace(self.call.take(positions), top_n=None)
             async with room:
-                (answer,) = await dispatch(self.common, call, [range(len(positions))], positions, is_part=True)
+                (answer,) = await dispatch(self.common, call, [range(len(positions))], positions, calls)
             self.answers.append((positions, answer))
             return in_order(answer.reply)
 
         ranking = await rank_listwise(count, window, score, self.call.top_n)
         self.warnings.append(
             f"{self.common.group.name} compares at most {window} of these documents at a time: they were ranked by"
-            f" a tournament of {plan_windows(count, window).calls} calls, and relevance scores are places"
+            f" a tournament of {calls} calls, and relevance scores are places"
         )
         return Scores(ranking.order, ranking.scores)
 

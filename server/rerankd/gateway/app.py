@@ -41,6 +41,7 @@ from rerankd.gateway.pages import PAGE_PATHS, build_pages
 from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
+from rerankd.gateway.tracing import ServerSpan, fact_headers
 from rerankd.status import internal_error
 from rerankd.use_case import RerankUseCase
 
@@ -68,6 +69,7 @@ class Gateway:
         version: Version shown by `GET /`.
         limits: Size limits.
         default_model: Names the model of calls that name none, for the lists of models; empty when it is not known.
+        metrics: Renders the metrics as an `accept` header asks, with their media type; `None` shows none.
     """
 
     def __init__(
@@ -78,13 +80,14 @@ class Gateway:
         version: str,
         limits: GatewayLimits | None = None,
         default_model: Callable[[], str] = str,
+        metrics: Callable[[str], tuple[bytes, str]] | None = None,
     ) -> None:
         self._handlers: Mapping[str, Callable[..., Any]] = {
             route.method: getattr(service, route.method) for route in ROUTES
         }
         self._service = service
         self._limits = limits or GatewayLimits()
-        self._pages = {**build_probes(health), **build_pages(health, version)}
+        self._pages = {**build_probes(health), **build_pages(health, version, metrics)}
         self._companions = Companions(service, default_model, version).handlers
         self._router = Router((*ROUTES, *DIALECT_ROUTES, *COMPANION_ROUTES), PAGE_PATHS)
 
@@ -100,11 +103,18 @@ class Gateway:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope["headers"])
         exchange = Exchange(send, request_id_of(headers), is_head=scope["method"] == "HEAD")
+        with ServerSpan(scope, headers, exchange) as span:
+            await self._serve_within(span, scope, receive, headers, exchange)
+
+    async def _serve_within(
+        self, span: ServerSpan, scope: Scope, receive: Receive, headers: Mapping[str, str], exchange: Exchange
+    ) -> None:
         try:
             await self._answer(scope, receive, headers, exchange)
         except ServiceError as error:
             await exchange.refuse(error)
         except ClientGoneError:
+            span.is_client_gone = True
             _log.debug("client gone", request_id=exchange.request_id)
         except Exception:
             _log.exception("call failed", request_id=exchange.request_id, path=scope["path"])
@@ -133,7 +143,7 @@ class Gateway:
         elif wanted not in allowed or page is None:
             raise method_not_allowed(http_method, path, allowed_methods(allowed))
         else:
-            await exchange.reply(*page())
+            await exchange.reply(*page(headers))
 
     async def _call(
         self,
@@ -144,6 +154,7 @@ class Gateway:
         exchange: Exchange,
     ) -> None:
         route = match.route
+        exchange.route = route.template
         call = open_call(headers, exchange.request_id, route.api_version)
         if route.has_body:
             check_media_type(headers, NDJSON_TYPES if route.is_streaming else JSON_TYPES)
@@ -169,7 +180,7 @@ class Gateway:
             response = await self._handlers[route.method](request, call)
         if route.response_body is not None:
             response = getattr(response, route.response_body)
-        await exchange.reply(200, _encode(response))
+        await exchange.reply(200, _encode(response), fact_headers(response))
 
     async def _rerank(
         self,
@@ -182,6 +193,7 @@ class Gateway:
         """Rerank in the dialect of the mount, a header, the path or the body, whichever tells first."""
         dialect = mount or dialect_of_headers(headers) or named_dialect(match.route.dialect)
         exchange.dialect = dialect or UNDECIDED
+        exchange.route = match.route.template
         call = open_call(headers, exchange.request_id, match.route.api_version)
         check_media_type(headers, JSON_TYPES)
         async with CallGuard(call.deadline_s) as guard:
@@ -195,7 +207,7 @@ class Gateway:
                 asked = dialect.read(body)
             guard.watch(lambda: wait_until_gone(receive))
             answer = await ask(self._service, dialect, asked, call, match.variables.get("model", ""))
-        await exchange.reply(200, dialect.write(answer, asked), dialect.headers(answer))
+        await exchange.reply(200, dialect.write(answer, asked), [*fact_headers(answer), *dialect.headers(answer)])
 
     async def _stream(self, route: Route, lines: RequestLines, call: CallContext, exchange: Exchange) -> None:
         """Answer line by line; an unreadable line is reported last, or alone when it was the first."""
@@ -224,6 +236,7 @@ def create_gateway(
     max_body_bytes: int = _DEFAULT_MAX_BYTES,
     version: str | None = None,
     default_model: Callable[[], str] = str,
+    metrics: Callable[[str], tuple[bytes, str]] | None = None,
 ) -> Gateway:
     """Build the application.
 
@@ -233,10 +246,16 @@ def create_gateway(
         max_body_bytes: Longest body, and longest line of a streamed one.
         version: Version shown by `GET /`; the installed distribution's when not given.
         default_model: Names the model of calls that name none.
+        metrics: Renders the metrics as an `accept` header asks, with their media type; `None` shows none.
     """
     limits = GatewayLimits(max_body_bytes=max_body_bytes, max_line_bytes=max_body_bytes)
     return Gateway(
-        service, health=health, version=version or _installed_version(), limits=limits, default_model=default_model
+        service,
+        health=health,
+        version=version or _installed_version(),
+        limits=limits,
+        default_model=default_model,
+        metrics=metrics,
     )
 
 

@@ -60,6 +60,10 @@ class Exchange:
         self.request_id = request_id
         self.is_started = False
         """Status and headers are out."""
+        self.status = 0
+        """The status that was sent; 0 before."""
+        self.route = ""
+        """Path of the route that the request is for, once it is known."""
         self._is_ended = False
         self.dialect: Refuses = _PLAIN
         """How errors are reported, once it is known who is asking."""
@@ -101,6 +105,7 @@ class Exchange:
 
     async def _start(self, status: int, headers: RawHeaders) -> None:
         self.is_started = True
+        self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _end(self, body: bytes) -> None:

@@ -24,30 +24,39 @@ class Page(NamedTuple):
     content_type: bytes = b"application/json"
 
 
-PAGE_PATHS: Final = ("/", "/health", "/healthz", "/ready", "/openapi.json", "/docs")
+PAGE_PATHS: Final = ("/", "/health", "/healthz", "/ready", "/openapi.json", "/docs", "/metrics")
 _INLINE: Final = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
-def build_pages(health: Callable[[], str], version: str) -> Mapping[str, Callable[[], Page]]:
-    """Make the pages by path; all but health are rendered here, once.
+def build_pages(
+    health: Callable[[], str], version: str, metrics: Callable[[str], tuple[bytes, str]] | None = None
+) -> Mapping[str, Callable[[Mapping[str, str]], Page]]:
+    """Make the pages by path, of the headers of a request; all but health and metrics are rendered here, once.
 
-    `health` says "starting", "serving" or "draining".
+    `health` says "starting", "serving" or "draining"; `metrics` renders as an `accept` header asks.
     """
 
-    def show_health() -> Page:
+    def show_health(_headers: Mapping[str, str]) -> Page:
         status = health()
         return Page(200 if status == "serving" else 503, msgspec.json.encode({"status": status}))
+
+    def show_metrics(headers: Mapping[str, str]) -> Page:
+        if metrics is None:
+            return Page(404, b"{}")
+        body, media_type = metrics(headers.get("accept", ""))
+        return Page(200, body, None, media_type.encode("ascii"))
 
     index = Page(200, _render_index(version))
     docs = _render_docs()
     openapi = Page(200, Path(__file__).with_name("openapi.json").read_bytes())
     return {
-        "/": lambda: index,
+        "/": lambda _headers: index,
         "/health": show_health,
         "/healthz": show_health,
         "/ready": show_health,
-        "/openapi.json": lambda: openapi,
-        "/docs": lambda: docs,
+        "/openapi.json": lambda _headers: openapi,
+        "/docs": lambda _headers: docs,
+        "/metrics": show_metrics,
     }
 
 
@@ -70,7 +79,7 @@ def _render_docs() -> Page:
 
 
 def _render_index(version: str) -> bytes:
-    links: dict[str, str] = {"health": "/health", "openapi": "/openapi.json", "docs": "/docs"}
+    links = {"health": "/health", "openapi": "/openapi.json", "docs": "/docs", "metrics": "/metrics"}
     for route in ROUTES:
         links.setdefault(route.method, route.template.replace("=**", ""))
     return msgspec.json.encode({"name": "rerankd", "version": version, "links": links})

@@ -11,6 +11,7 @@ import structlog
 from rerankd.errors import ServiceError
 from rerankd.rpc import convert
 from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext
+from rerankd.rpc.tracing import Tracing
 from rerankd.status import internal_error, status_of
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -45,7 +46,7 @@ class ErrorDetails(grpc.aio.ServerInterceptor):
         return handler
 
 
-INTERCEPTORS: Final[list[grpc.aio.ServerInterceptor]] = [ErrorDetails()]
+INTERCEPTORS: Final[list[grpc.aio.ServerInterceptor]] = [Tracing(), ErrorDetails()]
 
 
 def _wrap_unary(handler: Handler) -> Handler:

@@ -9,9 +9,10 @@ import grpc
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd.domain import CallContext
+from rerankd.response_facts import response_facts
 from rerankd.rpc import convert
 from rerankd.rpc.codec import accept, accept_stream, decoder, encoder
-from rerankd.rpc.context import ServicerContext, open_call
+from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call
 from rerankd.use_case import RerankUseCase
 
 RERANK_SERVICE: Final = "rerank.v1.RerankService"
@@ -50,7 +51,10 @@ def rerank_handler(engine: RerankUseCase) -> grpc.GenericRpcHandler:
 def _unary(method: Callable[[Request, CallContext], Awaitable[Response]]) -> Any:
     async def behaviour(message: Any, context: ServicerContext) -> Response:
         call = open_call(context)
-        return await method(accept(message), call)
+        response = await method(accept(message), call)
+        if facts := response_facts(response):
+            context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id), *facts))
+        return response
 
     return behaviour
 

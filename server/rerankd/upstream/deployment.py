@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rerankd.telemetry.trace import trace_headers
 from rerankd.upstream.authentication import Authenticator, open_authenticator
 from rerankd.upstream.discovery import with_discovered
 from rerankd.upstream.refresh import DEFAULT_REFRESH_S
@@ -138,6 +139,8 @@ class HttpDeployment:
         if request.delay_s:
             await asyncio.sleep(min(request.delay_s, _remaining_s(deadline_s)))
         request = await self._authenticator.authenticate(request)
+        if trace := trace_headers():
+            request = replace(request, headers={**request.headers, **trace})
         remaining_s = _remaining_s(deadline_s)
         if remaining_s <= 0:
             raise AdapterError(AdapterErrorKind.TIMEOUT, "the deadline passed before the request was sent")
@@ -181,6 +184,7 @@ def open_deployment(provider: Provider, endpoint: Endpoint, transport: HttpTrans
     if provider.is_grpc:
         from rerankd.upstream.grpc_deployment import open_grpc_deployment
 
+        settings.setdefault("trace_headers", trace_headers)
         return open_grpc_deployment(provider, endpoint, transport, **settings)
     return HttpDeployment(provider, endpoint, transport, **settings)
 

@@ -135,10 +135,10 @@ class Companions:
         return (await self._service.get_model(contract.GetModelRequest(model=name), call)).model
 
 
-def build_probes(health: Callable[[], str]) -> Mapping[str, Callable[[], Page]]:
+def build_probes(health: Callable[[], str]) -> Mapping[str, Callable[[Mapping[str, str]], Page]]:
     """Make the health pages of other services, by path."""
 
-    def show() -> Page:
+    def show(_headers: Mapping[str, str]) -> Page:
         status = health()
         return Page(200 if status == "serving" else 503, msgspec.json.encode({"status": status}))
 

@@ -1,0 +1,158 @@
+"""`rerankd top`: rates, latencies, cooldowns and cost of a running server, again and again."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import httpx
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rerankd.console.failures import CommandError
+from rerankd.console.rendering import make_console
+from rerankd.console.snapshots import Snapshot, Span
+
+_TIMEOUT_S: Final = 5.0
+_CALL_SECONDS: Final = "rerankd_call_duration_seconds"
+_PROVIDER_SECONDS: Final = "rerankd_provider_call_duration_seconds"
+
+
+def show_top(url: str, interval_s: float, *, is_once: bool) -> None:
+    """Show the server at `url` until interrupted, or once after one interval.
+
+    Raises:
+        CommandError: The server cannot be reached, or shows no metrics.
+    """
+    console = make_console()
+    with httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as client:
+        before = _look(client, url)
+        if is_once or not console.is_terminal:
+            time.sleep(interval_s)
+            console.print(render(Span(before, _look(client, url))))
+            return
+        _live(client, url, interval_s, before, console)
+
+
+def _live(client: httpx.Client, url: str, interval_s: float, before: Snapshot, console: Console) -> None:
+    with Live(Text("measuring"), console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            time.sleep(interval_s)
+            try:
+                after = _look(client, url)
+            except CommandError as error:
+                live.update(Text(error.message, style="red"), refresh=True)
+                continue
+            live.update(render(Span(before, after)), refresh=True)
+            before = after
+
+
+def _look(client: httpx.Client, url: str) -> Snapshot:
+    try:
+        answer = client.get("/metrics", headers={"accept": "text/plain"})
+        answer.raise_for_status()
+        return Snapshot.of(answer.text, time.monotonic())
+    except httpx.HTTPStatusError as error:
+        raise CommandError(f"{url}/metrics answered {error.response.status_code}", hint=_HINT) from None
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise CommandError(f"{url} cannot be reached", hint=_HINT) from None
+    except ValueError:
+        raise CommandError(f"{url}/metrics shows no metrics of rerankd", hint=_HINT) from None
+
+
+_HINT: Final = "give the HTTP address of a running server with --url"
+
+
+def render(span: Span) -> Group:
+    """Draw what happened in `span`."""
+    parts: list[Text | Table] = [_summary(span), _models(span), _providers(span)]
+    if span.after.values("rerankd_deployment_cooling", "deployment"):
+        parts.append(_deployments(span))
+    return Group(*parts)
+
+
+def _summary(span: Span) -> Text:
+    now = span.after
+    calls = span.grown("rerankd_calls_total")
+    failed = calls - span.grown("rerankd_calls_total", code="OK")
+    cached = span.grown("rerankd_cache_documents_total") - span.grown("rerankd_cache_documents_total", result="miss")
+    asked = span.grown("rerankd_cache_documents_total")
+    lag_s = span.quantile("rerankd_event_loop_lag_seconds", 0.99)
+    facts = {
+        "calls/s": f"{span.rate('rerankd_calls_total'):,.1f}",
+        "failed": f"{failed / calls:.1%}" if calls else "-",
+        "under way": f"{now.total('rerankd_calls_in_flight'):,.0f}",
+        "our p50": _ms(span.quantile("rerankd_overhead_seconds", 0.5)),
+        "cached": f"{cached / asked:.0%}" if asked else "-",
+        "$/h": _dollars(span.rate("rerankd_cost_usd_total") * 3600),
+        "$ in all": _dollars(now.total("rerankd_cost_usd_total")),
+        "loop late by": _ms(lag_s),
+    }
+    line = Text()
+    for name, value in facts.items():
+        line.append(f"{name} ", style="dim").append(f"{value}   ", style="bold")
+    return line
+
+
+def _models(span: Span) -> Table:
+    table = _table("model", "calls/s", "failed", "p50", "p95", "p99", "retries", "fallbacks")
+    for model in span.after.values("rerankd_calls_total", "model"):
+        calls = span.grown("rerankd_calls_total", model=model)
+        failed = calls - span.grown("rerankd_calls_total", model=model, code="OK")
+        table.add_row(
+            model or "(unknown)",
+            f"{span.rate('rerankd_calls_total', model=model):,.1f}",
+            Text(f"{failed:,.0f}", style="red" if failed else "dim"),
+            *(_ms(span.quantile(_CALL_SECONDS, share, model=model)) for share in (0.5, 0.95, 0.99)),
+            f"{span.grown('rerankd_retries_total', model=model):,.0f}",
+            f"{span.grown('rerankd_fallbacks_total', model=model):,.0f}",
+        )
+    return table
+
+
+def _providers(span: Span) -> Table:
+    table = _table("provider", "calls/s", "failed", "p50", "p95", "$/h", "search units")
+    name = f"{_PROVIDER_SECONDS}_count"
+    for provider in span.after.values(name, "provider"):
+        failed = span.grown(name, provider=provider) - span.grown(name, provider=provider, outcome="ok")
+        table.add_row(
+            provider,
+            f"{span.rate(name, provider=provider):,.1f}",
+            Text(f"{failed:,.0f}", style="red" if failed else "dim"),
+            *(_ms(span.quantile(_PROVIDER_SECONDS, share, provider=provider)) for share in (0.5, 0.95)),
+            _dollars(span.rate("rerankd_cost_usd_total", provider=provider) * 3600),
+            f"{span.grown('rerankd_search_units_total', provider=provider):,.0f}",
+        )
+    return table
+
+
+def _deployments(span: Span) -> Table:
+    table = _table("deployment", "state", "under way", "waiting", "cooldowns")
+    for deployment in span.after.values("rerankd_deployment_cooling", "deployment"):
+        is_cooling = span.after.total("rerankd_deployment_cooling", deployment=deployment) > 0
+        table.add_row(
+            deployment,
+            Text("left alone", style="red") if is_cooling else Text("in use", style="green"),
+            f"{span.after.total('rerankd_deployment_in_flight', deployment=deployment):,.0f}",
+            f"{span.after.total('rerankd_deployment_queue_depth', deployment=deployment):,.0f}",
+            f"{span.after.total('rerankd_cooldowns_total', deployment=deployment):,.0f}",
+        )
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(first, min_width=28)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:,.1f} ms"
+
+
+def _dollars(value: float) -> str:
+    return f"{value:,.2f}" if value >= 1 or not value else f"{value:.6f}".rstrip("0")

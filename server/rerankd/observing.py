@@ -1,0 +1,59 @@
+"""Reads what the gauges show from the parts of a running service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from rerankd.cache.pair_scores import PairScores
+from rerankd.engine.deployment import Deployment
+from rerankd.telemetry.metrics import metrics
+
+
+class Gauges:
+    """Sets the gauges of deployments and of the cache, and counts what the cache counted since.
+
+    Args:
+        deployments: Lists those in use now.
+        cache: Known scores, where they are kept.
+    """
+
+    def __init__(self, deployments: Callable[[], Iterable[Deployment]], cache: PairScores | None) -> None:
+        self._deployments = deployments
+        self._cache = cache
+        self._counted: dict[str, int] = {}
+
+    def read(self) -> None:
+        """Set all of them."""
+        totals: dict[str, tuple[int, int, int]] = {}
+        for each in self._deployments():
+            name = metrics.deployment(each.name)
+            queued, busy, cooling = totals.get(name, (0, 0, 0))
+            totals[name] = (
+                queued + each.places.waiting,
+                busy + each.places.taken,
+                max(cooling, int(each.cooldown.is_cooling)),
+            )
+        for name, (queued, busy, cooling) in totals.items():
+            metrics.queued.of(name).set(queued)
+            metrics.busy.of(name).set(busy)
+            metrics.cooling.of(name).set(cooling)
+        if self._cache is not None:
+            self._read_cache(self._cache)
+
+    def _read_cache(self, cache: PairScores) -> None:
+        counters = cache.counters()
+        metrics.cache_bytes.of().set(counters.bytes)
+        metrics.cache_entries.of().set(counters.entries)
+        documents = {
+            "memory": counters.hits_memory,
+            "redis": counters.hits_redis,
+            "coalesced": counters.coalesced,
+            "miss": counters.misses,
+        }
+        for result, total in documents.items():
+            metrics.cache_documents.of(result).inc(self._since(result, total))
+        metrics.cache_errors.of().inc(self._since("errors", counters.errors))
+
+    def _since(self, name: str, total: int) -> int:
+        before, self._counted[name] = self._counted.get(name, 0), total
+        return total - before

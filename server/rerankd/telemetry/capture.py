@@ -1,0 +1,61 @@
+"""What of queries and documents a span may hold: nothing, unless the operator asks for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.telemetry.options import TelemetryOptions
+
+_KIND: Final = "openinference.span.kind"
+_QUERY: Final = "reranker.query"
+_MODEL: Final = "reranker.model_name"
+_TOP_K: Final = "reranker.top_k"
+_INPUT: Final = "reranker.input_documents"
+_OUTPUT: Final = "reranker.output_documents"
+
+
+class Capture:
+    """Makes OpenInference attributes of calls. Built once: its patterns are compiled then."""
+
+    def __init__(self, options: TelemetryOptions) -> None:
+        self._options = options
+        self._patterns = [re.compile(pattern) for pattern in options.redact]
+
+    def attributes(self, request: RerankRequest, response: RerankResponse | None) -> dict[str, Any]:
+        """Return the attributes of one call; empty unless they are asked for."""
+        options = self._options
+        if not (options.openinference or options.captures_query or options.captures_documents):
+            return {}
+        found: dict[str, Any] = {_KIND: "RERANKER", _MODEL: response.model if response else request.model[:200]}
+        if request.top_n is not None:
+            found[_TOP_K] = request.top_n
+        if options.captures_query:
+            found[_QUERY] = self._shown(request.query)
+        most = options.capture_max_documents
+        if options.captures_documents:
+            found |= self._contents(_INPUT, request, range(min(len(request.documents), most)))
+        if response is not None:
+            best = response.results[:most]
+            for place, result in enumerate(best):
+                found[f"{_OUTPUT}.{place}.document.id"] = str(result.index)
+                found[f"{_OUTPUT}.{place}.document.score"] = result.relevance_score
+            if options.captures_documents:
+                found |= self._contents(_OUTPUT, request, [result.index for result in best])
+        return found
+
+    def _contents(self, prefix: str, request: RerankRequest, indices: Sequence[int]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for place, index in enumerate(indices):
+            document = request.documents[index]
+            text = document if isinstance(document, str) else document.text
+            found[f"{prefix}.{place}.document.content"] = self._shown(text)
+        return found
+
+    def _shown(self, text: str) -> str:
+        """Redact, then cut: what a pattern matches is hidden also where the cut would have broken it."""
+        for pattern in self._patterns:
+            text = pattern.sub("***", text)
+        return text[: self._options.capture_max_chars]

@@ -1,0 +1,157 @@
+"""The metrics of this process, kept by prometheus_client; several workers share them through files.
+
+Where `PROMETHEUS_MULTIPROC_DIR` is set before this module is imported, every process writes to files in that folder
+and each of them can show the sum of all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from rerankd.telemetry import names
+from rerankd.telemetry.names import Metric
+
+SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+OTHER: Final = "other"
+
+
+class Bounded:
+    """Names that metrics may have as labels; beyond `limit` all further ones are `other`."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._names: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        """Return `name`, or what stands for it."""
+        if name in self._names:
+            return name
+        if len(self._names) >= self.limit:
+            return OTHER
+        self._names.add(name)
+        return name
+
+
+class _Nothing:
+    """A child that counts nothing."""
+
+    def inc(self, *_: Any) -> None:
+        """Count nothing."""
+
+    dec = set = observe = inc
+
+
+_NOTHING: Final = _Nothing()
+
+
+class Family:
+    """One metric, and its children by their labels, which are looked up faster here than in the library."""
+
+    __slots__ = ("_children", "family", "is_kept")
+
+    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
+        self.family = _open(metric, registry)
+        self.is_kept = True
+        self._children: dict[tuple[str, ...], Any] = {(): self.family} if not metric.labels else {}
+
+    def of(self, *labels: str) -> Any:
+        """Return the child of these labels, in the order of the metric's names."""
+        child = self._children.get(labels)
+        if not self.is_kept:
+            return _NOTHING
+        if child is None:
+            child = self._children[labels] = self.family.labels(*labels)
+        return child
+
+
+def _open(metric: Metric, registry: CollectorRegistry) -> MetricWrapperBase:
+    if metric.kind == "histogram":
+        return Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=registry)
+    if metric.kind == "counter":
+        return Counter(metric.name, metric.help, metric.labels, registry=registry)
+    return Gauge(metric.name, metric.help, metric.labels, registry=registry, multiprocess_mode="livesum")
+
+
+class Metrics:
+    """All metrics of `names.METRICS`. One a process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.is_shared = SHARED_FOLDER in os.environ
+        if not self.is_shared:
+            ProcessCollector(registry=self.registry)
+            PlatformCollector(registry=self.registry)
+        families = self._families = {metric: Family(metric, self.registry) for metric in names.METRICS}
+        self.calls = families[names.CALLS]
+        self.call_seconds = families[names.CALL_SECONDS]
+        self.overhead_seconds = families[names.OVERHEAD_SECONDS]
+        self.provider_seconds = families[names.PROVIDER_SECONDS]
+        self.call_documents = families[names.CALL_DOCUMENTS]
+        self.call_tokens = families[names.CALL_TOKENS]
+        self.search_units = families[names.SEARCH_UNITS_TOTAL]
+        self.cost = families[names.COST_TOTAL]
+        self.saved = families[names.SAVED_TOTAL]
+        self.retries = families[names.RETRIES]
+        self.hedges = families[names.HEDGES]
+        self.fallbacks = families[names.FALLBACKS]
+        self.cooldowns = families[names.COOLDOWNS]
+        self.cooling = families[names.COOLING]
+        self.queued = families[names.QUEUED]
+        self.busy = families[names.BUSY]
+        self.in_flight = families[names.IN_FLIGHT]
+        self.cache_documents = families[names.CACHE_DOCUMENTS]
+        self.cache_bytes = families[names.CACHE_BYTES]
+        self.cache_entries = families[names.CACHE_ENTRIES]
+        self.cache_errors = families[names.CACHE_ERRORS]
+        self.batches = families[names.BATCHES]
+        self.batch_items = families[names.BATCH_ITEMS]
+        self.loop_lag = families[names.LOOP_LAG]
+        self.spans = families[names.SPANS]
+        self.build = families[names.BUILD]
+        self.model = Bounded(200)
+        self.deployment = Bounded(200)
+
+    def keep(self, *, is_kept: bool) -> None:
+        """Keep metrics from now on, or not."""
+        for family in self._families.values():
+            family.is_kept = is_kept
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Render all metrics in the form a scraper accepts; exemplars come in OpenMetrics only.
+
+        Returns:
+            The body, and its media type.
+        """
+        encode: Callable[[Any], bytes]
+        encode, content_type = choose_encoder(accept)
+        if self.is_shared:
+            shared = CollectorRegistry()
+            MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+            return encode(shared), content_type
+        return encode(self.registry), content_type
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for every series, which nobody reads
+metrics: Final = Metrics()
+"""Those of this process."""
+
+
+def forget_process(pid: int | None) -> None:
+    """Leave the gauges of a worker that has ended out of the sum; its counters stay."""
+    if pid is not None:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]

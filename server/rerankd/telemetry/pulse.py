@@ -1,0 +1,51 @@
+"""What is measured once a second rather than once a call: the event loop's lag, and what callers of `watch` hold."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final
+
+from rerankd.telemetry.metrics import metrics
+
+PERIOD_S: Final = 1.0
+
+
+class Pulse:
+    """Measures until closed. For one event loop.
+
+    Args:
+        read: Sets the gauges of what is held at this moment; called every period, and before metrics are shown.
+        period_s: Seconds between two measurements.
+    """
+
+    def __init__(self, read: Callable[[], None], period_s: float = PERIOD_S) -> None:
+        self._read = read
+        self._period_s = period_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Render all metrics as they are now, and say of which media type that is."""
+        self._read()
+        return metrics.render(accept)
+
+    async def _run(self) -> None:
+        lag = metrics.loop_lag.of()
+        while True:
+            due_s = time.perf_counter() + self._period_s
+            await asyncio.sleep(self._period_s)
+            lag.observe(max(time.perf_counter() - due_s, 0.0))
+            self._read()

@@ -1,0 +1,153 @@
+"""Secrets and texts that must be found nowhere: not in logs, spans, metrics or headers, whatever a provider echoes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from rerankd_adapters.testing import Answer, Received
+from rerankd_client import RerankClient, RerankError
+from rerankd_client.requests import BatchItem
+from tests.support.collector import Collector
+from tests.support.server import ServerProcess
+from tests.support.upstream import Upstream, answer_well
+
+KEY = "canary-key-5d41402abc4b2a76"
+CALLER_KEY = "canary-caller-7b2a76b9719d"
+COLLECTOR_KEY = "canary-collector-911017c592"
+DOCUMENT = "canary-document-0cc175b9c0f1"
+QUERY = "canary-query-92eb5ffee6ae2f"
+SECRETS = (KEY, CALLER_KEY, COLLECTOR_KEY)
+TEXTS = (DOCUMENT, QUERY)
+FAULTS = {"echo-400": 400, "echo-401": 401, "echo-429": 429, "echo-500": 500, "nonsense": 200, "echo-html": 502}
+
+
+def respond(request: Received) -> Answer:
+    body = request.json() if request.body else {}
+    model = body.get("model", "")
+    said = f"{request.headers.get('authorization')} {body.get('query')} {body.get('documents')}"
+    if model == "nonsense":
+        return Answer.of_json({"results": [{"index": 99, "relevance_score": said}]})
+    if model == "echo-html":
+        return Answer(status=502, headers={"content-type": "text/html"}, body=f"<html>{said}</html>".encode())
+    if model in FAULTS:
+        return Answer.of_json({"message": said, "detail": said}, status=FAULTS[model])
+    return answer_well(request)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    with Upstream(respond) as opened:
+        yield opened
+
+
+def settings(url: str) -> dict[str, Any]:
+    return {
+        "default_model": "cohere/good",
+        "local": {"enabled": False},
+        "log": {"level": "debug"},
+        "providers": {"cohere": {"base_url": url, "api_key": "${CANARY_KEY}"}},
+        "models": {
+            "falls-back": {
+                "deployments": [{"model": "cohere/echo-500"}],
+                "retries": {"max_attempts": 2, "initial_delay_ms": 1},
+                "fallbacks": ["cohere/good"],
+            }
+        },
+    }
+
+
+def call_in_every_way(server: ServerProcess) -> list[str]:
+    """Make calls that end well and badly; return all that their callers were told besides the results."""
+    told: list[str] = []
+    models = ["cohere/good", "falls-back", "no-such-model", *(f"cohere/{fault}" for fault in FAULTS)]
+    with RerankClient(server.grpc_address, api_key=CALLER_KEY, max_attempts=1) as client:
+        for model in models:
+            try:
+                answer = client.rerank(QUERY, [DOCUMENT, "another"], model=model, include_details=True)
+                told.append(json.dumps(answer.to_dict()))
+            except RerankError as error:
+                told.append(f"{error} {error.message} {dict(error.metadata)} {error.fields}")
+        items = [BatchItem(item_id=model, query=QUERY, documents=[DOCUMENT], model=model) for model in models]
+        told += [repr(result) for result in client.batch_rerank(items)]
+    for model in models:
+        reply = httpx.post(
+            f"{server.http_url}/v1/rerank",
+            json={"query": QUERY, "documents": [DOCUMENT, "another"], "model": model},
+            headers={"authorization": f"Bearer {CALLER_KEY}"},
+            trust_env=False,
+        )
+        told.append(f"{reply.text} {dict(reply.headers)}")
+    for body in (b"{", f'{{"query": "{QUERY}", "documents": "{DOCUMENT}"}}'.encode()):
+        refused = httpx.post(f"{server.http_url}/v1/rerank", content=body, trust_env=False)
+        assert refused.status_code == 400
+    return told
+
+
+def test_canaries_are_found_nowhere(upstream: Upstream, tmp_path: Path) -> None:
+    file = tmp_path / "rerankd.yaml"
+    file.write_text(yaml.safe_dump(settings(upstream.url)))
+    with Collector() as collector:
+        variables = {
+            "CANARY_KEY": KEY,
+            "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={COLLECTOR_KEY}",
+            "OTEL_METRICS_EXPORTER": "otlp",
+            "OTEL_METRIC_EXPORT_INTERVAL": "100",
+        }
+        server = ServerProcess("--config", str(file), environment=collector.environment(**variables))
+        told = call_in_every_way(server)
+        shown = httpx.get(f"{server.http_url}/metrics", trust_env=False).text
+        assert server.stop() == 0
+        exported = b"".join(collector.raw).decode("utf-8", "replace")
+    log = json.dumps(server.log)
+    assert sum(f"Bearer {KEY}" in str(request.headers) for request in upstream.received) > len(FAULTS)
+    assert {"server", "internal", "client"} <= {span.kind for span in collector.spans}
+    assert "rerankd_calls" in collector.metrics
+    for where, text in {"log": log, "metrics": shown, "OTLP": exported}.items():
+        for canary in (*SECRETS, *TEXTS):
+            assert canary not in text, f"{canary} is in the {where}"
+    for secret in SECRETS:
+        assert [text for text in told if secret in text] == []
+
+
+@pytest.mark.parametrize("is_captured", [False, True])
+def test_texts_are_in_spans_only_when_asked_for_and_redacted(
+    upstream: Upstream, tmp_path: Path, is_captured: bool
+) -> None:
+    telemetry = {
+        "openinference": True,
+        "captures_query": is_captured,
+        "captures_documents": is_captured,
+        "capture_max_chars": 40,
+        "capture_max_documents": 2,
+        "redact": [r"[\w.]+@[\w.]+"],
+    }
+    file = tmp_path / "rerankd.yaml"
+    file.write_text(yaml.safe_dump(settings(upstream.url) | {"telemetry": telemetry}))
+    documents = [f"{DOCUMENT} of someone@example.org {'x' * 200}", "second", "third"]
+    with Collector() as collector:
+        server = ServerProcess("--config", str(file), environment={**collector.environment(), "CANARY_KEY": KEY})
+        with RerankClient(server.grpc_address) as client:
+            client.rerank(QUERY, documents, top_n=3)
+        assert server.stop() == 0
+        spans = collector.wait_for(lambda spans: any(span.kind == "internal" for span in spans))
+    (span,) = [span for span in spans if span.kind == "internal"]
+    assert span.attributes["openinference.span.kind"] == "RERANKER"
+    assert span.attributes["reranker.top_k"] == 3
+    assert span.attributes["reranker.model_name"] == "cohere/good"
+    assert span.attributes["reranker.output_documents.0.document.score"] >= 0
+    if not is_captured:
+        assert not [value for value in span.attributes.values() if "canary" in str(value)]
+        return
+    assert span.attributes["reranker.query"] == QUERY
+    captured = span.attributes["reranker.input_documents.0.document.content"]
+    assert captured.startswith(f"{DOCUMENT} of *** ")
+    assert len(captured) == 40
+    assert "reranker.input_documents.2.document.content" not in span.attributes
+    assert DOCUMENT not in json.dumps(server.log)
