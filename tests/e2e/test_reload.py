@@ -180,7 +180,8 @@ async def test_a_bad_file_is_explained_and_fixed_settings_are_named(tmp_path: Pa
 
 async def test_a_mounted_folder_is_swapped_and_a_secret_rotated(upstream: Upstream, tmp_path: Path) -> None:
     """As Kubernetes does it: the files are links into a folder that is itself a link, which is replaced."""
-    settings = {"providers": {"cohere": {"base_url": upstream.url, "api_key": "${file:key}"}}}
+    providers = {"cohere": {"base_url": upstream.url, "api_key": "${file:key}"}}
+    settings = {"providers": providers, "cache": {"enabled": False}}
 
     def mount(number: int, **files: str) -> None:
         folder = tmp_path / f"..{number}"
