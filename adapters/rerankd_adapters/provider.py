@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from hashlib import blake2b
-from typing import Any
 
 from rerankd_adapters.capability import Capabilities, Price, Scoring
 from rerankd_adapters.models import SHARED_MODELS, ModelRule, matches
@@ -120,21 +117,6 @@ class Provider:
     def price_of(self, model: str) -> Price | None:
         """Return the price of `model` where one is known."""
         return next((price for price in self.prices if fnmatchcase(model, price.model)), None)
-
-
-def revision_of(provider: Provider, base_url: str, options: Mapping[str, Any]) -> str:
-    """Name what answers at an address: scores of a model at two addresses, or under other options, are not the same.
-
-    Args:
-        provider: Its declaration.
-        base_url: Where it is.
-        options: Of the deployment.
-
-    Returns:
-        16 hexadecimal digits that tell nothing of address and options.
-    """
-    stated = json.dumps([provider.name, base_url, dict(options)], sort_keys=True, default=str)
-    return blake2b(stated.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=4096)

@@ -27,7 +27,7 @@ from rerankd_adapters.grpc_upstream.credentials import Headers
 from rerankd_adapters.grpc_upstream.messages import Method
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.price import cost_usd
-from rerankd_adapters.provider import layered, revision_of
+from rerankd_adapters.provider import layered
 
 DEFAULT_TIMEOUT_S = 60.0
 
@@ -76,7 +76,6 @@ class GrpcUpstream(ABC):
     ) -> None:
         self.name = name or provider.name
         self.options: Mapping[str, Any] = options or {}
-        self._revision = revision_of(provider, endpoint.base_url, options or {})
         self.provider = replace(provider, prices=(*prices, *provider.prices))
         self._overrides = overrides or {}
         self._served: Mapping[str, Capabilities] = {}

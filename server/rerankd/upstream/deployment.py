@@ -28,7 +28,7 @@ from rerankd_adapters.base import (
     ProviderReply,
 )
 from rerankd_adapters.price import cost_usd
-from rerankd_adapters.provider import layered, revision_of
+from rerankd_adapters.provider import layered
 from rerankd_adapters.registry import open_adapter
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -80,7 +80,6 @@ class HttpDeployment:
         self._overrides = overrides or {}
         self._served: Mapping[str, Capabilities] = {}
         self._timeout_s = timeout_s
-        self._revision = revision_of(provider, endpoint.base_url, options or {})
         self.refresh_s = refresh_s
 
     def models(self) -> Sequence[ModelInfo]:
