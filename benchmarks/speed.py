@@ -21,7 +21,6 @@ from types import MappingProxyType
 from typing import Any
 
 import grpc
-import httpx
 from rich.console import Console
 from rich.table import Table
 
@@ -139,16 +138,25 @@ async def load_batch(pid: int, port: int, arguments: argparse.Namespace) -> Read
 
 
 async def load_http(pid: int, port: int, arguments: argparse.Namespace) -> Reading:
-    """Load an HTTP server."""
+    """Load an HTTP server over connections that stay open; a client library would cost more than the server."""
     body = json.dumps({"model": "local/bm25", "query": QUERY, "documents": DOCUMENTS}).encode()
-    headers = {"content-type": "application/json"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-        return await load(
-            pid,
-            lambda: client.post("/v1/rerank", content=body, headers=headers),
-            arguments.concurrency,
-            arguments.seconds,
-        )
+    head = f"POST /v1/rerank HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    message = head.encode() + b"\r\n\r\n" + body
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(arguments.concurrency)]
+
+    async def call() -> None:
+        reader, writer = connection = idle.pop()
+        writer.write(message)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        assert head.startswith(b"http/1.1 200"), head
+        await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r")[0]))
+        idle.append(connection)
+
+    reading = await load(pid, call, arguments.concurrency, arguments.seconds)
+    for _, writer in idle:
+        writer.close()
+        await writer.wait_closed()
+    return reading
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, Reading]:
