@@ -77,11 +77,6 @@ class RequestScoring:
         reply = await self._score(self.call, range(count))
         return Scores(reply.indices, reply.scores)
 
-    @property
-    def replies(self) -> list[ProviderReply]:
-        """What the providers replied, call by call."""
-        return [answer.reply for _, answer in self.answers]
-
     def _scope(self) -> Scope:
         """Say what the scores depend on beside the documents."""
         call, deployments = self.call, self.common.group.deployments
