@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from rerankd.console import batch_command, settings_commands
 from rerankd.console.failures import FAILED, INTERRUPTED, CommandError
+from rerankd.console.options import Address, ApiKey, CaFile, Config, Json, LogLevel, TimeoutS, Tls
 
 _HELP: Final = """One rerank service in front of every provider, and the models embedded in it.
 
@@ -31,8 +32,6 @@ _HELP: Final = """One rerank service in front of every provider, and the models 
   130  interrupted
 """
 
-_CONNECTION: Final = "Connection"
-_COLUMNS: Final = "Columns"
 
 app = typer.Typer(
     help=_HELP,
@@ -41,51 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class LogLevel(StrEnum):
-    """Least severe level that is logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-Address = Annotated[
-    str | None,
-    typer.Option(
-        "--address",
-        "-a",
-        envvar="RERANKD_ADDRESS",
-        metavar="HOST:PORT",
-        help="The server's gRPC address. [dim]Default: 127.0.0.1:50051[/dim]",
-        rich_help_panel=_CONNECTION,
-    ),
-]
-ApiKey = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RERANKD_API_KEY",
-        metavar="KEY",
-        help="Sent as a bearer token; better set in the environment than typed.",
-        rich_help_panel=_CONNECTION,
-    ),
-]
-TimeoutS = Annotated[
-    float,
-    typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Deadline.", rich_help_panel=_CONNECTION),
-]
-Tls = Annotated[bool, typer.Option("--tls", help="Encrypt the connection.", rich_help_panel=_CONNECTION)]
-CaFile = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Certificates to trust, PEM; implies --tls.", rich_help_panel=_CONNECTION),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, with the contract's names.")]
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", exists=True, dir_okay=False, help="Settings, YAML."),
-]
 
 
 def _print_version(is_asked: bool) -> None:
@@ -205,106 +159,7 @@ def rerank(
     raise typer.Exit(calls.rerank(target, given, options, is_json=json))
 
 
-@app.command()
-def batch(
-    *,
-    input_file: Annotated[
-        Path, typer.Option("--input", "-i", metavar="FILE", help="Requests, one a row; - reads standard input.")
-    ],
-    output_file: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Outcomes, one a row; - is standard output.")
-    ],
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Model of rows that name none.")] = None,
-    top_n: Annotated[int | None, typer.Option("--top-n", "-n", min=1, help="How many results a row gets.")] = None,
-    return_documents: Annotated[
-        bool, typer.Option("--return-documents", help="Write each document with its result.")
-    ] = False,
-    fallback: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL", help="Try this when the model fails; may repeat.")
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Items under way at once; the server has its ceiling.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with an earlier run, or replace its output.")
-    ] = True,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run failed items of earlier runs again.")
-    ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that is no request.")] = False,
-    max_failures: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Stop after more failures than this.")
-    ] = None,
-    retry_for_s: Annotated[
-        float, typer.Option("--retry-for", min=0, metavar="SECONDS", help="Wait so long for a server that went away.")
-    ] = 60.0,
-    in_process: Annotated[
-        bool, typer.Option("--in-process", help="Rerank here, without a server; RERANKD_CONFIG has the settings.")
-    ] = False,
-    query_column: Annotated[str, typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The query.")] = "query",
-    documents_column: Annotated[
-        str, typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The list of documents.")
-    ] = "documents",
-    id_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", rich_help_panel=_COLUMNS, help="The row's name. [dim]Default: item_id or id[/dim]"
-        ),
-    ] = None,
-    text_field: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The text, where documents are objects."),
-    ] = None,
-    ignore_unknown: Annotated[
-        bool,
-        typer.Option("--ignore-unknown", rich_help_panel=_COLUMNS, help="Leave fields aside that no request has."),
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    address: Address = None,
-    api_key: ApiKey = None,
-    tls: Tls = False,
-    ca_file: CaFile = None,
-) -> None:
-    """Rerank a file of requests; go on where an earlier run ended.
-
-    A row has a query, documents (strings or objects), and if it likes an id
-    and any other field of a request. Files are JSON Lines, .gz and .zst of
-    them, or .parquet. Outcomes come as they finish; item_index is the row's
-    number, from 0. A row that fails has its error in the output.
-
-    Exits with 1 when an item failed, with 130 when interrupted. Run the same
-    command again to go on: finished items are not run twice.
-
-      rerankd batch -i queries.jsonl -o ranked.jsonl --top-n 10
-      rerankd batch -i queries.parquet -o ranked.parquet --id-column qid
-      rerankd batch -i queries.jsonl -o ranked.jsonl --retry-failed
-      zcat q.gz | rerankd batch -i - -o - --in-process -m local/bm25 > out
-    """
-    import math
-
-    from rerankd.console.batch.plan import BatchPlan, Columns
-    from rerankd.console.batch.run import run_batch
-    from rerankd.console.calls import Target
-
-    plan = BatchPlan(
-        input=input_file,
-        output=output_file,
-        defaults={
-            "model": model,
-            "top_n": top_n,
-            "return_documents": return_documents or None,
-            "fallbacks": fallback or None,
-        },
-        columns=Columns(query_column, documents_column, id_column, text_field, ignore_unknown),
-        concurrency=concurrency,
-        is_resumed=resume,
-        is_failed_retried=retry_failed,
-        is_strict=strict,
-        max_failures=max_failures,
-        retry_for_s=retry_for_s,
-    )
-    target = Target(address, api_key, math.inf, tls, ca_file)
-    raise typer.Exit(run_batch(target, plan, is_in_process=in_process, is_json=json))
+app.command()(batch_command.batch)
 
 
 @app.command()
@@ -382,58 +237,13 @@ def providers(
     raise typer.Exit(show_providers(name, config, is_checked=check, is_json=json))
 
 
-@app.command()
-def check_config(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Settings, YAML.")],
-) -> None:
-    """Check a settings file without starting anything.
-
-    The environment counts too, as it would for `serve`.
-    """
-    from rerankd.console import serving
-
-    raise typer.Exit(serving.check_config(file))
+app.command()(settings_commands.check_config)
 
 
-class Gateway(StrEnum):
-    """Whose settings can be taken over."""
-
-    LITELLM = "litellm"
+app.command()(settings_commands.import_config)
 
 
-@app.command()
-def import_config(
-    source: Annotated[Gateway, typer.Argument(help="Whose file it is.")],  # noqa: ARG001  there is one so far
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Its settings, YAML.")],
-    *,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to standard output.")
-    ] = None,
-) -> None:
-    """Turn another gateway's settings into ours.
-
-    Takes the rerank models over with their deployments, fallbacks and aliases;
-    what is left out is named in the head of the result.
-
-      rerankd import-config litellm config.yaml --output rerankd.yaml
-    """
-    from rerankd.console.importing import import_litellm
-
-    raise typer.Exit(import_litellm(file, output))
-
-
-@app.command()
-def schema() -> None:
-    """Print the JSON schema of the settings, for editors.
-
-    The first line of a settings file names it:
-    # yaml-language-server: $schema=rerankd.schema.json
-
-      rerankd schema > rerankd.schema.json
-    """
-    from rerankd.console import serving
-
-    raise typer.Exit(serving.print_schema())
+app.command()(settings_commands.schema)
 
 
 @app.command()

@@ -1,0 +1,113 @@
+"""`rerankd batch`: its options and help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from rerankd.console.options import Address, ApiKey, CaFile, Tls
+
+_COLUMNS: Final = "Columns"
+
+
+def batch(
+    *,
+    input_file: Annotated[
+        Path, typer.Option("--input", "-i", metavar="FILE", help="Requests, one a row; - reads standard input.")
+    ],
+    output_file: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Outcomes, one a row; - is standard output.")
+    ],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Model of rows that name none.")] = None,
+    top_n: Annotated[int | None, typer.Option("--top-n", "-n", min=1, help="How many results a row gets.")] = None,
+    return_documents: Annotated[
+        bool, typer.Option("--return-documents", help="Write each document with its result.")
+    ] = False,
+    fallback: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Try this when the model fails; may repeat.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Items under way at once; the server has its ceiling.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on with an earlier run, or replace its output.")
+    ] = True,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed items of earlier runs again.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that is no request.")] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Stop after more failures than this.")
+    ] = None,
+    retry_for_s: Annotated[
+        float, typer.Option("--retry-for", min=0, metavar="SECONDS", help="Wait so long for a server that went away.")
+    ] = 60.0,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Rerank here, without a server; RERANKD_CONFIG has the settings.")
+    ] = False,
+    query_column: Annotated[str, typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The query.")] = "query",
+    documents_column: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The list of documents.")
+    ] = "documents",
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", rich_help_panel=_COLUMNS, help="The row's name. [dim]Default: item_id or id[/dim]"
+        ),
+    ] = None,
+    text_field: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The text, where documents are objects."),
+    ] = None,
+    ignore_unknown: Annotated[
+        bool,
+        typer.Option("--ignore-unknown", rich_help_panel=_COLUMNS, help="Leave fields aside that no request has."),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    address: Address = None,
+    api_key: ApiKey = None,
+    tls: Tls = False,
+    ca_file: CaFile = None,
+) -> None:
+    """Rerank a file of requests; go on where an earlier run ended.
+
+    A row has a query, documents (strings or objects), and if it likes an id
+    and any other field of a request. Files are JSON Lines, .gz and .zst of
+    them, or .parquet. Outcomes come as they finish; item_index is the row's
+    number, from 0. A row that fails has its error in the output.
+
+    Exits with 1 when an item failed, with 130 when interrupted. Run the same
+    command again to go on: finished items are not run twice.
+
+      rerankd batch -i queries.jsonl -o ranked.jsonl --top-n 10
+      rerankd batch -i queries.parquet -o ranked.parquet --id-column qid
+      rerankd batch -i queries.jsonl -o ranked.jsonl --retry-failed
+      zcat q.gz | rerankd batch -i - -o - --in-process -m local/bm25 > out
+    """
+    import math
+
+    from rerankd.console.batch.plan import BatchPlan, Columns
+    from rerankd.console.batch.run import run_batch
+    from rerankd.console.calls import Target
+
+    plan = BatchPlan(
+        input=input_file,
+        output=output_file,
+        defaults={
+            "model": model,
+            "top_n": top_n,
+            "return_documents": return_documents or None,
+            "fallbacks": fallback or None,
+        },
+        columns=Columns(query_column, documents_column, id_column, text_field, ignore_unknown),
+        concurrency=concurrency,
+        is_resumed=resume,
+        is_failed_retried=retry_failed,
+        is_strict=strict,
+        max_failures=max_failures,
+        retry_for_s=retry_for_s,
+    )
+    target = Target(address, api_key, math.inf, tls, ca_file)
+    raise typer.Exit(run_batch(target, plan, is_in_process=in_process, is_json=json))
