@@ -12,7 +12,7 @@ from rerankd_adapters.testing.behaviours import MAX_RESPONSE_BYTES
 from tests.conformance.suite import TRANSPORTS, Deployments
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def aws_credentials() -> Iterator[None]:
     """Credentials for what is signed; nothing asks the machine for its own."""
     with pytest.MonkeyPatch.context() as patch:

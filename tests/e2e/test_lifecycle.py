@@ -25,11 +25,13 @@ REQUEST = {
     "model": "local/ms-marco-minilm-l12-v2",
     "query": "how do plants make food",
     "documents": ["Photosynthesis turns light into sugar", "The train leaves at noon", "Leaves are green"],
+    "cache": "bypass",
 }
 MESSAGE = pb.RerankRequest(
     model="local/ms-marco-minilm-l12-v2",
     query="how do plants make food",
     documents=[pb.Document(text=text) for text in REQUEST["documents"]],
+    cache=pb.CACHE_CONTROL_BYPASS,
 ).SerializeToString()
 
 

@@ -114,7 +114,7 @@ class Router:
 
     def deployments(self) -> Iterator[Deployment]:
         """Yield the deployments of every model that was asked for lately, each once."""
-        for group in set(self._groups.values()):
+        for group in {*self._lasting.values(), *self._groups.values()}:
             yield from group.deployments
 
     def aliases_of(self, name: str) -> list[str]:

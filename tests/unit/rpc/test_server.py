@@ -14,6 +14,7 @@ from google.protobuf import descriptor_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
+from structlog.testing import capture_logs
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerank.v1 import rerank_service_pb2_grpc as pb_grpc
@@ -113,14 +114,13 @@ async def test_an_exhausted_resource_says_when_to_come_back(served: Served) -> N
     assert found["trailing"]["grpc-retry-pushback-ms"] == "2500"
 
 
-async def test_an_unexpected_exception_keeps_its_text_to_itself(
-    served: Served, capsys: pytest.CaptureFixture[str]
-) -> None:
-    error = await served.failure("explode", metadata=[("x-request-id", "r7")])
+async def test_an_unexpected_exception_keeps_its_text_to_itself(served: Served) -> None:
+    with capture_logs() as logs:
+        error = await served.failure("explode", metadata=[("x-request-id", "r7")])
     assert error.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in str(error.details())
     assert details(error)["ErrorInfo"].metadata["request_id"] == "r7"
-    assert "a secret" in capsys.readouterr().out
+    assert [str(entry["exc_info"]) for entry in logs if entry["event"] == "unexpected error"] == ["a secret"]
 
 
 @pytest.mark.parametrize("body", [b"\x12\x02\xc3\x28", b"\xff\xff\xff"])
