@@ -36,6 +36,11 @@ def settings(url: str) -> dict[str, Any]:
         "providers": {
             "vllm": {"base_url": f"{url}/v1", "models": {"*": {"max_documents": CHUNK, "scoring": "pointwise"}}},
             "tei": {"base_url": url},
+            "wide": {
+                "provider": "vllm",
+                "base_url": f"{url}/v1",
+                "models": {"*": {"max_documents": 1000, "scoring": "pointwise"}},
+            },
         },
         "models": {
             "search": {
@@ -165,6 +170,28 @@ def test_a_grpc_call_cut_in_chunks_with_a_retry_is_one_tree(
     assert call["retries"] == 1
     assert call["chunks"] == 3
     assert call["deployment"] == "vllm/ranker"
+
+
+def test_ten_thousand_documents_are_ten_chunks_at_once(server: ServerProcess, collector: Collector) -> None:
+    trace_id = "a" * 31 + "e"
+    documents = [f"a harbour of {number} ships" for number in range(10_000)]
+    with RerankClient(server.grpc_address) as client:
+        answer = client.rerank(
+            "harbour",
+            documents,
+            model="wide/ranker",
+            top_n=3,
+            include_details=True,
+            metadata={"traceparent": f"00-{trace_id}-{CALLER_ID}-01"},
+        )
+    spans = of_trace(collector.wait_for(has_server_span(trace_id)), trace_id)
+    calls = sorted(calls_of(spans, one(spans, "internal")), key=lambda span: span.attributes["rerank.chunk.index"])
+    assert [span.attributes["rerank.chunk.index"] for span in calls] == list(range(10))
+    assert [span.attributes["rerank.documents"] for span in calls] == [1000] * 10
+    assert {span.attributes["rerank.chunk.count"] for span in calls} == {10}
+    assert max(span.started_ns for span in calls) < min(span.ended_ns for span in calls)
+    assert [(chunk.chunk_index, chunk.documents) for chunk in answer.chunks] == [(index, 1000) for index in range(10)]
+    assert len(answer.results) == 3
 
 
 def test_an_http_call_is_the_same_tree(server: ServerProcess, upstream: Upstream, collector: Collector) -> None:
