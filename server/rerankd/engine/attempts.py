@@ -246,13 +246,16 @@ class Attempts:
         first = asyncio.create_task(self._call(deployment, timeout_s))
         calls = {first: deployment}
         try:
-            await asyncio.wait(calls, timeout=delay_s)
-            if first.done():
-                return deployment, first.result()
-            if (second := self._second(deployment)) is not None:
-                self._made += 1
-                self._is_hedged = True
-                calls[asyncio.create_task(self._call(second, timeout_s))] = second
+            second, is_late = None, False
+            while second is None:
+                await asyncio.wait(calls, timeout=delay_s)
+                if first.done():
+                    return deployment, first.result()
+                second = self._second(deployment, is_late=is_late)
+                is_late = True
+            self._made += 1
+            self._is_hedged = True
+            calls[asyncio.create_task(self._call(second, timeout_s))] = second
             return await _first_answer(calls)
         finally:
             for task in calls:
@@ -262,10 +265,19 @@ class Attempts:
             elif not first.cancelled():
                 first.exception()
 
-    def _second(self, deployment: Deployment) -> Deployment | None:
+    def _second(self, deployment: Deployment, *, is_late: bool) -> Deployment | None:
+        """Return who gets a second copy; `None` while nobody can, or there is no budget for it.
+
+        Args:
+            deployment: Who has the call.
+            is_late: Whether it took twice as long as nearly all others; the copy may then count as a retry.
+        """
         candidates = [each for each in self.group.deployments if self._may_call(each)]
         others = [each for each in candidates if each is not deployment]
-        if not candidates or not self.group.hedge_budget.withdraw():
+        if not candidates:
+            return None
+        is_failing = bool(others) and (is_late or deployment.cooldown.is_cooling)
+        if not self.group.hedge_budget.withdraw() and not (is_failing and self.group.retry_budget.withdraw()):
             return None
         chosen = self.group.balancer.choose(others or candidates)
         self._tried.append(chosen)

@@ -246,9 +246,12 @@ async def test_a_deadline_that_has_passed_is_said_so() -> None:
 # Hedges.
 
 
-def hedging(scripted: Sequence[ScriptedProvider], **policy: Any) -> ModelGroup:
+def hedging(
+    scripted: Sequence[ScriptedProvider], *, retries: dict[str, Any] | None = None, **policy: Any
+) -> ModelGroup:
     """Make a model whose deployments are known to answer within 10 ms."""
-    searched = group(scripted, time.monotonic, hedge={"enabled": True, "min_delay_ms": 10.0, **policy})
+    hedge = {"enabled": True, "min_delay_ms": 10.0, **policy}
+    searched = group(scripted, time.monotonic, hedge=hedge, retries=retries or {})
     for each in searched.deployments:
         for _ in range(20):
             each.latency.observe(0.001)
@@ -316,16 +319,19 @@ async def test_when_both_fail_each_is_blamed_for_its_own() -> None:
     assert "b/model: said by b" in str(failure)
 
 
-async def test_second_copies_are_bounded() -> None:
+@pytest.mark.parametrize("retries", [0, 3])
+async def test_second_copies_are_bounded(retries: int) -> None:
+    """By the hedge budget; those of calls that are very late by the retry budget too."""
+
     async def slow(call: ProviderCall) -> ProviderReply:
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.3)
         return await by_length(call)
 
     scripted = named(a=slow, b=slow)
-    searched = hedging(scripted, burst=2, budget=0.0)
+    searched = hedging(scripted, burst=2, budget=0.0, retries={"burst": retries, "budget": 0.0})
     answers = await asyncio.gather(*(run(searched) for _ in range(10)))
-    assert sum(answer.is_hedged for answer in answers) == 2
-    assert sum(calls(scripted)) == 12
+    assert sum(answer.is_hedged for answer in answers) == 2 + retries
+    assert sum(calls(scripted)) == 12 + retries
     assert sum(each.in_flight for each in searched.deployments) == 0
 
 
