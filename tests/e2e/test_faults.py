@@ -38,8 +38,8 @@ async def test_a_broken_upstream_fails_no_call_and_slows_few(fault: str) -> None
         assert outcome.broken.failures == []
         assert outcome.broken.calls > 200, "too few calls for a percentile"
         assert outcome.broken.upstream_calls <= 1.2 * outcome.broken.calls + 100
-        # A call that meets the fault takes its hedge delay, the 95th percentile of before, and then an ordinary call: by
-        # construction twice the usual. What is above that is this machine's own, a tenth of a second on a busy one.
+        # A call that meets the fault takes its hedge delay, the 95th percentile of before, and then an ordinary call:
+        # by construction twice the usual. What is above is this machine's own, a tenth of a second on a busy one.
         if outcome.broken.percentile_s(0.99) <= 2 * outcome.healthy.percentile_s(0.99) + 2 * LATENCY_S:
             return
     pytest.fail("\n".join(told))
