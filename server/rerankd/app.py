@@ -113,7 +113,11 @@ class Service:
             settings = keep(new, self._settings, FIXED)
             if any(is_within(path, ("transport", "providers")) for path in found.changed):
                 await _check_providers(settings)
-            self._generations.replace(self._open_generation(settings, self._generations.current))
+            try:
+                opened = self._open_generation(settings, self._generations.current)
+            except ProviderSettingsError as error:
+                raise SettingsError([str(error)]) from None
+            self._generations.replace(opened)
             self._refresher.watch(self._generations.current.deployments)
             self._settings = settings
         self._as_read = found.settings

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rerankd.app import Service
+from rerankd.engine.options import DeploymentOptions, ModelOptions
 from rerankd.generation import Generation
 from rerankd.settings import ServerSettings, Settings, SettingsError
 from rerankd.upstream.options import ProviderOptions, TransportOptions
@@ -101,3 +102,11 @@ async def test_what_needs_a_restart_is_named_each_time_and_not_taken_up(service:
         update = await service.reload(changed(server=server))
         assert (update.changed, update.needs_restart) == ([], ["server.drain_grace_s"])
     assert current(service).settings.server == FIRST.server
+
+
+async def test_a_model_that_cannot_be_served_changes_nothing(service: Service) -> None:
+    before = current(service)
+    models = {"own": ModelOptions(deployments=[DeploymentOptions(model="nobody/m")])}
+    with pytest.raises(SettingsError, match="there is no provider nobody"):
+        await service.reload(changed(models=models))
+    assert current(service) is before

@@ -95,7 +95,8 @@ async def _provider_problems(settings: Settings) -> list[str]:
     except ProviderSettingsError as error:
         return [str(error)]
     try:
-        return await provider_problems(settings.providers, os.environ, transport)
+        problems = await provider_problems(settings.providers, os.environ, transport)
+        return problems or await _model_problems(settings)
     finally:
         await transport.close()
 
@@ -103,3 +104,15 @@ async def _provider_problems(settings: Settings) -> list[str]:
 def _unusable(config: Path | None, problems: Sequence[str]) -> CommandError:
     listed = "\n".join(f"  - {problem}" for problem in problems)
     return CommandError(f"{config or 'the settings'} cannot be used:\n{listed}")
+
+
+async def _model_problems(settings: Settings) -> list[str]:
+    """Say what keeps the models of the settings from being served."""
+    from rerankd.composition import open_engine
+    from rerankd.upstream.providers import ProviderSettingsError
+
+    try:
+        await open_engine(settings).close()
+    except ProviderSettingsError as error:
+        return [str(error)]
+    return []
