@@ -7,7 +7,7 @@ Khmer, Myanmar) and Hangul, whose particles cling to the word, are cut into over
 from __future__ import annotations
 
 import functools
-import itertools
+import operator
 import re
 import threading
 import unicodedata
@@ -15,12 +15,16 @@ from dataclasses import dataclass
 
 import Stemmer
 
+_WORD = re.compile(r"\w+")
+_SPECIAL = re.compile("[^\\x00-\u02ff\u0370-\u0482\u048a-\u0590\u1e00-\u20cf\u2100-\u25ff]")
+"""Whatever may be a mark, of an unspaced script, or a pictograph: not Latin, Greek, Cyrillic, Armenian, punctuation."""
 _ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 """Makes an ASCII text one of lower-case words between spaces; with `split` a third of what a pattern costs."""
 
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HANGUL = "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
-_KANA = "\u3040-\u309f\u30a0-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
+_BARE_KANA = "\u3040-\u3098\u309b-\u309f\u30a0-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
+_KANA = f"{_BARE_KANA}\u3099\u309a"
 _SOUTH_EAST_ASIAN = "\u0e00-\u0e3a\u0e40-\u0e4e\u0e80-\u0ece\u1000-\u103f\u1050-\u109d\u1780-\u17d3\u17dd"
 _PICTOGRAPHS = "\u2600-\u27bf\U0001f000-\U0001faff"
 
@@ -78,9 +82,8 @@ class _Patterns:
 
     dropped: re.Pattern[str]
     """A character of `_DROPPED`."""
-    special: re.Pattern[str]
-    """A mark, a character of an unspaced script, or a pictograph; text without them is words between other things."""
-    word: re.Pattern[str]
+    bare: re.Pattern[str]
+    """A run of characters of unspaced scripts that have no marks."""
     piece: re.Pattern[str]
     """A run of word characters and marks, or a pictograph."""
     unspaced: re.Pattern[str]
@@ -103,8 +106,7 @@ def _patterns() -> _Patterns:
     unspaced = f"{_HAN}{_HANGUL}{_KANA}{_SOUTH_EAST_ASIAN}"
     return _Patterns(
         dropped=re.compile(f"[{''.join(map(chr, _DROPPED))}]"),
-        special=re.compile(f"[{marks}{unspaced}{_PICTOGRAPHS}]"),
-        word=re.compile(r"\w+"),
+        bare=re.compile(f"[{_HAN}{_HANGUL}{_BARE_KANA}]+"),
         # One class of word characters and marks would be searched range by range.
         piece=re.compile(f"(?:\\w+|[{marks}]+)+|[{_PICTOGRAPHS}]"),
         unspaced=re.compile(f"([{unspaced}][{unspaced}{marks}]*)"),
@@ -155,8 +157,8 @@ def split_words(text: str) -> list[str]:
     if patterns.dropped.search(folded):
         folded = folded.translate(_DROPPED)
     folded = unicodedata.normalize("NFC", folded)
-    if not patterns.special.search(folded):
-        return list(map(_stem, patterns.word.findall(folded)))
+    if not _SPECIAL.search(folded):
+        return list(map(_stem, _WORD.findall(folded)))
     words: list[str] = []
     for piece in patterns.piece.findall(folded):
         if piece.isascii() or not patterns.unspaced.search(piece):
@@ -165,17 +167,22 @@ def split_words(text: str) -> list[str]:
         # Splitting by a group gives what is between the runs at even places and the runs at odd ones.
         for place, part in enumerate(patterns.unspaced.split(piece)):
             if place % 2:
-                words.extend(_pairs(patterns.character.findall(part)))
+                words.extend(_pairs(part, patterns))
             elif part:
                 words.append(_stem(part))
     return words
 
 
-def _pairs(characters: list[str]) -> list[str]:
+def _pairs(run: str, patterns: _Patterns) -> list[str]:
+    """List the words of a run of unspaced scripts."""
+    if patterns.bare.fullmatch(run):
+        characters, alone = list(run), _ALONE.findall(run)
+    else:
+        characters = patterns.character.findall(run)
+        alone = [character for character in characters if _ALONE.match(character)]
     if len(characters) == 1:
         return characters
-    pairs = [first + second for first, second in itertools.pairwise(characters)]
-    return pairs + [single for single in characters if _ALONE.match(single)]
+    return [*map(operator.add, characters, characters[1:]), *alone]
 
 
 class _Stemmer(threading.local):
