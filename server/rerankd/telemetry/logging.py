@@ -7,13 +7,16 @@ import logging
 import random
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import msgspec
 import structlog
 
+from rerankd.telemetry.lines import Lines
 from rerankd.telemetry.options import LogSettings
 
+_CALM: Final = frozenset({"debug", "info"})
+"""Levels of lines that may wait a moment."""
 _encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 
 
@@ -34,6 +37,15 @@ def is_logged(latency_ms: float) -> bool:
 def log_slow_calls(slow_call_ms: float) -> None:
     """Log every call that takes longer, whatever the sampling says; 0 for none."""
     _sampling.slow_call_ms = slow_call_ms
+
+
+class _Output:
+    """Where the lines of this process go."""
+
+    lines: Lines | None = None
+
+
+_output = _Output()
 
 
 class _Bound:
@@ -67,6 +79,8 @@ def _add_facts(_logger: Any, level: str, event: MutableMapping[str, Any]) -> Mut
     for name, value in _labels.items():
         event.setdefault(name, value)
     event["level"] = level
+    if level not in _CALM and _output.lines is not None:
+        _output.lines.is_urgent = True
     event["timestamp"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")[:26] + "Z"
     return event
 
@@ -77,6 +91,13 @@ def _render_json(logger: Any, level: str, event: MutableMapping[str, Any]) -> st
     return _encode(event).decode()
 
 
+def _open_output() -> Lines:
+    if _output.lines is not None:
+        _output.lines.close()
+    _output.lines = Lines(sys.stderr)
+    return _output.lines
+
+
 def configure_logging(settings: LogSettings) -> None:
     """Set up structlog and route the standard library's loggers (uvicorn, grpc) through it. May be called again."""
     _sampling.share = settings.sample
@@ -85,13 +106,14 @@ def configure_logging(settings: LogSettings) -> None:
     renderer: Any = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if is_pretty else _render_json
     )
+    lines = cast(TextIO, _open_output())
     structlog.configure(
         processors=[_add_facts, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=lines),
         cache_logger_on_first_use=False,  # a module's logger must follow when it is configured again
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_add_facts],
