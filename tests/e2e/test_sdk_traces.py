@@ -18,11 +18,12 @@ from opentelemetry import trace as otel
 from rerankd import Reranker
 from rerankd.settings import Settings
 from rerankd_adapters.testing import Answer, Received
+from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
 from tests.support.collector import Collector
 from tests.support.trace_trees import of_trace, outline
 from tests.support.upstream import Upstream, answer_well
 
-DOCUMENTS = [f"document number {index} of the harbour" for index in range(5)]
+DOCUMENTS = [f"{CANARY_DOCUMENT} {index} of the harbour" for index in range(5)]
 PROGRAM = """
 import asyncio
 from opentelemetry import trace
@@ -35,7 +36,7 @@ provider = TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(insecure=True)))
 trace.set_tracer_provider(provider)
 tracer = trace.get_tracer("a program")
-documents = [f"document number {index} of the harbour" for index in range(5)]
+documents = [f"CANARY_DOCUMENT {index} of the harbour" for index in range(5)]
 reranker = Reranker()
 
 
@@ -60,7 +61,7 @@ OWN = """
 import asyncio
 import rerankd
 
-asyncio.run(rerankd.arerank("", "harbour", [f"document number {index} of the harbour" for index in range(5)]))
+asyncio.run(rerankd.arerank("", "harbour", [f"CANARY_DOCUMENT {index} of the harbour" for index in range(5)]))
 """
 PLAIN = """
 import sys
@@ -77,7 +78,7 @@ def settings(url: str) -> dict[str, Any]:
         "default_model": "search",
         "local": {"enabled": False},
         "cache": {"enabled": False},
-        "providers": {"vllm": {"base_url": f"{url}/v1", "models": {"*": facts}}},
+        "providers": {"vllm": {"base_url": f"{url}/v1", "api_key": CANARY_SECRET, "models": {"*": facts}}},
         "models": {"search": {"deployments": [{"model": "vllm/ranker"}], "retries": {"initial_delay_ms": 1}}},
     }
 
@@ -102,7 +103,7 @@ def run(program: str, upstream: Upstream, folder: Path, **variables: str) -> Non
     file = folder / "rerankd.yaml"
     file.write_text(yaml.safe_dump(settings(upstream.url)))
     environment = {**os.environ, "RERANKD_CONFIG": str(file), **variables}
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-c", program.replace("CANARY_DOCUMENT", CANARY_DOCUMENT)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
