@@ -25,7 +25,7 @@ import structlog
 from rerankd.app import EXIT_CANNOT_START, EXIT_OK, Addresses, Start, run_worker
 from rerankd.local.options import usable_cores
 from rerankd.settings import Settings, SettingsOrigin
-from rerankd.telemetry.logging import configure_logging
+from rerankd.telemetry.logging import configure_logging, label_process
 from rerankd.telemetry.metrics import SHARED_FOLDER, forget_process
 
 MAX_DEATHS = 5
@@ -87,7 +87,7 @@ def _share_cores(settings: Settings) -> Settings:
 
 def _work(start: Start, index: int, ready: Connection) -> None:
     configure_logging(start.settings.log)
-    structlog.contextvars.bind_contextvars(worker=index, worker_pid=os.getpid())
+    label_process(worker=index, worker_pid=os.getpid())
     raise SystemExit(run_worker(start, announce=lambda addresses: ready.send(addresses)))
 
 

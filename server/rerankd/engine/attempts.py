@@ -31,7 +31,7 @@ _PROBE_PATIENCE_S: Final = 1.0
 """Longest wait of a call that could go nowhere else for the call that probes a deployment."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What a deployment replied, and what it took."""
 

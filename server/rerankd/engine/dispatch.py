@@ -15,7 +15,7 @@ from rerankd.telemetry.call import CallRecord
 from rerankd_adapters.base import ProviderCall
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dispatch:
     """What the chunks of one request have in common."""
 
@@ -81,7 +81,7 @@ def _attempts(common: Dispatch, call: ProviderCall, positions: Sequence[int], to
 
 def _tokens(group: ModelGroup, call: ProviderCall) -> int:
     """Estimate what a call reads, where a deployment of the group counts tokens."""
-    if not any(deployment.limits_tokens for deployment in group.deployments):
+    if not group.limits_tokens:
         return 0
     query = ESTIMATE.count(call.query)
     return sum(query + ESTIMATE.count(document) for document in call.documents)

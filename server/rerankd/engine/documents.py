@@ -37,8 +37,6 @@ def prior_scores(request: RerankRequest) -> list[float] | None:
 
 def document_images(request: RerankRequest) -> list[str | None] | None:
     """Return the image of each document: n URLs or `None`s, or `None` when no document has one."""
-    if _are_strings(request):
-        return None
     images = [None if isinstance(document, str) else document.image or None for document in request.documents]
     return images if any(images) else None
 
@@ -53,8 +51,6 @@ def document_objects(request: RerankRequest) -> tuple[list[str], list[dict[str, 
     Returns:
         The names, and for each of the n documents its fields or `None`; `None` when there is no object.
     """
-    if _are_strings(request):
-        return [], None
     names = list(dict.fromkeys(request.rank_fields))
     objects: list[dict[str, Any] | None] = []
     for document in request.documents:
@@ -67,13 +63,14 @@ def document_objects(request: RerankRequest) -> tuple[list[str], list[dict[str, 
     return (names, objects) if any(fields is not None for fields in objects) else ([], None)
 
 
-def _are_strings(request: RerankRequest) -> bool:
+def are_strings(request: RerankRequest) -> bool:
+    """Whether every document is text and nothing else."""
     return set(map(type, request.documents)) <= {str}
 
 
 def rank_field_warnings(request: RerankRequest) -> list[str]:
     """Say of how many documents with fields none is ranked: they are scored by their text, or by all fields."""
-    if not request.rank_fields or _are_strings(request):
+    if not request.rank_fields or are_strings(request):
         return []
     count = sum(
         not any(_field(document, document.fields, name) is not None for name in request.rank_fields)

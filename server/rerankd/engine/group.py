@@ -9,6 +9,7 @@ from typing import Any
 
 from rerankd.engine.balancing import Balancer
 from rerankd.engine.deployment import Deployment
+from rerankd.engine.merge import Normalisation
 from rerankd.engine.options import ModelOptions
 from rerankd.engine.quota import ShareBudget
 from rerankd.errors import Reason, ServiceError
@@ -37,6 +38,10 @@ class ModelGroup:
         for deployment in self.deployments:
             deployment.peers = [each for each in self.deployments if each is not deployment]
         self.options = options
+        self.normalisation = Normalisation(options.normalization)
+        """What is made of scores where the caller does not say."""
+        self.limits_tokens = any(deployment.limits_tokens for deployment in self.deployments)
+        """Whether the tokens of a call matter to any of its deployments."""
         self.balancer = Balancer(options.balancing)
         self.retry_budget = ShareBudget(options.retries.budget, options.retries.burst)
         self.hedge_budget = ShareBudget(options.hedge.budget, options.hedge.burst)
@@ -54,6 +59,8 @@ class ModelGroup:
 
         Its revision stands for all of them.
         """
+        if len(self.deployments) == 1:
+            return self.deployments[0].describe()
         infos = [info for each in self.deployments if (info := each.describe()) is not None]
         if len(infos) <= 1:
             return infos[0] if infos else None

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import msgspec
 
 from rerankd.errors import Reason, ServiceError
@@ -43,9 +40,8 @@ class Admission:
         """Calls under way."""
         return self._in_flight
 
-    @contextmanager
-    def enter(self) -> Iterator[None]:
-        """Hold a place for the duration of one call.
+    def enter(self) -> None:
+        """Take a place; `leave` gives it back.
 
         Raises:
             ServiceError: `OVERLOADED` when every place is taken.
@@ -58,7 +54,7 @@ class Admission:
                 retry_after_s=OVERLOAD_RETRY_AFTER_S,
             )
         self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._in_flight -= 1

@@ -89,23 +89,19 @@ class Engine:
     async def _rerank(
         self, request: RerankRequest, call: CallContext, record: CallRecord, started_s: float
     ) -> RerankResponse:
-        with self._admission.enter():
+        self._admission.enter()
+        try:
             check_request(request, self._limits)
             group = self._router.resolve(request.model)
             record.model = group.name
             groups = [group, *self._router.fallbacks_of(group, request.fallbacks)]
-            remaining_s = call.remaining_s()
-            if remaining_s is not None and remaining_s <= 0:
-                raise deadline_exceeded()
-            try:
-                async with asyncio.timeout(remaining_s):
-                    answered = await self._first_answer(groups, request, call, record)
-            except TimeoutError:
-                raise deadline_exceeded() from None
+            answered = await self._in_time(groups, request, call, record)
             scores = answered.scores
             values = normalise(scores.values, _normalisation(request, answered.group))
             ranking = rank(scores.indices, values, request.top_n, request.score_threshold)
             return build_response(request, call, answered, ranking, started_s)
+        finally:
+            self._admission.leave()
 
     async def list_models(self, request: contract.ListModelsRequest, _call: CallContext) -> contract.ListModelsResponse:
         """List a page of the models that can be named, ordered by name.
@@ -128,6 +124,21 @@ class Engine:
     ) -> AsyncIterator[contract.BatchRerankResponse]:
         """Rerank a stream of items, reading no faster than the answers are taken."""
         return batch.run_batch(self.rerank, requests, call, self._limits.batch_concurrency)
+
+    async def _in_time(
+        self, groups: Sequence[ModelGroup], request: RerankRequest, call: CallContext, record: CallRecord
+    ) -> Answered:
+        """Ask the models for as long as the caller waits."""
+        remaining_s = call.remaining_s()
+        if remaining_s is None:
+            return await self._first_answer(groups, request, call, record)
+        if remaining_s <= 0:
+            raise deadline_exceeded()
+        try:
+            async with asyncio.timeout(remaining_s):
+                return await self._first_answer(groups, request, call, record)
+        except TimeoutError:
+            raise deadline_exceeded() from None
 
     async def _first_answer(
         self, groups: Sequence[ModelGroup], request: RerankRequest, call: CallContext, record: CallRecord
@@ -165,13 +176,8 @@ class Engine:
         cache = self._cache if _is_cacheable(group, info, provider_call, use) else None
         scoring = RequestScoring(common, info, provider_call, cache, use)
         scores = await scoring.run()
-        return Answered(
-            group=group,
-            info=info,
-            scores=scores,
-            calls=scoring.answers,
-            warnings=[*_warnings(group, info, request), *scoring.warnings],
-        )
+        warnings = [*_warnings(group, info, request), *scoring.warnings]
+        return Answered(group, info, scores, scoring.answers, warnings)
 
 
 def _is_cacheable(group: ModelGroup, info: ModelInfo, call: ProviderCall, use: CacheUse) -> bool:
@@ -181,7 +187,7 @@ def _is_cacheable(group: ModelGroup, info: ModelInfo, call: ProviderCall, use: C
 
 
 def _normalisation(request: RerankRequest, group: ModelGroup) -> Normalisation:
-    return _NORMALISATIONS.get(request.normalization) or Normalisation(group.options.normalization)
+    return _NORMALISATIONS.get(request.normalization) or group.normalisation
 
 
 def _cancel_cause(call: CallContext) -> tuple[Reason, Code]:

@@ -56,6 +56,8 @@ def plan_chunks(
         ServiceError: `CAPABILITY_UNSUPPORTED` when the request is over the limits of a model that may not be split.
     """
     count = len(documents)
+    if _surely_fits(facts, count):
+        return [range(count)]
     limits = _limits(facts, query, documents, counter)
     chunks = limits.split(count)
     if len(chunks) > 1 and facts.scoring is not Scoring.POINTWISE:
@@ -82,6 +84,8 @@ def listwise_window(
         ServiceError: `CAPABILITY_UNSUPPORTED` when two of the documents do not fit into one call.
     """
     count = len(documents)
+    if _surely_fits(facts, count):
+        return count
     limits = _limits(facts, query, documents, counter)
     if len(limits.split(count)) == 1:
         return count
@@ -90,6 +94,12 @@ def listwise_window(
     if window < 2:
         raise _not_comparable(facts, name, count)
     return window
+
+
+def _surely_fits(facts: Capabilities, count: int) -> bool:
+    """Whether one call holds so many documents, however long they are."""
+    is_counted_alone = facts.max_total_tokens is None and facts.max_request_bytes is None
+    return is_counted_alone and (facts.max_documents is None or count <= facts.max_documents)
 
 
 @dataclass(frozen=True, slots=True)

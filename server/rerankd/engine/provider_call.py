@@ -7,7 +7,7 @@ from typing import Final
 
 from rerankd import contract
 from rerankd.contract import RerankRequest
-from rerankd.engine.documents import document_images, document_objects, prior_scores
+from rerankd.engine.documents import are_strings, document_images, document_objects, prior_scores
 from rerankd.engine.validation import MAX_VIOLATIONS
 from rerankd.errors import FieldViolation, Reason, ServiceError
 from rerankd_adapters.base import ModelInfo, ProviderCall, Truncation
@@ -36,10 +36,14 @@ def provider_call_of(
         ServiceError: `CAPABILITY_UNSUPPORTED` when a document has an image and the model takes none.
     """
     facts = info.capabilities
-    images = document_images(request)
-    if images is not None and not facts.takes_images:
-        raise _takes_no_images(name, images)
-    rank_fields, objects = document_objects(request)
+    rank_fields: Sequence[str] = ()
+    images = objects = priors = None
+    if not are_strings(request):
+        images = document_images(request)
+        if images is not None and not facts.takes_images:
+            raise _takes_no_images(name, images)
+        rank_fields, objects = document_objects(request)
+        priors = prior_scores(request)
     return ProviderCall(
         model=info.name,
         query=request.query,
@@ -52,7 +56,7 @@ def provider_call_of(
         max_tokens_per_doc=request.max_tokens_per_doc,
         max_passages_per_doc=request.max_chunks_per_doc or 1,
         instruction=request.instruction if facts.takes_instruction else "",
-        prior_scores=prior_scores(request),
+        prior_scores=priors,
         priority=request.priority or 0,
         deadline_s=deadline_s,
         include_details=bool(request.include_details),

@@ -23,7 +23,7 @@ from rerankd_adapters.base import ModelInfo
 _MILLION: Final = 1_000_000
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Answered:
     """A model that answered, and how it came to that."""
 

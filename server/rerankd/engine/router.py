@@ -98,6 +98,8 @@ class Router:
         Raises:
             ServiceError: `MODEL_NOT_FOUND`, for one the caller asked for.
         """
+        if not asked and not group.options.fallbacks:
+            return []
         groups = [self.resolve(name, f"fallbacks[{index}]") for index, name in enumerate(asked)]
         groups += [found for name in group.options.fallbacks if (found := self._find(name)) is not None]
         return list(dict.fromkeys(each for each in groups if each is not group))

@@ -99,7 +99,7 @@ class RequestScoring:
 
     async def _score(self, call: ProviderCall, positions: Sequence[int]) -> ProviderReply:
         """Score the documents of `call`, which stand at `positions` of the request."""
-        passages = await self._passages(call)
+        passages = await self._passages(call) if call.max_passages_per_doc > 1 else None
         if passages is None:
             return await self._dispatch(call, positions)
         if len(passages.texts) == len(call.documents):
@@ -113,7 +113,7 @@ class RequestScoring:
     async def _passages(self, call: ProviderCall) -> Passages | None:
         """Cut long documents where the caller asks for it and we are to do it; else `None`."""
         facts = self.info.capabilities
-        if call.max_passages_per_doc <= 1 or facts.cuts_passages or call.truncation is Truncation.NONE:
+        if facts.cuts_passages or call.truncation is Truncation.NONE:
             return None
         if facts.scoring is not Scoring.POINTWISE or call.images is not None or call.prior_scores is not None:
             return None
@@ -130,6 +130,9 @@ class RequestScoring:
     async def _dispatch(self, call: ProviderCall, positions: Sequence[int]) -> ProviderReply:
         chunks = await self._plan(plan_chunks, call.documents)
         answers = await dispatch(self.common, call, chunks, positions)
+        if len(chunks) == 1:
+            self.answers.append((positions, answers[0]))
+            return answers[0].reply
         for chunk, answer in zip(chunks, answers, strict=True):
             self.answers.append((positions[chunk.start : chunk.stop], answer))
         return join([(chunk, answer.reply) for chunk, answer in zip(chunks, answers, strict=True)])
@@ -154,7 +157,9 @@ class RequestScoring:
 
     async def _plan(self, plan: Callable[..., T], documents: Sequence[str]) -> T:
         facts, query, counter = self.info.capabilities, self.call.query, self._counter
-        return await self._in_thread(lambda: plan(facts, self._setting_name, query, documents, counter))
+        if counter.is_exact:
+            return await asyncio.to_thread(plan, facts, self._setting_name, query, documents, counter)
+        return plan(facts, self._setting_name, query, documents, counter)
 
     @property
     def _setting_name(self) -> str:

@@ -33,7 +33,7 @@ def check_request(request: RerankRequest, limits: RequestLimits) -> None:
     violations = _check_query(request, limits)
     violations += _check_documents(request, limits)
     violations += _check_numbers(request)
-    if _is_too_deep(request.provider_options):
+    if request.provider_options and _is_too_deep(request.provider_options):
         violations.append(FieldViolation("provider_options", _depth_rule("provider_options")))
     if violations:
         raise invalid_request(violations[:MAX_VIOLATIONS])
@@ -64,7 +64,12 @@ def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[Fiel
     violations: list[FieldViolation] = []
     longest = limits.max_document_chars
     for index, document in enumerate(request.documents):
-        text = document if type(document) is str else document.text  # type: ignore[union-attr]
+        if type(document) is str:
+            if document and len(document) <= longest and not document.isspace():
+                continue
+            text = document
+        else:
+            text = document.text  # type: ignore[union-attr]
         if type(document) is not str and document.image:  # type: ignore[union-attr]
             violations += _check_image(document.image, f"documents[{index}].image", limits)  # type: ignore[union-attr]
         if len(text) > longest:

@@ -19,11 +19,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from rerankd.local.bm25 import Bm25Query
 from rerankd.local.budget import Budget
 from rerankd.local.cross_encoder import CrossEncoder
 from rerankd.local.dual_encoder import pack_tokens
-from rerankd.local.lexical import score_words
+from rerankd.local.lexical import WordScorer
 from rerankd.local.loading import Loaded
 from rerankd.local.mixing import blend, layer
 from rerankd.local.once import Once
@@ -103,6 +102,7 @@ class Cascade:
     """The three stages. Safe to use from many tasks at once.
 
     Args:
+        words: Scorer of the first stage.
         minilm: Bi-encoder of the second stage.
         cross_encoder: Scorer of the third stage.
         cross_loaded: Its network, for what a token costs.
@@ -111,8 +111,15 @@ class Cascade:
     """
 
     def __init__(
-        self, minilm: Loaded, cross_encoder: CrossEncoder, cross_loaded: Loaded, pool: WorkPool, cache: VectorCache
+        self,
+        words: WordScorer,
+        minilm: Loaded,
+        cross_encoder: CrossEncoder,
+        cross_loaded: Loaded,
+        pool: WorkPool,
+        cache: VectorCache,
     ) -> None:
+        self._words = words
         self._minilm = minilm
         self._cross = cross_encoder
         self._cross_meter = cross_loaded.network.meter
@@ -152,8 +159,7 @@ class Cascade:
         """First stage: BM25 of all documents, then static vectors of as many as time allows."""
         began_s = time.monotonic()
         documents = run.call.documents
-        words = Once(lambda: Bm25Query(run.call.query))
-        run.words = await score_words(self._pool, words, documents, run.ticket)
+        run.words = await self._words.score(run.call.query, documents)
         run.levels.append(dict(enumerate(run.words)))
         table = self.table
         needs_static = table is not None and (

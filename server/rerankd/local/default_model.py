@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from rerankd.local.lexical import WordScorer
 from rerankd.local.loading import Loaded
 from rerankd.local.options import LocalOptions, cache_directory
 from rerankd.local.scheduler import PoolClosedError, Ticket, WorkPool
@@ -53,7 +54,13 @@ class DefaultModel:
     """The cascade with its options. Made with the two networks it needs."""
 
     def __init__(
-        self, options: LocalOptions, minilm: Loaded, cross: Loaded, pool: WorkPool, cache: VectorCache
+        self,
+        options: LocalOptions,
+        words: WordScorer,
+        minilm: Loaded,
+        cross: Loaded,
+        pool: WorkPool,
+        cache: VectorCache,
     ) -> None:
         from rerankd.local.cascade import Cascade
         from rerankd.local.cross_encoder import CrossEncoder
@@ -61,7 +68,7 @@ class DefaultModel:
         self._options = options
         self._minilm = minilm
         self._pool = pool
-        self._cascade: Cascade = Cascade(minilm, CrossEncoder(MS_MARCO, cross, pool), cross, pool, cache)
+        self._cascade: Cascade = Cascade(words, minilm, CrossEncoder(MS_MARCO, cross, pool), cross, pool, cache)
         self.loading_detail = ""
         """What is still being made; empty when nothing is."""
 

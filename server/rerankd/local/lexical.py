@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from rerankd.local.bm25 import Bm25Query, WordCounts
-from rerankd.local.once import Once
-from rerankd.local.scheduler import Ticket, WorkPool
+from rerankd.local.words import cut_text
 from rerankd_adapters.base import (
     Capabilities,
     ModelInfo,
@@ -16,10 +16,8 @@ from rerankd_adapters.base import (
     Scoring,
 )
 
-_SLICE = 16
-"""Documents in one unit of work: some milliseconds."""
-_SCORED_ON_LOOP = 256
-"""Up to so many documents the sums take less time than another trip to a worker."""
+_SLICE_CHARACTERS = 32_768
+"""Read in one turn of the event loop: a millisecond at most for English."""
 
 BM25_INFO = ModelInfo(
     name="bm25",
@@ -34,41 +32,48 @@ BM25_INFO = ModelInfo(
 )
 
 
-async def count_words(
-    pool: WorkPool, query: Once[Bm25Query], documents: Sequence[str], ticket: Ticket
-) -> list[WordCounts]:
-    """Count the query's words in every document, on the workers, in slices.
+class WordScorer:
+    """Scores by shared words on the event loop, a slice at a time. Safe to use from many tasks of one loop at once.
 
-    Returns:
-        One entry a document, request order.
+    A worker thread would not spare the loop: reading words holds the interpreter's lock, for which a loop waits 5 ms
+    each time it wakes up. Between two slices, whichever calls they belong to, the loop serves everything else.
     """
-    slices = -(-len(documents) // _SLICE)
 
-    def count(number: int) -> list[WordCounts]:
-        words = query.get()
-        return [words.count(text) for text in documents[number * _SLICE : (number + 1) * _SLICE]]
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
 
-    counted = await pool.run(count, slices, ticket)
-    return [one for part in counted if part is not None for one in part]
+    async def score(self, query: str, documents: Sequence[str]) -> list[float]:
+        """Score every document by BM25; one number a document, request order.
 
+        Up to a slice of text is scored at once, without giving up the loop.
+        """
+        words = Bm25Query(query)
+        counts: list[WordCounts] = []
+        unread = _SLICE_CHARACTERS
+        for document in documents:
+            parts = []
+            for text in cut_text(document, _SLICE_CHARACTERS):
+                if len(text) > unread:
+                    await self._rest()
+                    unread = _SLICE_CHARACTERS
+                unread -= len(text)
+                parts.append(words.count(text))
+            counts.append(parts[0] if len(parts) == 1 else WordCounts.add(parts))
+        return words.score(counts)
 
-async def score_words(pool: WorkPool, query: Once[Bm25Query], documents: Sequence[str], ticket: Ticket) -> list[float]:
-    """Score every document by BM25; one number a document, request order."""
-    counts = await count_words(pool, query, documents, ticket)
-    if len(counts) <= _SCORED_ON_LOOP:
-        return query.get().score(counts)
-    scores = (await pool.run(lambda _: query.get().score(counts), 1, ticket))[0]
-    return scores or []
+    async def _rest(self) -> None:
+        """Wait until it is this call's turn, a turn of the event loop later at the earliest."""
+        async with self._turn:
+            await asyncio.sleep(0)
 
 
 class Bm25:
-    """The model `bm25`. Safe to use from many tasks at once."""
+    """The model `bm25`. Safe to use from many tasks of one event loop at once."""
 
-    def __init__(self, pool: WorkPool) -> None:
-        self._pool = pool
+    def __init__(self, words: WordScorer) -> None:
+        self._words = words
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         """Score every document of `call`; no tokens are read by a network, so none are counted."""
-        query = Once(lambda: Bm25Query(call.query))
-        scores = await score_words(self._pool, query, call.documents, Ticket(priority=call.priority))
+        scores = await self._words.score(call.query, call.documents)
         return ProviderReply(indices=range(len(scores)), scores=scores, model=BM25_INFO.name)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from rerankd.local.default_model import DefaultModel, describe_default
 from rerankd.local.downloads import Download, describe_model, resolve_model
-from rerankd.local.lexical import BM25_INFO, Bm25
+from rerankd.local.lexical import BM25_INFO, Bm25, WordScorer
 from rerankd.local.loading import Loader
 from rerankd.local.options import LocalOptions, usable_cores
 from rerankd.local.scheduler import PoolClosedError, WorkPool
@@ -55,7 +55,8 @@ class LocalProvider:
         self._faults: dict[str, str] = {}
         self._checked: dict[str, str] = {}
         self._loading = dict.fromkeys(options.models, "files are being found or downloaded")
-        self._ready: dict[str, _Model] = {"bm25": Bm25(self._pool)}
+        self._words = WordScorer()
+        self._ready: dict[str, _Model] = {"bm25": Bm25(self._words)}
         self._default: DefaultModel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -107,6 +108,8 @@ class LocalProvider:
             AdapterError: `MODEL_NOT_FOUND`, `UNAVAILABLE` when the model cannot be loaded or the provider is closed,
                 `TIMEOUT` when the deadline passed, `REJECTED` for documents or options that cannot be served.
         """
+        if self._is_closed:
+            raise _shutting_down()
         left_s = None if call.deadline_s is None else call.deadline_s - time.monotonic()
         if left_s is not None and left_s <= 0:
             raise _timed_out()
@@ -117,7 +120,7 @@ class LocalProvider:
         except TimeoutError:
             raise _timed_out() from None
         except PoolClosedError:
-            raise AdapterError(AdapterErrorKind.UNAVAILABLE, "the local models are shutting down") from None
+            raise _shutting_down() from None
         warnings = self._warn(call)
         return dataclasses.replace(reply, warnings=[*reply.warnings, *warnings]) if warnings else reply
 
@@ -131,8 +134,6 @@ class LocalProvider:
 
     async def _find_model(self, name: str) -> _Model:
         """Load a model that is not ready yet."""
-        if self._is_closed:
-            raise AdapterError(AdapterErrorKind.UNAVAILABLE, "the local models are shutting down")
         if name != "default" and name not in self._specs:
             if name in self._options.models:
                 reason = self._faults.get(name) or self._loading.get(name, "")
@@ -161,7 +162,7 @@ class LocalProvider:
     async def _load_default(self) -> _Model:
         minilm, cross = await asyncio.gather(self._loader.load(ALL_MINILM), self._loader.load(MS_MARCO))
         if self._default is None:
-            self._default = DefaultModel(self._options, minilm, cross, self._pool, self._cache)
+            self._default = DefaultModel(self._options, self._words, minilm, cross, self._pool, self._cache)
         return self._default
 
     async def _prepare_table(self, default: DefaultModel) -> None:
@@ -240,3 +241,7 @@ def _find_fault(files: Sequence[WeightFile]) -> str:
 
 def _timed_out() -> AdapterError:
     return AdapterError(AdapterErrorKind.TIMEOUT, "the local models did not answer by the deadline")
+
+
+def _shutting_down() -> AdapterError:
+    return AdapterError(AdapterErrorKind.UNAVAILABLE, "the local models are shutting down")

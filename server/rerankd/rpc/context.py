@@ -15,15 +15,13 @@ ServicerContext = grpc.aio.ServicerContext[Any, Any]
 
 
 def open_call(context: ServicerContext) -> CallContext:
-    """Read the context of one call and set its request id as trailing metadata."""
+    """Read the context of one call."""
     metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     remaining_s = context.time_remaining()
-    call = CallContext(
+    return CallContext(
         request_id=usable_request_id(metadata.get(REQUEST_ID_KEY)),
         deadline_s=None if remaining_s is None else time.monotonic() + remaining_s,
         transport="grpc",
         metadata=metadata,
         api_version="2",
     )
-    context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
-    return call

@@ -9,7 +9,6 @@ import grpc
 from grpc_health.v1 import health
 
 from rerankd.rpc.health import Health
-from rerankd.rpc.interceptors import INTERCEPTORS
 from rerankd.rpc.reflection import add_reflection
 from rerankd.rpc.servicers import RERANK_SERVICE, rerank_handler
 from rerankd.rpc.tei import TEI_INFO, TEI_RERANK, tei_handlers
@@ -41,7 +40,7 @@ class GrpcServer:
             is_port_shared: Whether other worker processes listen on the same port.
         """
         options = _options(keepalive, max_message_bytes, is_port_shared)
-        self._server = grpc.aio.server(interceptors=INTERCEPTORS, options=options)
+        self._server = grpc.aio.server(options=options)
         self._health = Health(SERVICES)
         self._server.add_generic_rpc_handlers((rerank_handler(engine), *tei_handlers(engine, settings)))
         self._health.add_to(self._server)

@@ -16,8 +16,8 @@ from rerankd import contract
 from rerankd.contract import RerankRequest, RerankResponse, ScoreNormalization, ScoreSpace, Truncation
 from rerankd.domain import CallContext
 from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
-from rerankd.rpc.codec import accept, accept_stream, decoder
-from rerankd.rpc.context import ServicerContext, open_call
+from rerankd.rpc.behaviour import collecting, unary
+from rerankd.rpc.codec import decoder
 from rerankd.settings import Settings
 from rerankd.use_case import RerankUseCase
 from rerankd_adapters.grpc_upstream.messages import find_method
@@ -37,13 +37,13 @@ def tei_handlers(engine: RerankUseCase, settings: Callable[[], Settings]) -> tup
     """Build the handlers of both services; `settings` returns those of the moment."""
     servicer = _Servicer(engine, settings)
     rerank: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "Rerank": grpc.unary_unary_rpc_method_handler(servicer.rerank, _decoder(_RERANK.request), _encode),
+        "Rerank": grpc.unary_unary_rpc_method_handler(unary(servicer.rerank), _decoder(_RERANK.request), _encode),
         "RerankStream": grpc.stream_unary_rpc_method_handler(
-            servicer.rerank_stream, _decoder(_STREAM.request), _encode
+            collecting(servicer.rerank_stream), _decoder(_STREAM.request), _encode
         ),
     }
     info: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "Info": grpc.unary_unary_rpc_method_handler(servicer.info, _decoder(_INFO.request), _encode)
+        "Info": grpc.unary_unary_rpc_method_handler(unary(servicer.info), _decoder(_INFO.request), _encode)
     }
     return (
         grpc.method_handlers_generic_handler(TEI_RERANK, rerank),
@@ -58,19 +58,14 @@ class _Servicer:
         self._engine = engine
         self._settings = settings
 
-    async def rerank(self, message: Any, context: ServicerContext) -> Any:
-        call = open_call(context)
-        sent = accept(message)
+    async def rerank(self, sent: Any, call: CallContext) -> Any:
         return await self._answer(sent, list(sent.texts), call)
 
-    async def rerank_stream(self, messages: AsyncIterator[Any], context: ServicerContext) -> Any:
-        call = open_call(context)
-        first, texts = await self._collect(accept_stream(messages))
+    async def rerank_stream(self, messages: AsyncIterator[Any], call: CallContext) -> Any:
+        first, texts = await self._collect(messages)
         return await self._answer(first, texts, call)
 
-    async def info(self, message: Any, context: ServicerContext) -> Any:
-        call = open_call(context)
-        accept(message)
+    async def info(self, _message: Any, call: CallContext) -> Any:
         settings = self._settings()
         model = await self._model(call)
         limits = model.limits or contract.ModelLimits()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import random
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +36,44 @@ def log_slow_calls(slow_call_ms: float) -> None:
     _sampling.slow_call_ms = slow_call_ms
 
 
+class _Bound:
+    """A logger, and the set-up it was made under."""
+
+    setup: tuple[Any, ...] = ()
+    logger: Any = None
+
+
+_bound = _Bound()
+_labels: dict[str, Any] = {}
+
+
+def call_logger() -> Any:
+    """Return the logger of calls. It is made once for each set-up: to make it costs as much as to write a line."""
+    config = structlog.get_config()
+    setup = (config["processors"], config["wrapper_class"], config["logger_factory"])
+    known = _bound.setup
+    if not known or known[0] is not setup[0] or known[1] is not setup[1] or known[2] is not setup[2]:
+        _bound.setup, _bound.logger = setup, structlog.get_logger("rerankd.call").bind()
+    return _bound.logger
+
+
+def label_process(**labels: Any) -> None:
+    """Put `labels` into every line of this process from now on."""
+    _labels.update(labels)
+
+
+def _add_labels(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in _labels.items():
+        event.setdefault(name, value)
+    return event
+
+
+def _add_timestamp(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Do what structlog's `TimeStamper` does, in a third of its time."""
+    event["timestamp"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    return event
+
+
 def _to_json(event: Any, **_options: Any) -> str:
     return _encode(event).decode()
 
@@ -43,9 +83,9 @@ def configure_logging(settings: LogSettings) -> None:
     _sampling.share = settings.sample
     is_pretty = settings.format == "pretty" or (settings.format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _add_labels,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_timestamp,
     ]
     level = getattr(logging, settings.level.upper())
     renderer: Any = (

@@ -184,6 +184,15 @@ async def test_a_passed_deadline_is_a_timeout(provider: LocalProvider) -> None:
     assert provider._pool.queued_units() == 0
 
 
+async def test_a_deadline_passes_while_words_are_counted(provider: LocalProvider) -> None:
+    began_s = time.monotonic()
+    call = ProviderCall(model="bm25", query="a", documents=["some words " * 100_000] * 50, deadline_s=began_s + 0.02)
+    with pytest.raises(AdapterError) as caught:
+        await provider.rerank(call)
+    assert caught.value.kind is AdapterErrorKind.TIMEOUT
+    assert time.monotonic() - began_s < 1
+
+
 async def test_cancelling_a_call_frees_the_queue(provider: LocalProvider) -> None:
     call = ProviderCall(model=CROSS, query=QUERY, documents=["long text " * 100] * 500)
     await provider.rerank(dataclasses.replace(call, documents=["warm up"]))

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from rerankd.local.bm25 import Bm25Query
-from rerankd.local.words import split_words
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rerankd.local.bm25 import Bm25Query, WordCounts
+from rerankd.local.lexical import WordScorer
+from rerankd.local.words import cut_text, split_words
 
 
 @pytest.mark.parametrize(
@@ -66,3 +71,38 @@ def test_rare_words_weigh_more_and_long_documents_less() -> None:
     scores = words.score([words.count(text) for text in texts])
     assert scores[3] > scores[2]
     assert scores[3] > scores[4]
+
+
+@given(st.text(st.characters() | st.sampled_from(" ,.e\u0301\u0338=\u3002\u4e00\u1100\u1161"), max_size=60))
+def test_parts_of_a_text_have_the_words_of_the_whole(text: str) -> None:
+    parts = cut_text(text, 5)
+    assert "".join(parts) == text
+    assert [word for part in parts for word in split_words(part)] == split_words(text)
+    query = Bm25Query("e 一 a")
+    assert WordCounts.add([query.count(part) for part in parts]) == query.count(text)
+
+
+def test_few_words_are_scored_without_giving_up_the_loop() -> None:
+    scoring = WordScorer().score("rare", ["a rare word", "a word"] * 50)
+    with pytest.raises(StopIteration) as done:
+        scoring.send(None)
+    assert done.value.value[0] > done.value.value[1] == 0
+
+
+async def test_many_words_leave_the_loop_to_others_after_every_slice() -> None:
+    scorer = WordScorer()
+    documents = ["common " * 4000, "rare common " * 1000] * 20 + ["common " * 200_000]
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count_turns())
+    several = await asyncio.gather(*(scorer.score("rare", documents) for _ in range(3)))
+    counting.cancel()
+    assert turns >= 3 * sum(map(len, documents)) // 40_000
+    query = Bm25Query("rare")
+    assert several == [query.score([query.count(document) for document in documents])] * 3

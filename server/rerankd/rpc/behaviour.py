@@ -1,0 +1,103 @@
+"""What surrounds every method of ours: the call's context, the server's span, errors as statuses.
+
+It is put around a method once, when its handler is made. Interceptors of grpc.aio would do so anew for every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NoReturn
+
+import grpc
+import structlog
+
+from rerankd.domain import CallContext
+from rerankd.errors import ServiceError
+from rerankd.response_facts import response_facts
+from rerankd.rpc import convert
+from rerankd.rpc.codec import accept, accept_stream
+from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call
+from rerankd.rpc.tracing import begin_span, finish_span
+from rerankd.status import internal_error, status_of
+
+STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
+RETRY_PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
+"""Tells clients that retry by service config when to come back."""
+
+_STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+_log = structlog.get_logger("rerankd.rpc")
+
+
+def unary(method: Callable[[Any, CallContext], Awaitable[Any]], span: str = "") -> Any:
+    """Surround a method that takes one message.
+
+    Args:
+        method: Takes the decoded message and the call's context.
+        span: Name of the server's span; empty for none.
+    """
+    return _answering_once(method, accept, span)
+
+
+def collecting(method: Callable[[AsyncIterator[Any], CallContext], Awaitable[Any]]) -> Any:
+    """Surround a method that takes a stream of messages and answers once."""
+    return _answering_once(method, accept_stream, "")
+
+
+def _answering_once(method: Callable[[Any, CallContext], Awaitable[Any]], read: Callable[[Any], Any], span: str) -> Any:
+    async def behaviour(message: Any, context: ServicerContext) -> Any:
+        call = open_call(context)
+        trace = begin_span(span, call.metadata) if span else None
+        try:
+            try:
+                response = await method(read(message), call)
+            except Exception as error:
+                await _abort(error, context, call.request_id)
+        except BaseException as error:
+            if trace is not None:
+                finish_span(trace, context, call.request_id, error)
+            raise
+        if trace is not None:
+            finish_span(trace, context, call.request_id)
+        context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id), *response_facts(response)))
+        return response
+
+    return behaviour
+
+
+def streaming(method: Callable[[AsyncIterator[Any], CallContext], AsyncIterator[Any]], span: str) -> Any:
+    """Surround a method that takes a stream of messages and answers with one."""
+
+    async def behaviour(messages: AsyncIterator[Any], context: ServicerContext) -> AsyncIterator[Any]:
+        call = open_call(context)
+        context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
+        trace = begin_span(span, call.metadata)
+        try:
+            try:
+                async for response in method(accept_stream(messages), call):
+                    yield response
+            except Exception as error:
+                await _abort(error, context, call.request_id)
+        except BaseException as error:
+            if trace is not None:
+                finish_span(trace, context, call.request_id, error)
+            raise
+        if trace is not None:
+            finish_span(trace, context, call.request_id)
+
+    return behaviour
+
+
+async def _abort(error: Exception, context: ServicerContext, request_id: str) -> NoReturn:
+    """End the call with the status of `error`."""
+    if not isinstance(error, ServiceError):
+        _log.error("unexpected error", request_id=request_id, exc_info=error)
+        error = internal_error(request_id)
+    status = status_of(error)
+    trailing: list[tuple[str, str | bytes]] = [
+        (REQUEST_ID_KEY, request_id),
+        (STATUS_DETAILS_KEY, convert.status_to_proto(status).SerializeToString()),
+    ]
+    if error.retry_after_s is not None:
+        trailing.append((RETRY_PUSHBACK_KEY, str(int(error.retry_after_s * 1000))))
+    await context.abort(_STATUS_CODES[status.code], status.message, tuple(trailing))
