@@ -68,6 +68,7 @@ provider call with `include_details`.
 | `rerankd-provider` | its provider |
 | `rerankd-cost` | US dollars, where the price is known |
 | `rerankd-cache` | `hit` when no document was asked for, `partial` when some were, else `miss` |
+| `server-timing` | milliseconds it took; with `include_details` also the provider's part and ours |
 
 ## Log
 
@@ -87,7 +88,7 @@ def render() -> str:
     """Render the page."""
     lines = [_INTRODUCTION, "## Spans", ""]
     lines += [
-        "The call of the server, `rerank.v1.RerankService/Rerank` or `POST /v1/rerank`, is the parent of",
+        "The call of the server, such as `rerank.v1.RerankService/Rerank` or `POST /v1/rerank`, is the parent of",
         "`rerank {model}`, and that of one `rerank {provider's model}` for each provider call. Items of a batch are",
         "children of the batch's span, which links the first 128 of them.",
         "",

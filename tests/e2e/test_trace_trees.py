@@ -61,7 +61,11 @@ def settings(url: str) -> dict[str, Any]:
                 "deployments": [{"model": "vllm/ranker"}],
                 "retries": {"max_attempts": 1},
                 "cooldown": {"failures": 0},
-            }
+            },
+            "hedged": {
+                "deployments": [{"model": "vllm/ranker", "name": name} for name in ("one", "two")],
+                "hedge": {"enabled": True},
+            },
         },
     }
 
@@ -74,7 +78,15 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
-    with Upstream(respond) as opened:
+    slow: list[Received] = []
+
+    def stall_once(request: Received) -> Answer:
+        if request.body and request.json()["query"] == "slow once" and not slow:
+            slow.append(request)
+            return Answer(stalls_after_bytes=-1)
+        return respond(request)
+
+    with Upstream(stall_once) as opened:
         yield opened
 
 
@@ -315,6 +327,67 @@ def test_a_batch_that_breaks_its_own_rules_ends_with_its_status(server: ServerPr
         [f"{MODEL} CANCELLED!"],
         [],
     ), "the item is answered or given up, whichever comes first"
+
+
+def test_a_hedge_is_an_event_and_a_second_call(server: ServerProcess, collector: Collector) -> None:
+    trace_id = "d" * 31 + "b"
+    for _ in range(60):  # until it is known how long a call takes
+        assert call_by_grpc(server, message("usual", model="hedged"), "c" * 32) is grpc.StatusCode.OK
+    assert call_by_grpc(server, message("slow once", model="hedged"), trace_id) is grpc.StatusCode.OK
+    spans = trace_of(collector, trace_id)
+    model = next(span for span in spans if span.kind == "internal")
+    ((event, attributes),) = model.events
+    calls = [span for span in spans if span.kind == "client" and span.attributes["rerank.outcome"] == "cancelled"]
+    assert len(calls) == 1
+    assert event == "hedge"
+    assert {attributes["deployment"], calls[0].attributes["rerank.deployment"]} == {"one", "two"}
+    index = calls[0].attributes["rerank.chunk.index"]
+    below = {0: [f"{CALL} cancelled", f"{CALL} ok", f"{CALL} ok"], 1: [f"{CALL} ok", f"{CALL} cancelled", f"{CALL} ok"]}
+    assert outline(spans, CALLER_ID) == [f"{RPC} server OK", "  rerank hedged internal ok +hedge", *below[index]]
+
+
+@pytest.mark.parametrize("method", ["Rerank", "RerankStream"])
+def test_a_call_of_the_tei_service_is_a_tree_of_the_same_form(
+    server: ServerProcess, collector: Collector, method: str
+) -> None:
+    trace_id = f"{'d' * 30}{'8' if method == 'Rerank' else '9'}0"
+    found = find_method("tei.v1.Rerank", method)
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        metadata = (("traceparent", traceparent(trace_id)),)
+        if method == "Rerank":
+            once: Any = channel.unary_unary(f"/tei.v1.Rerank/{method}")
+            once(found.request(query="harbour", texts=DOCUMENTS[:2]).SerializeToString(), metadata=metadata)
+        else:
+            streamed: Any = channel.stream_unary(f"/tei.v1.Rerank/{method}")
+            texts = [found.request(query="harbour", text=text).SerializeToString() for text in DOCUMENTS[:2]]
+            streamed(iter(texts), metadata=metadata)
+    spans = trace_of(collector, trace_id)
+    assert outline(spans, CALLER_ID) == [f"tei.v1.Rerank/{method} server OK", f"{MODEL} ok", f"{CALL} ok"]
+    root = next(span for span in spans if span.kind == "server")
+    assert root.attributes["rpc.method"] == f"tei.v1.Rerank/{method}"
+
+
+def test_the_stages_of_the_embedded_model_have_a_span_each(collector: Collector) -> None:
+    trace_id = "d" * 31 + "a"
+    running = ServerProcess(environment=collector.environment(RERANKD_CACHE__ENABLED="false"))
+    request = {"model": "local/default", "query": "harbour", "documents": DOCUMENTS}
+    answer = call_by_http(running, request, trace_id).json()
+    assert running.stop() == 0
+    stages = answer["extra_fields"]["stages"]
+    assert stages[0]["name"] == "lexical-static"
+
+    spans = trace_of(collector, trace_id)
+    assert outline(spans, CALLER_ID) == [
+        "POST /v1/rerank server 200",
+        "  rerank local/default internal ok",
+        "    rerank default client ok",
+        *(f"      stage {stage['name']} internal unset" for stage in stages),
+    ]
+    for stage in stages:
+        (span,) = [each for each in spans if each.name == f"stage {stage['name']}"]
+        assert span.attributes["rerank.stage"] == stage["name"]
+        assert span.attributes["rerank.documents"] == stage["documents"]
+        assert span.attributes["gen_ai.response.model"] == stage["model"]
 
 
 @pytest.fixture
