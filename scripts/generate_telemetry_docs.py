@@ -58,8 +58,9 @@ are told the active span itself.
 
 _HEADERS: Final = """## Answers
 
-HTTP answers have these as headers, gRPC ones as trailing metadata. `extra_fields` of the answer has the same, and each
-provider call with `include_details`.
+HTTP answers have these as headers, gRPC ones as trailing metadata. The answer itself has the same in `id`, `model`,
+`extra_fields.provider`, `usage.cost`, `usage.cached_documents` and `extra_fields.latency`, and with `include_details`
+each provider call in `extra_fields.chunks`.
 
 | name | means |
 | --- | --- |

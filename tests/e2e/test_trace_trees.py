@@ -64,7 +64,7 @@ def settings(url: str) -> dict[str, Any]:
             },
             "hedged": {
                 "deployments": [{"model": "vllm/ranker", "name": name} for name in ("one", "two")],
-                "hedge": {"enabled": True},
+                "hedge": {"enabled": True, "min_delay_ms": 500},
             },
         },
     }
@@ -374,18 +374,18 @@ def test_the_stages_of_the_embedded_model_have_a_span_each(collector: Collector)
     answer = call_by_http(running, request, trace_id).json()
     assert running.stop() == 0
     stages = answer["extra_fields"]["stages"]
-    assert stages[0]["name"] == "lexical-static"
+    assert stages[0]["stage"] == "lexical-static"
 
     spans = trace_of(collector, trace_id)
     assert outline(spans, CALLER_ID) == [
         "POST /v1/rerank server 200",
         "  rerank local/default internal ok",
         "    rerank default client ok",
-        *(f"      stage {stage['name']} internal unset" for stage in stages),
+        *(f"      stage {stage['stage']} internal unset" for stage in stages),
     ]
     for stage in stages:
-        (span,) = [each for each in spans if each.name == f"stage {stage['name']}"]
-        assert span.attributes["rerank.stage"] == stage["name"]
+        (span,) = [each for each in spans if each.name == f"stage {stage['stage']}"]
+        assert span.attributes["rerank.stage"] == stage["stage"]
         assert span.attributes["rerank.documents"] == stage["documents"]
         assert span.attributes["gen_ai.response.model"] == stage["model"]
 
