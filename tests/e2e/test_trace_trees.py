@@ -276,7 +276,7 @@ def test_a_deadline_that_passes_over_http(server: ServerProcess, upstream: Upstr
 
 
 FAILED: list[tuple[dict[str, Any], str, int, list[str]]] = [
-    ({"query": ""}, "INVALID_ARGUMENT", 400, ["  rerank  internal INVALID_REQUEST!"]),
+    ({"query": ""}, "INVALID_ARGUMENT", 400, ["  rerank internal INVALID_REQUEST!"]),
     ({"model": "none"}, "NOT_FOUND", 404, ["  rerank none internal MODEL_NOT_FOUND!"]),
     ({"query": "is refused"}, "INVALID_ARGUMENT", 400, [f"{MODEL} PROVIDER_REJECTED_REQUEST!", f"{CALL} rejected!"]),
     ({"query": "is limited"}, "RESOURCE_EXHAUSTED", 429, [f"{MODEL} PROVIDER_RATE_LIMITED!", f"{CALL} rate_limited!"]),

@@ -114,6 +114,7 @@ def check_tree(spans: list[ReceivedSpan], upstream: Upstream, trace_id: str) -> 
     assert len({span.span_id for span in spans}) == len(spans)
     assert model.name == "rerank search"
     assert model.attributes["gen_ai.operation.name"] == "rerank"
+    assert model.attributes["gen_ai.request.model"] == "search", "the default, where the caller names none"
     assert model.attributes["rerank.documents"] == len(DOCUMENTS)
     assert model.attributes["rerank.chunk.count"] == 3
     assert model.attributes["rerank.outcome"] == "ok"
