@@ -51,9 +51,9 @@ With several workers, any of them shows the sum of all at `/metrics`, without ex
 
 `rerankd.rerank`, `arerank` and `Reranker` take the active OpenTelemetry span of the calling thread or task as the
 parent of `rerank {model}`, and providers are told its trace. Where the program has set a `TracerProvider` of
-OpenTelemetry's SDK before its first call, spans go to that provider, which decides on sampling; else where the
-variables above say, and then the end of the program waits for them, for up to three seconds. Without either, providers
-are told the active span itself.
+OpenTelemetry's SDK before its first call, spans go to that provider, which decides on sampling; give it a
+`BatchSpanProcessor`, for it runs in the engine's thread. Else they go where the variables above say, and the end of the
+program waits for them, for up to three seconds. Without either, providers are told the active span itself.
 """
 
 _HEADERS: Final = """## Answers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,25 @@ def test_any_worker_shows_the_sum_of_all(config: Path) -> None:
     assert process.stop() == 0
     assert [value(text, "rerankd_calls_total") for text in texts] == [12] * 6
     assert done.returncode == 0
+
+
+def test_a_batch_under_way_is_counted(config: Path) -> None:
+    process, gate = ServerProcess("--config", str(config)), threading.Event()
+
+    def items() -> Iterator[BatchItem]:
+        yield BatchItem(item_id="a", query="boat", documents=DOCUMENTS[:2])
+        gate.wait(20)
+
+    with RerankClient(process.grpc_address) as client:
+        answers = iter(client.batch_rerank(items()))
+        assert next(answers).item_id == "a"
+        text = scrape(process)
+        assert value(text, "rerankd_batches_in_progress") == 1
+        assert value(text, "rerankd_batch_items_total", outcome="ok") == 1
+        gate.set()
+        assert list(answers) == []
+    assert value(scrape(process), "rerankd_batches_in_progress") == 0
+    assert process.stop() == 0
 
 
 def exposed_labels(text: str) -> dict[str, set[str]]:

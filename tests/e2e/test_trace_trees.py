@@ -30,6 +30,7 @@ DOCUMENTS = [f"{CANARY_DOCUMENT} {index} of the harbour" for index in range(5)]
 STALLS = "stalls"
 STATUSES = {"is refused": 400, "has no credit": 402, "is limited": 429, "is broken": 503, "knows no key": 401}
 RPC = METHOD.removeprefix("/")
+BATCH_RPC = f"{RPC.removesuffix('Rerank')}BatchRerank"
 MODEL, CALL = "  rerank search internal", "    rerank ranker client"
 
 
@@ -158,6 +159,16 @@ def call_by_http(server: ServerProcess, body: Any, trace_id: str, **headers: str
     )
 
 
+def open_http(server: ServerProcess, path: str, media: str, body: bytes, trace_id: str) -> socket.socket:
+    """Send a request over a connection that the test closes without reading an answer."""
+    host, _, port = server.http_url.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)))
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ntraceparent: {traceparent(trace_id)}\r\n"
+    head += f"content-type: {media}\r\ncontent-length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode() + body)
+    return connection
+
+
 def test_an_ndjson_batch_is_one_tree_that_links_its_items(
     server: ServerProcess, upstream: Upstream, collector: Collector
 ) -> None:
@@ -198,12 +209,7 @@ def test_a_client_that_goes_away_over_http(server: ServerProcess, upstream: Upst
     trace_id, query = "d" * 31 + "2", f"{STALLS} over http"
     before, left = counted(server, "CANCELLED"), upstream.clients_left
     body = json.dumps({"query": query, "documents": DOCUMENTS}).encode()
-    head = f"POST /v1/rerank HTTP/1.1\r\nhost: x\r\ntraceparent: {traceparent(trace_id)}\r\n"
-    host, _, port = server.http_url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(
-            f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
-        )
+    with open_http(server, "/v1/rerank", "application/json", body, trace_id):
         wait_until(lambda: came(upstream, query) == 2)
 
     spans = trace_of(collector, trace_id)
@@ -237,6 +243,40 @@ def test_a_client_that_cancels_over_grpc(server: ServerProcess, upstream: Upstre
     assert logged(server, trace_id) == ("CANCELLED", "CANCELLED", "grpc")
     assert counted(server, "CANCELLED") == before + 1
     wait_until(lambda: upstream.clients_left == left + 2)
+
+
+def test_a_batch_whose_client_goes_away_over_http(
+    server: ServerProcess, upstream: Upstream, collector: Collector
+) -> None:
+    trace_id, query = "d" * 31 + "c", f"{STALLS} in a batch over http"
+    item = {"item": {"item_id": "a", "request": {"query": query, "documents": DOCUMENTS}}}
+    body = json.dumps(item).encode() + b"\n"
+    with open_http(server, "/v1/rerank:batch", "application/x-ndjson", body, trace_id):
+        wait_until(lambda: came(upstream, query) == 2)
+    assert outline(trace_of(collector, trace_id), CALLER_ID) == [
+        "POST /v1/rerank:batch server 499",
+        f"{MODEL} CANCELLED!",
+        *([f"{CALL} cancelled"] * 2),
+    ]
+
+
+def test_a_batch_whose_client_cancels_over_grpc(
+    server: ServerProcess, upstream: Upstream, collector: Collector
+) -> None:
+    trace_id, query = "d" * 31 + "e", f"{STALLS} in a batch over grpc"
+    item = pb.BatchRerankRequest(
+        item=pb.BatchItem(item_id="a", request=to_message({"query": query, "documents": DOCUMENTS}))
+    )
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        batch: Any = channel.stream_stream(f"/{BATCH_RPC}")
+        call = batch(iter([item.SerializeToString()]), metadata=(("traceparent", traceparent(trace_id)),))
+        wait_until(lambda: came(upstream, query) == 2)
+        assert call.cancel()
+    assert outline(trace_of(collector, trace_id), CALLER_ID) == [
+        f"{BATCH_RPC} server CANCELLED",
+        f"{MODEL} CANCELLED!",
+        *([f"{CALL} cancelled"] * 2),
+    ]
 
 
 def assert_cut_off(lines: list[str]) -> None:
@@ -310,7 +350,7 @@ def test_a_batch_that_breaks_its_own_rules_ends_with_its_status(server: ServerPr
         pb.BatchRerankRequest(options=pb.BatchOptions(ordered=True)),
     ]
     with grpc.insecure_channel(server.grpc_address) as channel:
-        batch: Any = channel.stream_stream(f"{METHOD.removesuffix('Rerank')}BatchRerank")
+        batch: Any = channel.stream_stream(f"/{BATCH_RPC}")
         answers = batch(
             (each.SerializeToString() for each in messages),
             timeout=20,
@@ -320,7 +360,7 @@ def test_a_batch_that_breaks_its_own_rules_ends_with_its_status(server: ServerPr
             list(answers)
         assert answers.code() is grpc.StatusCode.INVALID_ARGUMENT
     lines = outline(trace_of(collector, trace_id), CALLER_ID)
-    assert lines[0] == f"{RPC.removesuffix('Rerank')}BatchRerank server INVALID_ARGUMENT"
+    assert lines[0] == f"{BATCH_RPC} server INVALID_ARGUMENT"
     assert lines[1:] in (
         [f"{MODEL} ok", f"{CALL} ok"],
         [f"{MODEL} CANCELLED!", f"{CALL} cancelled"],
