@@ -172,6 +172,7 @@ class Gateway:
             if route.has_body:
                 body = await read_body(receive, headers, self._limits.max_body_bytes)
                 request = decode_json(body, route.request_type, "the body")
+                del body  # may be large, and its texts are in the request
                 for name, value in match.variables.items():
                     setattr(request, name, value)
             else:
@@ -205,6 +206,7 @@ class Gateway:
                 asked = asked or dialect.read(body, keys)
             else:
                 asked = dialect.read(body)
+            del body  # may be large, and its texts are in what was read
             guard.watch(lambda: wait_until_gone(receive))
             answer = await ask(self._service, dialect, asked, call, match.variables.get("model", ""))
         await exchange.reply(200, dialect.write(answer, asked), [*fact_headers(answer), *dialect.headers(answer)])

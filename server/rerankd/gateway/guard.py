@@ -62,6 +62,7 @@ class CallGuard:
             self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+            self._watcher = None  # it refers back to the guard, and calls should leave no cycles behind
         if self._cause is None:
             return
         is_only_ours = self._task.uncancel() <= self._cancelling

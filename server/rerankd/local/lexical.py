@@ -48,6 +48,8 @@ class WordScorer:
         Up to a slice of text is scored at once, without giving up the loop.
         """
         words = Bm25Query(query)
+        if sum(map(len, documents)) <= _SLICE_CHARACTERS:
+            return words.score([words.count(text) for text in documents])
         counts: list[WordCounts] = []
         unread = _SLICE_CHARACTERS
         for document in documents:

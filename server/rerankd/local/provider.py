@@ -114,15 +114,21 @@ class LocalProvider:
         if left_s is not None and left_s <= 0:
             raise _timed_out()
         try:
-            async with asyncio.timeout(left_s):
-                model = self._ready.get(call.model) or await self._find_model(call.model)
-                reply = await model.rerank(call)
+            if left_s is None:
+                reply = await self._score(call)
+            else:
+                async with asyncio.timeout(left_s):
+                    reply = await self._score(call)
         except TimeoutError:
             raise _timed_out() from None
         except PoolClosedError:
             raise _shutting_down() from None
         warnings = self._warn(call)
         return dataclasses.replace(reply, warnings=[*reply.warnings, *warnings]) if warnings else reply
+
+    async def _score(self, call: ProviderCall) -> ProviderReply:
+        model = self._ready.get(call.model) or await self._find_model(call.model)
+        return await model.rerank(call)
 
     async def close(self) -> None:
         """Stop the workers; calls under way fail with `UNAVAILABLE`."""

@@ -70,9 +70,8 @@ class CallRecord:
         self._exemplar: dict[str, str] | None = None
         if current is not None and current.trace.sink is not None:
             trace = self._trace = current.trace
-            self._span = SpanRecord(
-                "", "internal", trace.origin, new_id(64), current.span.span_id, trace.origin.now_ns()
-            )
+            origin = trace.origin
+            self._span = SpanRecord("", "internal", origin, new_id(64), current.span.span_id, origin.now_ns(), {})
             self._token = active.set(Active(trace, self._span))
             if trace.is_sampled:
                 self._exemplar = {"trace_id": f"{trace.origin.trace_id:032x}"}
@@ -97,7 +96,7 @@ class CallRecord:
 
     def _event(self, event: names.Event, attributes: dict[str, Any]) -> None:
         if self._span is not None:
-            self._span.events.append((event.name, self._span.origin.now_ns(), attributes))
+            self._span.add_event(event.name, attributes)
 
     def answered(self, response: RerankResponse) -> None:
         """End the record of a call that was answered."""
@@ -249,7 +248,8 @@ class AttemptWatch:
         parent, trace = record._span, record._trace
         if parent is not None and trace is not None:
             name = f"{names.MODEL_SPAN} {self._place[1]}"
-            self._span = SpanRecord(name, "client", trace.origin, new_id(64), parent.span_id, trace.origin.now_ns())
+            origin = trace.origin
+            self._span = SpanRecord(name, "client", origin, new_id(64), parent.span_id, origin.now_ns(), {})
             self._token = active.set(Active(trace, self._span))
         return self
 
@@ -314,7 +314,7 @@ def cooldown_started(deployment: str, seconds: float) -> None:
     current = active.get()
     if current is not None:
         attributes = {"deployment": deployment, "seconds": round(seconds, 3)}
-        current.span.events.append((names.COOLDOWN.name, current.trace.origin.now_ns(), attributes))
+        current.span.add_event(names.COOLDOWN.name, attributes)
 
 
 def _stage_spans(span: SpanRecord, reply: ProviderReply) -> Sequence[SpanRecord]:
@@ -332,9 +332,9 @@ def _stage_spans(span: SpanRecord, reply: ProviderReply) -> Sequence[SpanRecord]
         if stage.shortened_by:
             attributes[names.SHORTENED_BY] = stage.shortened_by
         name = f"{names.STAGE_SPAN} {stage.name}"
-        spans.append(
-            SpanRecord(name, "internal", span.origin, new_id(64), span.span_id, started_ns, ended_ns, attributes)
-        )
+        made = SpanRecord(name, "internal", span.origin, new_id(64), span.span_id, started_ns, attributes)
+        made.ended_ns = ended_ns
+        spans.append(made)
         ended_ns = started_ns
     return spans
 

@@ -62,19 +62,18 @@ def label_process(**labels: Any) -> None:
     _labels.update(labels)
 
 
-def _add_labels(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _add_facts(_logger: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add what every line has: labels, level and time, in one step, for each costs as much as all."""
     for name, value in _labels.items():
         event.setdefault(name, value)
-    return event
-
-
-def _add_timestamp(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Do what structlog's `TimeStamper` does, in a third of its time."""
+    event["level"] = level
     event["timestamp"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")[:26] + "Z"
     return event
 
 
-def _to_json(event: Any, **_options: Any) -> str:
+def _render_json(logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, level, event)
     return _encode(event).decode()
 
 
@@ -82,20 +81,12 @@ def configure_logging(settings: LogSettings) -> None:
     """Set up structlog and route the standard library's loggers (uvicorn, grpc) through it. May be called again."""
     _sampling.share = settings.sample
     is_pretty = settings.format == "pretty" or (settings.format == "auto" and sys.stderr.isatty())
-    shared: list[Any] = [
-        _add_labels,
-        structlog.processors.add_log_level,
-        _add_timestamp,
-    ]
     level = getattr(logging, settings.level.upper())
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        if is_pretty
-        else structlog.processors.JSONRenderer(serializer=_to_json)
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if is_pretty else _render_json
     )
-    tail = [renderer] if is_pretty else [structlog.processors.format_exc_info, renderer]
     structlog.configure(
-        processors=[*shared, *tail],
+        processors=[_add_facts, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,  # a module's logger must follow when it is configured again
@@ -103,8 +94,8 @@ def configure_logging(settings: LogSettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail],
+            foreign_pre_chain=[_add_facts],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     root = logging.getLogger()

@@ -99,8 +99,8 @@ def _open_own(options: TelemetryOptions, environ: Mapping[str, str]) -> Spans | 
 class ProgramSpans:
     """Makes spans of the program's own tracer of ours, with the ids that providers were told. Satisfies `SpanSink`.
 
-    Whether a trace is kept is the program's decision: its sampler is asked, and errors make no difference. The processors
-    run in the engine's thread: one that sends each span at once holds up other calls.
+    Whether a trace is kept is the program's decision: its sampler is asked, and errors make no difference. Its
+    processors run in the engine's thread: one that sends each span at once holds up other calls.
     """
 
     def __init__(self, provider: TracerProvider, options: TelemetryOptions) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol
 
 from rerankd.contract import RerankRequest, RerankResponse
@@ -58,28 +57,55 @@ class Origin:
         return self._started_ns + time.perf_counter_ns() - self._zero_ns
 
 
-@dataclass(slots=True)
 class SpanRecord:
-    """One span that has ended, or will."""
+    """One span that has ended, or will. Most are never exported, so there is nothing in it before it is needed."""
 
-    name: str
-    kind: Kind
-    origin: Origin
-    span_id: int
-    parent_id: int | None
-    """`None` or 0 for the root of a trace."""
-    started_ns: int
-    ended_ns: int = 0
-    attributes: dict[str, Any] = field(default_factory=dict)
-    events: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
-    """Name, time, attributes."""
-    links: list[int] = field(default_factory=list)
-    """Spans of the same trace."""
-    error: str | None = None
-    """What went wrong; `None` where nothing did."""
+    __slots__ = (
+        "attributes",
+        "ended_ns",
+        "error",
+        "events",
+        "kind",
+        "links",
+        "name",
+        "origin",
+        "parent_id",
+        "span_id",
+        "started_ns",
+    )
 
     context: ClassVar[_Sampled] = _Sampled()
     """Says to the SDK's processor that it is to be exported."""
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        origin: Origin,
+        span_id: int,
+        parent_id: int | None,
+        started_ns: int,
+        attributes: dict[str, Any],
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.origin = origin
+        self.span_id = span_id
+        self.parent_id = parent_id
+        """`None` or 0 for the root of a trace."""
+        self.started_ns = started_ns
+        self.ended_ns = 0
+        self.attributes = attributes
+        self.events: Sequence[tuple[str, int, dict[str, Any]]] = ()
+        """Name, time, attributes."""
+        self.links: Sequence[int] = ()
+        """Spans of the same trace."""
+        self.error: str | None = None
+        """What went wrong; `None` where nothing did."""
+
+    def add_event(self, name: str, attributes: dict[str, Any]) -> None:
+        """Note what happens now."""
+        self.events = (*self.events, (name, self.origin.now_ns(), attributes))
 
 
 class SpanSink(Protocol):
@@ -133,9 +159,7 @@ class Trace:
         """Whether spans of it are exported although it is not sampled."""
         span_id = parent.span_id if sink is None and parent else new_id(64)
         parent_id = parent.span_id if parent else None
-        self.server = SpanRecord(
-            name, "server", self.origin, span_id, parent_id, self.origin.now_ns(), attributes=attributes
-        )
+        self.server = SpanRecord(name, "server", self.origin, span_id, parent_id, self.origin.now_ns(), attributes)
 
     def is_exported(self, elapsed_ns: int, *, is_error: bool) -> bool:
         """Whether something that took so long, and ended so, is exported."""
@@ -155,19 +179,13 @@ class Trace:
     def link(self, span_id: int) -> None:
         """Link an item of the stream from the server's span."""
         if len(self.server.links) < _MAX_LINKS:
-            self.server.links.append(span_id)
+            self.server.links = (*self.server.links, span_id)
 
-    def finish(self, *, error: str | None = None, **attributes: Any) -> None:
-        """End the server's span.
-
-        Args:
-            error: Status code, where the fault is the server's.
-            **attributes: Further ones, `.` written as `__`.
-        """
+    def finish(self, *, error: str | None = None) -> None:
+        """End the server's span; `error` is the status code, where the fault is the server's."""
         server = self.server
         server.ended_ns = self.origin.now_ns()
         server.error = error
-        server.attributes |= {name.replace("__", "."): value for name, value in attributes.items()}
         if error is not None:
             server.attributes[ERROR_TYPE] = error
         elapsed_ns = server.ended_ns - server.started_ns

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from rerankd.telemetry.trace import trace_headers
 from rerankd.upstream.authentication import Authenticator, open_authenticator
@@ -33,6 +33,8 @@ from rerankd_adapters.registry import open_adapter
 
 DEFAULT_TIMEOUT_S = 60.0
 REFRESH_TIMEOUT_S = 10.0
+_MOST_DESCRIBED: Final = 4096
+"""Models whose description is kept: callers choose the names."""
 
 
 class HttpDeployment:
@@ -79,6 +81,7 @@ class HttpDeployment:
         self._authenticator = authenticator or open_authenticator(provider, endpoint, options or {}, transport)
         self._overrides = overrides or {}
         self._served: Mapping[str, Capabilities] = {}
+        self._described: dict[str, ModelInfo] = {}
         self._timeout_s = timeout_s
         self.refresh_s = refresh_s
 
@@ -89,14 +92,20 @@ class HttpDeployment:
 
     def describe(self, model: str) -> ModelInfo:
         """Describe any model by the provider's own name, known or not."""
+        return self._described.get(model) or self._describe(model)
+
+    def _describe(self, model: str) -> ModelInfo:
         facts = layered(self._adapter.capabilities(model), model, self._served, self._overrides)
-        return ModelInfo(
+        if len(self._described) >= _MOST_DESCRIBED:
+            self._described.clear()
+        info = self._described[model] = ModelInfo(
             name=model,
             capabilities=facts,
             source=facts.source or self._provider.reference,
             price=self._provider.price_of(model),
             revision=self._revision,
         )
+        return info
 
     async def refresh(self) -> bool:
         """Ask the server what it serves, and keep the answer; `False` where it cannot be asked.
@@ -110,6 +119,7 @@ class HttpDeployment:
         try:
             response = await self._send(request, time.monotonic() + REFRESH_TIMEOUT_S)
             self._served = self._adapter.parse_facts(response)
+            self._described.clear()
         except AdapterError as error:
             raise self._without_key(error) from None
         return True
@@ -153,7 +163,7 @@ class HttpDeployment:
     def _priced(self, call: ProviderCall, reply: ProviderReply) -> ProviderReply:
         if reply.cost_usd is not None:
             return reply
-        cost = cost_usd(self._provider.price_of(call.model), reply)
+        cost = cost_usd(self.describe(call.model).price, reply)
         return reply if cost is None else replace(reply, cost_usd=cost)
 
     def _without_key(self, error: AdapterError) -> AdapterError:

@@ -7,7 +7,7 @@ from typing import Any
 from rerankd.contract import RerankResponse
 from rerankd.errors import ServiceError
 from rerankd.gateway.dialects.base import Asked, encode
-from rerankd.gateway.dialects.superset import Answer, Superset, encode_results, meta_of
+from rerankd.gateway.dialects.superset import Answer, Superset, meta_of, results_of
 
 
 class Cohere(Superset):
@@ -26,7 +26,7 @@ class Cohere(Superset):
             Answer(
                 id=answer.id,
                 model=answer.model,
-                results=encode_results(answer, asked),
+                results=results_of(answer, asked),
                 usage=answer.usage,
                 meta=meta_of(answer, asked),
                 extra_fields=answer.extra_fields,

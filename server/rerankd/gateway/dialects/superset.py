@@ -25,7 +25,6 @@ _MOST_WARNINGS: Final = 20
 _MISSPELT: Final = 0.75
 _decode_own: Final = msgspec.json.Decoder(RerankRequest).decode
 _decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_NO_RESULTS: Final = msgspec.Raw(b"[]")
 
 
 class SharedBody(RerankBody):
@@ -63,8 +62,8 @@ class Answer(Struct, omit_defaults=True):
     id: str = ""
     object: str = ""
     model: str = ""
-    results: msgspec.Raw = _NO_RESULTS
-    data: msgspec.Raw | None = None
+    results: Any = None
+    data: Any = None
     usage: contract.Usage | None = None
     meta: Meta | None = None
     extra_fields: contract.ExtraFields | None = None
@@ -102,14 +101,18 @@ class Superset(Dialect):
 
     def write(self, answer: RerankResponse, asked: Asked) -> bytes:
         """Encode an answer; its list is encoded once where both are the same."""
-        results = encode_results(answer, asked)
+        results = results_of(answer, asked)
+        if _has_documents(answer, asked):
+            data: Any = _with_texts(answer, asked)
+        else:
+            results = data = msgspec.Raw(encode(results))
         return encode(
             Answer(
                 id=answer.id,
                 object=self.list_kind,
                 model=answer.model,
                 results=results,
-                data=_with_texts(answer, asked) if _has_documents(answer, asked) else results,
+                data=data,
                 usage=answer.usage or contract.Usage(),
                 meta=meta_of(answer, asked),
                 extra_fields=answer.extra_fields,
@@ -117,11 +120,9 @@ class Superset(Dialect):
         )
 
 
-def encode_results(answer: RerankResponse, asked: Asked) -> msgspec.Raw:
-    """Encode the results as Cohere lists them, each document as an object."""
-    if asked.returns_documents:
-        return msgspec.Raw(encode(list(rows(answer, asked, "relevance_score"))))
-    return msgspec.Raw(encode(answer.results))
+def results_of(answer: RerankResponse, asked: Asked) -> Any:
+    """List the results as Cohere does, each document as an object; documents are not copied."""
+    return list(rows(answer, asked, "relevance_score")) if asked.returns_documents else answer.results
 
 
 def meta_of(answer: RerankResponse, asked: Asked) -> Meta:
@@ -178,8 +179,8 @@ def _has_documents(answer: RerankResponse, asked: Asked) -> bool:
     return asked.returns_documents or (bool(answer.results) and answer.results[0].document is not None)
 
 
-def _with_texts(answer: RerankResponse, asked: Asked) -> msgspec.Raw:
-    listed = [
+def _with_texts(answer: RerankResponse, asked: Asked) -> list[dict[str, Any]]:
+    return [
         {
             "index": result.index,
             "relevance_score": result.relevance_score,
@@ -187,7 +188,6 @@ def _with_texts(answer: RerankResponse, asked: Asked) -> msgspec.Raw:
         }
         for result in answer.results
     ]
-    return msgspec.Raw(encode(listed))
 
 
 def read_own(data: bytes) -> Asked | None:
