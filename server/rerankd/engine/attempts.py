@@ -82,7 +82,7 @@ class Attempts:
         group = self.group
         group.retry_budget.deposit()
         while True:
-            deployment = await self._choose()
+            deployment = self._choose() or await self._choose_later()
             try:
                 answered, reply = await self._attempt(deployment)
             except (AdapterError, QueueFullError):
@@ -91,14 +91,19 @@ class Attempts:
             latency_ms = round((time.monotonic() - began_s) * 1000, 3)
             return Answer(answered, reply, self._made, self._is_hedged, latency_ms)
 
-    async def _choose(self) -> Deployment:
-        """Return the deployment to call: one not tried yet while there is one."""
+    async def _choose_later(self) -> Deployment:
+        """Return the deployment to call once there is one again."""
+        await self._wait_for_recovery()
+        chosen = self._choose()
+        if chosen is None:
+            raise self._nothing_to_call()
+        return chosen
+
+    def _choose(self) -> Deployment | None:
+        """Return the deployment to call: one not tried yet while there is one; `None` when none can be called now."""
         callable_ = self._callable()
         if not callable_:
-            await self._wait_for_recovery()
-            callable_ = self._callable()
-        if not callable_:
-            raise self._nothing_to_call()
+            return None
         untried = [each for each in callable_ if each not in self._tried] if self._tried else callable_
         chosen = self.group.balancer.choose(untried or callable_)
         self._tried.append(chosen)
@@ -205,18 +210,17 @@ class Attempts:
     async def _call(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
         """Make one provider call, and note its failure."""
         try:
-            return await self._watched(deployment, timeout_s)
+            if self.watch is None:
+                return await self._timed(deployment, timeout_s)
+            with self.watch.attempt(deployment.place, self._made, len(self.call.documents)) as attempt:
+                if timeout_s is None:
+                    attempt.reply = await deployment.call(self.call, self.tokens, None)
+                else:
+                    attempt.reply = await self._timed(deployment, timeout_s)
+                return attempt.reply
         except (AdapterError, QueueFullError) as failure:
             self._failures.append((deployment, failure))
             raise
-
-    async def _watched(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
-        if self.watch is None:
-            return await self._timed(deployment, timeout_s)
-        place = (deployment.provider.name, deployment.model, deployment.name)
-        with self.watch.attempt(place, self._made, len(self.call.documents)) as attempt:
-            attempt.reply = await self._timed(deployment, timeout_s)
-            return attempt.reply
 
     async def _timed(self, deployment: Deployment, timeout_s: float | None) -> ProviderReply:
         if timeout_s is None:

@@ -30,6 +30,8 @@ class Balancer:
         Args:
             deployments: Those that may be called, n >= 1. Those of weight 0 are for when there are no others.
         """
+        if len(deployments) == 1:
+            return deployments[0]
         weighted = [each for each in deployments if each.weight > 0]
         candidates = weighted or list(deployments)
         return candidates[0] if len(candidates) == 1 else self._choose(self, candidates)

@@ -55,7 +55,7 @@ class Deployment:
     ) -> None:
         self.provider = provider
         self.model = model
-        self.name = options.name or f"{provider.name}/{model}"
+        self.rename(options.name or f"{provider.name}/{model}")
         self.weight = options.weight
         self.places = Places(options.max_concurrent, options.max_queued)
         self.cooldown = Cooldown(cooldown, clock)
@@ -65,6 +65,12 @@ class Deployment:
         self._clock = clock
         self._requests = MinuteRate(options.requests_per_minute, clock) if options.requests_per_minute else None
         self._tokens = MinuteRate(options.tokens_per_minute, clock) if options.tokens_per_minute else None
+
+    def rename(self, name: str) -> None:
+        """Name it so that it can be told from the others."""
+        self.name = name
+        self.place = (self.provider.name, self.model, name)
+        """Provider, the provider's name of the model, own name: what telemetry says of it."""
 
     @property
     def in_flight(self) -> int:
@@ -117,12 +123,13 @@ class Deployment:
         is_probe = self.cooldown.begin()
         # Before the wait for a place, so that those who wait do not together exceed what each was promised.
         self._use_rates(1, tokens)
-        try:
-            await self.places.take(call.priority)
-        except BaseException:
-            self._use_rates(-1, -tokens)
-            self.cooldown.abandon(is_probe=is_probe)
-            raise
+        if not self.places.take_free():
+            try:
+                await self.places.take(call.priority)
+            except BaseException:
+                self._use_rates(-1, -tokens)
+                self.cooldown.abandon(is_probe=is_probe)
+                raise
         try:
             reply = await self._checked(call, is_probe=is_probe)
         finally:

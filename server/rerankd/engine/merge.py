@@ -138,7 +138,7 @@ def rank(
         threshold: Lowest score that is kept.
     """
     # Adding 0.0 makes -0.0 and whole numbers what they equal, so that the same scores give the same bytes.
-    pairs: Iterable[RankedPair] = zip((-(score + 0.0) for score in scores), indices, strict=True)
+    pairs: Iterable[RankedPair] = zip([-(score + 0.0) for score in scores], indices, strict=True)
     if threshold is not None:
         pairs = [pair for pair in pairs if -pair[0] >= threshold]
     if top_n is not None and top_n * 8 < len(indices):

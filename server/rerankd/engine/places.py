@@ -39,6 +39,13 @@ class Places:
             return False
         return not self._waiting or max(self._waiting)[0] <= priority
 
+    def take_free(self) -> bool:
+        """Take a place that is free; `False` when there is none."""
+        if self.most is None or self.taken < self.most:
+            self.taken += 1
+            return True
+        return False
+
     async def take(self, priority: int) -> None:
         """Take a place, waiting for it if need be; cancelling gives up the wait.
 
@@ -48,8 +55,7 @@ class Places:
         Raises:
             QueueFullError: When there is none and too many wait already.
         """
-        if self.most is None or self.taken < self.most:
-            self.taken += 1
+        if self.take_free():
             return
         if self.refuses(priority):
             raise QueueFullError

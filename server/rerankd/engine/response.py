@@ -55,8 +55,7 @@ def build_response(
         started_s: `time.monotonic()` when the call came in.
     """
     usage = _usage(request, answered)
-    replies = [answer.reply for _, answer in answered.calls]
-    said = dict.fromkeys(warning for reply in replies for warning in reply.warnings)
+    said = dict.fromkeys([warning for _, answer in answered.calls for warning in answer.reply.warnings])
     fell_back = [f"fell back: {error}" for _, error in answered.failures]
     return RerankResponse(
         id=call.request_id,
@@ -92,19 +91,22 @@ def as_document(document: str | contract.Document) -> contract.Document:
 
 
 def _usage(request: RerankRequest, answered: Answered) -> contract.Usage:
-    replies = [answer.reply for _, answer in answered.calls]
-    prompt_tokens = sum(reply.prompt_tokens for reply in replies)
-    completion_tokens = sum(reply.completion_tokens for reply in replies)
-    costs = [reply.cost_usd for reply in replies]
     price = answered.info.price
-    cost = None if None in costs else sum(known for known in costs if known is not None)
+    prompt_tokens = completion_tokens = search_units = 0
+    cost: float | None = 0 if answered.calls or price is not None else None
+    for _, answer in answered.calls:
+        reply = answer.reply
+        prompt_tokens += reply.prompt_tokens
+        completion_tokens += reply.completion_tokens
+        search_units += reply.search_units
+        cost = None if cost is None or reply.cost_usd is None else cost + reply.cost_usd
     return contract.Usage(
         documents=len(request.documents),
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         total_tokens=prompt_tokens + completion_tokens,
-        search_units=sum(reply.search_units for reply in replies),
-        cost=cost if costs or price is not None else None,
+        search_units=search_units,
+        cost=cost,
         cached_documents=answered.scores.cached,
         saved_cost=_saved_cost(request, answered) if answered.scores.cached else None,
     )

@@ -202,7 +202,7 @@ def _name_apart(deployments: Sequence[Deployment]) -> None:
     for deployment in deployments:
         times = seen[deployment.name] = seen.get(deployment.name, 0) + 1
         if times > 1:
-            deployment.name = f"{deployment.name}#{times}"
+            deployment.rename(f"{deployment.name}#{times}")
 
 
 def how_to_configure(provider: Provider) -> str:

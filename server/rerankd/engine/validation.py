@@ -146,6 +146,8 @@ def _check_numbers(request: RerankRequest) -> list[FieldViolation]:
         violations.append(FieldViolation("priority", rule))
     if request.score_threshold is not None and not math.isfinite(request.score_threshold):
         violations.append(FieldViolation("score_threshold", "score_threshold must be a finite number"))
+    if not request.rank_fields and not request.fallbacks:
+        return violations
     violations += [
         FieldViolation(f"{name}[{index}]", f"{name}[{index}] must not be empty")
         for name in ("rank_fields", "fallbacks")
