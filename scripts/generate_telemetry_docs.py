@@ -46,12 +46,21 @@ Queries and documents are in no span, metric or log. `telemetry.captures_query` 
 them into spans, cut to `capture_max_chars` and with what `redact` matches hidden.
 
 With several workers, any of them shows the sum of all at `/metrics`, without exemplars.
+
+## In a program of yours
+
+`rerankd.rerank`, `arerank` and `Reranker` take the active OpenTelemetry span of the calling thread or task as the
+parent of `rerank {model}`, and providers are told its trace. Where the program has set a `TracerProvider` of
+OpenTelemetry's SDK before its first call, spans go to that provider, which decides on sampling; give it a
+`BatchSpanProcessor`, for it runs in the engine's thread. Else they go where the variables above say, and the end of the
+program waits for them, for up to three seconds. Without either, providers are told the active span itself.
 """
 
 _HEADERS: Final = """## Answers
 
-HTTP answers have these as headers, gRPC ones as trailing metadata. `extra_fields` of the answer has the same, and each
-provider call with `include_details`.
+HTTP answers have these as headers, gRPC ones as trailing metadata. The answer itself has the same in `id`, `model`,
+`extra_fields.provider`, `usage.cost`, `usage.cached_documents` and `extra_fields.latency`, and with `include_details`
+each provider call in `extra_fields.chunks`.
 
 | name | means |
 | --- | --- |
@@ -60,6 +69,7 @@ provider call with `include_details`.
 | `rerankd-provider` | its provider |
 | `rerankd-cost` | US dollars, where the price is known |
 | `rerankd-cache` | `hit` when no document was asked for, `partial` when some were, else `miss` |
+| `server-timing` | milliseconds it took; with `include_details` also the provider's part and ours |
 
 ## Log
 
@@ -79,7 +89,7 @@ def render() -> str:
     """Render the page."""
     lines = [_INTRODUCTION, "## Spans", ""]
     lines += [
-        "The call of the server, `rerank.v1.RerankService/Rerank` or `POST /v1/rerank`, is the parent of",
+        "The call of the server, such as `rerank.v1.RerankService/Rerank` or `POST /v1/rerank`, is the parent of",
         "`rerank {model}`, and that of one `rerank {provider's model}` for each provider call. Items of a batch are",
         "children of the batch's span, which links the first 128 of them.",
         "",

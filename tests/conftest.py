@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.server import ServerProcess
 
+pytest_plugins = ["tests.support.canary_plugin"]
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[ServerProcess]:

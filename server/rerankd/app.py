@@ -19,7 +19,6 @@ from rerankd.configuration.changes import is_within, keep
 from rerankd.gateway.app import create_gateway
 from rerankd.gateway.front import Front
 from rerankd.gateway.server import HttpServer, bind
-from rerankd.gateway.timing import TimedService
 from rerankd.generation import Generation, Generations
 from rerankd.local.provider import LocalProvider
 from rerankd.observing import Gauges
@@ -88,7 +87,7 @@ class Service:
             is_port_shared=is_port_shared,
         )
         gateway = create_gateway(
-            TimedService(self._generations),
+            self._generations,
             health=lambda: self.state,
             max_body_bytes=settings.limits.max_request_bytes,
             default_model=lambda: self._generations.current.settings.default_model,

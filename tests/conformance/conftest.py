@@ -10,6 +10,7 @@ import pytest_asyncio
 from rerankd.upstream.transport import TransportSettings, open_transport
 from rerankd_adapters.testing.behaviours import MAX_RESPONSE_BYTES
 from tests.conformance.suite import TRANSPORTS, Deployments
+from tests.support.canary import CANARY_SECRET
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -17,7 +18,7 @@ def aws_credentials() -> Iterator[None]:
     """Credentials for what is signed; nothing asks the machine for its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "test-access-key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret-key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", CANARY_SECRET)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.delenv("AWS_PROFILE", raising=False)
         yield

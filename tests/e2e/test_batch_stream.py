@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from rerank.v1 import rerank_service_pb2 as pb
+from tests.support.canary import CANARY_SECRET
 from tests.support.server import ServerProcess
 from tests.support.transports import METHOD
 from tests.support.upstream import Upstream, answer_well
@@ -78,7 +79,7 @@ def upstream() -> Iterator[Upstream]:
 
 def serve(tmp_path: Path, url: str, **deployment: Any) -> ServerProcess:
     settings = {
-        "providers": {"cohere": {"base_url": url, "api_key": "a-key"}},
+        "providers": {"cohere": {"base_url": url, "api_key": CANARY_SECRET}},
         "models": {"search": {"deployments": [{"model": "cohere/rerank-v3.5", **deployment}]}},
         "default_model": "search",
         "cache": {"enabled": False},

@@ -14,12 +14,13 @@ import pytest
 import yaml
 
 from rerank.v1 import rerank_service_pb2 as pb
+from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
 from tests.support.redis import RedisServer
 from tests.support.server import ServerProcess
 from tests.support.transports import METHOD
 from tests.support.upstream import Upstream, answer_well
 
-DOCUMENTS = ("the capital of France", "a desert planet", "France")
+DOCUMENTS = ("the capital of France", f"a desert {CANARY_DOCUMENT}", "France")
 CONCURRENCY = 8
 
 
@@ -40,7 +41,7 @@ def write(file: Path, url: str, redis_url: str = "") -> Path:
     facts = {"models": {"*": {"scoring": "pointwise"}, "listwise": {"scoring": "listwise"}}}
     settings = {
         "default_model": "cohere/rerank-v3.5",
-        "providers": {"cohere": {"base_url": url, "api_key": "a-key", **facts}},
+        "providers": {"cohere": {"base_url": url, "api_key": CANARY_SECRET, **facts}},
         "cache": {"redis_url": redis_url, "redis_timeout_ms": 200},
     }
     file.write_text(yaml.safe_dump(settings))

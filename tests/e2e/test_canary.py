@@ -14,15 +14,16 @@ import yaml
 from rerankd_adapters.testing import Answer, Received
 from rerankd_client import RerankClient, RerankError
 from rerankd_client.requests import BatchItem
+from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET, SPANS
 from tests.support.collector import Collector
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well
 
-KEY = "canary-key-5d41402abc4b2a76"
-CALLER_KEY = "canary-caller-7b2a76b9719d"
-COLLECTOR_KEY = "canary-collector-911017c592"
-DOCUMENT = "canary-document-0cc175b9c0f1"
-QUERY = "canary-query-92eb5ffee6ae2f"
+KEY = f"key-{CANARY_SECRET}"
+CALLER_KEY = f"caller-{CANARY_SECRET}"
+COLLECTOR_KEY = f"collector-{CANARY_SECRET}"
+DOCUMENT = f"a {CANARY_DOCUMENT}"
+QUERY = f"where is {CANARY_DOCUMENT}"
 SECRETS = (KEY, CALLER_KEY, COLLECTOR_KEY)
 TEXTS = (DOCUMENT, QUERY)
 FAULTS = {"echo-400": 400, "echo-401": 401, "echo-429": 429, "echo-500": 500, "nonsense": 200, "echo-html": 502}
@@ -116,7 +117,7 @@ def test_canaries_are_found_nowhere(upstream: Upstream, tmp_path: Path) -> None:
         assert [text for text in told if secret in text] == []
 
 
-@pytest.mark.parametrize("is_captured", [False, True])
+@pytest.mark.parametrize("is_captured", [False, pytest.param(True, marks=pytest.mark.shows_documents(SPANS))])
 def test_texts_are_in_spans_only_when_asked_for_and_redacted(
     upstream: Upstream, tmp_path: Path, is_captured: bool
 ) -> None:

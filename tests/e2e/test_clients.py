@@ -16,10 +16,11 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from rerankd_client import AsyncRerankClient, BatchItem, InvalidRequest, RerankClient
+from tests.support.canary import CANARY_DOCUMENT
 from tests.support.server import ServerProcess
 
 QUERY = "how do bees make honey"
-DOCUMENTS = ["The stock market fell", "Bees turn nectar into honey"]
+DOCUMENTS = [f"The {CANARY_DOCUMENT} fell", "Bees turn nectar into honey"]
 
 
 def test_a_client_that_knows_nothing_but_reflection(server: ServerProcess) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from rerank.v1 import rerank_service_pb2 as pb
+from tests.support.canary import CANARY_DOCUMENT
 from tests.support.cases import Case, Outcome, differences, read_cases
 from tests.support.server import ServerProcess
 from tests.support.transports import GrpcTransport, HttpTransport, to_message
@@ -21,7 +22,7 @@ from tests.support.transports import GrpcTransport, HttpTransport, to_message
 CASES = read_cases("rerank.yaml")
 ALIVE = Case(
     name="alive",
-    request={"model": "local/bm25", "query": "q", "documents": ["q", "x"]},
+    request={"model": "local/bm25", "query": "q", "documents": ["q", CANARY_DOCUMENT]},
     expect={"code": "OK", "status": 200, "order": [0, 1]},
 )
 

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from rerankd_adapters.grpc_upstream.messages import find_method
+from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
 from tests.support.provider_service import ONE_CALL_EACH, Refused, by_grpc, by_http
 from tests.support.server import ServerProcess
 from tests.unit.adapters_grpc.fake_upstream import FakeUpstream
@@ -27,6 +28,8 @@ async def score(requests: list[Any], context: Any) -> Any:
     texts = list(requests[0].texts)
     if len(texts) > LIMIT:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"batch size {len(texts)} > maximum {LIMIT}")
+    if requests[0].query == "echo":
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"cannot read {texts} for Bearer {CANARY_SECRET}")
     if requests[0].query == "busy":
         await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Model is overloaded")
     ranks = [{"index": index, "score": len(text) / 8} for index, text in enumerate(texts)]
@@ -71,3 +74,13 @@ async def test_overload(server: ServerProcess) -> None:
     outcome = await asyncio.to_thread(by_grpc, server, request)
     assert isinstance(outcome, Refused)
     assert outcome.reason == "PROVIDER_RATE_LIMITED"
+
+
+async def test_texts_and_keys_that_a_server_echoes_stay_out_of_errors(server: ServerProcess) -> None:
+    for call in (by_grpc, by_http):
+        request = {"model": "tei_grpc/any", "query": "echo", "documents": [f"a {CANARY_DOCUMENT} of the harbour"]}
+        outcome = await asyncio.to_thread(call, server, request)
+        assert isinstance(outcome, Refused)
+        assert outcome.reason == "PROVIDER_REJECTED_REQUEST"
+        assert "cannot read" in outcome.text
+        assert "canary" not in outcome.text

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from rerankd_client import RerankClient
+from tests.support.canary import CANARY_SECRET
 from tests.support.provider_service import ONE_CALL_EACH, Refused, by_grpc
 from tests.support.server import ServerProcess
 from tests.support.venvs import venv_of
@@ -28,7 +29,7 @@ INFINITY = (
     "torch==2.15.0",
     "transformers==4.48.3",
 )
-KEY = "infinity-key-9f8e7d6c5b4a"
+KEY = f"infinity-{CANARY_SECRET}"
 START_TIMEOUT_S = 240.0
 DOCUMENTS = ["a desert planet", "the solar sail opened", "a sail", "another planet", "a desert planet"]
 MAKE_MODEL = """

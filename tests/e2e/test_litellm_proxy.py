@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from rerankd_adapters.testing import Answer, Received
+from tests.support.canary import CANARY_SECRET
 from tests.support.provider_service import ONE_CALL_EACH, Call, Refused, Service, answered, by_grpc, by_http
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well
@@ -23,7 +24,7 @@ from tests.support.venvs import venv_of
 pytestmark = pytest.mark.slow
 
 LITELLM = "litellm[proxy]==1.106.2"
-KEY = "sk-proxy-9f8e7d6c5b4a3210"
+KEY = f"sk-{CANARY_SECRET}"
 START_TIMEOUT_S = 240.0
 DOCUMENTS = ["a desert planet", "the solar sail opened", "a sail", "another planet", "solar sail"]
 ORDER = [4, 1, 2, 0, 3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ from rerankd_adapters.testing import Answer, Received
 from rerankd_client import RerankClient, RerankError
 from rerankd_client.requests import BatchItem
 from scripts.generate_telemetry_docs import render
+from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
 from tests.support.collector import Collector
 from tests.support.debian import debian_program
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well
 
-DOCUMENTS = [f"document number {index} of the harbour" for index in range(25)]
+DOCUMENTS = [f"{CANARY_DOCUMENT} {index} of the harbour" for index in range(25)]
 BROKEN = "always-broken"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 FOLDER = Path(__file__).parents[2] / "docs" / "telemetry"
@@ -37,7 +39,7 @@ def settings(url: str) -> dict[str, Any]:
         "local": {"enabled": False},
         "providers": {
             "vllm": {"base_url": f"{url}/v1", "models": {"*": {"max_documents": 10, "scoring": "pointwise"}}},
-            "cohere": {"base_url": url, "api_key": "not-a-real-key"},
+            "cohere": {"base_url": url, "api_key": CANARY_SECRET},
         },
         "models": {
             "shaky": {
@@ -156,7 +158,9 @@ def test_calls_and_their_parts_are_counted(server: ServerProcess) -> None:
     assert value(text, "rerankd_batch_items_total", outcome="ok") == 3
     assert value(text, "rerankd_batches_in_progress") == 0
     assert value(text, "rerankd_calls_in_flight") == 0
-    assert value(text, "rerankd_cache_documents_total", result="memory") == len(DOCUMENTS) + 3
+    assert value(text, "rerankd_cache_documents_total", result="memory") >= len(DOCUMENTS) + 3
+    known = [value(text, "rerankd_cache_documents_total", result=result) for result in ("memory", "coalesced")]
+    assert sum(known) == len(DOCUMENTS) + 3 + 2 * 2, "of three items with the same two documents, one asks"
     assert value(text, "rerankd_cache_entries") > 0
     assert value(text, "rerankd_call_documents_sum", model="vllm/ranker") == 3 * len(DOCUMENTS) + 3 + 6
 
@@ -211,6 +215,25 @@ def test_any_worker_shows_the_sum_of_all(config: Path) -> None:
     assert process.stop() == 0
     assert [value(text, "rerankd_calls_total") for text in texts] == [12] * 6
     assert done.returncode == 0
+
+
+def test_a_batch_under_way_is_counted(config: Path) -> None:
+    process, gate = ServerProcess("--config", str(config)), threading.Event()
+
+    def items() -> Iterator[BatchItem]:
+        yield BatchItem(item_id="a", query="boat", documents=DOCUMENTS[:2])
+        gate.wait(20)
+
+    with RerankClient(process.grpc_address) as client:
+        answers = iter(client.batch_rerank(items()))
+        assert next(answers).item_id == "a"
+        text = scrape(process)
+        assert value(text, "rerankd_batches_in_progress") == 1
+        assert value(text, "rerankd_batch_items_total", outcome="ok") == 1
+        gate.set()
+        assert list(answers) == []
+    assert value(scrape(process), "rerankd_batches_in_progress") == 0
+    assert process.stop() == 0
 
 
 def exposed_labels(text: str) -> dict[str, set[str]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from rerankd_adapters.testing import Answer, Received
+from tests.support.canary import CANARY_DOCUMENT
 from tests.support.provider_service import (
     KEY,
     Call,
@@ -23,7 +24,7 @@ from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well, ranked
 
 QUERY = "solar sail"
-DOCUMENTS = ["a desert planet", "the solar sail opened", "a sail", "another planet", "solar sail"]
+DOCUMENTS = ["a desert planet", "the solar sail opened", "a sail", f"another {CANARY_DOCUMENT}", "solar sail"]
 ORDER = [4, 1, 2, 0, 3]
 """Of `DOCUMENTS`, best first; the last two tie, and the provider has them the other way round."""
 WORDS = sum(len(document.split()) for document in DOCUMENTS)

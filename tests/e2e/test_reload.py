@@ -19,6 +19,7 @@ import yaml
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd_adapters.testing import Answer, Received
+from tests.support.canary import CANARY_SECRET
 from tests.support.server import ServerProcess
 from tests.support.transports import METHOD
 from tests.support.upstream import Upstream, answer_well
@@ -26,7 +27,7 @@ from tests.support.upstream import Upstream, answer_well
 RELOADED = "settings reloaded"
 REFUSED = "settings not reloaded; the old ones stay in force"
 OUTCOMES = (RELOADED, REFUSED, "settings unchanged", "settings changed that need a restart")
-SECRET = "reload-credential-1a2b3c"
+SECRET = f"reload-{CANARY_SECRET}"
 RELOADS = 20
 BAD_FILES = (
     "aliases: [1\n",

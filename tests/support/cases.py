@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.support.canary import CANARY_DOCUMENT
+
 DIRECTORY = Path(__file__).parent.parent / "cases"
+_PLACES = ("query", "documents", "image")
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,20 @@ class Outcome:
 
 
 def read_cases(file: str) -> list[Case]:
-    """Read a file of golden cases, generators expanded."""
+    """Read a file of golden cases, generators expanded, with canaries in the texts of those that are refused."""
     entries = yaml.safe_load((DIRECTORY / file).read_text(encoding="utf-8"))
-    return [Case(**_expand(entry)) for entry in entries]
+    cases = [Case(**_expand(entry)) for entry in entries]
+    return [case if case.expect["code"] == "OK" else replace(case, request=_marked(case.request)) for case in cases]
+
+
+def _marked(value: Any, place: str = "") -> Any:
+    """Put the canary into queries and documents that are not blank."""
+    if isinstance(value, dict):
+        return {key: _marked(item, key if key in _PLACES else place) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_marked(item, place) for item in value]
+    is_text = place in ("query", "documents") and isinstance(value, str) and value.strip()
+    return f"{value} {CANARY_DOCUMENT}" if is_text else value
 
 
 def _expand(value: Any) -> Any:

@@ -17,6 +17,8 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace_pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as trace_grpc
 
+from tests.support.canary import METRICS, SPANS, hear
+
 _KINDS = {1: "internal", 2: "server", 3: "client"}
 
 
@@ -128,14 +130,16 @@ class Collector:
             for scope in group.scope_spans
             for span in scope.spans
         ]
+        hear(SPANS, raw := request.SerializeToString())
         with self._grew:
-            self.raw.append(request.SerializeToString())
+            self.raw.append(raw)
             self.spans += found
             self._grew.notify_all()
 
     def _take_metrics(self, request: Any) -> None:
+        hear(METRICS, raw := request.SerializeToString())
         with self._grew:
-            self.raw.append(request.SerializeToString())
+            self.raw.append(raw)
             for group in request.resource_metrics:
                 for scope in group.scope_metrics:
                     self.metrics |= {metric.name: metric for metric in scope.metrics}

@@ -19,9 +19,10 @@ from rerankd.engine.pipeline import Engine
 from rerankd.errors import ServiceError
 from rerankd.settings import Settings
 from rerankd_adapters.testing import Answer, LoopbackServer, Received
+from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
 
 LATENCY_S = 0.05
-DOCUMENTS = ["the capital of France is Paris", "a text about something else"]
+DOCUMENTS = ["the capital of France is Paris", f"a text about {CANARY_DOCUMENT}"]
 DEADLINE_S = 5.0
 
 Fault = Callable[[Answer], Answer]
@@ -120,7 +121,7 @@ async def service(**policy: Any) -> AsyncIterator[Service]:
         model = {"deployments": [{"model": f"{name}/rerank-v3.5"} for name in named], "cache": False, **policy}
         settings = {
             "providers": {
-                name: {"provider": "cohere", "base_url": url, "api_key": "a-key"} for name, url in named.items()
+                name: {"provider": "cohere", "base_url": url, "api_key": CANARY_SECRET} for name, url in named.items()
             },
             "models": {"search": model},
         }

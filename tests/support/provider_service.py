@@ -12,10 +12,11 @@ import httpx
 import yaml
 
 from rerankd_client import RerankClient, RerankError
+from tests.support.canary import CANARY_SECRET
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream
 
-KEY = "e2e-credential-9f8e7d6c5b4a"
+KEY = f"e2e-{CANARY_SECRET}"
 GENERIC_OPTIONS = {
     "path": "/api/rank",
     "query_field": "question",

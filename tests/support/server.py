@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from tests.support.canary import LOG, hear
+
 START_TIMEOUT_S = 60.0
 
 
@@ -55,6 +57,7 @@ class ServerProcess:
     def _read_log(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            hear(LOG, line)
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError:

@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd.errors import CODE_OF_REASON, Reason
+from tests.support.canary import ERRORS, hear
 from tests.support.cases import Case, Outcome
 
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
@@ -79,6 +80,7 @@ class GrpcTransport:
 def grpc_outcome(error: Any) -> Outcome:
     """Read the code, message and details of a failed call."""
     outcome = Outcome(error.code().name, message=error.details())
+    hear(ERRORS, f"{error.details()} {error.trailing_metadata()}")
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             status = status_pb2.Status.FromString(value)

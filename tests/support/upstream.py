@@ -37,6 +37,11 @@ class Upstream:
         """Every request so far."""
         return self._server.received
 
+    @property
+    def clients_left(self) -> int:
+        """How many clients went away from an answer that stalled."""
+        return self._server.clients_left
+
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._is_open.wait(10)

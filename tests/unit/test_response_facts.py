@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import grpc
@@ -63,3 +64,5 @@ def test_both_transports_say_the_same(server: ServerProcess) -> None:
     assert trailing["rerankd-model"] == http.headers["rerankd-model"] == "local/bm25"
     assert trailing["rerankd-provider"] == http.headers["rerankd-provider"] == "local"
     assert {"rerankd-cache"} <= trailing.keys() & http.headers.keys()
+    for timing in (trailing["server-timing"], http.headers["server-timing"]):
+        assert re.fullmatch(r"total;dur=\d+\.\d{3}", timing)

@@ -12,8 +12,9 @@ from rerankd.engine.options import DeploymentOptions, ModelOptions
 from rerankd.generation import Generation
 from rerankd.settings import ServerSettings, Settings, SettingsError
 from rerankd.upstream.options import ProviderOptions, TransportOptions
+from tests.support.canary import CANARY_SECRET
 
-COHERE = ProviderOptions(api_key="key", base_url="http://127.0.0.1:1")
+COHERE = ProviderOptions(api_key=CANARY_SECRET, base_url="http://127.0.0.1:1")
 TEI = ProviderOptions(base_url="http://127.0.0.1:1")
 FIRST = Settings(providers={"cohere": COHERE, "tei": TEI}, server=ServerSettings(http_port=0, grpc_port=0))
 
@@ -21,7 +22,7 @@ FIRST = Settings(providers={"cohere": COHERE, "tei": TEI}, server=ServerSettings
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
-    monkeypatch.setenv("VOYAGE_API_KEY", "key")
+    monkeypatch.setenv("VOYAGE_API_KEY", CANARY_SECRET)
     service = Service(FIRST)
     yield service
     await service.stop()

@@ -69,6 +69,8 @@ class LoopbackServer:
         """Set when a whole request has come."""
         self.client_left = asyncio.Event()
         """Set when the client closed a connection on which an answer stalled."""
+        self.clients_left = 0
+        """How often that happened so far."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -125,6 +127,7 @@ class LoopbackServer:
                 await writer.drain()
         if answer.stalls_after_bytes is not None:
             await reader.read()
+            self.clients_left += 1
             self.client_left.set()
         return answer.stalls_after_bytes is None and answer.breaks_after_bytes is None
 

@@ -1,4 +1,4 @@
-"""What surrounds the gateway whatever is asked: content codings, cross-origin headers, times."""
+"""What surrounds the gateway whatever is asked: content codings and cross-origin headers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from rerankd.errors import ServiceError
 from rerankd.gateway.asgi import Message, RawHeaders, Receive, Scope, Send
 from rerankd.gateway.compression import Decoder, choose_coding, compress, readable_coding
 from rerankd.gateway.cross_origin import CrossOrigin
-from rerankd.gateway.timing import collect_times
 
 _VARY: Final = (b"vary", b"accept-encoding")
 
@@ -36,7 +35,7 @@ class Front:
             await self._app(scope, receive, send)
             return
         origin = encoding = None
-        answer = _Answer(send, collect_times())
+        answer = _Answer(send)
         for name, value in scope["headers"]:
             if name == b"accept-encoding" and self._compress_from_bytes:
                 answer.coding = self._coding(value)
@@ -72,11 +71,10 @@ class Front:
 class _Answer:
     """The answering side of one request: completes its headers and compresses a body that is sent whole."""
 
-    __slots__ = ("_send", "_started", "_times", "coding", "compress_from_bytes", "headers", "is_head", "preflight")
+    __slots__ = ("_send", "_started", "coding", "compress_from_bytes", "headers", "is_head", "preflight")
 
-    def __init__(self, send: Send, times: list[bytes]) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
-        self._times = times
         self._started: Message | None = None
         self.coding: str | None = None
         self.compress_from_bytes = 0
@@ -98,8 +96,6 @@ class _Answer:
         await self._send(message)
 
     def _complete(self, headers: RawHeaders) -> None:
-        if self._times:
-            headers.append((b"server-timing", self._times[0]))
         if self.preflight is not None:
             headers.extend(self.preflight(headers))
         headers.extend(self.headers)

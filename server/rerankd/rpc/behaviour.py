@@ -29,25 +29,25 @@ _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _log = structlog.get_logger("rerankd.rpc")
 
 
-def unary(method: Callable[[Any, CallContext], Awaitable[Any]], span: str = "") -> Any:
+def unary(method: Callable[[Any, CallContext], Awaitable[Any]], span: str) -> Any:
     """Surround a method that takes one message.
 
     Args:
         method: Takes the decoded message and the call's context.
-        span: Name of the server's span; empty for none.
+        span: Name of the server's span.
     """
     return _answering_once(method, accept, span)
 
 
-def collecting(method: Callable[[AsyncIterator[Any], CallContext], Awaitable[Any]]) -> Any:
+def collecting(method: Callable[[AsyncIterator[Any], CallContext], Awaitable[Any]], span: str) -> Any:
     """Surround a method that takes a stream of messages and answers once."""
-    return _answering_once(method, accept_stream, "")
+    return _answering_once(method, accept_stream, span)
 
 
 def _answering_once(method: Callable[[Any, CallContext], Awaitable[Any]], read: Callable[[Any], Any], span: str) -> Any:
     async def behaviour(message: Any, context: ServicerContext) -> Any:
         call = open_call(context)
-        trace = begin_span(span, call.metadata) if span else None
+        trace = begin_span(span, call.metadata)
         try:
             try:
                 response = await method(read(message), call)

@@ -37,13 +37,17 @@ def tei_handlers(engine: RerankUseCase, settings: Callable[[], Settings]) -> tup
     """Build the handlers of both services; `settings` returns those of the moment."""
     servicer = _Servicer(engine, settings)
     rerank: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "Rerank": grpc.unary_unary_rpc_method_handler(unary(servicer.rerank), _decoder(_RERANK.request), _encode),
+        "Rerank": grpc.unary_unary_rpc_method_handler(
+            unary(servicer.rerank, f"{TEI_RERANK}/Rerank"), _decoder(_RERANK.request), _encode
+        ),
         "RerankStream": grpc.stream_unary_rpc_method_handler(
-            collecting(servicer.rerank_stream), _decoder(_STREAM.request), _encode
+            collecting(servicer.rerank_stream, f"{TEI_RERANK}/RerankStream"), _decoder(_STREAM.request), _encode
         ),
     }
     info: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "Info": grpc.unary_unary_rpc_method_handler(unary(servicer.info), _decoder(_INFO.request), _encode)
+        "Info": grpc.unary_unary_rpc_method_handler(
+            unary(servicer.info, f"{TEI_INFO}/Info"), _decoder(_INFO.request), _encode
+        )
     }
     return (
         grpc.method_handlers_generic_handler(TEI_RERANK, rerank),

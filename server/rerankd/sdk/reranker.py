@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
 import time
@@ -28,6 +29,8 @@ from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
 from rerankd.settings import Settings, SettingsError, load_settings
 from rerankd.status import internal_error
+from rerankd.telemetry.program import ProgramTracing, calling_span
+from rerankd.telemetry.trace import Parent
 from rerankd.upstream.providers import ProviderSettingsError
 
 T = TypeVar("T")
@@ -132,13 +135,14 @@ class Reranker:
         with self._lock:
             if self._thread is None:
                 self._thread = EngineThread()
-            return self._thread.submit(self._answer(plan, self._thread))
+            return self._thread.submit(self._answer(plan, self._thread, calling_span()))
 
-    async def _answer(self, plan: CallPlan, thread: EngineThread) -> RerankResponse:
+    async def _answer(self, plan: CallPlan, thread: EngineThread, parent: Parent | None) -> RerankResponse:
         deadline_s = None if plan.timeout_s is None else time.monotonic() + plan.timeout_s
         call = CallContext(usable_request_id(None), deadline_s, transport="in_process", api_version="2")
         try:
             opened = await self._open()
+            opened.tracing.begin(parent)
             response = await opened.answer(plan, call)
         except ServiceError as error:
             raise error_of(error) from None
@@ -172,6 +176,8 @@ class _Opened:
 
     def __init__(self, engine: OpenedEngine) -> None:
         self._engine = engine
+        self.tracing = ProgramTracing(engine.settings.telemetry, os.environ)
+        atexit.register(self.tracing.close)
         self._accesses = Accesses(engine)
         self._starting: asyncio.Task[None] | None = None
 
@@ -200,6 +206,8 @@ class _Opened:
     async def close(self) -> None:
         await self._accesses.close()
         await self._engine.close()
+        atexit.unregister(self.tracing.close)
+        await asyncio.to_thread(self.tracing.close)
 
 
 async def _within(call: CallContext, work: Coroutine[Any, Any, T]) -> T:

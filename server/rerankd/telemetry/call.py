@@ -149,7 +149,7 @@ class CallRecord:
         request = self._request
         found: dict[str, Any] = {
             names.OPERATION: "rerank",
-            names.REQUEST_MODEL: request.model[:_MAX_NAME_CHARS],
+            names.REQUEST_MODEL: request.model[:_MAX_NAME_CHARS] or self.model,
             names.DOCUMENTS: len(request.documents),
             names.CHUNK_COUNT: self.chunks,
         }
@@ -173,7 +173,7 @@ class CallRecord:
         span, trace = self._span, self._trace
         if span is None or trace is None or trace.sink is None:
             return
-        span.name = f"{names.MODEL_SPAN} {model}"
+        span.name = f"{names.MODEL_SPAN} {model}" if model else names.MODEL_SPAN
         span.ended_ns = trace.origin.now_ns()
         span.attributes[names.LATENCY_MS] = round(elapsed_s * 1000, 3)
         span.attributes[names.OUTCOME] = outcome

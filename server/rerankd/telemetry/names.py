@@ -82,7 +82,11 @@ ATTRIBUTES: Final = (
     Attribute(REQUEST_ID, "server", "As in `x-request-id` and the log"),
     Attribute(ERROR_TYPE, "server", "Status code, where the call failed; an `ErrorReason` or outcome on other spans"),
     Attribute(OPERATION, "rerank", "`rerank`; on provider spans too"),
-    Attribute(REQUEST_MODEL, "rerank", "Model that was asked for; on provider spans by the provider's name"),
+    Attribute(
+        REQUEST_MODEL,
+        "rerank",
+        "Model that was asked for, or the default one; on provider spans by the provider's name",
+    ),
     Attribute(RESPONSE_MODEL, "rerank", "Model that answered; on provider spans too"),
     Attribute(PROVIDER, "rerank", "Provider that answered; on provider spans the one that was called"),
     Attribute(DOCUMENTS, "rerank", "Documents of the call; on provider spans of the chunk"),

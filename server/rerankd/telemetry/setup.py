@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import structlog
 from opentelemetry import trace as otel
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
@@ -28,7 +29,7 @@ from rerankd.telemetry.trace import Kind, Parent, SpanRecord, install
 _CLOSE_TIMEOUT_S: Final = 3.0
 _QUEUE_VARIABLE: Final = "OTEL_BSP_MAX_QUEUE_SIZE"
 _QUEUE_SIZE: Final = 2048
-_KINDS: Final[Mapping[Kind, otel.SpanKind]] = {
+KINDS: Final[Mapping[Kind, otel.SpanKind]] = {
     "server": otel.SpanKind.SERVER,
     "client": otel.SpanKind.CLIENT,
     "internal": otel.SpanKind.INTERNAL,
@@ -63,15 +64,19 @@ class Telemetry:
     async def close(self) -> None:
         """Send what waits, for three seconds at most, and keep no further spans."""
         install(None)
-        if not self._closers:
-            return
-        closing = threading.Thread(target=self._close, daemon=True)
-        closing.start()
-        await asyncio.to_thread(closing.join, _CLOSE_TIMEOUT_S)
+        await asyncio.to_thread(close_all, self._closers)
 
-    def _close(self) -> None:
-        for close in self._closers:
-            close()
+
+def close_all(closers: Sequence[Callable[[], None]]) -> None:
+    """Call each of what sends its rest when closed, for three seconds at most; blocks meanwhile."""
+
+    def close() -> None:
+        for each in closers:
+            each()
+
+    closing = threading.Thread(target=close, daemon=True)
+    closing.start()
+    closing.join(_CLOSE_TIMEOUT_S)
 
 
 def open_telemetry(options: TelemetryOptions, environ: Mapping[str, str]) -> Telemetry:
@@ -84,15 +89,10 @@ def open_telemetry(options: TelemetryOptions, environ: Mapping[str, str]) -> Tel
     metrics.model.limit = metrics.deployment.limit = options.max_models
     metrics.build.of(metadata.version("rerankd")).set(1)
     install(None, propagates=options.propagates)
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return Telemetry([])
-    for noisy in ("opentelemetry.exporter", "opentelemetry.sdk"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # a dead collector is said once, by `_Counting`
     resource = _resource(environ)
     closers: list[Callable[[], None]] = []
-    if exporter := _open_exporter("traces", environ):
-        sink = Spans(exporter, options, resource, _number(environ, _QUEUE_VARIABLE, _QUEUE_SIZE))
-        install(sink, propagates=options.propagates)
+    if sink := open_spans(options, environ, resource):
+        install(sink)
         closers.append(sink.close)
     if exporter := _open_exporter("metrics", environ):
         from rerankd.telemetry.otlp_metrics import MetricsPush
@@ -100,6 +100,18 @@ def open_telemetry(options: TelemetryOptions, environ: Mapping[str, str]) -> Tel
         push = MetricsPush(exporter, resource, _number(environ, "OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000)
         closers.append(push.close)
     return Telemetry(closers)
+
+
+def open_spans(options: TelemetryOptions, environ: Mapping[str, str], resource: Resource | None = None) -> Spans | None:
+    """Open what sends spans; `None` unless a variable asks for it.
+
+    Raises:
+        TelemetrySettingsError: As of `open_telemetry`.
+    """
+    exporter = _open_exporter("traces", environ)
+    if exporter is None:
+        return None
+    return Spans(exporter, options, resource or _resource(environ), _number(environ, _QUEUE_VARIABLE, _QUEUE_SIZE))
 
 
 def _resource(environ: Mapping[str, str]) -> Resource:
@@ -114,6 +126,8 @@ def _resource(environ: Mapping[str, str]) -> Resource:
 
 
 def _open_exporter(signal: str, environ: Mapping[str, str]) -> Any | None:
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
     named = environ.get(f"OTEL_{signal.upper()}_EXPORTER")
     own_endpoint = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
     has_endpoint = any(environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", own_endpoint))
@@ -129,6 +143,8 @@ def _open_exporter(signal: str, environ: Mapping[str, str]) -> Any | None:
     package = _PACKAGES.get(protocol)
     if package is None:
         raise TelemetrySettingsError(f"{own_protocol} must be grpc or http/protobuf, is {protocol}")
+    for noisy in ("opentelemetry.exporter", "opentelemetry.sdk"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # a dead collector is said once, by `_Counting`
     module, kind = _EXPORTERS[signal]
     try:
         return getattr(import_module(f"{package}.{module}"), kind)()
@@ -180,13 +196,7 @@ class Spans:
 
     def samples(self, trace_id: int, parent: Parent | None, name: str) -> bool:
         """Ask the sampler."""
-        context = None
-        if parent is not None:
-            flags = _SAMPLED if parent.is_sampled else otel.TraceFlags.get_default()
-            remote = otel.SpanContext(parent.trace_id, parent.span_id, is_remote=True, trace_flags=flags)
-            context = otel.set_span_in_context(otel.NonRecordingSpan(remote))
-        decided = self._sampler.should_sample(context, trace_id, name, otel.SpanKind.SERVER).decision
-        return decided is Decision.RECORD_AND_SAMPLE
+        return is_sampled(self._sampler, trace_id, parent, name)
 
     def capture(self, request: RerankRequest, response: RerankResponse | None) -> dict[str, Any]:
         """Return what a span holds of the texts of a call."""
@@ -203,6 +213,17 @@ class Spans:
     def close(self) -> None:
         """Send what waits; blocks while the collector does."""
         self._processor.shutdown()  # type: ignore[no-untyped-call]
+
+
+def is_sampled(sampler: Sampler, trace_id: int, parent: Parent | None, name: str) -> bool:
+    """Ask a sampler at the head of our part of a trace."""
+    context = Context()
+    if parent is not None:
+        flags = _SAMPLED if parent.is_sampled else otel.TraceFlags.get_default()
+        remote = otel.SpanContext(parent.trace_id, parent.span_id, is_remote=True, trace_flags=flags)
+        context = otel.set_span_in_context(otel.NonRecordingSpan(remote), context)
+    decided = sampler.should_sample(context, trace_id, name, otel.SpanKind.SERVER).decision
+    return decided is Decision.RECORD_AND_SAMPLE
 
 
 class _Counting(SpanExporter):
@@ -248,12 +269,12 @@ class _Counting(SpanExporter):
         return ReadableSpan(
             name=span.name,
             context=context(span.span_id),
-            parent=context(span.parent_id, is_remote=span.kind == "server") if span.parent_id is not None else None,
+            parent=context(span.parent_id, is_remote=span.kind == "server") if span.parent_id else None,
             resource=self._resource,
             attributes=span.attributes,
             events=[Event(name, attributes, timestamp=at_ns) for name, at_ns, attributes in span.events],
             links=[otel.Link(context(linked)) for linked in span.links],
-            kind=_KINDS[span.kind],
+            kind=KINDS[span.kind],
             status=_UNSET if span.error is None else otel.Status(otel.StatusCode.ERROR, span.error),
             start_time=span.started_ns,
             end_time=span.ended_ns,

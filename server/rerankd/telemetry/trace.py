@@ -92,6 +92,7 @@ class SpanRecord:
         self.origin = origin
         self.span_id = span_id
         self.parent_id = parent_id
+        """`None` or 0 for the root of a trace."""
         self.started_ns = started_ns
         self.ended_ns = 0
         self.attributes = attributes
@@ -134,7 +135,10 @@ _state = _State()
 
 
 def install(sink: SpanSink | None, *, propagates: bool = True) -> None:
-    """Send the spans of this process to `sink` from now on; `None` keeps no spans."""
+    """Send the spans of this process to `sink` from now on; `None` keeps no spans.
+
+    Whether providers are told the trace context is said by the sink's options, and without one by `propagates`.
+    """
     _state.sink = sink
     _state.propagates = propagates
 
@@ -219,6 +223,13 @@ def begin(name: str, headers: Mapping[str, str], attributes: dict[str, Any]) -> 
     return trace
 
 
+def begin_within(parent: Parent | None, sink: SpanSink | None, name: str) -> None:
+    """Run the task under a span that is not ours, or under none: what it begins is a child of `parent`, or a root."""
+    trace = Trace(name, parent, sink, {})
+    trace.server.span_id = parent.span_id if parent else 0
+    active.set(Active(trace, trace.server))
+
+
 def _parent(given: str, headers: Mapping[str, str]) -> Parent | None:
     matched = _TRACEPARENT.fullmatch(given.strip())
     if matched is None:
@@ -234,9 +245,11 @@ def _parent(given: str, headers: Mapping[str, str]) -> Parent | None:
 def trace_headers() -> dict[str, str]:
     """Return the W3C trace context of the running task as headers; empty without one."""
     current = active.get()
-    if current is None or not _state.propagates:
+    if current is None:
         return {}
     trace, span = current
+    if not (_state.propagates if trace.sink is None else trace.sink.options.propagates):
+        return {}
     headers = {TRACEPARENT: f"00-{trace.origin.trace_id:032x}-{span.span_id:016x}-{trace.is_sampled:02x}"}
     if trace.origin.state:
         headers[TRACESTATE] = trace.origin.state

@@ -2,7 +2,7 @@
 
 export const given = JSON.parse(process.argv[2]);
 export const { url, query, texts, objects } = given;
-export const key = "client-key-9f8e7d6c5b4a";
+export const key = "client-canary-secret-5d41402abc4b2a76"; // with CANARY_SECRET of tests/support/canary.py
 export const unknown = "no-such-model";
 export const limitedModel = "limited/always";
 export const once = (client) => `limited/once-${client}`;

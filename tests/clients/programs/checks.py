@@ -19,7 +19,7 @@ URL: str = GIVEN["url"]
 QUERY: str = GIVEN["query"]
 TEXTS: list[str] = GIVEN["texts"]
 OBJECTS: list[dict[str, str]] = GIVEN["objects"]
-KEY = "client-key-9f8e7d6c5b4a"
+KEY = "client-canary-secret-5d41402abc4b2a76"  # with CANARY_SECRET of tests/support/canary.py
 UNKNOWN = "no-such-model"
 LIMITED = "limited/always"
 """A model whose calls always end in 429."""

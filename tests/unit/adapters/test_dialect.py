@@ -19,8 +19,9 @@ from rerankd_adapters.base import (
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.generic import GENERIC, GenericAdapter
+from tests.support.canary import CANARY_SECRET
 
-ENDPOINT = Endpoint(base_url="http://host", api_key="secret-key")
+ENDPOINT = Endpoint(base_url="http://host", api_key=CANARY_SECRET)
 ACME = Provider(
     name="acme",
     title="Acme",
@@ -93,7 +94,7 @@ def test_error_in_a_200_is_quoted() -> None:
 
 def test_key_is_not_in_the_request_an_adapter_builds() -> None:
     request = JsonDialect(ACME).build(ProviderCall(model="m", query="q", documents=["a"]), ENDPOINT)
-    assert "secret-key" not in repr(request) + repr(ENDPOINT)
+    assert CANARY_SECRET not in repr(request) + repr(ENDPOINT)
 
 
 def test_path_option() -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.canary import CANARY_SECRET
+
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run
 
-KEY = "cli-credential-0123456789"
+KEY = CANARY_SECRET
 
 
 @pytest.fixture(autouse=True)

@@ -15,12 +15,13 @@ import pytest
 
 from rerankd_adapters.registry import find_provider, provider_names
 from rerankd_adapters.testing import Answer
+from tests.support.canary import CANARY_SECRET
 from tests.support.upstream import Upstream
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run
 
-KEY = "cli-credential-0123456789"
+KEY = CANARY_SECRET
 
 
 @pytest.fixture(autouse=True)

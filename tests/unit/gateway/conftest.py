@@ -18,7 +18,6 @@ from rerankd.configuration.http import HttpOptions
 from rerankd.domain import CallContext
 from rerankd.gateway.app import Gateway, GatewayLimits
 from rerankd.gateway.front import Front
-from rerankd.gateway.timing import TimedService
 
 
 async def answer_in_order(request: contract.RerankRequest, call: CallContext) -> contract.RerankResponse:
@@ -93,7 +92,7 @@ def options() -> HttpOptions:
 def front(service: FakeService, health: dict[str, Any], options: HttpOptions) -> Front:
     """The gateway as the service runs it, with everything that surrounds it."""
     limits = GatewayLimits(max_body_bytes=200_000, max_line_bytes=500)
-    gateway = Gateway(TimedService(service), health=lambda: health["status"], version="1.2.3", limits=limits)
+    gateway = Gateway(service, health=lambda: health["status"], version="1.2.3", limits=limits)
     return Front(gateway, options)
 
 

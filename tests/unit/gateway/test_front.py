@@ -10,7 +10,7 @@ import pytest
 
 from rerankd import contract
 from rerankd.configuration.http import HttpOptions, http_problems
-from rerankd.gateway.timing import server_timing
+from rerankd.response_facts import server_timing
 
 ORIGIN = "https://search.example.com"
 ALLOWED = HttpOptions(allowed_origins=[ORIGIN])
@@ -106,7 +106,7 @@ def test_times_with_chunks() -> None:
     chunks = [contract.ChunkDetail(latency_ms=7.0), contract.ChunkDetail(latency_ms=9.0)]
     timing = server_timing(contract.ExtraFields(latency=10.0, chunks=chunks))
 
-    assert timing == b"total;dur=10.000, provider;dur=9.000, rerankd;dur=1.000"
+    assert timing == "total;dur=10.000, provider;dur=9.000, rerankd;dur=1.000"
 
 
 class Connection:

@@ -14,7 +14,6 @@ from rerankd.engine.pipeline import Engine
 from rerankd.engine.router import Router
 from rerankd.gateway.app import create_gateway
 from rerankd.gateway.front import Front
-from rerankd.gateway.timing import TimedService
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from tests.support.providers import ScriptedProvider, by_length
 from tests.unit.gateway.conftest import serving
@@ -39,7 +38,7 @@ class Served:
         self.provider = ScriptedProvider(model=answer)
         self.engine = Engine(Router([self.provider], default_model="scripted/model"), RequestLimits())
         self.address = ("", 0)
-        gateway = create_gateway(TimedService(self.engine), health=lambda: "serving")
+        gateway = create_gateway(self.engine, health=lambda: "serving")
         self.front = Front(gateway, HttpOptions())
 
     async def open(self, headers: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -21,12 +21,13 @@ from rerankd_adapters.base import (
     Scoring,
 )
 from rerankd_adapters.vllm import VLLM
+from tests.support.canary import CANARY_SECRET
 
 CALL = ProviderCall(model="m", query="q", documents=["a"])
 GOOD = HttpResponse(
     status=200, body=b'{"results": [{"index": 0, "relevance_score": 0.5}], "usage": {"total_tokens": 50}}'
 )
-KEY = "the-key-of-the-operator"
+KEY = CANARY_SECRET
 
 
 class Transport:

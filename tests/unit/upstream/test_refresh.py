@@ -17,8 +17,9 @@ from rerankd_adapters.cohere import COHERE
 from rerankd_adapters.tei import TEI
 from rerankd_adapters.testing import Answer, LoopbackServer, Received
 from rerankd_adapters.vllm import VLLM
+from tests.support.canary import CANARY_SECRET
 
-KEY = "the-key-of-the-operator"
+KEY = CANARY_SECRET
 
 
 class Clock:

@@ -9,6 +9,7 @@ import pytest
 
 from rerankd.upstream.tokens import RENEW_BEFORE_S, Token, TokenCache, exchange_token
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
+from tests.support.canary import CANARY_SECRET
 
 
 class Issuer:
@@ -88,7 +89,7 @@ class Answers:
         pass
 
 
-FORM = {"grant_type": "client_credentials", "client_secret": "the-secret-of-the-operator"}
+FORM = {"grant_type": "client_credentials", "client_secret": CANARY_SECRET}
 
 
 async def test_exchange() -> None:
@@ -101,7 +102,7 @@ async def test_exchange() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (401, b'{"error_description": "bad the-secret-of-the-operator"}', AdapterErrorKind.CREDENTIALS),
+        (401, f'{{"error_description": "bad {CANARY_SECRET}"}}'.encode(), AdapterErrorKind.CREDENTIALS),
         (400, b'{"error": "invalid_client"}', AdapterErrorKind.CREDENTIALS),
         (503, b"", AdapterErrorKind.UNAVAILABLE),
         (429, b"", AdapterErrorKind.UNAVAILABLE),

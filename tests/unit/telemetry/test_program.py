@@ -1,0 +1,91 @@
+"""What a program's own tracer is given of a call in its process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import trace as otel
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
+
+from rerankd.contract import RerankRequest
+from rerankd.domain import CallContext
+from rerankd.errors import ServiceError
+from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.program import ProgramSpans, ProgramTracing, calling_span
+from rerankd.telemetry.trace import active, begin_within, trace_headers
+from tests.support.engines import engine, failing, in_turn
+from tests.support.providers import ScriptedProvider, by_length
+
+
+@pytest.fixture(autouse=True)
+def nothing_active() -> Iterator[None]:
+    yield
+    active.set(None)
+
+
+def provider_of(sampler: Sampler, *processors: SpanProcessor) -> tuple[TracerProvider, InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    for processor in (*processors, SimpleSpanProcessor(exporter)):
+        provider.add_span_processor(processor)
+    return provider, exporter
+
+
+async def call(provider: TracerProvider, *answers: Any) -> None:
+    begin_within(None, ProgramSpans(provider, TelemetryOptions(slow_call_ms=0.001)), "rerank")
+    retries = {"*": {"retries": {"max_attempts": 2, "initial_delay_ms": 0.1}}}
+    scripted = ScriptedProvider(model=in_turn(*answers))
+    await engine([scripted], retries).rerank(RerankRequest(query="q", documents=["a", "bb"]), CallContext("id"))
+
+
+async def test_events_errors_and_times_are_those_of_the_call() -> None:
+    provider, exporter = provider_of(ALWAYS_ON)
+    await call(provider, failing(), by_length)
+    model, failed, answered = exporter.get_finished_spans()
+    assert [span.name for span in (model, failed, answered)] == ["rerank scripted/model", *["rerank model"] * 2]
+    assert model.parent is None
+    assert [event.name for event in model.events] == ["retry"]
+    assert model.start_time is not None
+    assert model.end_time is not None
+    assert model.start_time <= model.events[0].timestamp <= model.end_time
+    assert (failed.status.status_code, failed.status.description) == (otel.StatusCode.ERROR, "unavailable")
+    assert answered.status.is_unset
+    assert {span.parent.span_id for span in (failed, answered) if span.parent} == {model.context.span_id}
+    assert len({span.context.trace_id for span in (model, failed, answered)}) == 1
+
+
+async def test_what_the_program_samples_out_is_not_kept_even_when_it_fails_or_is_slow() -> None:
+    provider, exporter = provider_of(ALWAYS_OFF)
+    with pytest.raises(ServiceError):
+        await call(provider, failing())
+    assert trace_headers()["traceparent"].endswith("-00")
+    assert exporter.get_finished_spans() == ()
+
+
+async def test_a_processor_that_fails_fails_no_call() -> None:
+    class Failing(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            raise RuntimeError("full")
+
+    provider, _ = provider_of(ALWAYS_ON, Failing())
+    await call(provider, by_length)
+
+
+def test_no_span_and_a_span_that_is_none() -> None:
+    assert calling_span() is None
+    with otel.use_span(otel.INVALID_SPAN):
+        assert calling_span() is None
+
+
+def test_variables_that_cannot_be_used_keep_no_spans_and_fail_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    tracing = ProgramTracing(TelemetryOptions(), {"OTEL_TRACES_EXPORTER": "zipkin"})
+    tracing.begin(None)
+    assert trace_headers() == {}
+    tracing.close()
+    said = capsys.readouterr()
+    assert "OTEL_TRACES_EXPORTER must be" in said.out + said.err
