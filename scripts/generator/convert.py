@@ -200,13 +200,14 @@ def _render_to(message: Message) -> str:
 def _write(member: Field) -> str:
     """Give the statements that set one field of `message` from `value`.
 
-    Assigning to fields in place costs a quarter of passing messages to constructors, which copy them.
+    Assigning to fields in place costs a quarter of passing messages to constructors, which copy them. Zeros, which most
+    of what is not optional is, are what a new message holds; to set one costs four times as much as to look.
     """
     source, target = f"value.{member.name}", f"message.{member.name}"
     if member.is_repeated:
         return _write_repeated(member, source, target)
     if not member.is_optional:
-        return f"    {target} = {_scalar_to_proto(member, source)}\n"
+        return f"    if {source}:\n        {target} = {_scalar_to_proto(member, source)}\n"
     if member.kind == "message":
         body = f"_fill_{snake_case(member.type_name)}({source}, {target})\n        {target}.SetInParent()"
     elif member.kind in ("struct", "status"):
@@ -225,7 +226,7 @@ def _write_repeated(member: Field, source: str, target: str) -> str:
         return f"    {target}.extend({member.kind}_to_proto(item) for item in {source})\n"
     if member.kind == "enum":
         return f"    {target}.extend({_scalar_to_proto(member, 'item')} for item in {source})\n"
-    return f"    {target}.extend({source})\n"
+    return f"    if {source}:\n        {target}.extend({source})\n"
 
 
 def _scalar_to_proto(member: Field, source: str) -> str:

@@ -202,15 +202,18 @@ def _fill_document(value: str | contract.Document, message: pb.Document) -> None
     if isinstance(value, str):
         message.text = value
         return
-    message.text = value.text
-    message.id = value.id
+    if value.text:
+        message.text = value.text
+    if value.id:
+        message.id = value.id
     if value.fields is not None:
         message.fields.CopyFrom(struct_to_proto(value.fields))
     if value.prior_score is not None:
         message.prior_score = value.prior_score
     if value.metadata is not None:
         message.metadata.CopyFrom(struct_to_proto(value.metadata))
-    message.image = value.image
+    if value.image:
+        message.image = value.image
 
 
 def rerank_request_from_proto(message: pb.RerankRequest) -> contract.RerankRequest:
@@ -245,13 +248,16 @@ def rerank_request_to_proto(value: contract.RerankRequest) -> pb.RerankRequest:
 
 
 def _fill_rerank_request(value: contract.RerankRequest, message: pb.RerankRequest) -> None:
-    message.model = value.model
-    message.query = value.query
+    if value.model:
+        message.model = value.model
+    if value.query:
+        message.query = value.query
     for documents_item in value.documents:
         _fill_document(documents_item, message.documents.add())
     if value.top_n is not None:
         message.top_n = value.top_n
-    message.rank_fields.extend(value.rank_fields)
+    if value.rank_fields:
+        message.rank_fields.extend(value.rank_fields)
     if value.return_documents is not None:
         message.return_documents = value.return_documents
     if value.max_chunks_per_doc is not None:
@@ -260,18 +266,24 @@ def _fill_rerank_request(value: contract.RerankRequest, message: pb.RerankReques
         message.max_tokens_per_doc = value.max_tokens_per_doc
     if value.priority is not None:
         message.priority = value.priority
-    message.fallbacks.extend(value.fallbacks)
-    message.truncation = _TRUNCATION_TO_PROTO[value.truncation]
-    message.instruction = value.instruction
+    if value.fallbacks:
+        message.fallbacks.extend(value.fallbacks)
+    if value.truncation:
+        message.truncation = _TRUNCATION_TO_PROTO[value.truncation]
+    if value.instruction:
+        message.instruction = value.instruction
     if value.score_threshold is not None:
         message.score_threshold = value.score_threshold
-    message.user = value.user
+    if value.user:
+        message.user = value.user
     if value.provider_options is not None:
         message.provider_options.CopyFrom(struct_to_proto(value.provider_options))
-    message.cache = _CACHE_CONTROL_TO_PROTO[value.cache]
+    if value.cache:
+        message.cache = _CACHE_CONTROL_TO_PROTO[value.cache]
     if value.include_details is not None:
         message.include_details = value.include_details
-    message.normalization = _SCORE_NORMALIZATION_TO_PROTO[value.normalization]
+    if value.normalization:
+        message.normalization = _SCORE_NORMALIZATION_TO_PROTO[value.normalization]
 
 
 def rerank_result_from_proto(message: pb.RerankResult) -> contract.RerankResult:
@@ -291,8 +303,10 @@ def rerank_result_to_proto(value: contract.RerankResult) -> pb.RerankResult:
 
 
 def _fill_rerank_result(value: contract.RerankResult, message: pb.RerankResult) -> None:
-    message.index = value.index
-    message.relevance_score = value.relevance_score
+    if value.index:
+        message.index = value.index
+    if value.relevance_score:
+        message.relevance_score = value.relevance_score
     if value.document is not None:
         _fill_document(value.document, message.document)
         message.document.SetInParent()
@@ -320,14 +334,20 @@ def usage_to_proto(value: contract.Usage) -> pb.Usage:
 
 
 def _fill_usage(value: contract.Usage, message: pb.Usage) -> None:
-    message.documents = value.documents
-    message.prompt_tokens = value.prompt_tokens
-    message.completion_tokens = value.completion_tokens
-    message.total_tokens = value.total_tokens
-    message.search_units = value.search_units
+    if value.documents:
+        message.documents = value.documents
+    if value.prompt_tokens:
+        message.prompt_tokens = value.prompt_tokens
+    if value.completion_tokens:
+        message.completion_tokens = value.completion_tokens
+    if value.total_tokens:
+        message.total_tokens = value.total_tokens
+    if value.search_units:
+        message.search_units = value.search_units
     if value.cost is not None:
         message.cost = value.cost
-    message.cached_documents = value.cached_documents
+    if value.cached_documents:
+        message.cached_documents = value.cached_documents
     if value.saved_cost is not None:
         message.saved_cost = value.saved_cost
 
@@ -347,7 +367,8 @@ def api_version_to_proto(value: contract.ApiVersion) -> pb.ApiVersion:
 
 
 def _fill_api_version(value: contract.ApiVersion, message: pb.ApiVersion) -> None:
-    message.version = value.version
+    if value.version:
+        message.version = value.version
 
 
 def billed_units_from_proto(message: pb.BilledUnits) -> contract.BilledUnits:
@@ -367,9 +388,12 @@ def billed_units_to_proto(value: contract.BilledUnits) -> pb.BilledUnits:
 
 
 def _fill_billed_units(value: contract.BilledUnits, message: pb.BilledUnits) -> None:
-    message.search_units = value.search_units
-    message.input_tokens = value.input_tokens
-    message.output_tokens = value.output_tokens
+    if value.search_units:
+        message.search_units = value.search_units
+    if value.input_tokens:
+        message.input_tokens = value.input_tokens
+    if value.output_tokens:
+        message.output_tokens = value.output_tokens
 
 
 def meta_from_proto(message: pb.Meta) -> contract.Meta:
@@ -395,7 +419,8 @@ def _fill_meta(value: contract.Meta, message: pb.Meta) -> None:
     if value.billed_units is not None:
         _fill_billed_units(value.billed_units, message.billed_units)
         message.billed_units.SetInParent()
-    message.warnings.extend(value.warnings)
+    if value.warnings:
+        message.warnings.extend(value.warnings)
 
 
 def chunk_detail_from_proto(message: pb.ChunkDetail) -> contract.ChunkDetail:
@@ -420,14 +445,22 @@ def chunk_detail_to_proto(value: contract.ChunkDetail) -> pb.ChunkDetail:
 
 
 def _fill_chunk_detail(value: contract.ChunkDetail, message: pb.ChunkDetail) -> None:
-    message.chunk_index = value.chunk_index
-    message.documents = value.documents
-    message.provider = value.provider
-    message.model = value.model
-    message.attempts = value.attempts
-    message.latency_ms = value.latency_ms
-    message.deployment = value.deployment
-    message.hedged = value.hedged
+    if value.chunk_index:
+        message.chunk_index = value.chunk_index
+    if value.documents:
+        message.documents = value.documents
+    if value.provider:
+        message.provider = value.provider
+    if value.model:
+        message.model = value.model
+    if value.attempts:
+        message.attempts = value.attempts
+    if value.latency_ms:
+        message.latency_ms = value.latency_ms
+    if value.deployment:
+        message.deployment = value.deployment
+    if value.hedged:
+        message.hedged = value.hedged
 
 
 def failed_model_from_proto(message: pb.FailedModel) -> contract.FailedModel:
@@ -447,9 +480,12 @@ def failed_model_to_proto(value: contract.FailedModel) -> pb.FailedModel:
 
 
 def _fill_failed_model(value: contract.FailedModel, message: pb.FailedModel) -> None:
-    message.model = value.model
-    message.reason = value.reason
-    message.message = value.message
+    if value.model:
+        message.model = value.model
+    if value.reason:
+        message.reason = value.reason
+    if value.message:
+        message.message = value.message
 
 
 def stage_detail_from_proto(message: pb.StageDetail) -> contract.StageDetail:
@@ -472,12 +508,18 @@ def stage_detail_to_proto(value: contract.StageDetail) -> pb.StageDetail:
 
 
 def _fill_stage_detail(value: contract.StageDetail, message: pb.StageDetail) -> None:
-    message.stage = value.stage
-    message.model = value.model
-    message.documents = value.documents
-    message.latency_ms = value.latency_ms
-    message.shortened_by = value.shortened_by
-    message.indices.extend(value.indices)
+    if value.stage:
+        message.stage = value.stage
+    if value.model:
+        message.model = value.model
+    if value.documents:
+        message.documents = value.documents
+    if value.latency_ms:
+        message.latency_ms = value.latency_ms
+    if value.shortened_by:
+        message.shortened_by = value.shortened_by
+    if value.indices:
+        message.indices.extend(value.indices)
 
 
 def extra_fields_from_proto(message: pb.ExtraFields) -> contract.ExtraFields:
@@ -501,10 +543,14 @@ def extra_fields_to_proto(value: contract.ExtraFields) -> pb.ExtraFields:
 
 
 def _fill_extra_fields(value: contract.ExtraFields, message: pb.ExtraFields) -> None:
-    message.request_type = value.request_type
-    message.provider = value.provider
-    message.latency = value.latency
-    message.chunk_index = value.chunk_index
+    if value.request_type:
+        message.request_type = value.request_type
+    if value.provider:
+        message.provider = value.provider
+    if value.latency:
+        message.latency = value.latency
+    if value.chunk_index:
+        message.chunk_index = value.chunk_index
     for chunks_item in value.chunks:
         _fill_chunk_detail(chunks_item, message.chunks.add())
     for stages_item in value.stages:
@@ -533,10 +579,12 @@ def rerank_response_to_proto(value: contract.RerankResponse) -> pb.RerankRespons
 
 
 def _fill_rerank_response(value: contract.RerankResponse, message: pb.RerankResponse) -> None:
-    message.id = value.id
+    if value.id:
+        message.id = value.id
     for results_item in value.results:
         _fill_rerank_result(results_item, message.results.add())
-    message.model = value.model
+    if value.model:
+        message.model = value.model
     if value.usage is not None:
         _fill_usage(value.usage, message.usage)
         message.usage.SetInParent()
@@ -566,10 +614,14 @@ def model_limits_to_proto(value: contract.ModelLimits) -> pb.ModelLimits:
 
 
 def _fill_model_limits(value: contract.ModelLimits, message: pb.ModelLimits) -> None:
-    message.max_documents = value.max_documents
-    message.max_tokens_per_document = value.max_tokens_per_document
-    message.max_total_tokens = value.max_total_tokens
-    message.max_request_bytes = value.max_request_bytes
+    if value.max_documents:
+        message.max_documents = value.max_documents
+    if value.max_tokens_per_document:
+        message.max_tokens_per_document = value.max_tokens_per_document
+    if value.max_total_tokens:
+        message.max_total_tokens = value.max_total_tokens
+    if value.max_request_bytes:
+        message.max_request_bytes = value.max_request_bytes
 
 
 def price_from_proto(message: pb.Price) -> contract.Price:
@@ -590,10 +642,14 @@ def price_to_proto(value: contract.Price) -> pb.Price:
 
 
 def _fill_price(value: contract.Price, message: pb.Price) -> None:
-    message.unit = value.unit
-    message.usd_per_million = value.usd_per_million
-    message.source = value.source
-    message.date = value.date
+    if value.unit:
+        message.unit = value.unit
+    if value.usd_per_million:
+        message.usd_per_million = value.usd_per_million
+    if value.source:
+        message.source = value.source
+    if value.date:
+        message.date = value.date
 
 
 def model_from_proto(message: pb.Model) -> contract.Model:
@@ -625,25 +681,38 @@ def model_to_proto(value: contract.Model) -> pb.Model:
 
 
 def _fill_model(value: contract.Model, message: pb.Model) -> None:
-    message.name = value.name
-    message.provider = value.provider
-    message.description = value.description
-    message.aliases.extend(value.aliases)
+    if value.name:
+        message.name = value.name
+    if value.provider:
+        message.provider = value.provider
+    if value.description:
+        message.description = value.description
+    if value.aliases:
+        message.aliases.extend(value.aliases)
     if value.limits is not None:
         _fill_model_limits(value.limits, message.limits)
         message.limits.SetInParent()
-    message.scoring = _SCORING_TO_PROTO[value.scoring]
-    message.score_space = _SCORE_SPACE_TO_PROTO[value.score_space]
-    message.truncation_default = _TRUNCATION_TO_PROTO[value.truncation_default]
+    if value.scoring:
+        message.scoring = _SCORING_TO_PROTO[value.scoring]
+    if value.score_space:
+        message.score_space = _SCORE_SPACE_TO_PROTO[value.score_space]
+    if value.truncation_default:
+        message.truncation_default = _TRUNCATION_TO_PROTO[value.truncation_default]
     if value.price is not None:
         _fill_price(value.price, message.price)
         message.price.SetInParent()
-    message.status = _MODEL_STATUS_TO_PROTO[value.status]
-    message.status_detail = value.status_detail
-    message.license = value.license
-    message.source = value.source
-    message.takes_images = value.takes_images
-    message.deployments.extend(value.deployments)
+    if value.status:
+        message.status = _MODEL_STATUS_TO_PROTO[value.status]
+    if value.status_detail:
+        message.status_detail = value.status_detail
+    if value.license:
+        message.license = value.license
+    if value.source:
+        message.source = value.source
+    if value.takes_images:
+        message.takes_images = value.takes_images
+    if value.deployments:
+        message.deployments.extend(value.deployments)
 
 
 def list_models_request_from_proto(message: pb.ListModelsRequest) -> contract.ListModelsRequest:
@@ -665,8 +734,10 @@ def list_models_request_to_proto(value: contract.ListModelsRequest) -> pb.ListMo
 def _fill_list_models_request(value: contract.ListModelsRequest, message: pb.ListModelsRequest) -> None:
     if value.page_size is not None:
         message.page_size = value.page_size
-    message.page_token = value.page_token
-    message.provider = value.provider
+    if value.page_token:
+        message.page_token = value.page_token
+    if value.provider:
+        message.provider = value.provider
 
 
 def list_models_response_from_proto(message: pb.ListModelsResponse) -> contract.ListModelsResponse:
@@ -687,7 +758,8 @@ def list_models_response_to_proto(value: contract.ListModelsResponse) -> pb.List
 def _fill_list_models_response(value: contract.ListModelsResponse, message: pb.ListModelsResponse) -> None:
     for models_item in value.models:
         _fill_model(models_item, message.models.add())
-    message.next_page_token = value.next_page_token
+    if value.next_page_token:
+        message.next_page_token = value.next_page_token
 
 
 def get_model_request_from_proto(message: pb.GetModelRequest) -> contract.GetModelRequest:
@@ -705,7 +777,8 @@ def get_model_request_to_proto(value: contract.GetModelRequest) -> pb.GetModelRe
 
 
 def _fill_get_model_request(value: contract.GetModelRequest, message: pb.GetModelRequest) -> None:
-    message.model = value.model
+    if value.model:
+        message.model = value.model
 
 
 def get_model_response_from_proto(message: pb.GetModelResponse) -> contract.GetModelResponse:
@@ -748,7 +821,8 @@ def _fill_batch_options(value: contract.BatchOptions, message: pb.BatchOptions) 
     if value.defaults is not None:
         _fill_rerank_request(value.defaults, message.defaults)
         message.defaults.SetInParent()
-    message.ordered = value.ordered
+    if value.ordered:
+        message.ordered = value.ordered
     if value.max_concurrency is not None:
         message.max_concurrency = value.max_concurrency
 
@@ -769,7 +843,8 @@ def batch_item_to_proto(value: contract.BatchItem) -> pb.BatchItem:
 
 
 def _fill_batch_item(value: contract.BatchItem, message: pb.BatchItem) -> None:
-    message.item_id = value.item_id
+    if value.item_id:
+        message.item_id = value.item_id
     if value.request is not None:
         _fill_rerank_request(value.request, message.request)
         message.request.SetInParent()
@@ -817,8 +892,10 @@ def batch_item_result_to_proto(value: contract.BatchItemResult) -> pb.BatchItemR
 
 
 def _fill_batch_item_result(value: contract.BatchItemResult, message: pb.BatchItemResult) -> None:
-    message.item_id = value.item_id
-    message.item_index = value.item_index
+    if value.item_id:
+        message.item_id = value.item_id
+    if value.item_index:
+        message.item_index = value.item_index
     if value.status is not None:
         message.status.CopyFrom(status_to_proto(value.status))
     if value.response is not None:
@@ -843,9 +920,12 @@ def batch_progress_to_proto(value: contract.BatchProgress) -> pb.BatchProgress:
 
 
 def _fill_batch_progress(value: contract.BatchProgress, message: pb.BatchProgress) -> None:
-    message.items_received = value.items_received
-    message.items_succeeded = value.items_succeeded
-    message.items_failed = value.items_failed
+    if value.items_received:
+        message.items_received = value.items_received
+    if value.items_succeeded:
+        message.items_succeeded = value.items_succeeded
+    if value.items_failed:
+        message.items_failed = value.items_failed
 
 
 def batch_summary_from_proto(message: pb.BatchSummary) -> contract.BatchSummary:
@@ -867,13 +947,17 @@ def batch_summary_to_proto(value: contract.BatchSummary) -> pb.BatchSummary:
 
 
 def _fill_batch_summary(value: contract.BatchSummary, message: pb.BatchSummary) -> None:
-    message.items_received = value.items_received
-    message.items_succeeded = value.items_succeeded
-    message.items_failed = value.items_failed
+    if value.items_received:
+        message.items_received = value.items_received
+    if value.items_succeeded:
+        message.items_succeeded = value.items_succeeded
+    if value.items_failed:
+        message.items_failed = value.items_failed
     if value.usage is not None:
         _fill_usage(value.usage, message.usage)
         message.usage.SetInParent()
-    message.latency_ms = value.latency_ms
+    if value.latency_ms:
+        message.latency_ms = value.latency_ms
 
 
 def batch_rerank_response_from_proto(message: pb.BatchRerankResponse) -> contract.BatchRerankResponse:
