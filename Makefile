@@ -76,7 +76,7 @@ bench-cache: install ## Measure the pair-score cache and replay a query log thro
 bench-faults: install ## Measure latency and failures while one of three upstreams is broken in every usual way
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
-bench: install ## Measure speed against the stack's own ceilings, as ratios
+bench: install ## Measure speed beside peers and the stack's own ceilings, as ratios (ARGS=--quick; ARGS=--help says more)
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
 clean: ## Remove .venv and caches
