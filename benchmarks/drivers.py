@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from benchmarks.grpc_load import CALLS_A_CONNECTION, METHODS
 from benchmarks.processes import BenchmarkError, MissingToolError
@@ -56,6 +56,9 @@ class StalledError(Exception):
     """No call ended, and none failed: the machine did something else."""
 
 
+Driver = Literal["http", "grpc", "batch", "h2load"]
+
+
 @dataclass(frozen=True)
 class Load:
     """What the side of the callers saw."""
@@ -94,8 +97,13 @@ class Drivers:
     def __init__(self, folder: Path) -> None:
         self._wrk = _tool("wrk", "wrk")
         self._folder = folder
-        self._runs = itertools.count()
+        self._runs, self._files = itertools.count(), itertools.count()
         (folder / "load.lua").write_text(WRK_SCRIPT.replace("MARK", MARK))
+
+    def drive(self, kind: Driver, aim: Aim) -> Load:
+        """Load in one of the ways below; several may run at once."""
+        ways = {"http": self.http, "grpc": self.grpc, "batch": self.batch, "h2load": self.h2load}
+        return ways[kind](aim)
 
     def http(self, aim: Aim) -> Load:
         """Load with wrk, one connection for each call under way."""
@@ -168,7 +176,7 @@ class Drivers:
         return next(self._runs) * CALLS_A_RUN
 
     def _write(self, body: bytes) -> Path:
-        path = self._folder / "request"
+        path = self._folder / f"request-{next(self._files)}"
         path.write_bytes(body)
         return path
 

@@ -106,11 +106,10 @@ def measure(
 def _measure_once(case: Case, server: Running, drivers: Drivers, seconds: int) -> Reading:
     if case.primer is not None:
         prime(server, case.model, case.primer)
-    load_by = {"http": drivers.http, "grpc": drivers.grpc, "batch": drivers.batch, "h2load": drivers.h2load}
     counts_itself = case.driver == "h2load" and "http" in server.ports
     succeeded = _succeeded(server) if counts_itself else 0
     cpu_began_s = server.cpu_s()
-    load = load_by[case.driver](_aim(case, server, seconds))
+    load = drivers.drive(case.driver, aim_of(case, server, seconds))
     cpu_s = server.cpu_s() - cpu_began_s
     if counts_itself and (answered := _succeeded(server) - succeeded) < load.calls:
         raise BenchmarkError(f"the server counts {answered} calls that went well of {load.calls}")
@@ -147,7 +146,8 @@ def prime(server: Running, model: str, workload: Workload) -> None:
         raise BenchmarkError(f"the call before the first failed: {answer.text}")
 
 
-def _aim(case: Case, server: Running, seconds: int) -> Aim:
+def aim_of(case: Case, server: Running, seconds: int) -> Aim:
+    """Encode a case's request and say where it goes."""
     ports: Mapping[str, int] = server.ports
     if case.driver == "http":
         port, body = ports.get("http") or ports["port"], case.workload.json_body(case.model)

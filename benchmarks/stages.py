@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from benchmarks.drivers import Driver
 from benchmarks.servers import LITELLM_KEY, SLOW_S, TELEMETRY
 from benchmarks.workloads import Workload, fresh, half_known, known
 
@@ -13,8 +14,6 @@ BATCH_ITEMS: Final = 32
 """Twice what the service has under way at once by default, so that it never waits for the next."""
 MOST_PROVIDER_DOCUMENTS: Final = 1000
 """What the service sends to Cohere in one call."""
-
-Driver = Literal["http", "grpc", "batch", "h2load"]
 
 
 @dataclass(frozen=True)

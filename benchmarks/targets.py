@@ -11,6 +11,9 @@ from typing import Final, Literal
 
 from benchmarks.measuring import Reading
 
+MOST_GROWTH: Final = 0.02
+"""Of memory, during a soak: a share of what it is on average."""
+
 Rows = Mapping[str, Reading]
 
 
