@@ -99,7 +99,7 @@ def latency() -> Stage:
     cases = []
     for count, more in (
         (4, [ours("gRPC, 4 documents", "grpc", fresh(4), "rank-4", 1)]),
-        (100, []),
+        (100, [ours("gRPC, 100 documents", "grpc", fresh(100), "rank-100", 1)]),
         (
             1000,
             [
@@ -130,21 +130,26 @@ def cache() -> Stage:
         half,
         ours("HTTP, all known", "http", known(100), "rank-100"),
         ours("gRPC, all known", "grpc", known(100), "rank-100"),
+        ours("BatchRerank, nothing known", "batch", fresh(100), "rank-100", BATCH_ITEMS),
+        ours("BatchRerank, all known", "batch", known(100), "rank-100", BATCH_ITEMS),
     ]
-    title = "100 documents of 500 bytes, 16 calls at once, scores of the provider"
+    title = f"100 documents of 500 bytes, 16 calls at once ({BATCH_ITEMS} items of a batch), scores of the provider"
     return Stage("cache", title, [without, *beside(without.name, *others)])
 
 
 def concurrency() -> Stage:
     slow = f"provider of {SLOW_S * 1e3:.0f} ms"
+    large = asking("1,000 documents", 1000)
     cases = [
         *asking("128 at once", 4, 128),
         ours("gRPC, 128 at once", "grpc", fresh(4), "rank-4", 128),
         ours(f"HTTP, one at a time, {slow}", "http", fresh(4), "slow", 1),
         ours(f"HTTP, 128 at once, {slow}", "http", fresh(4), "slow", 128),
         ours(f"gRPC, 128 at once, {slow}", "grpc", fresh(4), "slow", 128),
+        *(replace(case, name=f"{case.name}, 16 at once") for case in large),
+        ours("gRPC, 1,000 documents, 16 at once", "grpc", fresh(1000), "rank-1000"),
     ]
-    return Stage("concurrency", "4 documents of 500 bytes, many calls at once, asking the provider", cases)
+    return Stage("concurrency", "many calls at once, asking the provider; 4 documents unless it says otherwise", cases)
 
 
 def workers() -> Stage:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -15,10 +17,11 @@ import pytest
 from benchmarks.drivers import Aim, Drivers
 from benchmarks.measuring import Reading, best_of
 from benchmarks.processes import BenchmarkError
+from benchmarks.servers import rerankd, surroundings
 from benchmarks.soak import memory_of
 from benchmarks.stages import STAGES
 from benchmarks.targets import TARGETS, judge
-from benchmarks.workloads import DOCUMENT_BYTES, MARK, fresh, half_known, known
+from benchmarks.workloads import DOCUMENT_BYTES, MARK, Workload, fresh, half_known, known
 from rerank.v1 import rerank_service_pb2 as pb
 from tests.support.server import ServerProcess
 
@@ -66,6 +69,38 @@ def test_some_rows_over_grpc() -> None:
     for row in ("bare grpc.aio echo", "rerankd BatchRerank, local/bm25", "rerankd gRPC, local/bm25, by h2load"):
         assert row in said
     assert "gRPC, local/bm25, 4 documents, beside a bare echo" in said
+
+
+def test_rows_ask_for_what_they_say(tmp_path: Path) -> None:
+    needs("nginx")
+    cores = os.sched_getaffinity(0)
+    number = itertools.count()
+
+    def ask(url: str, workload: Workload, model: str) -> tuple[int, int, int]:
+        body = workload.json_body(model).replace(MARK.encode(), f"{next(number):010}".encode())
+        answer = httpx.post(
+            url, content=body, headers={"content-type": "application/json"}, trust_env=False, timeout=60
+        )
+        assert answer.status_code == 200, answer.text
+        content = answer.json()
+        assert sorted(result["index"] for result in content["results"]) == list(range(len(workload.documents)))
+        return len(workload.documents), content["usage"].get("cached_documents", 0), 1 + chunk_of(content)
+
+    def chunk_of(content: Any) -> int:
+        return int(content["extra_fields"].get("chunk_index", 0))
+
+    with surroundings(tmp_path, cores, cores) as setup, rerankd()(setup) as server:
+        url = f"http://127.0.0.1:{server.ports['http']}/v1/rerank"
+        assert ask(url, known(50), "rank-50") == (50, 0, 1)
+        for _ in range(2):
+            assert ask(url, half_known(100), "rank-50") == (100, 50, 1)
+            assert ask(url, fresh(4), "rank-4") == (4, 0, 1)
+            assert ask(url, fresh(1000), "split") == (1000, 0, 10)
+            assert ask(url, fresh(4), "slow") == (4, 0, 1)
+            assert ask(url, known(100), "uncached-100") == (100, 0, 1)
+        assert ask(url, known(100), "rank-100") == (100, 0, 1)
+        assert ask(url, known(100), "rank-100") == (100, 100, 1)
+        assert ask(url, fresh(10_000), "rank-1000") == (10_000, 0, 10)
 
 
 def test_a_name_that_is_no_table_is_refused_with_those_that_are() -> None:
