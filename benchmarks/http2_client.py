@@ -18,7 +18,7 @@ _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 _FRAME_BYTES: Final = 16_384
 _WINDOW: Final = 2**31 - 1
 _FIRST_WINDOW: Final = 65_535
-_RENEW_BYTES: Final = 2**24
+_RENEW_BYTES: Final = 2**20
 
 
 class CallFailedError(Exception):
@@ -31,9 +31,9 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 class Stream:
-    """One HTTP/2 stream and what of its request is still to be sent."""
+    """One HTTP/2 stream: what of its request is still to be sent, and what of an answer has come."""
 
-    __slots__ = ("buffer", "ends", "number", "room", "waiting")
+    __slots__ = ("buffer", "ends", "number", "room", "taken", "waiting")
 
     def __init__(self, number: int, room: int) -> None:
         self.number = number
@@ -41,6 +41,7 @@ class Stream:
         self.waiting = b""
         self.ends = False
         self.buffer = bytearray()
+        self.taken = 0
 
 
 class Connection(asyncio.Protocol):
@@ -53,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._streams: dict[int, Stream] = {}
         self._numbers: Iterator[int] = count(1, 2)
         self._room = self._stream_room = _FIRST_WINDOW
-        self._unacknowledged = 0
+        self._taken = 0
         self._received = b""
         self._decoder = hpack.Decoder()
         fields = {
@@ -97,7 +98,7 @@ class Connection(asyncio.Protocol):
         self._flush(stream)
 
     def _flush(self, stream: Stream) -> None:
-        size = min(len(stream.waiting), stream.room, self._room)
+        size = max(0, min(len(stream.waiting), stream.room, self._room))
         frames = []
         for start in range(0, size, _FRAME_BYTES):
             piece = stream.waiting[start : min(size, start + _FRAME_BYTES)]
@@ -115,7 +116,7 @@ class Connection(asyncio.Protocol):
         data = self._received + data
         start = 0
         while len(data) - start >= 9:
-            end = start + 9 + (int.from_bytes(data[start : start + 3]))
+            end = start + 9 + int.from_bytes(data[start : start + 3])
             if len(data) < end:
                 break
             number = int.from_bytes(data[start + 5 : start + 9])
@@ -156,13 +157,14 @@ class Connection(asyncio.Protocol):
                 self._flush(stream)
 
     def _take_data(self, stream: Stream, payload: bytes) -> None:
-        self._unacknowledged += len(payload)
-        if self._unacknowledged > _RENEW_BYTES:
-            renewal = struct.pack(">I", self._unacknowledged)
-            self._transport.write(
-                frame(_WINDOW_UPDATE, 0, 0, renewal) + frame(_WINDOW_UPDATE, 0, stream.number, renewal)
-            )
-            self._unacknowledged = 0
+        self._taken += len(payload)
+        stream.taken += len(payload)
+        if self._taken > _RENEW_BYTES:
+            self._transport.write(frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", self._taken)))
+            self._taken = 0
+        if stream.taken > _RENEW_BYTES:
+            self._transport.write(frame(_WINDOW_UPDATE, 0, stream.number, struct.pack(">I", stream.taken)))
+            stream.taken = 0
         buffer = stream.buffer
         buffer += payload
         while len(buffer) >= 5 and len(buffer) >= (end := 5 + int.from_bytes(buffer[1:5])):

@@ -130,6 +130,13 @@ TARGETS: Final[Sequence[Target]] = [
         1.8,
         "x",
     ),
+    Target(
+        "the same, for the CPU that each got",
+        lambda rows: 2 * times("HTTP, 2 workers", "HTTP, 1 worker")(rows),
+        "at least",
+        1.8,
+        "x",
+    ),
 ]
 
 
