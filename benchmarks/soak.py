@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import tempfile
 import time
@@ -51,6 +52,8 @@ class Memory:
     mean_mb: float
     most_mb: float
     slope_mb_per_minute: float
+    slope_error_mb_per_minute: float
+    """Standard error of the slope, as if the readings did not depend on each other."""
     minutes: float
 
     @property
@@ -62,9 +65,12 @@ class Memory:
 def memory_of(samples: Sequence[tuple[float, float]]) -> Memory:
     """Fit a line through (seconds, MB)."""
     times_s, sizes_mb = zip(*samples, strict=True)
-    slope = linear_regression(times_s, sizes_mb).slope
+    slope, start = linear_regression(times_s, sizes_mb)
+    squares = sum((size - start - slope * time_s) ** 2 for time_s, size in samples)
+    spread = sum((time_s - fmean(times_s)) ** 2 for time_s in times_s)
+    error = math.sqrt(squares / (len(samples) - 2) / spread)
     minutes = (times_s[-1] - times_s[0]) / 60
-    return Memory(min(sizes_mb), fmean(sizes_mb), max(sizes_mb), slope * 60, minutes)
+    return Memory(min(sizes_mb), fmean(sizes_mb), max(sizes_mb), slope * 60, error * 60, minutes)
 
 
 def soak(
@@ -101,8 +107,8 @@ def show(memory: Memory, loads: Sequence[Load], console: Console) -> None:
     verdict = "met" if memory.growth <= MOST_GROWTH else "missed"
     console.print(
         f"memory over {memory.minutes:.1f} minutes: {memory.least_mb:,.1f} to {memory.most_mb:,.1f} MB, mean"
-        f" {memory.mean_mb:,.1f}; slope {memory.slope_mb_per_minute:+.3f} MB a minute, {memory.growth:+.2%} of the mean"
-        f" in that time (target: at most {MOST_GROWTH:.0%}): {verdict}"
+        f" {memory.mean_mb:,.1f}; slope {memory.slope_mb_per_minute:+.3f} MB a minute (standard error"
+        f" {memory.slope_error_mb_per_minute:.3f}), {memory.growth:+.2%} of the mean in that time (target: at most {MOST_GROWTH:.0%}): {verdict}"
     )
 
 
