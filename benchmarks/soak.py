@@ -67,7 +67,8 @@ def memory_of(samples: Sequence[tuple[float, float]]) -> Memory:
     times_s, sizes_mb = zip(*samples, strict=True)
     slope, start = linear_regression(times_s, sizes_mb)
     squares = sum((size - start - slope * time_s) ** 2 for time_s, size in samples)
-    spread = sum((time_s - fmean(times_s)) ** 2 for time_s in times_s)
+    middle_s = fmean(times_s)
+    spread = sum((time_s - middle_s) ** 2 for time_s in times_s)
     error = math.sqrt(squares / (len(samples) - 2) / spread)
     minutes = (times_s[-1] - times_s[0]) / 60
     return Memory(min(sizes_mb), fmean(sizes_mb), max(sizes_mb), slope * 60, error * 60, minutes)
@@ -108,7 +109,8 @@ def show(memory: Memory, loads: Sequence[Load], console: Console) -> None:
     console.print(
         f"memory over {memory.minutes:.1f} minutes: {memory.least_mb:,.1f} to {memory.most_mb:,.1f} MB, mean"
         f" {memory.mean_mb:,.1f}; slope {memory.slope_mb_per_minute:+.3f} MB a minute (standard error"
-        f" {memory.slope_error_mb_per_minute:.3f}), {memory.growth:+.2%} of the mean in that time (target: at most {MOST_GROWTH:.0%}): {verdict}"
+        f" {memory.slope_error_mb_per_minute:.3f}), {memory.growth:+.2%} of the mean in that time (target: at most"
+        f" {MOST_GROWTH:.0%}): {verdict}"
     )
 
 
