@@ -168,7 +168,7 @@ def go_gateway(setup: Setup) -> Iterator[Running]:
     if go is None:
         raise MissingToolError("Go is not installed: see go.dev/doc/install, or apt-get install golang-go")
     program = setup.new_folder() / "gateway"
-    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
+    environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     built = subprocess.run(
         [go, "build", "-o", str(program), "."],
         cwd=ROOT / "benchmarks" / "go",

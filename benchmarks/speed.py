@@ -56,6 +56,8 @@ def chosen_stages(only: Sequence[str], rows: str) -> list[Stage]:
 def run(arguments: argparse.Namespace, console: Console) -> report.Run:
     """Measure and print the tables."""
     stages = chosen_stages(arguments.only, arguments.rows)
+    if not stages and not {START, LOCAL} & set(arguments.only):
+        raise BenchmarkError(f"no row of {', '.join(arguments.only)} holds {arguments.rows!r}")
     pace = Pace(arguments.seconds, arguments.rounds)
     result = report.Run(pace, report.describe_machine())
     cores = os.sched_getaffinity(0)

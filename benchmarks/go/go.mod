@@ -1,3 +1,3 @@
 module rerankd/benchmarks/gateway
 
-go 1.21
+go 1.19
