@@ -76,11 +76,14 @@ bench-cache: install ## Measure the pair-score cache and replay a query log thro
 bench-faults: install ## Measure latency and failures while one of three upstreams is broken in every usual way
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
-bench: install ## Measure speed against the stack's own ceilings, as ratios
+bench: install ## Measure speed beside peers and the stack's own ceilings, as ratios (ARGS=--quick; ARGS=--help says more)
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+bench-soak: install ## Load every path at once for minutes and see whether memory stays flat (ARGS="--minutes 10")
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
-.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-cache bench-faults \
+.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-soak bench-cache bench-faults \
   bench-quality bench-transport clean

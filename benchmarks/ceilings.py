@@ -1,77 +1,68 @@
-"""The stack's own ceilings: the same messages through a bare grpc.aio server and a bare uvicorn app.
+"""The stack's own ceilings: servers that do nothing but answer, with or without one call to a provider first.
 
-Run as `python benchmarks/ceilings.py grpc|http|collector`; prints the port, then serves until it is killed. The
-collector takes whatever is sent by OTLP and forgets it.
+Run as `python -m benchmarks.ceilings grpc|http [URL]`; prints the port, then serves until it is killed. With a URL, a
+constant request is sent there before each answer, by the library that the service uses.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from typing import Any
+from typing import Any, Final
 
 import grpc
-import uvicorn
 import uvloop
+from pyqwest import Client, HTTPTransport, HTTPVersion
 
+from benchmarks.plain import read_body, send_json, serve_asgi, serve_method
+from benchmarks.workloads import known
 from rerank.v1 import rerank_service_pb2 as pb
 
-RESULTS = [pb.RerankResult(index=index, relevance_score=0.5) for index in range(4)]
-RESPONSE = pb.RerankResponse(id="0" * 32, results=RESULTS, model="local/bm25")
-BODY = b'{"results":[' + b",".join([b'{"index":0,"relevance_score":0.5}'] * 4) + b"]}"
+RESULTS: Final = [pb.RerankResult(index=index, relevance_score=0.5) for index in range(4)]
+RESPONSE: Final = pb.RerankResponse(id="0" * 32, results=RESULTS, model="local/bm25")
+BODY: Final = b'{"results":[' + b",".join([b'{"index":0,"relevance_score":0.5}'] * 4) + b"]}"
 
 
-async def echo(_: pb.RerankRequest, __: Any) -> pb.RerankResponse:
-    return RESPONSE
+class Provider:
+    """Where each answer waits for a call first, if anywhere."""
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+        self._client = Client(HTTPTransport(http_version=HTTPVersion.HTTP1))
+        self._body = known(4).json_body("rerank-v3.5")
+
+    async def ask(self) -> None:
+        """Call it and read the whole answer."""
+        if self._url:
+            response = await self._client.post(self._url, {"content-type": "application/json"}, self._body)
+            assert response.status == 200, response.status
 
 
-async def serve_grpc() -> None:
+async def serve_grpc(provider: Provider) -> None:
+    async def answer(_: pb.RerankRequest, __: Any) -> pb.RerankResponse:
+        await provider.ask()
+        return RESPONSE
+
     handler = grpc.unary_unary_rpc_method_handler(
-        echo,
+        answer,
         pb.RerankRequest.FromString,
         pb.RerankResponse.SerializeToString,
     )
-    server = grpc.aio.server()
-    handlers = {"Rerank": handler}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("rerank.v1.RerankService", handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(port, flush=True)
-    await server.wait_for_termination()
+    await serve_method("rerank.v1.RerankService", "Rerank", handler)
 
 
-async def serve_collector() -> None:
-    async def forget(_: bytes, __: Any) -> bytes:
-        return b""
+async def serve_http(provider: Provider) -> None:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await read_body(receive)
+        await provider.ask()
+        await send_json(send, BODY)
 
-    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Export": grpc.unary_unary_rpc_method_handler(forget)}
-    server = grpc.aio.server()
-    service = "opentelemetry.proto.collector.trace.v1.TraceService"
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(port, flush=True)
-    await server.wait_for_termination()
+    await serve_asgi(answer)
 
 
-async def answer(scope: Any, receive: Any, send: Any) -> None:
-    more = True
-    while more:
-        more = (await receive()).get("more_body", False)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": BODY})
-
-
-async def serve_http() -> None:
-    config = uvicorn.Config(answer, port=0, http="httptools", lifespan="off", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    print(server.servers[0].sockets[0].getsockname()[1], flush=True)
-    await serving
+async def main() -> None:
+    provider = Provider(sys.argv[2] if len(sys.argv) > 2 else None)
+    await (serve_grpc if sys.argv[1] == "grpc" else serve_http)(provider)
 
 
 if __name__ == "__main__":
-    uvloop.run({"grpc": serve_grpc, "http": serve_http, "collector": serve_collector}[sys.argv[1]]())
+    uvloop.run(main())

@@ -1,250 +1,149 @@
-"""Calls a second and CPU a call of the running server, beside the stack's own ceilings, in one run.
+"""How fast the service is beside its peers and the stack's own ceilings: ratios within one run on one machine.
 
-Each server runs alone on one core, the load on another. CPU a call is the server process's own, read from
-/proc, and so does not depend on how fast the load driver is.
+Every server runs on one core; load, provider and collector on the other cores. CPU is the server's own, read from
+/proc, and so does not depend on how fast the load is or what else the machine does. Rounds go from row to row; of each
+row the best figures of all rounds are kept.
+
+  make bench                                          everything, some 10 minutes
+  make bench ARGS=--quick                             one short round of the most important tables, a good minute
+  make bench ARGS="--only throughput --rows gRPC"     some rows, after a change
+  make bench ARGS="--only telemetry --rounds 6"       more rounds, on a machine that does other things too
+  make bench ARGS="--only local"                      embedded models beside other ways to run the same weights
+
+Needs nginx and wrk; h2load and Go for the rows that use them: apt-get install nginx-light wrk nghttp2-client golang-go
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
-import grpc
 from rich.console import Console
-from rich.table import Table
+from rich.progress import Progress
 
-from rerank.v1 import rerank_service_pb2 as pb
+from benchmarks import report
+from benchmarks.drivers import Drivers
+from benchmarks.measuring import Pace, measure, measure_starts
+from benchmarks.processes import BenchmarkError, MissingToolError
+from benchmarks.servers import Pool, surroundings
+from benchmarks.stages import STAGES, STARTED, Stage
+from benchmarks.targets import judge
 
-ROOT = Path(__file__).parent.parent
-DOCUMENTS = ["a text about the capital of France " * 14] * 4
-QUERY = "what is the capital of France"
-NOTHING = "nothing"
-METHOD = "/rerank.v1.RerankService/Rerank"
-
-Call = Callable[[], Awaitable[Any]]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What one load run measured."""
-
-    calls_per_s: float
-    cpu_us_per_call: float
+QUICK = ("throughput", "latency", "cache")
+START = "start"
+LOCAL = "local"
+LOCAL_MODULE = "benchmarks.local_inference"
 
 
-@contextmanager
-def running(
-    command: list[str], core: int, variables: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[tuple[int, dict[str, int]]]:
-    """Run a server on one core; yield its process id and ports."""
-    environment = {**os.environ, "RERANKD_LOG__FORMAT": "json", "RERANKD_LOG__LEVEL": "info", **variables}
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+def chosen_stages(only: Sequence[str], rows: str) -> list[Stage]:
+    """Return the stages of these names, with the rows that hold a text and those they are compared with."""
+    chosen = []
+    for stage in STAGES:
+        if stage.name in only:
+            found = [case for case in stage.cases if rows.lower() in case.name.lower()]
+            names = {name for case in found for name in (case.name, case.beside)}
+            chosen.append(replace(stage, cases=[case for case in stage.cases if case.name in names]))
+    return [stage for stage in chosen if stage.cases]
+
+
+def run(arguments: argparse.Namespace, console: Console) -> report.Run:
+    """Measure and print the tables."""
+    stages = chosen_stages(arguments.only, arguments.rows)
+    if not stages and not {START, LOCAL} & set(arguments.only):
+        raise BenchmarkError(f"no row of {', '.join(arguments.only)} holds {arguments.rows!r}")
+    pace = Pace(arguments.seconds, arguments.rounds)
+    result = report.Run(pace, report.describe_machine())
+    cores = os.sched_getaffinity(0)
+    load_cores = cores - {arguments.core} or cores
+    os.sched_setaffinity(0, load_cores)
+    if len(cores) == 1:
+        console.print(
+            "one core only: the load shares it with the server; CPU a call still means something", style="red"
+        )
+    with (
+        tempfile.TemporaryDirectory(prefix="rerankd-bench-") as folder,
+        surroundings(Path(folder), {arguments.core}, load_cores) as setup,
+    ):
+        drivers = Drivers(Path(folder))
+        with Pool(setup) as pool, Progress(console=console, transient=True) as progress:
+            task = progress.add_task("", total=sum(len(stage.cases) for stage in stages) * pace.rounds)
+
+            def tell(name: str) -> None:
+                progress.update(task, advance=1, description=name)
+
+            for stage in stages:
+                result.rows[stage.name], missing = measure(stage.cases, pool, drivers, pace, tell)
+                result.missing |= missing
+                report.show_stage(stage, result, console)
+        if START in arguments.only:
+            with console.status("starts") as status:
+                result.starts = measure_starts(STARTED, setup, pace.rounds, status.update)
+            report.show_starts(result, console)
+    result.outcomes = judge(result.all_rows())
+    report.show_targets(result, console)
+    if arguments.write:
+        path = report.write(result, stages)
+        console.print(f"written: {path.relative_to(report.ROOT)} and {path.with_suffix('.md').name}")
+    return result
+
+
+def run_local(console: Console) -> int:
+    """Run the benchmark of the embedded models, which is a program of its own."""
+    if find_spec(LOCAL_MODULE) is None:
+        console.print(f"left out: there is no {LOCAL_MODULE}", style="yellow")
+        return 0
+    return subprocess.run([sys.executable, "-m", LOCAL_MODULE], check=False).returncode
+
+
+def parse() -> argparse.Namespace:
+    names = [*(stage.name for stage in STAGES), START, LOCAL]
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    assert process.stdout is not None
-    ports: dict[str, int] = {}
-    for line in process.stdout:
-        if line.strip().isdigit():
-            ports = {"port": int(line)}
-        elif line.startswith("{") and (entry := json.loads(line))["event"] == "ready":
-            ports = {"grpc": entry["grpc_port"], "http": entry["http_port"]}
-        if ports:
-            break
-    drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
-    try:
-        yield process.pid, ports
-    finally:
-        process.terminate()
-        process.wait()
-        drain.wait()
-
-
-def cpu_s(pid: int) -> float:
-    """CPU seconds a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-async def load(pid: int, call: Call, concurrency: int, duration_s: float) -> Reading:
-    """Call in `concurrency` loops for `duration_s` seconds after a second of warm-up."""
-    counted = 0
-    ends_s = time.monotonic() + 1 + duration_s
-
-    async def loop() -> None:
-        nonlocal counted
-        while time.monotonic() < ends_s:
-            await call()
-            counted += 1
-
-    loops = [asyncio.create_task(loop()) for _ in range(concurrency)]
-    await asyncio.sleep(1)
-    counted, began_s, cpu_began_s = 0, time.monotonic(), cpu_s(pid)
-    await asyncio.sleep(duration_s)
-    calls, took_s, cpu = counted, time.monotonic() - began_s, cpu_s(pid) - cpu_began_s
-    await asyncio.gather(*loops)
-    return Reading(calls / took_s, cpu / calls * 1e6)
-
-
-async def load_grpc(pid: int, port: int, arguments: argparse.Namespace) -> Reading:
-    """Load a gRPC server with unary calls."""
-    documents = [pb.Document(text=document) for document in DOCUMENTS]
-    body = pb.RerankRequest(model="local/bm25", query=QUERY, documents=documents).SerializeToString()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        rerank: Any = channel.unary_unary(METHOD)
-        return await load(pid, lambda: rerank(body), arguments.concurrency, arguments.seconds)
-
-
-async def load_batch(pid: int, port: int, arguments: argparse.Namespace) -> Reading:
-    """Load a gRPC server with one batch stream."""
-    documents = [pb.Document(text=document) for document in DOCUMENTS]
-    request = pb.RerankRequest(model="local/bm25", query=QUERY, documents=documents)
-    body = pb.BatchRerankRequest(item=pb.BatchItem(item_id="x", request=request)).SerializeToString()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        batch: Any = channel.stream_stream("/rerank.v1.RerankService/BatchRerank")
-        stream = batch()
-        room = asyncio.Semaphore(arguments.concurrency)
-
-        async def write() -> None:
-            while True:
-                await room.acquire()
-                await stream.write(body)
-
-        writer = asyncio.create_task(write())
-
-        async def take() -> None:
-            await stream.read()
-            room.release()
-
-        reading = await load(pid, take, 1, arguments.seconds)
-        writer.cancel()
-        stream.cancel()
-        return reading
-
-
-async def load_http(pid: int, port: int, arguments: argparse.Namespace) -> Reading:
-    """Load an HTTP server over connections that stay open; a client library would cost more than the server."""
-    body = json.dumps({"model": "local/bm25", "query": QUERY, "documents": DOCUMENTS}).encode()
-    head = f"POST /v1/rerank HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-    message = head.encode() + b"\r\n\r\n" + body
-    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(arguments.concurrency)]
-
-    async def call() -> None:
-        reader, writer = connection = idle.pop()
-        writer.write(message)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        assert head.startswith(b"http/1.1 200"), head
-        await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r")[0]))
-        idle.append(connection)
-
-    reading = await load(pid, call, arguments.concurrency, arguments.seconds)
-    for _, writer in idle:
-        writer.close()
-        await writer.wait_closed()
-    return reading
-
-
-async def measure(arguments: argparse.Namespace) -> dict[str, Reading]:
-    """Run every load, each server alone."""
-    readings = {}
-    ceilings = [sys.executable, str(ROOT / "benchmarks/ceilings.py")]
-    with running([*ceilings, "grpc"], arguments.core) as (pid, ports):
-        readings["bare grpc.aio echo"] = await load_grpc(pid, ports["port"], arguments)
-    with running([*ceilings, "http"], arguments.core) as (pid, ports):
-        readings["bare uvicorn"] = await load_http(pid, ports["port"], arguments)
-    serve = [sys.executable, "-m", "rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0"]
-    with running(serve, arguments.core) as (pid, ports):
-        readings["rerankd gRPC unary"] = await load_grpc(pid, ports["grpc"], arguments)
-        readings["rerankd gRPC batch"] = await load_batch(pid, ports["grpc"], arguments)
-        readings["rerankd HTTP"] = await load_http(pid, ports["http"], arguments)
-    return readings
-
-
-async def measure_telemetry(arguments: argparse.Namespace) -> dict[str, Reading]:
-    """Load servers with more and more telemetry in turn, in rounds; keep the round each was least disturbed in.
-
-    Spans go to a collector on another core.
-    """
-    sampled = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
-    serve = [sys.executable, "-m", "rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0"]
-    other_core = max(os.sched_getaffinity(0))
-    readings: dict[str, Reading] = {}
-    with ExitStack() as stack:
-        collector = running([sys.executable, str(ROOT / "benchmarks/ceilings.py"), "collector"], other_core)
-        _, found = stack.enter_context(collector)
-        exported = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{found['port']}",
-            "OTEL_METRICS_EXPORTER": "none",
-        }
-        stages: dict[str, Mapping[str, str]] = {
-            NOTHING: {"RERANKD_TELEMETRY__METRICS": "false", "RERANKD_LOG__SAMPLE": "0"},
-            "metrics": {"RERANKD_LOG__SAMPLE": "0"},
-            "metrics, log": {},
-            "metrics, log, traces of 10 %": {**exported, **sampled},
-            "metrics, log, traces of all": exported,
-        }
-        servers = {
-            stage: stack.enter_context(running(serve, arguments.core, variables)) for stage, variables in stages.items()
-        }
-        for _ in range(arguments.rounds):
-            for stage, (pid, ports) in servers.items():
-                for kind, reading in (
-                    ("gRPC", await load_grpc(pid, ports["grpc"], arguments)),
-                    ("HTTP", await load_http(pid, ports["http"], arguments)),
-                ):
-                    name = f"{kind}: {stage}"
-                    best = readings.get(name, reading)
-                    readings[name] = min(best, reading, key=lambda each: each.cpu_us_per_call)
-    return readings
-
-
-def show_telemetry(readings: Mapping[str, Reading]) -> None:
-    """Print what each stage costs beside nothing at all."""
-    table = Table(title="what telemetry costs, the same call")
-    for heading in ("", "calls/s", "server CPU us/call", "more than nothing"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for name, reading in sorted(readings.items(), key=lambda pair: pair[0].partition(":")[0]):
-        least = readings[f"{name.partition(':')[0]}: {NOTHING}"].cpu_us_per_call
-        more = f"{reading.cpu_us_per_call - least:+,.0f} us, {reading.cpu_us_per_call / least - 1:+.1%}"
-        table.add_row(name, f"{reading.calls_per_s:,.0f}", f"{reading.cpu_us_per_call:,.0f}", more)
-    Console().print(table)
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=names,
+        metavar="NAME",
+        help=f"table to measure, again for more: {', '.join(names)}",
+    )
+    parser.add_argument("--rows", default="", metavar="TEXT", help="only rows whose name holds this")
+    parser.add_argument("--quick", action="store_true", help=f"1 round of 1 second of {', '.join(QUICK)}")
+    parser.add_argument("--seconds", type=int, help="length of each measurement, whole seconds (default 2)")
+    parser.add_argument("--rounds", type=int, help="measurements of each row (default 3)")
+    parser.add_argument("--core", type=int, default=min(os.sched_getaffinity(0)), help="core of the server")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write JSON and Markdown into benchmarks/results (default: when all is measured)",
+    )
+    arguments = parser.parse_args()
+    is_whole = not (arguments.only or arguments.quick or arguments.rows)
+    arguments.write = arguments.write or is_whole
+    arguments.only = arguments.only or (QUICK if arguments.quick else [*names[:-1]])
+    arguments.seconds = arguments.seconds or (1 if arguments.quick else 2)
+    arguments.rounds = arguments.rounds or (1 if arguments.quick else 3)
+    return arguments
 
 
 def main() -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5, help="length of each run")
-    parser.add_argument("--concurrency", type=int, default=16, help="calls under way at once")
-    parser.add_argument("--rounds", type=int, default=4, help="how often each stage of telemetry is measured")
-    parser.add_argument("--core", type=int, default=0, help="core of the server; the load takes another")
-    arguments = parser.parse_args()
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores - {arguments.core} or cores)
-    readings = asyncio.run(measure(arguments))
-    table = Table(title="local/bm25, 4 documents of 500 bytes, everything on, one core for the server")
-    for heading in ("", "calls/s", "server CPU us/call", "of the bare stack's speed"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for name, reading in readings.items():
-        bare = readings["bare uvicorn" if "HTTP" in name or "uvicorn" in name else "bare grpc.aio echo"]
-        share = bare.cpu_us_per_call / reading.cpu_us_per_call
-        table.add_row(name, f"{reading.calls_per_s:,.0f}", f"{reading.cpu_us_per_call:,.0f}", f"{share:.0%}")
-    Console().print(table)
-    show_telemetry(asyncio.run(measure_telemetry(arguments)))
+    """Measure what the command line asks for."""
+    arguments = parse()
+    console = Console(width=max(140, Console().width))
+    try:
+        if set(arguments.only) != {LOCAL}:
+            run(arguments, console)
+        if LOCAL in arguments.only:
+            raise SystemExit(run_local(console))
+    except (MissingToolError, BenchmarkError) as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import time
@@ -12,19 +11,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
 from rerankd_adapters.testing import Answer, Received
-from tests.support.canary import CANARY_SECRET
+from tests.support.litellm_proxy import KEY, proxy_program
 from tests.support.provider_service import ONE_CALL_EACH, Call, Refused, Service, answered, by_grpc, by_http
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well
-from tests.support.venvs import venv_of
 
 pytestmark = pytest.mark.slow
 
-LITELLM = "litellm[proxy]==1.106.2"
-KEY = f"sk-{CANARY_SECRET}"
 START_TIMEOUT_S = 240.0
 DOCUMENTS = ["a desert planet", "the solar sail opened", "a sail", "another planet", "solar sail"]
 ORDER = [4, 1, 2, 0, 3]
@@ -41,36 +36,18 @@ def respond(request: Received) -> Answer:
     return FAILURES.get(str(query)) or answer_well(request)
 
 
-def settings_of(url: str) -> str:
-    """The proxy's settings: the same upstream as three providers, no retries of its own."""
+def start_proxy(url: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the proxy, with the same upstream as three providers; return it and its URL once it answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
     models = {
         "by-cohere": {"model": "cohere/rerank-v3.5", "api_base": url},
         "by-jina": {"model": "jina_ai/jina-reranker-v2-base-multilingual", "api_base": url},
         "by-vllm": {"model": "hosted_vllm/any", "api_base": url},
     }
-    settings = {
-        "model_list": [
-            {"model_name": name, "litellm_params": {**parameters, "api_key": "upstream-key"}}
-            for name, parameters in models.items()
-        ],
-        "general_settings": {"master_key": KEY},
-        "router_settings": {"num_retries": 0, "disable_cooldowns": True},
-    }
-    return yaml.safe_dump(settings)
-
-
-def start_proxy(url: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the proxy; return it and its URL once it answers."""
-    venv = venv_of("litellm", LITELLM)
-    (folder / "litellm.yaml").write_text(settings_of(url))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    command = [str(venv / "bin" / "litellm"), "--config", str(folder / "litellm.yaml")]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    command, environment = proxy_program(folder, port, models)
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], env=environment, stdout=log, stderr=log
-        )
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     proxy_url = f"http://127.0.0.1:{port}"
     give_up_s = time.monotonic() + START_TIMEOUT_S
     while not is_alive(proxy_url):

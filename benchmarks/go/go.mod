@@ -1,0 +1,3 @@
+module rerankd/benchmarks/gateway
+
+go 1.19
