@@ -79,8 +79,11 @@ bench-faults: install ## Measure latency and failures while one of three upstrea
 bench: install ## Measure speed against the stack's own ceilings, as ratios
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
+costs: install ## Count what calls cost the server, beside their budgets (ARGS=--write makes these the budgets; ARGS="--functions grpc_bm25")
+	$(BIN)/python -m tests.costs $(ARGS)
+
 clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
 .PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-cache bench-faults \
-  bench-quality bench-transport clean
+  bench-quality bench-transport costs clean

@@ -9,37 +9,31 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 START_TIMEOUT_S = 60.0
+SERVE = ("rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0")
 
 
 class ServerProcess:
     """Starts the server on free ports and collects its log.
 
     Args:
-        arguments: Further arguments of `rerankd serve`.
+        arguments: Further arguments of the program.
+        program: Module and arguments; default: `rerankd serve` on free ports.
         environment: Variables on top of this process's.
     """
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, program: Sequence[str] = SERVE, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.log: list[dict[str, Any]] = []
         self._log_grew = threading.Condition()
         self._started_s = time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "rerankd.cli",
-            "serve",
-            "--grpc-port",
-            "0",
-            "--http-port",
-            "0",
-            *arguments,
-        ]
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", *program, *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -91,6 +85,7 @@ class ServerProcess:
         finally:
             self.process.kill()
             self._reader.join(5)
-            assert self.process.stdout is not None
-            self.process.stdout.close()
+            for stream in (self.process.stdin, self.process.stdout):
+                assert stream is not None
+                stream.close()
         return code
