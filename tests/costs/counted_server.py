@@ -41,6 +41,7 @@ class ThreadWork:
         self.instructions: Counter[Where] = Counter()
         self.calls: Counter[Where] = Counter()
         self._periodic: FrameType | None = None
+        self._on_instruction = _counter_of_instructions(self.instructions)
 
     def watch(self) -> None:
         """Count in this thread from now on."""
@@ -52,16 +53,11 @@ class ThreadWork:
         self.instructions.clear()
         self.calls.clear()
 
-    def _on_frame(self, frame: FrameType, event: str, _: Any) -> Any:
+    def _on_frame(self, frame: FrameType, _event: str, _argument: Any) -> Any:
         if self._periodic is not None or frame.f_code.co_filename.endswith((*_PERIODIC, __file__)):
             return None
         frame.f_trace_lines = False
         frame.f_trace_opcodes = True
-        return self._on_instruction
-
-    def _on_instruction(self, frame: FrameType, event: str, _: Any) -> Any:
-        if event == "opcode":
-            self.instructions[frame.f_code] += 1
         return self._on_instruction
 
     def _on_call(self, frame: FrameType, event: str, argument: Any) -> None:
@@ -78,6 +74,17 @@ class ThreadWork:
                 self._periodic = frame
             else:
                 self.calls[code] += 1
+
+
+def _counter_of_instructions(counts: Counter[Where]) -> Any:
+    """Make the function that is called at every instruction, and so must be quick."""
+
+    def count(frame: FrameType, event: str, _argument: Any) -> Any:
+        if event == "opcode":
+            counts[frame.f_code] += 1
+        return count
+
+    return count
 
 
 class Counts(Protocol):
@@ -146,6 +153,10 @@ class Work:
 
 class Memory:
     """Counts what Python's allocator hands out."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        gc.freeze()  # what is there already takes the collector long to look through
 
     def start(self) -> None:
         """See `Counts`."""
