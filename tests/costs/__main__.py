@@ -14,16 +14,18 @@ from tests.costs.counting import UnavailableError
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="default: all")
+    parser.add_argument("sections", nargs="*", default=list(SECTIONS), help=f"of {', '.join(SECTIONS)}; default: all")
     parser.add_argument("--write", action="store_true", help="take what was counted as the budgets")
     parser.add_argument("--functions", choices=[each.name for each in work.SCENARIOS], help="show where the work is")
     arguments = parser.parse_args()
+    if unknown := set(arguments.sections) - SECTIONS.keys():
+        parser.error(f"no such sections: {', '.join(unknown)}")
     console = Console()
     if arguments.functions:
         console.print(_functions(arguments.functions))
         return
     _, found = budgets.read()
-    for name in arguments.sections or SECTIONS:
+    for name in arguments.sections:
         try:
             readings = SECTIONS[name].measure()
         except UnavailableError as error:

@@ -127,8 +127,12 @@ class Work:
         threads = (self._own, *self._workers)
         instructions = sum((each.instructions for each in threads), Counter[Where]())
         calls = sum((each.calls for each in threads), Counter[Where]())
-        functions = {_name(where): (instructions[where], calls[where]) for where in {**instructions, **calls}}
-        return {"instructions": instructions.total(), "calls": calls.total(), "functions": functions}
+        return {
+            "instructions": instructions.total(),
+            "calls": calls.total(),
+            "instructions_of": _by_name(instructions),
+            "calls_of": _by_name(calls),
+        }
 
     def _in_loop(self, action: Callable[[], None]) -> None:
         is_under_way = threading.Lock()  # of C: what an event executes would be counted
@@ -182,6 +186,13 @@ class Memory:
 def _ignore() -> None:
     sys.settrace(None)
     sys.setprofile(None)
+
+
+def _by_name(counts: Counter[Where]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for where, count in counts.items():
+        found[_name(where)] += count
+    return found
 
 
 def _name(where: Where) -> str:

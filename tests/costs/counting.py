@@ -58,8 +58,8 @@ class Callers:
         options = [(name, MAX_MESSAGE_BYTES) for name in sizes]
         self._channel = grpc.insecure_channel(server.grpc_address, options=options)
         self._unary: Any = self._channel.unary_unary(METHOD)
-        address = urlsplit(server.http_url)
-        self._http = socket.create_connection((address.hostname, address.port), timeout=_TIMEOUT_S)
+        self._http_url = urlsplit(server.http_url)
+        self._http = self._connect()
         self._streams: list[BatchStream] = []
 
     def __enter__(self) -> Self:
@@ -86,11 +86,24 @@ class Callers:
         """Get a page of the HTTP service."""
         return self._exchange("GET", path, b"").decode()
 
+    def _connect(self) -> socket.socket:
+        return socket.create_connection((self._http_url.hostname, self._http_url.port), timeout=_TIMEOUT_S)
+
     def _exchange(self, method: str, path: str, body: bytes, *headers: tuple[str, str]) -> bytes:
-        """Send head and body in one piece, which the standard library's client does not."""
+        """Exchange a request for an answer; once more where the connection was left idle for too long."""
         usual = (("host", "server"), ("content-type", "application/json"), ("content-length", str(len(body))))
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (*usual, *headers))]
-        self._http.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        request = "\r\n".join([*lines, "", ""]).encode() + body
+        try:
+            return self._send(method, request)
+        except ConnectionError:
+            self._http.close()
+            self._http = self._connect()
+            return self._send(method, request)
+
+    def _send(self, method: str, request: bytes) -> bytes:
+        """Send head and body in one piece, which the standard library's client does not."""
+        self._http.sendall(request)
         response = http.client.HTTPResponse(self._http, method=method)
         response.begin()
         answer = response.read()

@@ -53,7 +53,8 @@ def by_function(scenario: Scenario) -> dict[str, tuple[int, int]]:
     """Return instructions and calls of each function in one call."""
     with provider() as upstream, CountedServer("work", settings(upstream)) as server:
         least_work = min(_count(server, scenario, _ROUNDS), key=lambda each: each["instructions"])
-        return {name: (instructions, calls) for name, (instructions, calls) in least_work["functions"].items()}
+    instructions, calls = least_work["instructions_of"], least_work["calls_of"]
+    return {name: (instructions.get(name, 0), calls.get(name, 0)) for name in {**instructions, **calls}}
 
 
 def _count(server: CountedServer, scenario: Scenario, rounds: int) -> list[dict[str, Any]]:
