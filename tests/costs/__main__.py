@@ -20,7 +20,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.sections) - SECTIONS.keys():
         parser.error(f"no such sections: {', '.join(unknown)}")
-    console = Console()
+    console = Console(width=max(Console().width, 120))
     if arguments.functions:
         console.print(_functions(arguments.functions))
         return

@@ -10,7 +10,7 @@ from tests.costs.counting import Callers, UnavailableError, provider, settings
 from tests.costs.scenarios import BM25, REMOTE, Scenario, by_grpc, by_http
 from tests.support.server import ServerProcess
 
-_ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "4096", "MALLOC_MMAP_MAX_": "1000000"}
+_ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_MMAP_MAX_": "1000000"}
 """Has glibc take from the system whatever is not small and give it back at once, so that what is held is seen."""
 _DOCUMENTS = [f"{index:03d} {'harbour' * 16} " * 6_000 for index in range(8)]
 """Of long words: what a local model makes of words is no copy of a document."""

@@ -41,7 +41,11 @@ class ServerProcess:
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        ready = self.wait_for_log("ready", timeout_s=START_TIMEOUT_S)
+        try:
+            ready = self.wait_for_log("ready", timeout_s=START_TIMEOUT_S)
+        except AssertionError:
+            self.process.kill()
+            raise
         self.start_s = time.monotonic() - self._started_s
         self.grpc_address = f"127.0.0.1:{ready['grpc_port']}"
         self.http_url = f"http://127.0.0.1:{ready['http_port']}"
