@@ -82,8 +82,11 @@ bench: install ## Measure speed beside peers and the stack's own ceilings, as ra
 bench-soak: install ## Load every path at once for minutes and see whether memory stays flat (ARGS="--minutes 10")
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
+costs: install ## Count what calls cost the server, beside their budgets (ARGS=--write makes these the budgets; ARGS="--functions grpc_bm25")
+	$(BIN)/python -m tests.costs $(ARGS)
+
 clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
-.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-soak bench-cache bench-faults \
-  bench-quality bench-transport clean
+.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-soak bench-cache \
+  bench-faults bench-quality bench-transport costs clean

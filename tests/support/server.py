@@ -9,39 +9,33 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.support.canary import LOG, hear
 
 START_TIMEOUT_S = 60.0
+SERVE = ("rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0")
 
 
 class ServerProcess:
     """Starts the server on free ports and collects its log.
 
     Args:
-        arguments: Further arguments of `rerankd serve`.
+        arguments: Further arguments of the program.
+        program: Module and arguments; default: `rerankd serve` on free ports.
         environment: Variables on top of this process's.
     """
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, program: Sequence[str] = SERVE, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.log: list[dict[str, Any]] = []
         self._log_grew = threading.Condition()
         self._started_s = time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "rerankd.cli",
-            "serve",
-            "--grpc-port",
-            "0",
-            "--http-port",
-            "0",
-            *arguments,
-        ]
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", *program, *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -49,7 +43,11 @@ class ServerProcess:
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        ready = self.wait_for_log("ready", timeout_s=START_TIMEOUT_S)
+        try:
+            ready = self.wait_for_log("ready", timeout_s=START_TIMEOUT_S)
+        except AssertionError:
+            self.process.kill()
+            raise
         self.start_s = time.monotonic() - self._started_s
         self.grpc_address = f"127.0.0.1:{ready['grpc_port']}"
         self.http_url = f"http://127.0.0.1:{ready['http_port']}"
@@ -94,6 +92,7 @@ class ServerProcess:
         finally:
             self.process.kill()
             self._reader.join(5)
-            assert self.process.stdout is not None
-            self.process.stdout.close()
+            for stream in (self.process.stdin, self.process.stdout):
+                assert stream is not None
+                stream.close()
         return code
