@@ -27,6 +27,7 @@ from rerankd.local.loading import Loaded
 from rerankd.local.mixing import blend, layer
 from rerankd.local.once import Once
 from rerankd.local.reading import Reading
+from rerankd.local.readings import KeptReader
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.similarity import cosine, maxsim, pool
 from rerankd.local.static_table import StaticQuery, StaticTable
@@ -126,6 +127,7 @@ class Cascade:
         self._pool = pool
         self._cache = cache
         self._reader = minilm.reader
+        self._kept_reader = KeptReader(minilm.reader, minilm.identity, cache)
         self.table: StaticTable | None = None
         """Until it is there the first stage orders by words alone."""
 
@@ -305,7 +307,7 @@ class Cascade:
         reading = run.readings.get(position)
         if reading is None:
             text = run.call.documents[position]
-            reading, is_cut = run.window.read(self._reader, text, position, WINDOW_TOKENS)
+            reading, is_cut = run.window.read(self._kept_reader, text, position, WINDOW_TOKENS)
             run.readings[position] = reading
             if is_cut:
                 run.cuts.add(position)

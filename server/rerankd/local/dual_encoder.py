@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rerankd.local.loading import Loaded
 from rerankd.local.once import Once
+from rerankd.local.readings import KeptReader
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.similarity import cosine, maxsim, normalise, pool
 from rerankd.local.specs import Kind, ModelSpec
@@ -46,6 +47,7 @@ class DualEncoder:
         self._network = loaded.network
         self._reader: TokenReader = loaded.reader
         self._pool = pool
+        self._kept_reader = KeptReader(loaded.reader, loaded.identity, cache)
         self._cache = cache
         self._use = spec.pooling if spec.kind is Kind.BI_ENCODER else "tokens"
         self._compare = cosine if spec.kind is Kind.BI_ENCODER else maxsim
@@ -92,12 +94,12 @@ class DualEncoder:
     ) -> tuple[list[FloatArray], int, bool]:
         """Give a document's vectors by passage, the tokens that had to be read, and whether it was cut."""
         text = self._spec.document_prefix + document
-        reading, is_cut = window.read(self._reader, text, index, window_tokens)
+        reading, is_cut = window.read(self._kept_reader, text, index, window_tokens)
         passages: list[FloatArray] = []
         tokens = 0
         for span in window.split(reading.ids):
             key = content_key(self._loaded.identity, self._use, span)
-            vectors = self._cache.get(key)
+            vectors: FloatArray | None = self._cache.get(key)
             if vectors is None:
                 ids, types = self._reader.frame_single(span)
                 vectors = self._pack(self._network.run(ids, types))

@@ -66,7 +66,7 @@ class LocalOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     threads: int | None = None
     """Worker threads for inference; default: the cores this process may use."""
     vector_cache_mb: int = 256
-    """Memory for document vectors, in MiB; 0 keeps none."""
+    """Memory for document vectors and the tokens they are made of, in MiB; 0 keeps none."""
     mode: Literal["budget", "quality"] = "budget"
     """What `local/default` does when a call does not say: keep to `budget_ms`, or run every stage in full."""
     budget_ms: int = 500

@@ -117,7 +117,8 @@ class TokenReader:
     def _encode(self, text: str) -> list[int]:
         try:
             return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
-        except UnicodeEncodeError:
+        except (UnicodeEncodeError, TypeError):
+            # Half a surrogate pair; which of the two is raised hangs on the version of tokenizers.
             clean = text.encode("utf-8", "replace").decode()
             return list(self._tokenizer.encode(clean, add_special_tokens=False).ids)
 

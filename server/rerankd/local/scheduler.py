@@ -1,8 +1,8 @@
 """Worker threads that share the cores fairly between calls.
 
-The unit of work is one document, or a slice of cheap ones. A free worker mostly takes the call that was served least,
-so a small call is not stuck behind a large one, and every fourth time the oldest, so a large call is not starved by a
-stream of small ones.
+The unit of work is one document, or a slice of cheap ones. A free worker takes the call that was served for the
+shortest time, so a small call waits for the units that are running and for no others. Only where a stream of small
+calls left the oldest less than a quarter of the workers' time does that one go first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_OLDEST_EVERY = 4
+_OLDEST_SHARE = 0.25
+"""Share of the workers' time that the oldest call is sure of."""
+_MOST_PREPAID_S = 0.5
+"""So much of what the oldest call was served beyond its share counts for later."""
 _arrivals = itertools.count()
 
 
@@ -28,13 +31,14 @@ class PoolClosedError(Exception):
 class Ticket:
     """One call's place in the queue; stages of one call share it, so service adds up over them."""
 
-    __slots__ = ("arrival", "is_background", "priority", "served")
+    __slots__ = ("arrival", "is_background", "priority", "served_s")
 
     def __init__(self, *, priority: int = 0, is_background: bool = False) -> None:
         self.arrival = next(_arrivals)
         self.priority = priority
         self.is_background = is_background
-        self.served = 0
+        self.served_s = 0.0
+        """Time that workers spent on it."""
 
 
 class _Job:
@@ -67,16 +71,20 @@ class WorkPool:
 
     Args:
         threads: Workers; one a core.
+        clock: Seconds that only grow, by which calls are served.
 
     Safe to call from tasks of one event loop. `close` ends the threads.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.threads = threads
+        self._clock = clock
         self._wake = threading.Condition()
         self._queued: list[_Job] = []
         self._open: set[_Job] = set()
-        self._picks = 0
+        self._oldest: Ticket | None = None
+        self._owed_s = 0.0
+        """What the oldest call is short of its share; below zero what it had beyond."""
         self._is_background_busy = False
         self._is_closed = False
         self._workers: list[threading.Thread] = []
@@ -191,11 +199,13 @@ class WorkPool:
             job, unit = taken
             result: Any = None
             error: BaseException | None = None
+            began_s = self._clock()
             try:
                 result = job.work(unit)
             except BaseException as raised:
                 error = raised
             with self._wake:
+                self._charge(job.ticket, self._clock() - began_s)
                 self._record(job, unit, result, error)
             del job, result, error, taken
 
@@ -208,7 +218,6 @@ class WorkPool:
                 continue
             job.next += 1
             job.running += 1
-            job.ticket.served += 1
             if job.ticket.is_background:
                 self._is_background_busy = True
             if job.next == len(job.results):
@@ -223,10 +232,19 @@ class WorkPool:
             if self._is_background_busy or self._is_closed:
                 return None
             return self._queued[0] if self._queued else None
-        self._picks += 1
-        if self._picks % _OLDEST_EVERY == 0:
-            return min(ready, key=lambda job: job.ticket.arrival)
-        return min(ready, key=lambda job: (job.ticket.served, job.ticket.priority, job.ticket.arrival))
+        oldest = min(ready, key=lambda job: job.ticket.arrival)
+        if oldest.ticket is not self._oldest:
+            self._oldest = oldest.ticket
+            self._owed_s = -min(_MOST_PREPAID_S, oldest.ticket.served_s)
+        if self._owed_s > 0:
+            return oldest
+        return min(ready, key=lambda job: (job.ticket.served_s, job.ticket.priority, job.ticket.arrival))
+
+    def _charge(self, ticket: Ticket, spent_s: float) -> None:
+        """Note what a unit took; the lock is held."""
+        ticket.served_s += spent_s
+        part_s = spent_s * _OLDEST_SHARE - (spent_s if ticket is self._oldest else 0.0)
+        self._owed_s = max(-_MOST_PREPAID_S, self._owed_s + part_s)
 
     def _record(self, job: _Job, unit: int, result: Any, error: BaseException | None) -> None:
         job.running -= 1

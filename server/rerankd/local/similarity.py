@@ -10,6 +10,11 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating]
 
 _LEAST_NORM = 1e-9
+_LONE_PRODUCT = 262_144
+"""Multiplications up to which OpenBLAS takes no second thread, whose core another unit of work holds."""
+_SIGN_EXPONENT_FRACTION = np.int32(-0x80000000 | 0x0FFFE000)
+_BIAS_DIFFERENCE = np.float32(2.0**112)
+"""The exponents' biases are 15 and 127."""
 
 
 def normalise(vectors: FloatArray) -> npt.NDArray[np.float32]:
@@ -43,5 +48,21 @@ def maxsim(query: FloatArray, document: FloatArray) -> float:
     """
     if not len(query) or not len(document):
         return 0.0
-    table = np.asarray(query, np.float32) @ np.asarray(document, np.float32).T
-    return min(1.0, max(-1.0, float(table.max(axis=1).mean())))
+    turned = np.asarray(query, np.float32).T
+    wide = widen(document) if document.dtype == np.float16 else np.asarray(document, np.float32)
+    table = np.empty((len(document), len(query)), np.float32)
+    rows = max(1, _LONE_PRODUCT // turned.size)
+    for start in range(0, len(document), rows):
+        np.matmul(wide[start : start + rows], turned, out=table[start : start + rows])
+    return min(1.0, max(-1.0, float(table.max(axis=0).mean())))
+
+
+def widen(halves: FloatArray) -> npt.NDArray[np.float32]:
+    """Make single precision of finite half precision, exactly; numpy's own way takes three times as long."""
+    bits = halves.view(np.int16).astype(np.int32)
+    bits <<= 13
+    # What the sign was extended into goes; exponent and fraction are where single precision has them.
+    bits &= _SIGN_EXPONENT_FRACTION
+    wide = bits.view(np.float32)
+    wide *= _BIAS_DIFFERENCE
+    return wide

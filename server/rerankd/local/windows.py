@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rerankd.local.reading import Reading, TokenReader, cut_passages, passage_reach
+from rerankd.local.readings import KeptReader
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, Truncation
 
 
@@ -40,7 +41,7 @@ class Window:
             is_callers_limit=asked < reach,
         )
 
-    def read(self, reader: TokenReader, text: str, index: int, window_tokens: int) -> tuple[Reading, bool]:
+    def read(self, reader: TokenReader | KeptReader, text: str, index: int, window_tokens: int) -> tuple[Reading, bool]:
         """Tokenize one document.
 
         Returns:

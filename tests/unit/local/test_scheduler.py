@@ -11,19 +11,27 @@ from rerankd.local.scheduler import PoolClosedError, Ticket, WorkPool
 
 
 class _Gate:
-    """Work that waits for permission, unit by unit, and notes who ran."""
+    """Work that waits for permission, unit by unit, takes 10 ms of the gate's own time, and notes who ran."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
         self._permits = threading.Semaphore(0)
+        self._done = 0
 
     def work(self, name: str) -> Callable[[int], str]:
         def run(unit: int) -> str:
             self.log.append(name)
             assert self._permits.acquire(timeout=10)
+            self._done += 1
             return f"{name}{unit}"
 
         return run
+
+    def now_s(self) -> float:
+        return self._done / 100
+
+    def pass_time(self, hundredths: int) -> None:
+        self._done += hundredths
 
     def let(self, count: int) -> None:
         self._permits.release(count)
@@ -64,15 +72,56 @@ async def test_a_small_call_is_not_stuck_behind_a_large_one() -> None:
 
 
 async def test_small_calls_do_not_starve_the_oldest() -> None:
-    pool, gate = WorkPool(1), _Gate()
+    gate = _Gate()
+    pool = WorkPool(1, clock=gate.now_s)
     tasks = [asyncio.create_task(pool.run(gate.work("old"), 100, Ticket()))]
     await _until(lambda: gate.log)
-    gate.let(1)
-    tasks += [asyncio.create_task(pool.run(gate.work("new"), 2, Ticket())) for _ in range(60)]
-    await _until(lambda: pool.queued_units() >= 215)
-    gate.let(80)
-    await _until(lambda: len(gate.log) >= 80)
-    assert gate.log[2:80].count("old") >= 78 // 4 - 1
+    tasks += [asyncio.create_task(pool.run(gate.work("new"), 2, Ticket())) for _ in range(100)]
+    await _until(lambda: pool.queued_units() == 299)
+    gate.let(160)
+    await _until(lambda: len(gate.log) == 161)
+    assert gate.log[-100:].count("old") == 25
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    gate.let(10)
+    pool.close()
+
+
+async def test_a_call_that_had_its_share_lets_small_ones_go_first() -> None:
+    gate = _Gate()
+    pool = WorkPool(1, clock=gate.now_s)
+    tasks = [asyncio.create_task(pool.run(gate.work("old"), 200, Ticket()))]
+    gate.let(100)
+    await _until(lambda: len(gate.log) == 101)
+    tasks += [asyncio.create_task(pool.run(gate.work("new"), 4, Ticket())) for _ in range(10)]
+    await _until(lambda: pool.queued_units() == 99 + 40)
+    gate.let(41)
+    await _until(lambda: len(gate.log) == 142)
+    assert gate.log[101:141] == ["new"] * 40
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    gate.let(10)
+    pool.close()
+
+
+async def test_calls_share_the_workers_by_time_not_by_units() -> None:
+    gate = _Gate()
+    pool = WorkPool(1, clock=gate.now_s)
+
+    def run_long(unit: int) -> None:
+        gate.work("long")(unit)
+        gate.pass_time(9)
+
+    tasks = [
+        asyncio.create_task(pool.run(run_long, 100, Ticket())),
+        asyncio.create_task(pool.run(gate.work("short"), 400, Ticket())),
+    ]
+    await _until(lambda: gate.log and pool.queued_units() == 499)
+    gate.let(220)
+    await _until(lambda: len(gate.log) == 221)
+    assert gate.log.count("long") == pytest.approx(20, abs=2)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,8 +1,17 @@
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
+import pytest
+
+from rerankd.local.reading import Reading, TokenReader
+from rerankd.local.readings import KeptReader
+from rerankd.local.similarity import maxsim, normalise, widen
 from rerankd.local.vectors import VectorCache, content_key
+from rerankd.local.weights import TOKENIZER
+from rerankd_adapters.base import Truncation
 
 
 def test_least_recently_used_go_first() -> None:
@@ -28,3 +37,53 @@ def test_what_is_too_large_is_not_kept() -> None:
 def test_keys_tell_weights_use_and_tokens_apart() -> None:
     keys = {content_key(net, use, ids) for net in "ab" for use in ("mean", "tokens") for ids in ([1], [2], [1, 2])}
     assert len(keys) == 12
+
+
+@contextmanager
+def _counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """List the texts that are tokenized."""
+    read = TokenReader.read
+    texts: list[str] = []
+
+    def note(self: TokenReader, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Reading:
+        texts.append(text)
+        return read(self, text, limit_tokens, cut)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenReader, "read", note)
+        yield texts
+
+
+def test_a_kept_reading_is_as_the_first_and_for_its_window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = TokenReader(TOKENIZER.read())
+    kept = KeptReader(reader, "weights", VectorCache(100_000))
+    texts = ["a short text", "many words " * 50, "\ud800 half a pair", ""]
+    asked = [(text, limit, cut) for text in texts for limit in (5, 90) for cut in Truncation]
+    expected = [reader.read(*one) for one in asked]
+    with _counting(monkeypatch) as read:
+        for _ in range(3):
+            assert [kept.read(*one) for one in asked] == expected
+    assert len(read) == len(asked)
+
+
+def test_a_text_of_megabytes_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = VectorCache(100_000)
+    kept = KeptReader(TokenReader(TOKENIZER.read()), "weights", cache)
+    with _counting(monkeypatch) as read:
+        assert [len(kept.read("word " * 20_000, 10).ids) for _ in range(2)] == [10, 10]
+    assert len(read) == 2
+    assert len(cache) == 0
+
+
+def test_half_precision_is_widened_exactly() -> None:
+    halves = np.arange(65536, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)]
+    assert np.array_equal(widen(halves).view(np.uint32), halves.astype(np.float32).view(np.uint32))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 250), (60, 500), (300, 3)])
+def test_maxsim_is_the_mean_of_the_best_cosines(shape: tuple[int, int]) -> None:
+    chance = np.random.default_rng(3)
+    query, document = (normalise(chance.normal(size=(count, 384))).astype(np.float16) for count in shape)
+    table = query.astype(np.float64) @ document.astype(np.float64).T
+    assert maxsim(query, document) == pytest.approx(table.max(axis=1).mean(), abs=1e-6)
