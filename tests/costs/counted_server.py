@@ -213,7 +213,9 @@ def _obey(counts: Counts) -> None:
                 counts.start()
             else:
                 said = counts.stop()
-            print(json.dumps({"event": "counted", "number": number, **said}), flush=True)
+            # One piece: the log's lines go the same way, from other threads.
+            sys.stdout.write(json.dumps({"event": "counted", "number": number, **said}) + "\n")
+            sys.stdout.flush()
 
 
 def _watch_workers() -> list[ThreadWork]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from rerankd.local.bm25 import Bm25Query, WordCounts
 from rerankd.local.words import cut_text
@@ -48,20 +50,27 @@ class WordScorer:
         Up to a slice of text is scored at once, without giving up the loop.
         """
         words = Bm25Query(query)
-        if sum(map(len, documents)) <= _SLICE_CHARACTERS:
-            return words.score([words.count(text) for text in documents])
         counts: list[WordCounts] = []
-        unread = _SLICE_CHARACTERS
-        for document in documents:
-            parts = []
-            for text in cut_text(document, _SLICE_CHARACTERS):
-                if len(text) > unread:
-                    await self._rest()
-                    unread = _SLICE_CHARACTERS
-                unread -= len(text)
-                parts.append(words.count(text))
-            counts.append(parts[0] if len(parts) == 1 else WordCounts.add(parts))
+        ends = list(accumulate(map(len, documents)))
+        start = read = 0
+        while start < len(documents):
+            if start:
+                await self._rest()
+            end = max(bisect_right(ends, read + _SLICE_CHARACTERS), start + 1)
+            if ends[start] - read > _SLICE_CHARACTERS:
+                counts.append(await self._count_long(words, documents[start]))
+            else:
+                counts += map(words.count, documents[start:end])
+            start, read = end, ends[end - 1]
         return words.score(counts)
+
+    async def _count_long(self, words: Bm25Query, document: str) -> WordCounts:
+        parts: list[WordCounts] = []
+        for text in cut_text(document, _SLICE_CHARACTERS):
+            if parts:
+                await self._rest()
+            parts.append(words.count(text))
+        return WordCounts.add(parts)
 
     async def _rest(self) -> None:
         """Wait until it is this call's turn, a turn of the event loop later at the earliest."""
