@@ -30,6 +30,12 @@ class HttpRequest:
     delay_s: float = 0.0
     """Seconds to wait before it is sent, for polling."""
 
+    def with_headers(self, headers: Mapping[str, str]) -> HttpRequest:
+        """Return the same request with `headers` on top of its own."""
+        return HttpRequest(
+            method=self.method, url=self.url, headers={**self.headers, **headers}, body=self.body, delay_s=self.delay_s
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:

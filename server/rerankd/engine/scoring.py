@@ -93,7 +93,9 @@ class RequestScoring:
     async def _fetch(self, positions: Sequence[int]) -> Sequence[float]:
         """Score some of the documents, all of them asked for."""
         is_all = len(positions) == len(self.call.documents)
-        call = replace(self.call if is_all else self.call.take(positions), top_n=None)
+        call = self.call if is_all else self.call.take(positions)
+        if call.top_n is not None:
+            call = replace(call, top_n=None)
         reply = await self._score(call, positions)
         return in_order(reply)
 

@@ -28,7 +28,7 @@ from rerankd.gateway.dialects.registry import (
     split_mount,
 )
 from rerankd.gateway.exchange import Exchange
-from rerankd.gateway.guard import CallGuard, wait_until_gone
+from rerankd.gateway.guard import CallGuard
 from rerankd.gateway.negotiation import (
     JSON_TYPES,
     NDJSON_TYPES,
@@ -177,7 +177,7 @@ class Gateway:
                     setattr(request, name, value)
             else:
                 request = decode_query(scope["query_string"], match.variables, route.request_type)
-            guard.watch(lambda: wait_until_gone(receive))
+            guard.watch_soon(receive)
             response = await self._handlers[route.method](request, call)
         if route.response_body is not None:
             response = getattr(response, route.response_body)
@@ -207,7 +207,7 @@ class Gateway:
             else:
                 asked = dialect.read(body)
             del body  # may be large, and its texts are in what was read
-            guard.watch(lambda: wait_until_gone(receive))
+            guard.watch_soon(receive)
             answer = await ask(self._service, dialect, asked, call, match.variables.get("model", ""))
         await exchange.reply(200, dialect.write(answer, asked), [*fact_headers(answer), *dialect.headers(answer)])
 

@@ -12,6 +12,8 @@ from rerankd.errors import deadline_exceeded
 from rerankd.gateway.asgi import Receive
 from rerankd.gateway.refusal import ClientGoneError
 
+_SHORT_S: Final = 0.005
+"""A call that is answered sooner needs nobody to look after its client: a task costs as much as to read the call."""
 _EXPIRED: Final = "expired"
 _GONE: Final = "gone"
 
@@ -27,6 +29,7 @@ class CallGuard:
         self._deadline_s = deadline_s
         self._cause: str | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> CallGuard:
@@ -42,6 +45,10 @@ class CallGuard:
     def watch(self, until_gone: Callable[[], Awaitable[None]]) -> None:
         """Treat the client as gone when this returns; the guard runs and cancels it."""
         self._watcher = asyncio.create_task(self._watch(until_gone))
+
+    def watch_soon(self, receive: Receive) -> None:
+        """Look after the client once the call turns out not to be a short one; call when its body is read."""
+        self._later = asyncio.get_running_loop().call_later(_SHORT_S, self.watch, lambda: wait_until_gone(receive))
 
     async def _watch(self, until_gone: Callable[[], Awaitable[None]]) -> None:
         await until_gone()
@@ -60,6 +67,9 @@ class CallGuard:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None  # it refers back to the guard, and calls should leave no cycles behind

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Protocol
 
@@ -49,7 +49,7 @@ class StaticHeader:
 
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
         """See `Authenticator`."""
-        return replace(request, headers={**request.headers, self.header: self.value})
+        return request.with_headers({self.header: self.value})
 
 
 class Unauthenticated:
@@ -69,7 +69,7 @@ class BearerToken:
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
         """See `Authenticator`."""
         token = await self._tokens.value()
-        return replace(request, headers={**request.headers, "authorization": f"Bearer {token}"})
+        return request.with_headers({"authorization": f"Bearer {token}"})
 
 
 def open_authenticator(

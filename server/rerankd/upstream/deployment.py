@@ -149,7 +149,7 @@ class HttpDeployment:
             await asyncio.sleep(min(request.delay_s, _remaining_s(deadline_s)))
         request = await self._authenticator.authenticate(request)
         if trace := trace_headers():
-            request = replace(request, headers={**request.headers, **trace})
+            request = request.with_headers(trace)
         remaining_s = _remaining_s(deadline_s)
         if remaining_s <= 0:
             raise AdapterError(AdapterErrorKind.TIMEOUT, "the deadline passed before the request was sent")
