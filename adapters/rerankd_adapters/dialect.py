@@ -223,8 +223,7 @@ class JsonDialect(HttpAdapter):
         """
         request = self.build(call, endpoint)
         response = yield request
-        old = self._at_old_path(request)
-        if response.status in _NOT_SERVED and old.url != request.url:
+        if response.status in _NOT_SERVED and (old := self._at_old_path(request)).url != request.url:
             second = yield old
             if second.status not in _NOT_SERVED:
                 self._serves_old_path = True

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rerank.v1 import rerank_service_pb2 as pb
 from tests.costs.counting import CHUNK, Callers
 
-DOCUMENTS = ("a text about the capital of France " * 14,) * 4
+DOCUMENTS = tuple(f"{number} text about the capital of France " * 14 for number in range(4))
 BM25 = "local/bm25"
 REMOTE = "vllm/ranker"
 _QUERY = "what is the capital of France"
