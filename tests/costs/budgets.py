@@ -35,8 +35,8 @@ class Count:
 
 
 COUNTS: Final = {
-    "instructions": Count("bytecode instructions that are executed", 1.02),
-    "calls": Count("functions that are called, of Python and of C, and coroutines that are resumed", 1.02, 3),
+    "instructions": Count("bytecode instructions that are executed", 1.03),
+    "calls": Count("functions that are called, of Python and of C, and coroutines that are resumed", 1.03, 3),
     "peak_bytes": Count("bytes of Python's objects that are held at once", 1.08, 1024),
     "kept_blocks": Count("blocks of Python's memory that stay behind", 1.0, 3),
     "cyclic_objects": Count("objects that only the garbage collector can free", 1.0, 0.5),
