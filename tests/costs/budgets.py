@@ -41,7 +41,7 @@ COUNTS: Final = {
     "kept_blocks": Count("blocks of Python's memory that stay behind", 1.0, 3),
     "cyclic_objects": Count("objects that only the garbage collector can free", 1.0, 0.5),
     "peak_documents": Count("memory that is held at once, in sizes of the documents", 1.0, 0.15),
-    "writes": Count("system calls that write to a file, a socket or an event", 1.05, 0.5),
+    "writes": Count("system calls that write to a file, a socket or an event", 1.05, 1),
     "system_calls": Count("all system calls but the waits", 1.05, 2),
     "waits": Count("system calls that wait for a lock or an event", 1.5, 5),
 }
