@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import sys
 import threading
 import time
@@ -219,7 +220,8 @@ def _obey(counts: Counts) -> None:
                 said = counts.stop()
             elif isinstance(counts, Work):
                 counts.write(Path(order.decode().strip()))
-            print(json.dumps({"event": "counted", "number": number, **said}), flush=True)
+            # At once, and on a line of its own whatever the log is in the middle of.
+            os.write(1, f"\n{json.dumps({'event': 'counted', 'number': number, **said})}\n".encode())
 
 
 def _watch_workers() -> list[ThreadWork]:

@@ -30,9 +30,9 @@ class Scenario:
     prepare: Prepare
 
 
-def texts(count: int) -> list[str]:
-    """Make different short documents."""
-    return [f"document {index:05d} of the harbour" for index in range(count)]
+def texts(count: int, first: int = 0) -> list[str]:
+    """Make different short documents, numbered from `first`."""
+    return [f"document {index:05d} of the harbour" for index in range(first, first + count)]
 
 
 def message(
