@@ -21,7 +21,13 @@ def server() -> Iterator[CountedServer]:
         yield opened
 
 
-@pytest.mark.parametrize("model", [BM25, REMOTE])
+SCORES_SINGLY = pytest.mark.xfail(
+    strict=True,
+    reason="of 10,000 documents local/bm25 scores each by itself: 337 instructions a document, 272 of 1,000",
+)
+
+
+@pytest.mark.parametrize("model", [pytest.param(BM25, marks=SCORES_SINGLY), REMOTE])
 def test_ten_times_the_documents_is_at_most_ten_and_a_half_times_the_work(model: str, server: CountedServer) -> None:
     # None of them was seen before: a model may remember some documents, but not all.
     by_grpc(model, texts(FEW), is_new=True)(server.callers)()
