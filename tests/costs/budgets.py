@@ -35,13 +35,13 @@ class Count:
 
 
 COUNTS: Final = {
-    "instructions": Count("bytecode instructions that are executed", 1.02),
-    "calls": Count("functions that are called, of Python and of C, and coroutines that are resumed", 1.02, 3),
+    "instructions": Count("bytecode instructions that are executed", 1.03),
+    "calls": Count("functions that are called, of Python and of C, and coroutines that are resumed", 1.03, 3),
     "peak_bytes": Count("bytes of Python's objects that are held at once", 1.08, 1024),
     "kept_blocks": Count("blocks of Python's memory that stay behind", 1.0, 3),
     "cyclic_objects": Count("objects that only the garbage collector can free", 1.0, 0.5),
     "peak_documents": Count("memory that is held at once, in sizes of the documents", 1.0, 0.15),
-    "writes": Count("system calls that write to a file, a socket or an event", 1.05, 0.5),
+    "writes": Count("system calls that write to a file, a socket or an event", 1.05, 1),
     "system_calls": Count("all system calls but the waits", 1.05, 2),
     "waits": Count("system calls that wait for a lock or an event", 1.5, 5),
 }

@@ -1,7 +1,9 @@
 """A server that counts what it does: `python -m tests.costs.counted_server work|memory`.
 
 It is the service as `rerankd serve` runs it on free ports, plus a thread that reads orders from standard input, one a
-line, and answers each with one JSON line whose event is `counted`. `start` and `stop` stand around what is counted.
+line, and answers each with one JSON line whose event is `counted`. `start` and `stop` stand around what is counted; any
+other order is the path of a file to which that is written by function, which is too much for a line among those of the
+log: a pipe takes 4,096 bytes without mixing them with others.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import sys
 import threading
 import time
@@ -124,15 +127,17 @@ class Work:
         self._wait_quiet()
         self._in_loop(_ignore)
         gc.enable()
+        instructions, calls = self._sums()
+        return {"instructions": instructions.total(), "calls": calls.total()}
+
+    def write(self, file: Path) -> None:
+        """Write what was counted, by function."""
+        file.write_text(json.dumps([_by_name(counts) for counts in self._sums()]))
+
+    def _sums(self) -> tuple[Counter[Where], Counter[Where]]:
         threads = (self._own, *self._workers)
         instructions = sum((each.instructions for each in threads), Counter[Where]())
-        calls = sum((each.calls for each in threads), Counter[Where]())
-        return {
-            "instructions": instructions.total(),
-            "calls": calls.total(),
-            "instructions_of": _by_name(instructions),
-            "calls_of": _by_name(calls),
-        }
+        return instructions, sum((each.calls for each in threads), Counter[Where]())
 
     def _in_loop(self, action: Callable[[], None]) -> None:
         is_under_way = threading.Lock()  # of C: what an event executes would be counted
@@ -211,11 +216,12 @@ def _obey(counts: Counts) -> None:
             said: dict[str, Any] = {}
             if order.strip() == b"start":
                 counts.start()
-            else:
+            elif order.strip() == b"stop":
                 said = counts.stop()
-            # One piece: the log's lines go the same way, from other threads.
-            sys.stdout.write(json.dumps({"event": "counted", "number": number, **said}) + "\n")
-            sys.stdout.flush()
+            elif isinstance(counts, Work):
+                counts.write(Path(order.decode().strip()))
+            # At once, and on a line of its own whatever the log is in the middle of.
+            os.write(1, f"\n{json.dumps({'event': 'counted', 'number': number, **said})}\n".encode())
 
 
 def _watch_workers() -> list[ThreadWork]:

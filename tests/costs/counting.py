@@ -7,6 +7,8 @@ import json
 import queue
 import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -165,6 +167,14 @@ class CountedServer:
         self._order("start")
         call()
         return self._order("stop")
+
+    def functions(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return instructions and calls by function, as last counted."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "functions"
+            self._order(str(file))
+            instructions, calls = json.loads(file.read_text())
+        return instructions, calls
 
     def _order(self, order: str) -> dict[str, Any]:
         stdin = self.process.process.stdin

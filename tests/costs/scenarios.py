@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rerank.v1 import rerank_service_pb2 as pb
 from tests.costs.counting import CHUNK, Callers
 
-DOCUMENTS = ("a text about the capital of France " * 14,) * 4
+DOCUMENTS = tuple(f"{number} text about the capital of France " * 14 for number in range(4))
 BM25 = "local/bm25"
 REMOTE = "vllm/ranker"
 _QUERY = "what is the capital of France"
@@ -30,9 +30,9 @@ class Scenario:
     prepare: Prepare
 
 
-def texts(count: int) -> list[str]:
-    """Make different short documents."""
-    return [f"document {index:05d} of the harbour" for index in range(count)]
+def texts(count: int, first: int = 0) -> list[str]:
+    """Make different short documents, numbered from `first`."""
+    return [f"document {index:05d} of the harbour" for index in range(first, first + count)]
 
 
 def message(

@@ -52,8 +52,8 @@ def least(server: CountedServer, scenario: Scenario, rounds: int = _ROUNDS) -> d
 def by_function(scenario: Scenario) -> dict[str, tuple[int, int]]:
     """Return instructions and calls of each function in one call."""
     with provider() as upstream, CountedServer("work", settings(upstream)) as server:
-        least_work = min(_count(server, scenario, _ROUNDS), key=lambda each: each["instructions"])
-    instructions, calls = least_work["instructions_of"], least_work["calls_of"]
+        _count(server, scenario, _ROUNDS)
+        instructions, calls = server.functions()
     return {name: (instructions.get(name, 0), calls.get(name, 0)) for name in {**instructions, **calls}}
 
 
