@@ -76,11 +76,14 @@ bench-cache: install ## Measure the pair-score cache and replay a query log thro
 bench-faults: install ## Measure latency and failures while one of three upstreams is broken in every usual way
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
+bench-local: install ## Measure the embedded models beside ONNX Runtime called directly, and other libraries (ARGS="--quick")
+	$(BIN)/python -m benchmarks.local_inference $(ARGS)
+
 bench: install ## Measure speed against the stack's own ceilings, as ratios
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
 clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
-.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-cache bench-faults \
+.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-cache bench-faults bench-local \
   bench-quality bench-transport clean
