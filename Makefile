@@ -85,5 +85,5 @@ bench: install ## Measure speed against the stack's own ceilings, as ratios
 clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
-.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-cache bench-faults bench-local \
-  bench-quality bench-transport clean
+.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-cache bench-faults \
+  bench-local bench-quality bench-transport clean

@@ -143,7 +143,7 @@ class Infinity:
     """Infinity's engine, called by so many tasks at once; it makes batches of their pairs."""
 
     def __init__(self, folder: Path, concurrency: int) -> None:
-        from infinity_emb import AsyncEmbeddingEngine, EngineArgs
+        from infinity_emb import AsyncEmbeddingEngine, EngineArgs  # type: ignore[import-not-found]
 
         self._concurrency = concurrency
         self._loop = asyncio.new_event_loop()
