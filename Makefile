@@ -76,6 +76,9 @@ bench-cache: install ## Measure the pair-score cache and replay a query log thro
 bench-faults: install ## Measure latency and failures while one of three upstreams is broken in every usual way
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
+bench-local: install ## Measure the embedded models beside ONNX Runtime called directly, and other libraries (ARGS="--quick")
+	$(BIN)/python -m benchmarks.local_inference $(ARGS)
+
 bench: install ## Measure speed beside peers and the stack's own ceilings, as ratios (ARGS=--quick; ARGS=--help says more)
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
@@ -89,4 +92,4 @@ clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
 .PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-soak bench-cache \
-  bench-faults bench-quality bench-transport costs clean
+  bench-faults bench-local bench-quality bench-transport costs clean
