@@ -40,6 +40,8 @@ class FlightBoard:
 
     def split(self, keys: Iterable[bytes]) -> tuple[list[bytes], dict[bytes, Flight]]:
         """Part keys into those nobody fetches and the flights of the others."""
+        if not self._flights:
+            return list(keys), {}
         free: list[bytes] = []
         taken: dict[bytes, Flight] = {}
         for key in keys:
@@ -68,12 +70,17 @@ class FlightBoard:
         try:
             yield fetched
         finally:
-            for key in held:
-                del self._flights[key]
+            if len(held) == len(self._flights):
+                self._flights.clear()
+            else:
+                for key in held:
+                    del self._flights[key]
             flight.scores = only_finite(fetched)
             flight.land()
 
 
 def only_finite(scores: Mapping[bytes, float]) -> dict[bytes, float]:
     """Leave out what is no number to keep or share."""
+    if all(map(math.isfinite, scores.values())):
+        return dict(scores)
     return {key: score for key, score in scores.items() if math.isfinite(score)}

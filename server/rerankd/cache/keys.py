@@ -50,10 +50,15 @@ def document_keys(scope: Scope, documents: Sequence[str | bytes]) -> list[bytes]
     text_seed, bytes_seed = seed.copy(), seed
     text_seed.update(_TEXT)
     bytes_seed.update(_BYTES)
+    copy_text, copy_bytes = text_seed.copy, bytes_seed.copy
     keys = []
     for document in documents:
-        digest = (text_seed if isinstance(document, str) else bytes_seed).copy()
-        digest.update(_raw(document))
+        if type(document) is str:
+            digest = copy_text()
+            digest.update(document.encode("utf-8", "surrogatepass"))
+        else:
+            digest = copy_bytes()
+            digest.update(document)  # type: ignore[arg-type]
         keys.append(digest.digest())
     return keys
 

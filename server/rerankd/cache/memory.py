@@ -58,15 +58,12 @@ class ScoreMemory:
             n scores in the order of the keys, `None` where there is none.
         """
         shards, mask, now_s = self._shards, self._mask, self._clock()
-        scores: list[float | None] = []
-        for key in keys:
+        scores: list[float | None] = [None] * len(keys)
+        for place, key in enumerate(keys):
             shard = shards[key[0] & mask]
-            entry = shard.pop(key, None)
-            if entry is not None and entry.imag > now_s:
+            if (entry := shard.pop(key, None)) and entry.imag > now_s:
                 shard[key] = entry
-                scores.append(entry.real)
-            else:
-                scores.append(None)
+                scores[place] = entry.real
         return scores
 
     def set_many(self, pairs: Iterable[tuple[bytes, float]]) -> None:

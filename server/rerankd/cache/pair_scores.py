@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rerankd.cache.flight import Flight, FlightBoard, only_finite
 from rerankd.cache.keys import Scope, document_keys
@@ -37,8 +37,6 @@ class Filled:
 
     scores: list[float]
     """One score a document, in the order of the documents."""
-    from_cache: list[bool]
-    """Whether the score of that position was in the cache when the call came."""
     hits: int
     """Positions whose score was in the cache."""
     coalesced: int
@@ -149,22 +147,24 @@ class PairScores:
         if use is CacheUse.BYPASS:
             scores = list(await fetch(range(len(documents)))) if documents else []
             _check_count(scores, len(documents))
-            return Filled(scores, [False] * len(scores), hits=0, coalesced=0, fetched=len(scores))
+            return Filled(scores, hits=0, coalesced=0, fetched=len(scores))
         keys = document_keys(scope, documents)
         found = self._memory.get_many(keys)
-        positions: dict[bytes, int] = {}
-        for position, (key, score) in enumerate(zip(keys, found, strict=True)):
-            if score is None:
-                positions.setdefault(key, position)
-        work = _Work(positions, fetch, use is CacheUse.READ_WRITE)
-        await self._complete(work)
-        scores = [work.known[key] if score is None else score for key, score in zip(keys, found, strict=True)]
-        in_cache = [score is not None or key in work.in_redis for key, score in zip(keys, found, strict=True)]
-        hits = sum(in_cache)
         in_memory = len(found) - found.count(None)
         self._hits_memory += in_memory
-        self._hits_redis += hits - in_memory
-        return Filled(scores, in_cache, hits, work.coalesced, work.fetched)
+        if in_memory == len(found):
+            return Filled(cast(list[float], found), hits=in_memory, coalesced=0, fetched=0)
+        missing = [place for place, score in enumerate(found) if score is None] if in_memory else range(len(keys))
+        positions: dict[bytes, int] = {}
+        for place in missing:
+            positions.setdefault(keys[place], place)
+        work = _Work(positions, fetch, use is CacheUse.READ_WRITE)
+        await self._complete(work)
+        for place in missing:
+            found[place] = work.known[keys[place]]
+        in_redis = sum([keys[place] in work.in_redis for place in missing]) if work.in_redis else 0
+        self._hits_redis += in_redis
+        return Filled(cast(list[float], found), in_memory + in_redis, work.coalesced, work.fetched)
 
     async def _complete(self, work: _Work) -> None:
         """Fetch what is free at once, then wait for what others fetch; begin again with what they did not get."""
@@ -206,7 +206,7 @@ class PairScores:
                 return
         with self._board.flying(keys, is_stored=work.stores) as fetched:
             self._misses += len(keys)
-            scores = await work.fetch([work.positions[key] for key in keys])
+            scores = await work.fetch(list(map(work.positions.__getitem__, keys)))
             _check_count(scores, len(keys))
             fetched.update(zip(keys, scores, strict=True))
             if work.stores:

@@ -17,6 +17,8 @@ _YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 def document_texts(request: RerankRequest) -> list[str]:
     """Render every document to text: n texts in request order; strings are not copied."""
+    if are_strings(request):
+        return list(request.documents)  # type: ignore[arg-type]
     rank_fields = request.rank_fields
     return [
         document if type(document) is str else render_document(document, rank_fields)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rerankd.contract import Document, RerankRequest
+from rerankd.engine.documents import are_strings
 from rerankd.engine.limits import RequestLimits
 from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
 
@@ -61,15 +62,12 @@ def _check_query(request: RerankRequest, limits: RequestLimits) -> list[FieldVio
 def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[FieldViolation]:
     if not request.documents:
         return [FieldViolation("documents", "documents are required for rerank")]
-    violations: list[FieldViolation] = []
     longest = limits.max_document_chars
+    if are_strings(request) and _are_good(request.documents, longest):  # type: ignore[arg-type]
+        return []
+    violations: list[FieldViolation] = []
     for index, document in enumerate(request.documents):
-        if type(document) is str:
-            if document and len(document) <= longest and not document.isspace():
-                continue
-            text = document
-        else:
-            text = document.text  # type: ignore[union-attr]
+        text = document if type(document) is str else document.text  # type: ignore[union-attr]
         if type(document) is not str and document.image:  # type: ignore[union-attr]
             violations += _check_image(document.image, f"documents[{index}].image", limits)  # type: ignore[union-attr]
         if len(text) > longest:
@@ -83,6 +81,11 @@ def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[Fiel
         if len(violations) >= MAX_VIOLATIONS:
             break
     return violations
+
+
+def _are_good(texts: list[str], longest: int) -> bool:
+    """Whether no text is empty, blank or too long."""
+    return all(texts) and max(map(len, texts)) <= longest and not any(map(str.isspace, texts))
 
 
 def _is_too_deep(value: Any) -> bool:

@@ -27,7 +27,6 @@ async def test_only_misses_go_upstream_in_one_request() -> None:
     assert (await first).fetched == 3
     filled = await second
     assert filled.scores == [score_of(document) for document in "dbea"]
-    assert filled.from_cache == [False, True, False, True]
     assert (filled.hits, filled.coalesced, filled.fetched) == (2, 0, 2)
 
 
