@@ -24,6 +24,7 @@ from rerankd.engine.provider_call import provider_call_of
 from rerankd.engine.response import Answered, build_response
 from rerankd.engine.router import Router
 from rerankd.engine.scoring import RequestScoring
+from rerankd.engine.turns import Turns
 from rerankd.engine.validation import check_request
 from rerankd.errors import Code, Reason, ServiceError, deadline_exceeded
 from rerankd.telemetry.call import CallRecord
@@ -55,6 +56,7 @@ class Engine:
         self._limits = limits
         self._cache = cache
         self._admission = Admission(limits.max_concurrent_calls)
+        self._turns = Turns()
 
     def deployments(self) -> Iterable[Deployment]:
         """List the deployments of the models in use."""
@@ -91,6 +93,8 @@ class Engine:
     ) -> RerankResponse:
         self._admission.enter()
         try:
+            if not self._turns.begin():
+                await self._turns.wait()
             check_request(request, self._limits)
             group = self._router.resolve(request.model)
             record.model = group.name
