@@ -45,17 +45,18 @@ WORDS = (
 PEERS: Mapping[str, Sequence[str]] = {
     "flashrank": ("flashrank==0.2.10",),
     "sentence-transformers": (
-        "sentence-transformers==5.7.0",
+        "sentence-transformers[onnx]==5.7.0",
+        "optimum-onnx==0.1.0",
         "torch==2.15.0",
-        "transformers==4.48.3",
-        "optimum[onnxruntime]==1.27.0",
+        "transformers==4.57.6",
     ),
     "infinity": (
         "infinity-emb[server]==0.0.78",
-        "sentence-transformers==5.7.0",
+        "sentence-transformers[onnx]==5.7.0",
+        "optimum-onnx==0.1.0",
+        "pyarrow<21",
         "torch==2.15.0",
-        "transformers==4.48.3",
-        "optimum[onnxruntime]==1.27.0",
+        "transformers==4.57.6",
     ),
 }
 """What each peer's environment holds, kept in `.venvs/`."""
@@ -190,8 +191,9 @@ class Server:
 @contextmanager
 def serving(arguments: argparse.Namespace) -> Iterator[tuple[int, dict[str, int]]]:
     serve = [sys.executable, "-m", "rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0"]
-    # Scores that were kept would cost nothing at all.
-    with running(pinned(arguments.cores, serve), arguments.cores[0], {"RERANKD_CACHE__ENABLED": "false"}) as started:
+    # Scores that were kept would cost nothing at all, and the table of local/default is made beside the calls.
+    settings = {"RERANKD_CACHE__ENABLED": "false", "RERANKD_LOCAL__STATIC_TABLE": "false"}
+    with running(pinned(arguments.cores, serve), arguments.cores[0], settings) as started:
         yield started
 
 
