@@ -29,13 +29,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.speed import METHOD, ROOT, cpu_s, running
+from benchmarks.processes import Running, running
+from benchmarks.servers import ROOT, ready_ports
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd.local.bm25 import Bm25Query
 from rerankd.local.lexical import WordScorer
 from rerankd.local.weights import CROSS_ENCODER, TOKENIZER
 
 MODEL = "local/ms-marco-minilm-l12-v2"
+METHOD = "/rerank.v1.RerankService/Rerank"
 QUERY = "how do plants make food from light"
 WORDS = (
     "light sugar leaf plant green root soil air energy cell sun growth stem flower seed tree forest river rain summer "
@@ -45,17 +47,18 @@ WORDS = (
 PEERS: Mapping[str, Sequence[str]] = {
     "flashrank": ("flashrank==0.2.10",),
     "sentence-transformers": (
-        "sentence-transformers==5.7.0",
+        "sentence-transformers[onnx]==5.7.0",
+        "optimum-onnx==0.1.0",
         "torch==2.15.0",
-        "transformers==4.48.3",
-        "optimum[onnxruntime]==1.27.0",
+        "transformers==4.57.6",
     ),
     "infinity": (
         "infinity-emb[server]==0.0.78",
-        "sentence-transformers==5.7.0",
+        "sentence-transformers[onnx]==5.7.0",
+        "optimum-onnx==0.1.0",
+        "pyarrow<21",
         "torch==2.15.0",
-        "transformers==4.48.3",
-        "optimum[onnxruntime]==1.27.0",
+        "transformers==4.57.6",
     ),
 }
 """What each peer's environment holds, kept in `.venvs/`."""
@@ -136,7 +139,8 @@ def venv_python(name: str, requirements: Sequence[str]) -> Path:
             if done.returncode:
                 raise RuntimeError(" ".join(done.stderr.split())[-300:])
         finished.write_text(content)
-    return folder / "bin" / "python"
+    python: Path = folder / "bin" / "python"
+    return python
 
 
 def lay_out_weights(folder: Path) -> None:
@@ -170,9 +174,9 @@ def lay_out_weights(folder: Path) -> None:
 class Server:
     """The running service, and a channel to it."""
 
-    def __init__(self, pid: int, port: int) -> None:
-        self.pid = pid
-        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+    def __init__(self, process: Running) -> None:
+        self.process = process
+        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{process.ports['grpc']}")
         self._rerank: Any = self._channel.unary_unary(METHOD, response_deserializer=pb.RerankResponse.FromString)
 
     async def rerank(self, model: str, query: str, documents: Sequence[str]) -> list[float]:
@@ -188,10 +192,11 @@ class Server:
 
 
 @contextmanager
-def serving(arguments: argparse.Namespace) -> Iterator[tuple[int, dict[str, int]]]:
+def serving(arguments: argparse.Namespace) -> Iterator[Running]:
     serve = [sys.executable, "-m", "rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0"]
-    # Scores that were kept would cost nothing at all.
-    with running(pinned(arguments.cores, serve), arguments.cores[0], {"RERANKD_CACHE__ENABLED": "false"}) as started:
+    # Scores that were kept would cost nothing at all, and the table of local/default is made beside the calls.
+    settings = {"RERANKD_CACHE__ENABLED": "false", "RERANKD_LOCAL__STATIC_TABLE": "false"}
+    with running(serve, ready_ports, set(arguments.cores), {"RERANKD_LOG__FORMAT": "json", **settings}) as started:
         yield started
 
 
@@ -203,12 +208,12 @@ async def run_calls(server: Server, calls: Calls, concurrency: int) -> dict[str,
         async with room:
             return await server.rerank(MODEL, query, documents)
 
-    began_s, cpu_began_s = time.perf_counter(), cpu_s(server.pid)
+    began_s, cpu_began_s = time.perf_counter(), server.process.cpu_s()
     scored = await asyncio.gather(*(one(query, documents) for query, documents in calls))
     took_s = time.perf_counter() - began_s
     return {
         "seconds": took_s,
-        "cpu_s": cpu_s(server.pid) - cpu_began_s,
+        "cpu_s": server.process.cpu_s() - cpu_began_s,
         "scores": [score for scores in scored for score in scores],
     }
 
@@ -321,11 +326,11 @@ async def measure_kept_vectors(
         await server.rerank(model, QUERY, documents)
         taken_ms, cpu_ms = [], []
         for number in range(4 * arguments.rounds):
-            began_s, cpu_began_s = time.perf_counter(), cpu_s(server.pid)
+            began_s, cpu_began_s = time.perf_counter(), server.process.cpu_s()
             for repeat in range(5):
                 await server.rerank(model, f"{text_of(8, number * 5 + repeat)}", documents)
             taken_ms.append((time.perf_counter() - began_s) * 200)
-            cpu_ms.append((cpu_s(server.pid) - cpu_began_s) * 200)
+            cpu_ms.append((server.process.cpu_s() - cpu_began_s) * 200)
             tick()
         readings[model] = {"latency_ms": min(taken_ms), "median_ms": statistics.median(taken_ms), "cpu_ms": min(cpu_ms)}
     return readings
@@ -383,8 +388,8 @@ async def measure_all(arguments: argparse.Namespace, progress: Progress) -> dict
         return lambda: progress.advance(task)
 
     results["words"] = await measure_words(arguments, ticker("words", 10 * arguments.rounds))
-    with serving(arguments) as (pid, ports):
-        server = Server(pid, ports["grpc"])
+    with serving(arguments) as process:
+        server = Server(process)
         peers = len(direct_loops(1)) + (len(PEERS) if arguments.peers else 0)
         if "vectors" in arguments.parts:
             results["kept vectors"] = await measure_kept_vectors(

@@ -101,7 +101,7 @@ def rerankd(
         if workers > 1:
             serve += ["--workers", str(workers)]
         cores = setup.server_cores | setup.load_cores if workers > 1 else setup.server_cores
-        with running(serve, _ready_ports, cores, environment | dict(variables or {})) as server:
+        with running(serve, ready_ports, cores, environment | dict(variables or {})) as server:
             yield server
 
     return start
@@ -134,7 +134,8 @@ def _model(provider: str) -> dict[str, Any]:
     return {"deployments": [deployment]}
 
 
-def _ready_ports(line: str) -> Ports | None:
+def ready_ports(line: str) -> Ports | None:
+    """Read the ports of this service from its log; a `FindPorts`."""
     if not line.startswith("{"):
         return None
     entry = json.loads(line)
