@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace, console: Console) -> report.Run:
     return result
 
 
-def run_local(console: Console) -> int:
+def run_local() -> int:
     """Run the benchmark of the embedded models, which is a program of its own."""
     return subprocess.run([sys.executable, "-m", LOCAL_MODULE], check=False).returncode
 
@@ -137,7 +137,7 @@ def main() -> None:
         if set(arguments.only) != {LOCAL}:
             run(arguments, console)
         if LOCAL in arguments.only:
-            raise SystemExit(run_local(console))
+            raise SystemExit(run_local())
     except (MissingToolError, BenchmarkError) as error:
         raise SystemExit(str(error)) from None
 

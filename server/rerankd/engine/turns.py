@@ -22,6 +22,7 @@ class Turns:
         self._left = most
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._is_turning = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self) -> bool:
         """Begin a call in this turn; `False` when it has to `wait`."""
@@ -29,23 +30,23 @@ class Turns:
             return False
         self._left -= 1
         if not self._is_turning:
-            self._turn_later(asyncio.get_running_loop())
+            self._turn_later()
         return True
 
     async def wait(self) -> None:
         """Begin a call in the first turn there is room in."""
-        loop = asyncio.get_running_loop()
-        begun = loop.create_future()
+        begun = asyncio.get_running_loop().create_future()
         self._waiting.append(begun)
         if not self._is_turning:
-            self._turn_later(loop)
+            self._turn_later()
         await begun
 
-    def _turn_later(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _turn_later(self) -> None:
         self._is_turning = True
-        loop.call_soon(self._turn, loop)
+        self._loop = self._loop or asyncio.get_running_loop()  # which costs a system call
+        self._loop.call_soon(self._turn)
 
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _turn(self) -> None:
         self._left, self._is_turning = self._most, False
         while self._left and self._waiting:
             begun = self._waiting.popleft()
@@ -53,4 +54,4 @@ class Turns:
                 begun.set_result(None)
                 self._left -= 1
         if self._left < self._most:
-            self._turn_later(loop)
+            self._turn_later()

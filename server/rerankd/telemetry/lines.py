@@ -41,14 +41,14 @@ class Lines:
         if self.is_urgent or self._chars >= _MOST_CHARS:
             self.drain()
             return
+        if self._drainer is not None and not self._drainer.is_closed():
+            return
         try:
-            loop = asyncio.get_running_loop()
+            self._drainer = asyncio.get_running_loop()
         except RuntimeError:
             self.drain()
             return
-        if self._drainer is not loop:
-            self._drainer = loop
-            loop.call_later(_DELAY_S, self._drain_later)
+        self._drainer.call_later(_DELAY_S, self._drain_later)
 
     def _drain_later(self) -> None:
         self._drainer = None
