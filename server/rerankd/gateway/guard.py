@@ -12,7 +12,7 @@ from rerankd.errors import deadline_exceeded
 from rerankd.gateway.asgi import Receive
 from rerankd.gateway.refusal import ClientGoneError
 
-_SHORT_S: Final = 0.005
+_SHORT_S: Final = 0.05
 """A call that is answered sooner needs nobody to look after its client: a task costs as much as to read the call."""
 _EXPIRED: Final = "expired"
 _GONE: Final = "gone"
