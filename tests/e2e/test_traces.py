@@ -164,7 +164,7 @@ def test_a_grpc_call_cut_in_chunks_with_a_retry_is_one_tree(
         for request in upstream.received
         if trace_id in request.headers.get("traceparent", "")
     )
-    call = next(entry for entry in server.calls() if entry.get("trace_id") == trace_id)
+    call = server.wait_for_log("call", trace_id=trace_id)
     assert call["retries"] == 1
     assert call["chunks"] == 3
     assert call["deployment"] == "vllm/ranker"
