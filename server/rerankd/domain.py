@@ -5,7 +5,7 @@ Requests and responses themselves are `rerankd.contract`, generated from the pro
 
 from __future__ import annotations
 
-import random
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,4 +40,4 @@ def usable_request_id(given: str | None) -> str:
     """Return the caller's own request id where it is usable, else a new one of 32 hexadecimal digits."""
     if given and len(given) <= MAX_REQUEST_ID_CHARS and given.isascii() and given.isprintable():
         return given
-    return f"{random.getrandbits(128):032x}"
+    return secrets.token_hex(16)

@@ -213,10 +213,7 @@ class Attempts:
             if self.watch is None:
                 return await self._timed(deployment, timeout_s)
             with self.watch.attempt(deployment.place, self._made, len(self.call.documents)) as attempt:
-                if timeout_s is None:
-                    attempt.reply = await deployment.call(self.call, self.tokens, None)
-                else:
-                    attempt.reply = await self._timed(deployment, timeout_s)
+                attempt.reply = await self._timed(deployment, timeout_s)
                 return attempt.reply
         except (AdapterError, QueueFullError) as failure:
             self._failures.append((deployment, failure))

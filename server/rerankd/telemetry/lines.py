@@ -10,7 +10,8 @@ from typing import Final, TextIO
 _DELAY_S: Final = 0.05
 """Longest time a line waits for others."""
 _MOST_CHARS: Final = 3_500
-"""Written at once, about: pipes take 4,096 bytes without mixing them with those of other processes."""
+"""Written at once, or a line more. Pipes take 4,096 bytes in one piece; what is longer, as it is with lines of unusual
+length or in other scripts, may be mixed with that of other processes."""
 
 
 class Lines:
