@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 
 from rerankd.cache.pair_scores import PairScores
 from rerankd.engine.deployment import Deployment
+from rerankd.telemetry.call import calls_under_way
 from rerankd.telemetry.metrics import metrics
 
 
 class Gauges:
-    """Sets the gauges of deployments and of the cache, and counts what the cache counted since.
+    """Sets the gauges of calls, of deployments and of the cache, and counts what the cache counted since.
 
     Args:
         deployments: Lists those in use now.
@@ -24,6 +25,7 @@ class Gauges:
 
     def read(self) -> None:
         """Set all of them."""
+        metrics.in_flight.of().set(calls_under_way())
         totals: dict[str, tuple[int, int, int]] = {}
         for each in self._deployments():
             name = metrics.deployment(each.name)

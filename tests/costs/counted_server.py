@@ -31,7 +31,7 @@ _WORKERS = "rerankd-local"
 _PERIODIC = ("uvicorn/server.py", "rerankd/telemetry/pulse.py", "rerankd/reload.py")
 """Files whose tasks run by the clock, not by the call."""
 _QUIET_ROUNDS = 4
-_QUIET_ROUND_S = 0.002
+_QUIET_ROUND_S = 0.005
 
 Where = CodeType | str
 """A function of Python by its code, one of C by its name."""

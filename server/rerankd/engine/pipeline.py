@@ -12,7 +12,6 @@ from rerankd.cache.pair_scores import CacheUse, PairScores
 from rerankd.contract import RerankRequest, RerankResponse
 from rerankd.domain import CallContext
 from rerankd.engine import batch, catalog
-from rerankd.engine.call_log import log_answer, log_failure
 from rerankd.engine.deployment import Deployment
 from rerankd.engine.dispatch import Dispatch
 from rerankd.engine.documents import document_texts, rank_field_warnings
@@ -74,18 +73,14 @@ class Engine:
             response = await self._rerank(request, call, record, started_s)
         except ServiceError as error:
             record.failed(error.reason, error.code)
-            log_failure(call, request, error.reason, error.code, record)
             raise
         except asyncio.CancelledError:
-            reason, code = _cancel_cause(call)
-            record.failed(reason, code)
-            log_failure(call, request, reason, code, record)
+            record.failed(*_cancel_cause(call))
             raise
         except BaseException:
             record.failed(Reason.INTERNAL, Code.INTERNAL)
             raise
         record.answered(response)
-        log_answer(call, request, response, record)
         return response
 
     async def _rerank(

@@ -46,13 +46,13 @@ class ServerSpan:
     ) -> None:
         if self._trace is None:
             return
-        exchange, server = self._exchange, self._trace.server
+        exchange, attributes, name = self._exchange, self._trace.attributes, None
         if exchange.route:
-            server.name = f"{self._method} {exchange.route}"
-            server.attributes[names.HTTP_ROUTE] = exchange.route
+            name = f"{self._method} {exchange.route}"
+            attributes[names.HTTP_ROUTE] = exchange.route
         status = _CLIENT_GONE if self.is_client_gone else exchange.status or (500 if error else _CLIENT_GONE)
-        server.attributes[names.HTTP_STATUS] = status
-        self._trace.finish(error=str(status) if status >= 500 else None)
+        attributes[names.HTTP_STATUS] = status
+        self._trace.finish(name=name, error=str(status) if status >= 500 else None)
 
 
 def fact_headers(response: Any) -> RawHeaders:

@@ -25,8 +25,8 @@ def begin_span(name: str, metadata: Mapping[str, str]) -> Trace | None:
 def finish_span(trace: Trace, context: ServicerContext, request_id: str, error: BaseException | None = None) -> None:
     """End the span with the status the caller sees; `error` is what ended the call."""
     code = "OK" if error is None else _code(context, error)
-    trace.server.attributes[names.REQUEST_ID] = request_id
-    trace.server.attributes[names.RPC_STATUS] = code
+    trace.attributes[names.REQUEST_ID] = request_id
+    trace.attributes[names.RPC_STATUS] = code
     trace.finish(error=code if code in _FAULTS else None)
 
 

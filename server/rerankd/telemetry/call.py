@@ -3,85 +3,118 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextvars import Token
 from types import TracebackType
 from typing import Any, Self
 
-from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.contract import RerankRequest, RerankResponse, Usage
 from rerankd.domain import CallContext
 from rerankd.errors import Code, Reason
 from rerankd.telemetry import names
+from rerankd.telemetry.call_line import SERVER_FAULTS, log_call
 from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.trace import Active, SpanRecord, Trace, active, current_trace_id, new_id
+from rerankd.telemetry.settling import settle_later
+from rerankd.telemetry.trace import Attributes, Position, SpanRecord, Trace, active, new_id
 from rerankd_adapters.base import AdapterError, ProviderReply
 
 _MAX_NAME_CHARS = 200
 
 
+class _Calls:
+    under_way = 0
+
+
+_calls = _Calls()
+
+
+def calls_under_way() -> int:
+    """Count the calls of this process that have begun and not ended."""
+    return _calls.under_way
+
+
 class CallRecord:
-    """One call of a model. For one event loop; begin and end it in the same task."""
+    """One call of a model. For one event loop.
+
+    While the call runs, facts are put down and nothing more. What they are for is done when it has ended, together
+    with what other calls left.
+    """
 
     __slots__ = (
         "_attempts",
         "_busy_since_s",
-        "_call",
-        "_exemplar",
+        "_captured",
+        "_events",
         "_request",
         "_running",
-        "_span",
+        "_span_id",
         "_started_s",
-        "_token",
-        "_trace",
+        "_top_n",
         "attempts",
+        "call",
         "chunks",
+        "code",
         "deployment",
+        "documents",
+        "elapsed_s",
+        "ended_s",
         "fallbacks",
         "hedges",
-        "latency_ms",
         "model",
         "provider",
         "provider_s",
+        "reason",
+        "requested_model",
         "retries",
+        "trace",
+        "usage",
+        "user",
     )
 
     def __init__(self, request: RerankRequest, call: CallContext) -> None:
-        self._request = request
-        self._call = call
-        self._started_s = time.perf_counter()
+        current = active.get()
+        self.trace = None if current is None else current.trace
+        """The trace that it is part of, whether or not spans are kept."""
+        self._request: RerankRequest | None = request
+        self.call = call
         self._running = 0
         self._busy_since_s = 0.0
         self._attempts: list[AttemptWatch] = []
         """Those that have ended; emptied with the call, for they refer back to it."""
+        self._events: list[tuple[str, float, Attributes]] = []
+        self._captured: Attributes = {}
+        self._span_id = 0
         self.provider_s = 0.0
         """Time in which a provider was waited for."""
         self.attempts = self.retries = self.hedges = self.fallbacks = self.chunks = 0
-        self.latency_ms = 0.0
-        """Of the whole call, once it has ended."""
         self.model = ""
-        """Public name of the model that is asked first; empty while there is none of the name that was asked for."""
+        """Public name of the model that is asked first, or that answered; empty while there is none of the name that
+        was asked for."""
         self.provider = self.deployment = ""
         """Of the last provider call that was answered."""
-        metrics.in_flight.of().inc()
-        current = active.get()
-        self._trace: Trace | None = None
-        self._span: SpanRecord | None = None
-        self._token: Token[Active | None] | None = None
-        self._exemplar: dict[str, str] | None = None
-        if current is not None and current.trace.sink is not None:
-            trace = self._trace = current.trace
-            origin = trace.origin
-            self._span = SpanRecord("", "internal", origin, new_id(64), current.span.span_id, origin.now_ns(), {})
-            self._token = active.set(Active(trace, self._span))
-            if trace.is_sampled:
-                self._exemplar = {"trace_id": f"{trace.origin.trace_id:032x}"}
-            if call.request_type == "batch_rerank":
-                trace.link(self._span.span_id)
+        self.reason: Reason | None = None
+        """Why it failed; `None` where it did not."""
+        self.code = Code.OK
+        self.usage: Usage | None = None
+        _calls.under_way += 1
+        self._started_s = time.perf_counter()
+
+    @property
+    def latency_ms(self) -> float:
+        """Of the whole call, once it has ended."""
+        return round(self.elapsed_s * 1000, 3)
 
     @property
     def trace_id(self) -> str:
         """Trace id as 32 hexadecimal digits; empty without a trace."""
-        return current_trace_id() or ""
+        return "" if self.trace is None else f"{self.trace.trace_id:032x}"
+
+    @property
+    def span_id(self) -> int:
+        """What the spans of its provider calls call their parent."""
+        if not self._span_id:
+            self._span_id = new_id(64)
+        return self._span_id
 
     def chunk(self, index: int, count: int) -> ChunkWatch:
         """Watch the attempts at one chunk."""
@@ -92,93 +125,125 @@ class CallRecord:
         """Note that the whole request goes to another model."""
         self.fallbacks += 1
         metrics.fallbacks.of(metrics.model(from_model), reason.value).inc()
-        self._event(names.FALLBACK, {"from": from_model, "to": to_model, "reason": reason.value})
+        self._note(names.FALLBACK, {"from": from_model, "to": to_model, "reason": reason.value})
 
-    def _event(self, event: names.Event, attributes: dict[str, Any]) -> None:
-        if self._span is not None:
-            self._span.add_event(event.name, attributes)
+    def _note(self, event: names.Event, attributes: Attributes) -> None:
+        self._events.append((event.name, time.perf_counter(), attributes))
 
     def answered(self, response: RerankResponse) -> None:
         """End the record of a call that was answered."""
-        elapsed_s = self._end()
-        call, usage, model = self._call, response.usage, metrics.model(response.model)
-        provider = response.extra_fields.provider if response.extra_fields else self.provider
-        self._count(elapsed_s, model, provider, Code.OK)
-        metrics.call_documents.of(model).observe(len(self._request.documents))
+        self.model, self.usage = response.model, response.usage
+        if response.extra_fields is not None:
+            self.provider = response.extra_fields.provider
+        self._end(response)
+
+    def failed(self, reason: Reason, code: Code) -> None:
+        """End the record of a call that failed: why, and what the caller sees."""
+        self.reason, self.code = reason, code
+        self._end(None)
+
+    def _end(self, response: RerankResponse | None) -> None:
+        """Keep what is told of the call, and let its texts go."""
+        _calls.under_way -= 1
+        self.ended_s = time.perf_counter()
+        """By the clock of `time.perf_counter`."""
+        self.elapsed_s = self.ended_s - self._started_s
+        request, trace = self._request, self.trace
+        if request is None:
+            return
+        self._request = None
+        self.documents = len(request.documents)
+        self.requested_model = request.model
+        self.user = request.user
+        self._top_n = request.top_n
+        is_prompt = False
+        if trace is not None and trace.sink is not None:
+            is_prompt = trace.sink.is_prompt
+            if trace.sink.options.captures and self._is_exported(trace):
+                self._captured = trace.sink.capture(request, response)
+        settle_later(self, is_urgent=is_prompt or self.code in SERVER_FAULTS)
+
+    def settle(self) -> None:
+        """Count the call, export its spans and log its line."""
+        trace = self.trace
+        exemplar = {"trace_id": self.trace_id} if trace is not None and trace.sink and trace.is_sampled else None
+        self._count(exemplar)
+        for attempt in self._attempts:
+            attempt.count(exemplar)
+        if trace is not None and self._is_exported(trace):
+            if self.call.request_type == "batch_rerank":
+                trace.link(self.span_id)
+            trace.emit(self._spans(trace))
+        self._attempts.clear()
+        log_call(self)
+
+    def _count(self, exemplar: dict[str, str] | None) -> None:
+        call, usage = self.call, self.usage
+        model = metrics.model(self.model) if self.model else ""
+        metrics.calls.of(call.transport, model, self.provider, self.code.name).inc(1, exemplar)
+        metrics.call_seconds.of(call.transport, model).observe(self.elapsed_s, exemplar)
+        if call.request_type == "batch_rerank":
+            metrics.batch_items.of("ok" if self.reason is None else "failed").inc()
+        if self.reason is not None:
+            return
+        metrics.call_documents.of(model).observe(self.documents)
+        metrics.overhead_seconds.of(call.transport).observe(max(self.elapsed_s - self.provider_s, 0.0), exemplar)
         if usage is not None:
             metrics.call_tokens.of(model).observe(usage.total_tokens)
             if usage.saved_cost:
                 metrics.saved.of(model).inc(usage.saved_cost)
-        metrics.overhead_seconds.of(call.transport).observe(max(elapsed_s - self.provider_s, 0.0), self._exemplar)
-        if self._span is not None and self._is_exported(elapsed_s, is_error=False):
-            self._span.attributes = self._answer_attributes(response, provider)
-            self._emit(response.model, elapsed_s, "ok", response)
-        self._attempts.clear()
 
-    def failed(self, reason: Reason, code: Code) -> None:
-        """End the record of a call that failed: why, and what the caller sees."""
-        model = self.model
-        elapsed_s = self._end()
-        self._count(elapsed_s, metrics.model(model) if model else "", self.provider, code)
-        if self._span is not None and self._is_exported(elapsed_s, is_error=True):
-            self._span.attributes = self._common_attributes()
-            self._span.attributes[names.ERROR_TYPE] = reason.value
-            self._span.error = reason.value
-            self._emit(model or self._request.model[:_MAX_NAME_CHARS], elapsed_s, reason.value, None)
-        self._attempts.clear()
+    def _is_exported(self, trace: Trace) -> bool:
+        return trace.is_exported(self.elapsed_s, is_error=self.reason is not None)
 
-    def _end(self) -> float:
-        metrics.in_flight.of().dec()
-        if self._token is not None:
-            active.reset(self._token)
-        elapsed_s = time.perf_counter() - self._started_s
-        self.latency_ms = round(elapsed_s * 1000, 3)
-        return elapsed_s
+    def _spans(self, trace: Trace) -> Iterator[SpanRecord]:
+        """Make the span of the call, and those of its provider calls."""
+        model = self.model or self.requested_model[:_MAX_NAME_CHARS]
+        yield SpanRecord(
+            f"{names.MODEL_SPAN} {model}" if model else names.MODEL_SPAN,
+            "internal",
+            trace.trace_id,
+            trace.state,
+            self.span_id,
+            trace.span_id,
+            trace.at_ns(self._started_s),
+            trace.at_ns(self.ended_s),
+            self._attributes(),
+            trace.timed(self._events),
+            error=None if self.reason is None else self.reason.value,
+        )
+        for attempt in self._attempts:
+            yield from attempt.spans(trace)
 
-    def _count(self, elapsed_s: float, model: str, provider: str, code: Code) -> None:
-        call = self._call
-        metrics.calls.of(call.transport, model, provider, code.name).inc(1, self._exemplar)
-        metrics.call_seconds.of(call.transport, model).observe(elapsed_s, self._exemplar)
-        if call.request_type == "batch_rerank":
-            metrics.batch_items.of("ok" if code is Code.OK else "failed").inc()
-
-    def _is_exported(self, elapsed_s: float, *, is_error: bool) -> bool:
-        return self._trace is not None and self._trace.is_exported(int(elapsed_s * 1e9), is_error=is_error)
-
-    def _common_attributes(self) -> dict[str, Any]:
-        request = self._request
-        found: dict[str, Any] = {
+    def _attributes(self) -> Attributes:
+        usage = self.usage
+        found: Attributes = {
             names.OPERATION: "rerank",
-            names.REQUEST_MODEL: request.model[:_MAX_NAME_CHARS] or self.model,
-            names.DOCUMENTS: len(request.documents),
+            names.REQUEST_MODEL: self.requested_model[:_MAX_NAME_CHARS] or self.model,
+            names.DOCUMENTS: self.documents,
             names.CHUNK_COUNT: self.chunks,
+            names.LATENCY_MS: self.latency_ms,
+            names.OUTCOME: "ok" if self.reason is None else self.reason.value,
         }
-        if request.top_n is not None:
-            found[names.TOP_N] = request.top_n
+        if self._top_n is not None:
+            found[names.TOP_N] = self._top_n
         if self.provider:
             found[names.PROVIDER] = self.provider
-        return found
-
-    def _answer_attributes(self, response: RerankResponse, provider: str) -> dict[str, Any]:
-        found = self._common_attributes()
-        found[names.PROVIDER] = provider
-        found[names.RESPONSE_MODEL] = response.model
-        usage = response.usage
+        if self.reason is not None:
+            found[names.ERROR_TYPE] = self.reason.value
+        else:
+            found[names.RESPONSE_MODEL] = self.model
         if usage is not None:
             found |= _usage(usage.prompt_tokens, usage.completion_tokens, usage.search_units, usage.cost)
             found[names.CACHED_DOCUMENTS] = usage.cached_documents
-        return found
+        return found | self._captured
 
-    def _emit(self, model: str, elapsed_s: float, outcome: str, response: RerankResponse | None) -> None:
-        span, trace = self._span, self._trace
-        if span is None or trace is None or trace.sink is None:
-            return
-        span.name = f"{names.MODEL_SPAN} {model}" if model else names.MODEL_SPAN
-        span.ended_ns = trace.origin.now_ns()
-        span.attributes[names.LATENCY_MS] = round(elapsed_s * 1000, 3)
-        span.attributes[names.OUTCOME] = outcome
-        span.attributes |= trace.sink.capture(self._request, response)
-        trace.emit([span, *(each for attempt in self._attempts for each in attempt.spans())])
+    def _keep(self, attempt: AttemptWatch) -> None:
+        """Keep an attempt that has ended for when the call has; one that outlived its call is counted alone."""
+        if self._request is None:
+            attempt.count(None)
+        else:
+            self._attempts.append(attempt)
 
     def _enter_provider(self, now_s: float) -> None:
         if not self._running:
@@ -217,75 +282,97 @@ class ChunkWatch:
         self.record.retries += 1
         metrics.retries.of(metrics.model(model)).inc()
         attributes = {names.CHUNK_INDEX: self.index, "delay_ms": round(delay_s * 1000, 3), "reason": _outcome(failure)}
-        self.record._event(names.RETRY, attributes)
+        self.record._note(names.RETRY, attributes)
 
     def hedged(self, model: str, deployment: str) -> None:
         """Note that a second copy of a slow call is sent."""
         self.record.hedges += 1
         metrics.hedges.of(metrics.model(model)).inc()
-        self.record._event(names.HEDGE, {names.CHUNK_INDEX: self.index, "deployment": deployment})
+        self.record._note(names.HEDGE, {names.CHUNK_INDEX: self.index, "deployment": deployment})
 
 
 class AttemptWatch:
     """Watches one provider call: a context in which it is made. Give it the reply before leaving."""
 
-    __slots__ = ("_chunk", "_documents", "_number", "_outcome", "_place", "_span", "_started_s", "_token", "reply")
+    __slots__ = (
+        "_chunk",
+        "_documents",
+        "_ended_s",
+        "_events",
+        "_number",
+        "_outcome",
+        "_place",
+        "_span_id",
+        "_started_s",
+        "_token",
+        "reply",
+        "trace",
+    )
 
     def __init__(self, chunk: ChunkWatch, place: tuple[str, str, str], number: int, documents: int) -> None:
         self._chunk = chunk
         self._place = place
         self._number = number
-        self._outcome = ""
         self._documents = documents
-        self._span: SpanRecord | None = None
-        self._token: Token[Active | None] | None = None
+        self._events: list[tuple[str, float, Attributes]] = []
+        self._span_id = 0
+        self._token: Token[Position | None] | None = None
         self.reply: ProviderReply | None = None
 
     def __enter__(self) -> Self:
         record = self._chunk.record
-        self._started_s = time.perf_counter()
-        record._enter_provider(self._started_s)
-        parent, trace = record._span, record._trace
-        if parent is not None and trace is not None:
-            name = f"{names.MODEL_SPAN} {self._place[1]}"
-            origin = trace.origin
-            self._span = SpanRecord(name, "client", origin, new_id(64), parent.span_id, origin.now_ns(), {})
-            self._token = active.set(Active(trace, self._span))
+        trace = record.trace
+        if trace is not None and trace.sink is not None:
+            self.trace = trace
+            """See `Position`."""
+            self._token = active.set(self)
+        self._started_s = now_s = time.perf_counter()
+        record._enter_provider(now_s)
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        now_s = time.perf_counter()
-        elapsed_s = now_s - self._started_s
+        self._ended_s = now_s = time.perf_counter()
         record = self._chunk.record
         record._leave_provider(now_s)
-        provider, model, deployment = self._place
-        outcome = "ok" if error is None else _outcome(error)
-        label = metrics.model(f"{provider}/{model}")
-        metrics.provider_seconds.of(provider, label, outcome).observe(elapsed_s, record._exemplar)
-        reply = self.reply
-        if reply is not None:
-            record.provider, record.deployment = provider, deployment
-            if reply.search_units:
-                metrics.search_units.of(provider, label).inc(reply.search_units)
-            if reply.cost_usd:
-                metrics.cost.of(provider, label).inc(reply.cost_usd)
+        self._outcome = "ok" if error is None else _outcome(error)
+        record._keep(self)
+        if self.reply is not None:
+            record.provider, _, record.deployment = self._place
         if self._token is not None:
             active.reset(self._token)
-        if self._span is not None:
-            self._span.ended_ns = self._span.origin.now_ns()
-            self._outcome = outcome
-            record._attempts.append(self)
 
-    def spans(self) -> list[SpanRecord]:
+    @property
+    def span_id(self) -> int:
+        """See `Position`."""
+        if not self._span_id:
+            self._span_id = new_id(64)
+        return self._span_id
+
+    def note(self, event: str, attributes: Attributes) -> None:
+        """See `Position`."""
+        self._events.append((event, time.perf_counter(), attributes))
+
+    def count(self, exemplar: dict[str, str] | None) -> None:
+        """Count the call, which has ended."""
+        provider, model, _ = self._place
+        reply = self.reply
+        label = metrics.model(f"{provider}/{model}")
+        elapsed_s = self._ended_s - self._started_s
+        metrics.provider_seconds.of(provider, label, self._outcome).observe(elapsed_s, exemplar)
+        if reply is None:
+            return
+        if reply.search_units:
+            metrics.search_units.of(provider, label).inc(reply.search_units)
+        if reply.cost_usd:
+            metrics.cost.of(provider, label).inc(reply.cost_usd)
+
+    def spans(self, trace: Trace) -> list[SpanRecord]:
         """Make the span of the call, which has ended, and those of its stages."""
-        span = self._span
-        if span is None:
-            return []
-        outcome = self._outcome
+        outcome, reply = self._outcome, self.reply
         provider, model, deployment = self._place
-        span.attributes = {
+        attributes: Attributes = {
             names.OPERATION: "rerank",
             names.PROVIDER: provider,
             names.REQUEST_MODEL: model,
@@ -294,18 +381,29 @@ class AttemptWatch:
             names.DOCUMENTS: self._documents,
             names.ATTEMPT: self._number,
             names.DEPLOYMENT: deployment,
-            names.LATENCY_MS: round((span.ended_ns - span.started_ns) / 1e6, 3),
+            names.LATENCY_MS: round((self._ended_s - self._started_s) * 1000, 3),
             names.OUTCOME: outcome,
         }
-        if outcome not in ("ok", "cancelled"):
-            span.error = outcome
-            span.attributes[names.ERROR_TYPE] = outcome
-        reply = self.reply
-        if reply is None:
-            return [span]
-        span.attributes[names.RESPONSE_MODEL] = reply.model or model
-        span.attributes |= _usage(reply.prompt_tokens, reply.completion_tokens, reply.search_units, reply.cost_usd)
-        return [span, *_stage_spans(span, reply)]
+        is_error = outcome not in ("ok", "cancelled")
+        if is_error:
+            attributes[names.ERROR_TYPE] = outcome
+        if reply is not None:
+            attributes[names.RESPONSE_MODEL] = reply.model or model
+            attributes |= _usage(reply.prompt_tokens, reply.completion_tokens, reply.search_units, reply.cost_usd)
+        span = SpanRecord(
+            f"{names.MODEL_SPAN} {model}",
+            "client",
+            trace.trace_id,
+            trace.state,
+            self.span_id,
+            self._chunk.record.span_id,
+            trace.at_ns(self._started_s),
+            trace.at_ns(self._ended_s),
+            attributes,
+            trace.timed(self._events),
+            error=outcome if is_error else None,
+        )
+        return [span] if reply is None else [span, *_stage_spans(span, reply)]
 
 
 def cooldown_started(deployment: str, seconds: float) -> None:
@@ -313,17 +411,16 @@ def cooldown_started(deployment: str, seconds: float) -> None:
     metrics.cooldowns.of(metrics.deployment(deployment)).inc()
     current = active.get()
     if current is not None:
-        attributes = {"deployment": deployment, "seconds": round(seconds, 3)}
-        current.span.add_event(names.COOLDOWN.name, attributes)
+        current.note(names.COOLDOWN.name, {"deployment": deployment, "seconds": round(seconds, 3)})
 
 
-def _stage_spans(span: SpanRecord, reply: ProviderReply) -> Sequence[SpanRecord]:
+def _stage_spans(span: SpanRecord, reply: ProviderReply) -> list[SpanRecord]:
     """Make spans of the stages a reply tells of: they ran one after the other, the last until the reply."""
     spans = []
     ended_ns = span.ended_ns
     for stage in reversed(reply.stages):
         started_ns = max(ended_ns - int(stage.latency_ms * 1e6), span.started_ns)
-        attributes = {
+        attributes: Attributes = {
             names.STAGE: stage.name,
             names.RESPONSE_MODEL: stage.model,
             names.DOCUMENTS: stage.documents,
@@ -331,10 +428,19 @@ def _stage_spans(span: SpanRecord, reply: ProviderReply) -> Sequence[SpanRecord]
         }
         if stage.shortened_by:
             attributes[names.SHORTENED_BY] = stage.shortened_by
-        name = f"{names.STAGE_SPAN} {stage.name}"
-        made = SpanRecord(name, "internal", span.origin, new_id(64), span.span_id, started_ns, attributes)
-        made.ended_ns = ended_ns
-        spans.append(made)
+        spans.append(
+            SpanRecord(
+                f"{names.STAGE_SPAN} {stage.name}",
+                "internal",
+                span.trace_id,
+                span.state,
+                new_id(64),
+                span.span_id,
+                started_ns,
+                ended_ns,
+                attributes,
+            )
+        )
         ended_ns = started_ns
     return spans
 

@@ -27,7 +27,7 @@ class Capture:
     def attributes(self, request: RerankRequest, response: RerankResponse | None) -> dict[str, Any]:
         """Return the attributes of one call; empty unless they are asked for."""
         options = self._options
-        if not (options.openinference or options.captures_query or options.captures_documents):
+        if not options.captures:
             return {}
         found: dict[str, Any] = {_KIND: "RERANKER", _MODEL: response.model if response else request.model[:200]}
         if request.top_n is not None:

@@ -7,7 +7,7 @@ import atexit
 import threading
 from typing import Final, TextIO
 
-_DELAY_S: Final = 0.05
+_DELAY_S: Final = 0.04
 """Longest time a line waits for others."""
 _MOST_CHARS: Final = 3_500
 """Written at once, or a line more. Pipes take 4,096 bytes in one piece; what is longer, as it is with lines of unusual

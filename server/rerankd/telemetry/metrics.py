@@ -25,6 +25,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from rerankd.telemetry import names
 from rerankd.telemetry.names import Metric
+from rerankd.telemetry.settling import settle
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 OTHER: Final = "other"
@@ -138,6 +139,7 @@ class Metrics:
             The body, and its media type.
         """
         encode: Callable[[Any], bytes]
+        settle()
         encode, content_type = choose_encoder(accept)
         if self.is_shared:
             shared = CollectorRegistry()

@@ -45,6 +45,11 @@ class TelemetryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_models: int = 200
     """Distinct models, and deployments, that metrics name; further ones are counted together as `other`."""
 
+    @property
+    def captures(self) -> bool:
+        """Whether anything of a call's texts is looked at for its spans."""
+        return self.openinference or self.captures_query or self.captures_documents
+
     def problems(self) -> list[str]:
         """Say what is out of range."""
         found = [

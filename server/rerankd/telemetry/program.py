@@ -71,8 +71,10 @@ class ProgramTracing:
     def close(self) -> None:
         """Send what waits, for three seconds at most; blocks meanwhile."""
         if self._own is not None:
+            from rerankd.telemetry.settling import settle
             from rerankd.telemetry.setup import close_all
 
+            settle()
             close_all([self._own.close])
 
 
@@ -118,6 +120,7 @@ class ProgramSpans:
             def generate_span_id(self) -> int:
                 return self.span_id
 
+        self.is_prompt = True  # the program may end at once
         self.options = msgspec.structs.replace(options, keeps_errors=False, slow_call_ms=0)
         self._sampler = provider.sampler
         self._capture = Capture(options)
@@ -148,7 +151,7 @@ class ProgramSpans:
 
         from rerankd.telemetry.setup import KINDS
 
-        self._given.trace_id, self._given.span_id = record.origin.trace_id, record.span_id
+        self._given.trace_id, self._given.span_id = record.trace_id, record.span_id
         span = self._tracer.start_span(
             record.name,
             _context_of(record, record.parent_id),
@@ -169,7 +172,7 @@ def _context_of(record: SpanRecord, parent_id: int | None) -> Context:
 
     if not parent_id:
         return Context()
-    state = otel.TraceState.from_header([record.origin.state]) if record.origin.state else None
+    state = otel.TraceState.from_header([record.state]) if record.state else None
     sampled = otel.TraceFlags(otel.TraceFlags.SAMPLED)
-    parent: SpanContext = otel.SpanContext(record.origin.trace_id, parent_id, False, sampled, state)
+    parent: SpanContext = otel.SpanContext(record.trace_id, parent_id, False, sampled, state)
     return otel.set_span_in_context(otel.NonRecordingSpan(parent), Context())

@@ -24,6 +24,7 @@ from rerankd.telemetry.capture import Capture
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.names import SERVICE_NAME
 from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.settling import settle
 from rerankd.telemetry.trace import Kind, Parent, SpanRecord, install
 
 _CLOSE_TIMEOUT_S: Final = 3.0
@@ -34,13 +35,11 @@ KINDS: Final[Mapping[Kind, otel.SpanKind]] = {
     "client": otel.SpanKind.CLIENT,
     "internal": otel.SpanKind.INTERNAL,
 }
-_PACKAGES: Final = {
-    "grpc": "opentelemetry.exporter.otlp.proto.grpc",
-    "http/protobuf": "opentelemetry.exporter.otlp.proto.http",
-}
 _EXPORTERS: Final = {
-    "traces": ("trace_exporter", "OTLPSpanExporter"),
-    "metrics": ("metric_exporter", "OTLPMetricExporter"),
+    ("traces", "grpc"): ("rerankd.telemetry.otlp_spans", "RecordExporter"),
+    ("traces", "http/protobuf"): ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "OTLPSpanExporter"),
+    ("metrics", "grpc"): ("opentelemetry.exporter.otlp.proto.grpc.metric_exporter", "OTLPMetricExporter"),
+    ("metrics", "http/protobuf"): ("opentelemetry.exporter.otlp.proto.http.metric_exporter", "OTLPMetricExporter"),
 }
 _SAMPLED: Final = otel.TraceFlags(otel.TraceFlags.SAMPLED)
 _UNSET: Final = otel.Status(otel.StatusCode.UNSET)
@@ -63,6 +62,7 @@ class Telemetry:
 
     async def close(self) -> None:
         """Send what waits, for three seconds at most, and keep no further spans."""
+        settle()
         install(None)
         await asyncio.to_thread(close_all, self._closers)
 
@@ -140,14 +140,13 @@ def _open_exporter(signal: str, environ: Mapping[str, str]) -> Any | None:
         raise TelemetrySettingsError(f"OTEL_{signal.upper()}_EXPORTER must be otlp, console or none, is {chosen}")
     own_protocol = f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL"
     protocol = environ.get(own_protocol) or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "grpc"
-    package = _PACKAGES.get(protocol)
-    if package is None:
+    if (signal, protocol) not in _EXPORTERS:
         raise TelemetrySettingsError(f"{own_protocol} must be grpc or http/protobuf, is {protocol}")
     for noisy in ("opentelemetry.exporter", "opentelemetry.sdk"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # a dead collector is said once, by `_Counting`
-    module, kind = _EXPORTERS[signal]
+    module, kind = _EXPORTERS[signal, protocol]
     try:
-        return getattr(import_module(f"{package}.{module}"), kind)()
+        return getattr(import_module(module), kind)()
     except (OSError, ValueError) as error:
         problem = f"the OTLP exporter of {signal} cannot be opened; check the OTEL_EXPORTER_OTLP_* variables"
         raise TelemetrySettingsError(problem) from error
@@ -176,6 +175,8 @@ class Spans:
         queue_size: Spans that may wait; further ones are dropped.
         sampler: Decides at the head of a trace; default: the one of `OTEL_TRACES_SAMPLER`.
     """
+
+    is_prompt = False
 
     def __init__(
         self,
@@ -227,12 +228,16 @@ def is_sampled(sampler: Sampler, trace_id: int, parent: Parent | None, name: str
 
 
 class _Counting(SpanExporter):
-    """Makes the SDK's spans of records, in the exporting thread, and counts what becomes of them."""
+    """Makes the SDK's spans of records, where the exporter takes nothing else, and counts what becomes of them."""
 
     def __init__(self, exporter: SpanExporter, resource: Resource) -> None:
         self._exporter = exporter
         self._resource = resource
         self._scope = InstrumentationScope(SERVICE_NAME, metadata.version("rerankd"))
+        introduce = getattr(exporter, "introduce", None)
+        self._takes_records = introduce is not None
+        if introduce is not None:
+            introduce(resource, self._scope)
         self._is_failing = False
         self._exported = metrics.spans.of("exported")
         self._dropped = metrics.spans.of("dropped")
@@ -242,7 +247,7 @@ class _Counting(SpanExporter):
     def export(self, spans: Sequence[Any]) -> SpanExportResult:
         """Send spans; what cannot be sent is dropped."""
         try:
-            result = self._exporter.export([self._readable(span) for span in spans])
+            result = self._exporter.export(spans if self._takes_records else [self._readable(span) for span in spans])
         except Exception:
             result = SpanExportResult.FAILURE
         self.taken += len(spans)
@@ -260,11 +265,10 @@ class _Counting(SpanExporter):
         self._exporter.shutdown()
 
     def _readable(self, span: SpanRecord) -> ReadableSpan:
-        origin = span.origin
-        state = otel.TraceState.from_header([origin.state]) if origin.state else None
+        state = otel.TraceState.from_header([span.state]) if span.state else None
 
         def context(span_id: int, *, is_remote: bool = False) -> otel.SpanContext:
-            return otel.SpanContext(origin.trace_id, span_id, is_remote, _SAMPLED, state)
+            return otel.SpanContext(span.trace_id, span_id, is_remote, _SAMPLED, state)
 
         return ReadableSpan(
             name=span.name,

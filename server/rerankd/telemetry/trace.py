@@ -1,7 +1,7 @@
-"""Traces as the service keeps them while a call runs: plain records, made into spans when the call has ended.
+"""Traces as the service keeps them while a call runs: who the caller was, and when what began.
 
-Nothing is decided late but whether a call is exported: ids are there from the start, so that what goes to a provider
-(`traceparent`) fits the spans that follow. A call that sampling leaves out costs no spans unless it fails or is slow.
+Ids are drawn and samplers asked when a provider is told of them (`traceparent`), or when the call has ended. Spans are
+made then, of calls that are exported alone.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from rerankd.contract import RerankRequest, RerankResponse
 from rerankd.telemetry.names import ERROR_TYPE, TRACEPARENT, TRACESTATE
 from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.settling import settle_later
 
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _MAX_STATE_CHARS: Final = 512
@@ -41,77 +42,40 @@ class _Sampled(NamedTuple):
     trace_flags: _Flags = _Flags()
 
 
-class Origin:
-    """Which trace a span is of, and its clock. Refers to nothing, so that calls leave no cycles behind."""
-
-    __slots__ = ("_started_ns", "_zero_ns", "state", "trace_id")
-
-    def __init__(self, trace_id: int, state: str) -> None:
-        self.trace_id = trace_id
-        self.state = state
-        self._started_ns = time.time_ns()
-        self._zero_ns = time.perf_counter_ns()
-
-    def now_ns(self) -> int:
-        """Nanoseconds since 1970, on one clock for the whole call."""
-        return self._started_ns + time.perf_counter_ns() - self._zero_ns
+Attributes = dict[str, Any]
 
 
-class SpanRecord:
-    """One span that has ended, or will. Most are never exported, so there is nothing in it before it is needed."""
+class SpanRecord(NamedTuple):
+    """One span that has ended. Made of calls that are exported alone. Refers to nothing that refers back to it."""
 
-    __slots__ = (
-        "attributes",
-        "ended_ns",
-        "error",
-        "events",
-        "kind",
-        "links",
-        "name",
-        "origin",
-        "parent_id",
-        "span_id",
-        "started_ns",
-    )
-
-    context: ClassVar[_Sampled] = _Sampled()
+    name: str
+    kind: Kind
+    trace_id: int
+    state: str
+    """What vendors say of the trace (`tracestate`)."""
+    span_id: int
+    parent_id: int | None
+    """`None` or 0 for the root of a trace."""
+    started_ns: int
+    """Since 1970."""
+    ended_ns: int
+    attributes: Attributes
+    events: Sequence[tuple[str, int, Attributes]] = ()
+    """Name, nanoseconds since 1970, attributes."""
+    links: Sequence[int] = ()
+    """Spans of the same trace."""
+    error: str | None = None
+    """What went wrong; `None` where nothing did."""
+    context: _Sampled = _Sampled()
     """Says to the SDK's processor that it is to be exported."""
-
-    def __init__(
-        self,
-        name: str,
-        kind: Kind,
-        origin: Origin,
-        span_id: int,
-        parent_id: int | None,
-        started_ns: int,
-        attributes: dict[str, Any],
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.origin = origin
-        self.span_id = span_id
-        self.parent_id = parent_id
-        """`None` or 0 for the root of a trace."""
-        self.started_ns = started_ns
-        self.ended_ns = 0
-        self.attributes = attributes
-        self.events: Sequence[tuple[str, int, dict[str, Any]]] = ()
-        """Name, time, attributes."""
-        self.links: Sequence[int] = ()
-        """Spans of the same trace."""
-        self.error: str | None = None
-        """What went wrong; `None` where nothing did."""
-
-    def add_event(self, name: str, attributes: dict[str, Any]) -> None:
-        """Note what happens now."""
-        self.events = (*self.events, (name, self.origin.now_ns(), attributes))
 
 
 class SpanSink(Protocol):
     """Where ended spans go. Never blocks, never raises."""
 
     options: TelemetryOptions
+    is_prompt: bool
+    """Whether it wants the spans of a call when the call ends, not a moment later."""
 
     def samples(self, trace_id: int, parent: Parent | None, name: str) -> bool:
         """Decide at the head of a call whether it is exported."""
@@ -144,63 +108,172 @@ def install(sink: SpanSink | None, *, propagates: bool = True) -> None:
 
 
 class Trace:
-    """One call of the server in its trace. For one event loop."""
+    """One call of the server in its trace, and the server's span of it. For one event loop.
 
-    __slots__ = ("has_kept", "is_sampled", "origin", "server", "sink")
+    Args:
+        name: Of the span, as the sampler is told it.
+        parent: The caller's span.
+        sink: Where the spans go.
+        attributes: Of the span.
+        span_id: Of the span; default: drawn when it is needed.
+    """
 
-    def __init__(self, name: str, parent: Parent | None, sink: SpanSink | None, attributes: dict[str, Any]) -> None:
+    __slots__ = (
+        "_ended_s",
+        "_error",
+        "_has_kept",
+        "_is_sampled",
+        "_links",
+        "_name",
+        "_parent",
+        "_span_id",
+        "_started_s",
+        "_zero_ns",
+        "attributes",
+        "sink",
+        "trace_id",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        parent: Parent | None,
+        sink: SpanSink | None,
+        attributes: Attributes,
+        span_id: int | None = None,
+    ) -> None:
+        self._name = name
+        self._parent = parent
         self.sink = sink
-        self.origin = Origin(parent.trace_id, parent.state) if parent else Origin(new_id(128), "")
-        if sink is None:
-            self.is_sampled = parent is not None and parent.is_sampled
-        else:
-            self.is_sampled = sink.samples(self.origin.trace_id, parent, name)
-        self.has_kept = False
+        self.attributes = attributes
+        self.trace_id = parent.trace_id if parent else new_id(128)
+        self._span_id = span_id
+        self._is_sampled: bool | None = None
+        self._zero_ns: int | None = None
+        self._links: list[int] = []
+        self._has_kept = False
         """Whether spans of it are exported although it is not sampled."""
-        span_id = parent.span_id if sink is None and parent else new_id(64)
-        parent_id = parent.span_id if parent else None
-        self.server = SpanRecord(name, "server", self.origin, span_id, parent_id, self.origin.now_ns(), attributes)
+        self._error: str | None = None
+        self._ended_s = 0.0
+        self._started_s = time.perf_counter()
 
-    def is_exported(self, elapsed_ns: int, *, is_error: bool) -> bool:
+    @property
+    def trace(self) -> Trace:
+        """See `Position`."""
+        return self
+
+    @property
+    def span_id(self) -> int:
+        """Of the server's span."""
+        if self._span_id is None:
+            self._span_id = new_id(64)
+        return self._span_id
+
+    @property
+    def state(self) -> str:
+        """What vendors say of the trace (`tracestate`)."""
+        return self._parent.state if self._parent else ""
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether all of it is exported, decided when that is first asked."""
+        if self._is_sampled is None:
+            parent = self._parent
+            if self.sink is None:
+                self._is_sampled = parent is not None and parent.is_sampled
+            else:
+                self._is_sampled = self.sink.samples(self.trace_id, parent, self._name)
+        return self._is_sampled
+
+    def at_ns(self, clock_s: float) -> int:
+        """Convert a time of `time.perf_counter` to nanoseconds since 1970; all of one trace by the same difference."""
+        if self._zero_ns is None:
+            self._zero_ns = time.time_ns() - time.perf_counter_ns()
+        return self._zero_ns + int(clock_s * 1e9)
+
+    def timed(self, events: Iterable[tuple[str, float, Attributes]]) -> list[tuple[str, int, Attributes]]:
+        """Convert the times of events."""
+        return [(name, self.at_ns(clock_s), attributes) for name, clock_s, attributes in events]
+
+    def is_exported(self, elapsed_s: float, *, is_error: bool) -> bool:
         """Whether something that took so long, and ended so, is exported."""
         if self.sink is None:
             return False
         options = self.sink.options
-        is_slow = 0 < options.slow_call_ms * 1e6 <= elapsed_ns
-        return self.is_sampled or (is_error and options.keeps_errors) or is_slow
+        is_slow = 0 < options.slow_call_ms <= elapsed_s * 1000
+        return is_slow or (is_error and options.keeps_errors) or self.is_sampled
 
-    def emit(self, spans: list[SpanRecord]) -> None:
+    def emit(self, spans: Iterable[SpanRecord]) -> None:
         """Export spans of the call."""
         if self.sink is not None:
-            self.has_kept = True
+            self._has_kept = True
             for span in spans:
                 self.sink.emit(span)
 
     def link(self, span_id: int) -> None:
         """Link an item of the stream from the server's span."""
-        if len(self.server.links) < _MAX_LINKS:
-            self.server.links = (*self.server.links, span_id)
+        if len(self._links) < _MAX_LINKS:
+            self._links.append(span_id)
 
-    def finish(self, *, error: str | None = None) -> None:
-        """End the server's span; `error` is the status code, where the fault is the server's."""
-        server = self.server
-        server.ended_ns = self.origin.now_ns()
-        server.error = error
+    def note(self, event: str, attributes: Attributes) -> None:
+        """See `Position`: what happens outside of a provider call belongs to no span."""
+
+    def finish(self, *, name: str | None = None, error: str | None = None) -> None:
+        """End the server's span.
+
+        Args:
+            name: What is known by now to be its name.
+            error: The status code, where the fault is the server's.
+        """
+        if self.sink is None:
+            return
+        self._ended_s = time.perf_counter()
+        self._name = name or self._name
+        self._error = error
         if error is not None:
-            server.attributes[ERROR_TYPE] = error
-        elapsed_ns = server.ended_ns - server.started_ns
-        if self.has_kept or self.is_exported(elapsed_ns, is_error=error is not None):
-            self.emit([server])
+            self.attributes[ERROR_TYPE] = error
+        settle_later(self, is_urgent=self.sink.is_prompt)
+
+    def settle(self) -> None:
+        """Export the server's span, if spans of the call are."""
+        elapsed_s = self._ended_s - self._started_s
+        if not (self._has_kept or self.is_exported(elapsed_s, is_error=self._error is not None)):
+            return
+        span = SpanRecord(
+            self._name,
+            "server",
+            self.trace_id,
+            self.state,
+            self.span_id,
+            self._parent.span_id if self._parent else None,
+            self.at_ns(self._started_s),
+            self.at_ns(self._ended_s),
+            self.attributes,
+            links=self._links,
+            error=self._error,
+        )
+        self.emit([span])
 
 
-class Active(NamedTuple):
+class Position(Protocol):
     """The span that the running task is in."""
 
-    trace: Trace
-    span: SpanRecord
+    @property
+    def trace(self) -> Trace:
+        """Its trace."""
+        ...
+
+    @property
+    def span_id(self) -> int:
+        """What children of it call their parent."""
+        ...
+
+    def note(self, event: str, attributes: Attributes) -> None:
+        """Note what happens now as an event of the span."""
+        ...
 
 
-active: ContextVar[Active | None] = ContextVar("rerankd.telemetry.active", default=None)
+active: ContextVar[Position | None] = ContextVar("rerankd.telemetry.active", default=None)
 
 
 def begin(name: str, headers: Mapping[str, str], attributes: dict[str, Any]) -> Trace | None:
@@ -218,16 +291,15 @@ def begin(name: str, headers: Mapping[str, str], attributes: dict[str, Any]) -> 
     parent = _parent(given, headers) if given else None
     if parent is None and _state.sink is None:
         return None
-    trace = Trace(name, parent, _state.sink, attributes)
-    active.set(Active(trace, trace.server))
+    sink = _state.sink
+    trace = Trace(name, parent, sink, attributes, parent.span_id if parent and sink is None else None)
+    active.set(trace)
     return trace
 
 
 def begin_within(parent: Parent | None, sink: SpanSink | None, name: str) -> None:
     """Run the task under a span that is not ours, or under none: what it begins is a child of `parent`, or a root."""
-    trace = Trace(name, parent, sink, {})
-    trace.server.span_id = parent.span_id if parent else 0
-    active.set(Active(trace, trace.server))
+    active.set(Trace(name, parent, sink, {}, parent.span_id if parent else 0))
 
 
 def _parent(given: str, headers: Mapping[str, str]) -> Parent | None:
@@ -247,19 +319,13 @@ def trace_headers() -> dict[str, str]:
     current = active.get()
     if current is None:
         return {}
-    trace, span = current
+    trace = current.trace
     if not (_state.propagates if trace.sink is None else trace.sink.options.propagates):
         return {}
-    headers = {TRACEPARENT: f"00-{trace.origin.trace_id:032x}-{span.span_id:016x}-{trace.is_sampled:02x}"}
-    if trace.origin.state:
-        headers[TRACESTATE] = trace.origin.state
+    headers = {TRACEPARENT: f"00-{trace.trace_id:032x}-{current.span_id:016x}-{trace.is_sampled:02x}"}
+    if state := trace.state:
+        headers[TRACESTATE] = state
     return headers
-
-
-def current_trace_id() -> str | None:
-    """Return the running task's trace id as 32 hexadecimal digits."""
-    current = active.get()
-    return None if current is None else f"{current.trace.origin.trace_id:032x}"
 
 
 def new_id(bits: int) -> int:
