@@ -203,6 +203,8 @@ def _by_name(counts: Counter[Where]) -> Counter[str]:
 def _name(where: Where) -> str:
     if isinstance(where, str):
         return where
+    if where.co_filename == "<string>":  # made by dataclasses and namedtuples: told apart by what they take
+        return f"{where.co_name}({', '.join(where.co_varnames[1 : where.co_argcount + where.co_kwonlyargcount])})"[:100]
     path = Path(where.co_filename)
     return f"{path.parent.name}/{path.name}:{where.co_qualname}"
 

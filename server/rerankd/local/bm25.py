@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from rerankd.local.words import STOP_WORDS, split_words
@@ -40,11 +42,9 @@ class Bm25Query:
 
     def count(self, document: str) -> WordCounts:
         """Count the query's words in one document, about 0.03 ms for 240 tokens of English."""
-        counts = dict.fromkeys(self._weights, 0)
         words = split_words(document)
-        for word in filter(counts.__contains__, words):
-            counts[word] += 1
-        return WordCounts(len(words), tuple(counts.values()))
+        # To count all words by one call into C is cheaper than to look at each whether it is the query's.
+        return WordCounts(len(words), tuple(map(Counter(words).get, self._weights, repeat(0))))
 
     def score(self, documents: Sequence[WordCounts]) -> list[float]:
         """Score all documents of a request together.
@@ -62,6 +62,8 @@ class Bm25Query:
         scores = [0.0] * total
         for repeats, column in zip(self._weights.values(), columns, strict=True):
             having = total - column.count(0)
+            if not having:
+                continue
             # The request's documents were mostly found by these very words, so a word that all of them have still
             # tells them apart by how often it occurs: the plain form would make its weight vanish.
             rarity = math.log(1 + (total - having + 0.5) / (having + 0.5)) + _COMMON_WORD_WEIGHT

@@ -18,7 +18,7 @@ import Stemmer
 _WORD = re.compile(r"\w+")
 _SPECIAL = re.compile("[^\\x00-\u02ff\u0370-\u0482\u048a-\u0590\u1e00-\u20cf\u2100-\u25ff]")
 """Whatever may be a mark, of an unspaced script, or a pictograph: not Latin, Greek, Cyrillic, Armenian, punctuation."""
-_ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
+_ASCII = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256))
 """Makes an ASCII text one of lower-case words between spaces; with `split` a third of what a pattern costs."""
 
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -151,7 +151,7 @@ def split_words(text: str) -> list[str]:
         be a word, each character too. Pictographs count as words. Empty when there is nothing of these.
     """
     if text.isascii():
-        return list(map(_stem, text.translate(_ASCII).split()))
+        return list(map(_stem, text.encode("ascii").translate(_ASCII).decode("ascii").split()))
     patterns = _patterns()
     folded = unicodedata.normalize("NFKC", text).casefold()
     if patterns.dropped.search(folded):
