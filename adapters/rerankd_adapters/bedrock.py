@@ -6,10 +6,10 @@ model of botocore 1.44.5). Facts of 2026-11-21.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 
 from rerankd_adapters import aws
 from rerankd_adapters.base import (
@@ -45,7 +45,7 @@ class BedrockAdapter(aws.AwsDialect):
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
         """Build the request for the first page."""
-        body = self.body_of(replace(call, model=aws.model_arn(call.model, endpoint, self.options)))
+        body = self.body_of(structs.replace(call, model=aws.model_arn(call.model, endpoint, self.options)))
         path = str(self.options.get("path") or self.wire.path)
         return post_json(aws.regional(endpoint, call.model, self.options), path, body)
 
@@ -97,9 +97,9 @@ class BedrockAdapter(aws.AwsDialect):
             scores += reply.scores
             token = at(read_json(response), ("nextToken",))
             if not isinstance(token, str) or not token:
-                return replace(reply, indices=indices, scores=scores)
+                return structs.replace(reply, indices=indices, scores=scores)
             body = msgspec.json.encode({**msgspec.json.decode(first.body), "nextToken": token})
-            request = replace(first, body=body)
+            request = structs.replace(first, body=body)
         raise bad_response("there are more pages than documents", 200)
 
 

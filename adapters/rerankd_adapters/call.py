@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from rerankd_adapters.capability import ModelInfo, Truncation
 
-_PER_DOCUMENT: Final = {"has": "one entry a document"}
-"""Metadata of the fields that `ProviderCall.take` picks from."""
+_PER_DOCUMENT: Final = ("documents", "objects", "images", "prior_scores")
+"""Fields of a `ProviderCall` that have one entry a document."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderCall:
+class ProviderCall(msgspec.Struct, frozen=True, kw_only=True):
     """One call of one model: the query and a chunk of the request's documents."""
 
     model: str
     """The provider's own name of the model."""
     query: str
     """Not blank."""
-    documents: Sequence[str] = field(metadata=_PER_DOCUMENT)
+    documents: Sequence[str]
     """n texts, n >= 1, as they are to be scored; empty where a document is an image alone."""
-    objects: Sequence[Mapping[str, Any] | None] | None = field(default=None, metadata=_PER_DOCUMENT)
+    objects: Sequence[Mapping[str, Any] | None] | None = None
     """For each document that has all of `rank_fields` its fields (JSON values), which say the same as its text;
     `None` in the place of any other, and in place of them all when there is none."""
     rank_fields: Sequence[str] = ()
     """Names of the fields of `objects` that are scored, in this order; not empty where there are objects."""
-    images: Sequence[str | None] | None = field(default=None, metadata=_PER_DOCUMENT)
+    images: Sequence[str | None] | None = None
     """For each document its image, a `data:` URL in base64 or an `https:` URL; `None` where there is none, and
     in place of them all when no document has one."""
     top_n: int | None = None
@@ -38,7 +39,7 @@ class ProviderCall:
     """Passages a document may be cut into (`max_chunks_per_doc` on the wire)."""
     instruction: str = ""
     """Always obeyed; empty where `Capabilities.takes_instruction` is false, which whoever makes the call checks."""
-    prior_scores: Sequence[float] | None = field(default=None, metadata=_PER_DOCUMENT)
+    prior_scores: Sequence[float] | None = None
     """One score a document from an earlier stage, or `None` when not every document has one."""
     priority: int = 0
     """0 to 999, lower first."""
@@ -46,7 +47,7 @@ class ProviderCall:
     """`time.monotonic()` at which nobody waits for the answer any more."""
     include_details: bool = False
     """Fill `Stage.positions`."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """Options by the provider's own names."""
 
     def take(self, positions: Sequence[int]) -> ProviderCall:
@@ -58,11 +59,8 @@ class ProviderCall:
         Args:
             positions: Zero-based positions in this call, n >= 1, in the order of the new call.
         """
-        picked: dict[str, Any] = {name: _pick(getattr(self, name), positions) for name in _PER_DOCUMENT_NAMES}
-        return replace(self, **picked)
-
-
-_PER_DOCUMENT_NAMES: Final = tuple(each.name for each in fields(ProviderCall) if "has" in each.metadata)
+        picked: dict[str, Any] = {name: _pick(getattr(self, name), positions) for name in _PER_DOCUMENT}
+        return msgspec.structs.replace(self, **picked)
 
 
 def _pick(values: Sequence[Any] | None, positions: Sequence[int]) -> Sequence[Any] | None:
@@ -89,8 +87,7 @@ class Stage:
     """Positions in the call of the documents it scored; only on request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderReply:
+class ProviderReply(msgspec.Struct, frozen=True, kw_only=True):
     """What a model answered. Never trusted: the engine checks it against the call."""
 
     indices: Sequence[int]

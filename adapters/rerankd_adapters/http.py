@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from rerankd_adapters.provider import Provider
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request to a provider, without its credentials."""
 
     method: str = "POST"
     url: str
     """Absolute."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Lower-case names."""
     body: bytes = b""
     delay_s: float = 0.0
@@ -32,17 +31,14 @@ class HttpRequest:
 
     def with_headers(self, headers: Mapping[str, str]) -> HttpRequest:
         """Return the same request with `headers` on top of its own."""
-        return HttpRequest(
-            method=self.method, url=self.url, headers={**self.headers, **headers}, body=self.body, delay_s=self.delay_s
-        )
+        return msgspec.structs.replace(self, headers={**self.headers, **headers})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpResponse:
+class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     """One whole response, its body decompressed."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Lower-case names; of a repeated header the last value."""
     body: bytes = b""
     received_unix_s: float = 0.0

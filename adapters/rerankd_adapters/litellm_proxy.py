@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from rerankd_adapters.base import (
     BEARER,
@@ -68,7 +69,7 @@ class LitellmProxyAdapter(ListingDialect):
         if fallbacks in ("", "0") or not fallbacks.isdecimal():
             return reply
         warning = "the LiteLLM proxy fell back to another model"
-        return replace(reply, warnings=[*reply.warnings, warning])
+        return structs.replace(reply, warnings=[*reply.warnings, warning])
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
         """Say what an error means: a spent budget is 422, 429 or 400, a wrong key 400 where there is no database."""

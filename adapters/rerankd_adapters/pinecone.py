@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
+
 from rerankd_adapters.base import (
     Capabilities,
     Provider,
@@ -55,7 +57,7 @@ class PineconeAdapter(ListingDialect):
         """Return the JSON object; only models known to truncate are told how."""
         wire = self.wire if call.model in TRUNCATING else self.other_wire
         knob = truncation_of(call, wire, f"{self.provider.title} {call.model[:60]}")
-        body = super().body_of(replace(call, truncation=None))
+        body = super().body_of(structs.replace(call, truncation=None))
         del body["truncate"]
         given = body.pop("parameters", {})
         if call.max_passages_per_doc > 1 and cuts_passages(call.model):
@@ -65,7 +67,7 @@ class PineconeAdapter(ListingDialect):
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
         """Name the parameters that were not sent."""
-        return super().warnings_of(replace(call, max_passages_per_doc=1) if cuts_passages(call.model) else call)
+        return super().warnings_of(structs.replace(call, max_passages_per_doc=1) if cuts_passages(call.model) else call)
 
     def documents_of(self, call: ProviderCall) -> Any:
         """Return objects; a text in the field that is ranked by when nothing else is said."""

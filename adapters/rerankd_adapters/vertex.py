@@ -7,9 +7,10 @@ Reference: https://cloud.google.com/generative-ai-app-builder/docs/ranking (goog
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import structs
 
 from rerankd_adapters.base import (
     BEARER,
@@ -52,7 +53,7 @@ class VertexAdapter(JsonDialect):
         """Build the request; its header says which project pays."""
         request = super().build(call, endpoint)
         payer = str(self.options.get("quota_project") or self._project())
-        return replace(request, headers={"x-goog-user-project": payer, **request.headers})
+        return structs.replace(request, headers={"x-goog-user-project": payer, **request.headers})
 
     def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
         """Return the path, which names the project, the location and the ranking config."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 MAX_REQUEST_ID_CHARS: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class CallContext:
+class CallContext(msgspec.Struct, frozen=True):
     """Who calls, over what, and until when."""
 
     request_id: str
@@ -24,7 +24,7 @@ class CallContext:
     """`time.monotonic()` after which nobody waits for the answer; `None` without a deadline."""
     transport: str = "grpc"
     """"grpc" or "http"."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
     """gRPC metadata or HTTP headers, names in lower case."""
     api_version: str = "1"
     """Interface the caller used, for `Meta.api_version`: "1" or "2"."""

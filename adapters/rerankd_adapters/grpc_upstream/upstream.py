@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import grpc
+from msgspec import structs
 
 from rerankd_adapters.base import (
     AdapterError,
@@ -174,7 +175,7 @@ class GrpcUpstream(ABC):
         response = await self._caller.ask(self.method, request, self.headers_of(call), call)
         reply = self.parse(call, response)
         if reply.cost_usd is None:
-            reply = replace(reply, cost_usd=cost_usd(self.provider.price_of(call.model), reply))
+            reply = structs.replace(reply, cost_usd=cost_usd(self.provider.price_of(call.model), reply))
         return reply
 
     async def ask(self, method: Method) -> Any:

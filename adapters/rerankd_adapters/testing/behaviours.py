@@ -8,9 +8,11 @@ import gzip
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Final
+
+from msgspec import structs
 
 from rerankd_adapters.base import (
     AdapterError,
@@ -227,7 +229,7 @@ def _cancelled(name: str, stalls_after_bytes: int) -> Behaviour:
         first = recording.cases[0]
         answer = Answer(body=_good(recording), stalls_after_bytes=stalls_after_bytes)
         async with LoopbackServer(_always(answer)) as server:
-            call = replace(first.call, deadline_s=deadline_in(30))
+            call = structs.replace(first.call, deadline_s=deadline_in(30))
             task = asyncio.ensure_future(_open(first, server, provider, open_deployment).rerank(call))
             async with asyncio.timeout(10):
                 await server.first_request.wait()

@@ -7,11 +7,12 @@ warning. The table on a provider's page and the tests are both made of this.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 import msgspec
+from msgspec import structs
 
 from rerankd_adapters.base import AdapterError, Capabilities, ProviderCall, Truncation
 
@@ -99,14 +100,14 @@ class _Probe:
         self._call = ProviderCall(model=model, query="q", documents=["title: a\nbody: b", "c"])
 
     def _body(self, **changes: Any) -> dict[str, Any]:
-        return dict(_flat(self._encode(replace(self._call, **changes))))
+        return dict(_flat(self._encode(structs.replace(self._call, **changes))))
 
     def plain(self, name: str, changes: Mapping[str, Any]) -> Treatment:
         try:
             fields = _differences(self._body(), self._body(**changes))
         except AdapterError as error:
             return _refusal(error, name)
-        warnings = self._adapter.warnings_of(replace(self._call, **changes))
+        warnings = self._adapter.warnings_of(structs.replace(self._call, **changes))
         if any(warning.startswith(f"{name} ") for warning in warnings):
             return Treatment(How.DROPPED, "sent and yet warned of") if fields else _WARNED
         if fields:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 
 import structlog
+from msgspec import structs
 
 from rerankd import contract
 from rerankd.contract import (
@@ -136,7 +136,7 @@ class _BatchRun:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, item: BatchItem, index: int) -> BatchItemResult:
-        call = replace(self._call, request_id=f"{self._call.request_id}-{index}", request_type="batch_rerank")
+        call = structs.replace(self._call, request_id=f"{self._call.request_id}-{index}", request_type="batch_rerank")
         result = BatchItemResult(item_id=item.item_id, item_index=index, status=OK)
         try:
             request = apply_defaults(item.request or RerankRequest(), self._defaults)

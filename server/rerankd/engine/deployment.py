@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from rerankd.engine.cooldown import Cooldown
 from rerankd.engine.latency import LatencyStats
@@ -116,9 +117,9 @@ class Deployment:
         """
         if timeout_s is not None:
             deadline_s = time.monotonic() + timeout_s
-            call = replace(call, model=self.model, deadline_s=deadline_s)
+            call = structs.replace(call, model=self.model, deadline_s=deadline_s)
         elif call.model != self.model:
-            call = replace(call, model=self.model)
+            call = structs.replace(call, model=self.model)
         asked_s = self._clock()
         is_probe = self.cooldown.begin()
         # Before the wait for a place, so that those who wait do not together exceed what each was promised.

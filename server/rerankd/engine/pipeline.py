@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from rerankd import contract
 from rerankd.cache.pair_scores import CacheUse, PairScores
@@ -170,7 +171,7 @@ class Engine:
         info = group.info()
         provider_call = provider_call_of(request, group.name, info, documents, call.deadline_s)
         if _normalisation(request, group) is Normalisation.MINMAX:
-            provider_call = replace(provider_call, top_n=None)
+            provider_call = structs.replace(provider_call, top_n=None)
         use = _CACHE_USES[request.cache]
         cache = self._cache if _is_cacheable(group, info, provider_call, use) else None
         scoring = RequestScoring(common, info, provider_call, cache, use)

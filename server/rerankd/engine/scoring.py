@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from msgspec import structs
 
 from rerankd.cache.keys import Scope
 from rerankd.cache.pair_scores import CacheUse, PairScores
@@ -95,7 +97,7 @@ class RequestScoring:
         is_all = len(positions) == len(self.call.documents)
         call = self.call if is_all else self.call.take(positions)
         if call.top_n is not None:
-            call = replace(call, top_n=None)
+            call = structs.replace(call, top_n=None)
         reply = await self._score(call, positions)
         return in_order(reply)
 
@@ -105,12 +107,12 @@ class RequestScoring:
         if passages is None:
             return await self._dispatch(call, positions)
         if len(passages.texts) == len(call.documents):
-            return await self._dispatch(replace(call, max_passages_per_doc=1), positions)
+            return await self._dispatch(structs.replace(call, max_passages_per_doc=1), positions)
         # What is cut is text: an object has no passages of its own.
-        pieces = replace(call, documents=passages.texts, objects=None, top_n=None, max_passages_per_doc=1)
+        pieces = structs.replace(call, documents=passages.texts, objects=None, top_n=None, max_passages_per_doc=1)
         reply = await self._dispatch(pieces, [positions[owner] for owner in passages.owners])
         scores = best(passages, in_order(reply))
-        return replace(reply, indices=range(len(scores)), scores=scores)
+        return structs.replace(reply, indices=range(len(scores)), scores=scores)
 
     async def _passages(self, call: ProviderCall) -> Passages | None:
         """Cut long documents where the caller asks for it and we are to do it; else `None`."""
@@ -144,7 +146,7 @@ class RequestScoring:
         room, calls = self.common.room(count), plan_windows(count, window).calls
 
         async def score(positions: Sequence[int]) -> Sequence[float]:
-            call = replace(self.call.take(positions), top_n=None)
+            call = structs.replace(self.call.take(positions), top_n=None)
             async with room:
                 (answer,) = await dispatch(self.common, call, [range(len(positions))], positions, calls)
             self.answers.append((positions, answer))

@@ -10,7 +10,6 @@ Figures behind each number: NDCG@10 over eight sets is 0.529 for BM25, 0.617 for
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
 from rerankd.local.budget import Budget
 from rerankd.local.cross_encoder import CrossEncoder
@@ -142,7 +142,7 @@ class Cascade:
             call=call,
             budget=budget,
             ticket=Ticket(priority=call.priority),
-            window=Window.plan(dataclasses.replace(call, max_passages_per_doc=1), room_tokens),
+            window=Window.plan(structs.replace(call, max_passages_per_doc=1), room_tokens),
             query=Once(lambda: self._reader.read(call.query, WINDOW_TOKENS // 2)),
         )
         await self._order_by_words(run)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import importlib.util
 import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import structs
 
 from rerankd.local.default_model import DefaultModel, describe_default
 from rerankd.local.downloads import Download, describe_model, resolve_model
@@ -124,7 +125,7 @@ class LocalProvider:
         except PoolClosedError:
             raise _shutting_down() from None
         warnings = self._warn(call)
-        return dataclasses.replace(reply, warnings=[*reply.warnings, *warnings]) if warnings else reply
+        return structs.replace(reply, warnings=[*reply.warnings, *warnings]) if warnings else reply
 
     async def _score(self, call: ProviderCall) -> ProviderReply:
         model = self._ready.get(call.model) or await self._find_model(call.model)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import structs
 
 from rerankd.upstream import authentication
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
@@ -41,7 +42,7 @@ class SigV4:
         )
         auth.SigV4Auth(frozen, self._service, region).add_auth(signed)
         headers = {name.lower(): str(value) for name, value in signed.headers.items()}
-        return replace(request, headers=headers)
+        return structs.replace(request, headers=headers)
 
     async def _frozen(self) -> Any:
         if self._credentials is None or _needs_refresh(self._credentials):

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
+
 from rerankd.telemetry.trace import trace_headers
 from rerankd.upstream.authentication import Authenticator, open_authenticator
 from rerankd.upstream.discovery import with_discovered
@@ -164,7 +166,7 @@ class HttpDeployment:
         if reply.cost_usd is not None:
             return reply
         cost = cost_usd(self.describe(call.model).price, reply)
-        return reply if cost is None else replace(reply, cost_usd=cost)
+        return reply if cost is None else structs.replace(reply, cost_usd=cost)
 
     def _without_key(self, error: AdapterError) -> AdapterError:
         key = self._endpoint.api_key

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-
 import pytest
+from msgspec import structs
 
 from rerankd_adapters.base import ProviderCall
 
@@ -41,8 +40,10 @@ def test_what_none_of_the_picked_documents_has_is_gone() -> None:
 
 
 def test_no_field_with_an_entry_a_document_is_forgotten() -> None:
-    full = replace(CALL, options={"a": 1})
-    sized = {each.name for each in fields(ProviderCall) if hasattr(getattr(full, each.name), "__len__")} - SHARED
+    full = structs.replace(CALL, options={"a": 1})
+    sized = {
+        each.name for each in structs.fields(ProviderCall) if hasattr(getattr(full, each.name), "__len__")
+    } - SHARED
     picked = full.take([1, 3])
     unpicked = {name for name in sized if (value := getattr(picked, name)) is not None and len(value) == 4}
     assert unpicked == set()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rerankd import contract
 from rerankd.contract import CacheControl, RerankRequest, RerankResponse, ScoreNormalization
@@ -54,7 +55,7 @@ class Priced(ScriptedProvider):
 
 
 async def for_money(call: ProviderCall) -> ProviderReply:
-    return replace(await by_length(call), search_units=1, cost_usd=0.002)
+    return structs.replace(await by_length(call), search_units=1, cost_usd=0.002)
 
 
 # Fallbacks.

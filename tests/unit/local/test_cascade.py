@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from rerankd.local import static_table
 from rerankd.local.budget import Budget
@@ -107,7 +107,7 @@ async def test_no_time_at_all_leaves_words(provider: LocalProvider) -> None:
 
 
 async def test_a_deadline_shortens_even_quality(provider: LocalProvider) -> None:
-    call = dataclasses.replace(call_of(long_of("deadline"), mode="quality"), deadline_s=time.monotonic() + 0.6)
+    call = structs.replace(call_of(long_of("deadline"), mode="quality"), deadline_s=time.monotonic() + 0.6)
     reply = await provider.rerank(call)
     assert reply.stages[1].shortened_by == "budget"
 
@@ -131,7 +131,7 @@ async def test_known_documents_cost_no_run_of_minilm(provider: LocalProvider, mo
     assert list(second.scores) == list(first.scores)
     assert second.prompt_tokens < first.prompt_tokens
     runs.clear()
-    await provider.rerank(dataclasses.replace(call_of(documents), model="all-minilm-l6-v2", options={}))
+    await provider.rerank(structs.replace(call_of(documents), model="all-minilm-l6-v2", options={}))
     assert len(runs) == 1
 
 

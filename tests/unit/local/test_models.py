@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from rerankd.local.network import Network
 from rerankd.local.options import LocalOptions
@@ -82,9 +82,9 @@ async def test_usage_counts_the_tokens_read(provider: LocalProvider, tokenizer: 
     call = ProviderCall(model=CROSS, query=QUERY, documents=documents)
     reply = await provider.rerank(call)
     assert reply.prompt_tokens == sum(len(tokenizer.encode(QUERY, text).ids) for text in documents)
-    single = await provider.rerank(dataclasses.replace(call, model="all-minilm-l6-v2"))
+    single = await provider.rerank(structs.replace(call, model="all-minilm-l6-v2"))
     assert single.prompt_tokens == sum(len(tokenizer.encode(text).ids) for text in [QUERY, *documents])
-    words = await provider.rerank(dataclasses.replace(call, model="bm25"))
+    words = await provider.rerank(structs.replace(call, model="bm25"))
     assert words.prompt_tokens == 0
 
 
@@ -140,10 +140,10 @@ async def test_a_document_too_long_is_refused_when_cutting_is_off(provider: Loca
     call = ProviderCall(model=CROSS, query=QUERY, documents=["short", "long " * 600], truncation=Truncation.NONE)
     for model in (CROSS, "all-minilm-l6-v2", "default"):
         with pytest.raises(AdapterError) as caught:
-            await provider.rerank(dataclasses.replace(call, model=model))
+            await provider.rerank(structs.replace(call, model=model))
         assert caught.value.kind is AdapterErrorKind.REJECTED
         assert caught.value.field == "documents[1].text"
-    reply = await provider.rerank(dataclasses.replace(call, max_tokens_per_doc=20))
+    reply = await provider.rerank(structs.replace(call, max_tokens_per_doc=20))
     assert list(reply.warnings) == []
 
 
@@ -151,7 +151,7 @@ async def test_passages_let_the_best_part_of_a_long_document_count(provider: Loc
     text = "It rained all day. " * 200 + "Plants make food by photosynthesis."
     call = ProviderCall(model=CROSS, query=QUERY, documents=[text])
     cut = await provider.rerank(call)
-    whole = await provider.rerank(dataclasses.replace(call, max_passages_per_doc=5))
+    whole = await provider.rerank(structs.replace(call, max_passages_per_doc=5))
     assert whole.scores[0] > cut.scores[0]
     assert not whole.warnings
     assert whole.prompt_tokens > cut.prompt_tokens == 256
@@ -173,12 +173,12 @@ async def test_texts_without_words_are_scored(provider: LocalProvider) -> None:
 async def test_a_passed_deadline_is_a_timeout(provider: LocalProvider) -> None:
     call = ProviderCall(model=CROSS, query=QUERY, documents=["long text " * 300] * 50)
     with pytest.raises(AdapterError) as caught:
-        await provider.rerank(dataclasses.replace(call, deadline_s=time.monotonic() - 1))
+        await provider.rerank(structs.replace(call, deadline_s=time.monotonic() - 1))
     assert caught.value.kind is AdapterErrorKind.TIMEOUT
-    await provider.rerank(dataclasses.replace(call, documents=["warm up"]))
+    await provider.rerank(structs.replace(call, documents=["warm up"]))
     began_s = time.monotonic()
     with pytest.raises(AdapterError) as caught:
-        await provider.rerank(dataclasses.replace(call, deadline_s=began_s + 0.2))
+        await provider.rerank(structs.replace(call, deadline_s=began_s + 0.2))
     assert caught.value.kind is AdapterErrorKind.TIMEOUT
     assert time.monotonic() - began_s < 2
     assert provider._pool.queued_units() == 0
@@ -195,7 +195,7 @@ async def test_a_deadline_passes_while_words_are_counted(provider: LocalProvider
 
 async def test_cancelling_a_call_frees_the_queue(provider: LocalProvider) -> None:
     call = ProviderCall(model=CROSS, query=QUERY, documents=["long text " * 100] * 500)
-    await provider.rerank(dataclasses.replace(call, documents=["warm up"]))
+    await provider.rerank(structs.replace(call, documents=["warm up"]))
     task = asyncio.create_task(provider.rerank(call))
     await asyncio.sleep(0.05)
     assert provider._pool.queued_units() > 400
@@ -213,14 +213,14 @@ async def test_unknown_models_and_closed_providers(options: LocalOptions) -> Non
     await provider.close()
     for model in ("bm25", "default"):
         with pytest.raises(AdapterError) as caught:
-            await provider.rerank(dataclasses.replace(call, model=model))
+            await provider.rerank(structs.replace(call, model=model))
         assert caught.value.kind is AdapterErrorKind.UNAVAILABLE
 
 
 async def test_a_call_that_says_how_much_to_read_gets_the_whole_window(provider: LocalProvider) -> None:
     call = ProviderCall(model=CROSS, query=QUERY, documents=["It rained all day. " * 200])
     assert (await provider.rerank(call)).prompt_tokens == 256
-    assert (await provider.rerank(dataclasses.replace(call, max_tokens_per_doc=5000))).prompt_tokens == 512
+    assert (await provider.rerank(structs.replace(call, max_tokens_per_doc=5000))).prompt_tokens == 512
 
 
 @pytest.mark.parametrize(
@@ -233,6 +233,6 @@ async def test_a_call_that_says_how_much_to_read_gets_the_whole_window(provider:
 )
 async def test_what_a_model_leaves_aside_is_named(provider: LocalProvider, asked: dict[str, Any], named: str) -> None:
     call = ProviderCall(model="bm25", query="a", documents=["a b", "c"])
-    reply = await provider.rerank(dataclasses.replace(call, **asked))
+    reply = await provider.rerank(structs.replace(call, **asked))
     assert any(named in warning for warning in reply.warnings)
     assert not (await provider.rerank(call)).warnings

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from rerankd.local import weights
 from rerankd.local.options import LocalModelOptions, LocalOptions
@@ -48,7 +49,7 @@ async def test_without_weights_the_provider_serves_bm25_and_says_what_is_missing
     call = ProviderCall(model="bm25", query="a", documents=["b", "a"])
     assert list((await provider.rerank(call)).scores)[1] > 0
     with pytest.raises(AdapterError, match="is not installed") as caught:
-        await provider.rerank(dataclasses.replace(call, model="default"))
+        await provider.rerank(structs.replace(call, model="default"))
     assert caught.value.kind is AdapterErrorKind.UNAVAILABLE
 
 
