@@ -356,17 +356,18 @@ class AttemptWatch:
 
     def count(self, exemplar: dict[str, str] | None) -> None:
         """Count the call, which has ended."""
-        provider, model, _ = self._place
+        provider, model, deployment = self._place
         reply = self.reply
         label = metrics.model(f"{provider}/{model}")
         elapsed_s = self._ended_s - self._started_s
         metrics.provider_seconds.of(provider, label, self._outcome).observe(elapsed_s, exemplar)
-        if reply is None:
+        if reply is None or not (reply.search_units or reply.cost_usd):
             return
+        key = metrics.deployment(deployment)
         if reply.search_units:
-            metrics.search_units.of(provider, label).inc(reply.search_units)
+            metrics.search_units.of(provider, label, key).inc(reply.search_units)
         if reply.cost_usd:
-            metrics.cost.of(provider, label).inc(reply.cost_usd)
+            metrics.cost.of(provider, label, key).inc(reply.cost_usd)
 
     def spans(self, trace: Trace) -> list[SpanRecord]:
         """Make the span of the call, which has ended, and those of its stages."""

@@ -144,10 +144,16 @@ PROVIDER_SECONDS: Final = Metric(
 CALL_DOCUMENTS: Final = Metric("rerankd_call_documents", "histogram", "Documents of a call.", ("model",), _DOCUMENTS)
 CALL_TOKENS: Final = Metric("rerankd_call_tokens", "histogram", "Tokens of a call.", ("model",), _TOKENS)
 SEARCH_UNITS_TOTAL: Final = Metric(
-    "rerankd_search_units", "counter", "Billing units of providers.", ("provider", "model")
+    "rerankd_search_units",
+    "counter",
+    "Billing units of providers; a deployment stands for a key.",
+    ("provider", "model", "deployment"),
 )
 COST_TOTAL: Final = Metric(
-    "rerankd_cost_usd", "counter", "Cost of provider calls in US dollars, where it is known.", ("provider", "model")
+    "rerankd_cost_usd",
+    "counter",
+    "Cost of provider calls in US dollars, where it is known; a deployment stands for a key.",
+    ("provider", "model", "deployment"),
 )
 SAVED_TOTAL: Final = Metric(
     "rerankd_saved_cost_usd", "counter", "What scores from the cache would have cost in US dollars.", ("model",)

@@ -6,6 +6,7 @@ made then, of calls that are exported alone.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -328,6 +329,12 @@ def trace_headers() -> dict[str, str]:
     return headers
 
 
+_ids: Final = random.Random()  # noqa: S311 - no secret depends on it
+"""Of its own, so that a program that seeds `random` neither repeats ids nor has its numbers taken."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ids.seed)
+
+
 def new_id(bits: int) -> int:
     """Draw an id that is not 0."""
-    return random.getrandbits(bits) or 1
+    return _ids.getrandbits(bits) or 1
