@@ -17,7 +17,7 @@ from rerankd.response_facts import response_facts
 from rerankd.rpc import convert
 from rerankd.rpc.codec import accept, accept_stream
 from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call
-from rerankd.rpc.tracing import begin_span, finish_span
+from rerankd.rpc.tracing import ServerSpan
 from rerankd.status import internal_error, status_of
 
 STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -47,18 +47,11 @@ def collecting(method: Callable[[AsyncIterator[Any], CallContext], Awaitable[Any
 def _answering_once(method: Callable[[Any, CallContext], Awaitable[Any]], read: Callable[[Any], Any], span: str) -> Any:
     async def behaviour(message: Any, context: ServicerContext) -> Any:
         call = open_call(context)
-        trace = begin_span(span, call.metadata)
-        try:
+        with ServerSpan(span, call, context):
             try:
                 response = await method(read(message), call)
             except Exception as error:
                 await _abort(error, context, call.request_id)
-        except BaseException as error:
-            if trace is not None:
-                finish_span(trace, context, call.request_id, error)
-            raise
-        if trace is not None:
-            finish_span(trace, context, call.request_id)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id), *response_facts(response)))
         return response
 
@@ -71,19 +64,12 @@ def streaming(method: Callable[[AsyncIterator[Any], CallContext], AsyncIterator[
     async def behaviour(messages: AsyncIterator[Any], context: ServicerContext) -> AsyncIterator[Any]:
         call = open_call(context)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
-        trace = begin_span(span, call.metadata)
-        try:
+        with ServerSpan(span, call, context):
             try:
                 async for response in method(accept_stream(messages), call):
                     yield response
             except Exception as error:
                 await _abort(error, context, call.request_id)
-        except BaseException as error:
-            if trace is not None:
-                finish_span(trace, context, call.request_id, error)
-            raise
-        if trace is not None:
-            finish_span(trace, context, call.request_id)
 
     return behaviour
 

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from types import TracebackType
 from typing import Any, Final
 
 import grpc
 
+from rerankd.domain import CallContext
 from rerankd.rpc.context import ServicerContext
 from rerankd.telemetry import names
-from rerankd.telemetry.trace import Trace, begin
+from rerankd.telemetry.trace import begin
 
 _FAULTS: Final = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 """Codes that are the server's fault, by OpenTelemetry's conventions."""
 _CODES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-def begin_span(name: str, metadata: Mapping[str, str]) -> Trace | None:
-    """Begin the span of a call with its caller's trace context; `None` when there is nothing to keep or pass on."""
-    return begin(name, metadata, {names.RPC_SYSTEM: "grpc", names.RPC_METHOD: name})
+class ServerSpan:
+    """A context in which one call is served: begins a span, and ends it with the status that the caller sees."""
 
+    __slots__ = ("_call", "_context", "_trace")
 
-def finish_span(trace: Trace, context: ServicerContext, request_id: str, error: BaseException | None = None) -> None:
-    """End the span with the status the caller sees; `error` is what ended the call."""
-    code = "OK" if error is None else _code(context, error)
-    trace.attributes[names.REQUEST_ID] = request_id
-    trace.attributes[names.RPC_STATUS] = code
-    trace.finish(error=code if code in _FAULTS else None)
+    def __init__(self, name: str, call: CallContext, context: ServicerContext) -> None:
+        self._call = call
+        self._context = context
+        self._trace = begin(name, call.metadata, {names.RPC_SYSTEM: "grpc", names.RPC_METHOD: name})
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        trace = self._trace
+        if trace is None:
+            return
+        code = "OK" if error is None else _code(self._context, error)
+        trace.attributes[names.REQUEST_ID] = self._call.request_id
+        trace.attributes[names.RPC_STATUS] = code
+        trace.finish(error=code if code in _FAULTS else None)
 
 
 def _code(context: ServicerContext, error: BaseException) -> str:
