@@ -60,6 +60,7 @@ class CallRecord:
         "ended_s",
         "fallbacks",
         "hedges",
+        "latency_ms",
         "model",
         "provider",
         "provider_s",
@@ -98,11 +99,6 @@ class CallRecord:
         self.usage: Usage | None = None
         _calls.under_way += 1
         self._started_s = time.perf_counter()
-
-    @property
-    def latency_ms(self) -> float:
-        """Of the whole call, once it has ended."""
-        return round(self.elapsed_s * 1000, 3)
 
     @property
     def trace_id(self) -> str:
@@ -148,6 +144,7 @@ class CallRecord:
         self.ended_s = time.perf_counter()
         """By the clock of `time.perf_counter`."""
         self.elapsed_s = self.ended_s - self._started_s
+        self.latency_ms = round(self.elapsed_s * 1000, 3)
         request, trace = self._request, self.trace
         if request is None:
             return

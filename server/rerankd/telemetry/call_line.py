@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SERVER_FAULTS: Final = frozenset({Code.INTERNAL, Code.UNAVAILABLE, Code.UNKNOWN, Code.DATA_LOSS})
 """Ours or a provider's: warnings."""
+_NAMES: Final = {code: code.name for code in Code}
 _MAX_CHARS: Final = 200
 
 
@@ -32,7 +33,7 @@ def _facts(record: CallRecord) -> dict[str, Any]:
     found: dict[str, Any] = {
         "timestamp": timestamp(time.time() - (time.perf_counter() - record.ended_s)),
         "model": record.model if record.reason is None else record.requested_model[:_MAX_CHARS],
-        "code": record.code.name,
+        "code": _NAMES[record.code],
         "request_id": call.request_id,
         "transport": call.transport,
         "documents": record.documents,

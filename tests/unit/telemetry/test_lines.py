@@ -9,6 +9,7 @@ import sys
 import threading
 
 from rerankd.telemetry.lines import Lines
+from rerankd.telemetry.logging import timestamp
 
 
 def written(file: io.StringIO) -> list[str]:
@@ -101,3 +102,8 @@ asyncio.run(main())
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stderr == "last\n"
+
+
+def test_a_time_is_written_in_utc_with_its_microseconds() -> None:
+    assert timestamp(0) == "1970-01-01T00:00:00.000000Z"
+    assert timestamp(1_795_268_825.25) == "2026-11-21T13:47:05.250000Z"
