@@ -67,7 +67,7 @@ lock-clients: install ## Resolve the newest SDKs that test-clients runs (those o
 bench-quality: install ## Measure ranking quality on labelled sets (DATA=../shared/data/ir)
 	$(BIN)/python -m benchmarks.quality --data $(or $(DATA),../shared/data/ir) $(ARGS)
 
-bench-transport: install ## Measure the CPU of an upstream call over both HTTP transports
+bench-transport: install ## Measure the CPU of an upstream call over each HTTP transport
 	$(BIN)/python benchmarks/transport.py $(ARGS)
 
 bench-cache: install ## Measure the pair-score cache and replay a query log through it (DATA=../shared/data/ir)

@@ -23,7 +23,7 @@ from rerankd.upstream.transport import TransportSettings, open_transport
 from rerankd_adapters.base import Endpoint, ProviderCall
 from rerankd_adapters.cohere import COHERE
 
-TRANSPORTS = ("pyqwest", "httpx")
+TRANSPORTS = ("loop", "pyqwest", "httpx")
 
 
 @dataclass(frozen=True)

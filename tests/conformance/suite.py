@@ -19,7 +19,7 @@ RECORDINGS: dict[str, Recording] = {
     for path in sorted(RECORDINGS_DIR.glob("*.yaml"))
     if yaml.safe_load(path.read_text("utf-8")).get("transport", "http") == "http"
 }
-TRANSPORTS = ("pyqwest", "httpx")
+TRANSPORTS = ("loop", "pyqwest", "httpx")
 
 
 class Deployments:

@@ -38,7 +38,7 @@ BAD_FILES = (
 
 
 def good(url: str, number: int) -> str:
-    """Settings of which aliases, a provider's key or the HTTP library change from one number to the next."""
+    """Settings of which aliases, a provider's key or the HTTP transport change from one number to the next."""
     return yaml.safe_dump(
         {
             "default_model": "search",
@@ -48,7 +48,7 @@ def good(url: str, number: int) -> str:
                 "cohere": {"base_url": url, "api_key": f"{SECRET}-{number // 2}"},
                 "tei": {"base_url": url},
             },
-            "transport": {"client": ("httpx", "pyqwest")[number // 4 % 2]},
+            "transport": {"client": ("httpx", "pyqwest", "loop", "auto")[number // 4 % 4]},
         }
     )
 

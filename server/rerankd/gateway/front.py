@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from rerankd.configuration.http import HttpOptions
-from rerankd.errors import ServiceError
+from rerankd.decompression import Decoder, UndecodableError, readable_coding
+from rerankd.errors import Reason, ServiceError
 from rerankd.gateway.asgi import Message, RawHeaders, Receive, Scope, Send
-from rerankd.gateway.compression import Decoder, choose_coding, compress, readable_coding
+from rerankd.gateway.compression import choose_coding, compress
 from rerankd.gateway.cross_origin import CrossOrigin
 
 _VARY: Final = (b"vary", b"accept-encoding")
@@ -49,7 +50,7 @@ class Front:
             self._admit(scope, origin, answer)
         if encoding is not None and (coding := readable_coding(encoding.decode("latin-1"))) is not None:
             headers = [header for header in scope["headers"] if header[0] != b"content-encoding"]
-            scope, receive = {**scope, "headers": headers}, _DecodedBody(receive, Decoder(coding)).receive
+            scope, receive = {**scope, "headers": headers}, _DecodedBody(receive, coding).receive
         await self._app(scope, receive, answer.send)
 
     def _coding(self, accepted: bytes) -> str | None:
@@ -126,9 +127,10 @@ def _length(headers: RawHeaders) -> tuple[int, int]:
 class _DecodedBody:
     """The reading side of a request whose body has a content coding."""
 
-    def __init__(self, receive: Receive, decoder: Decoder) -> None:
+    def __init__(self, receive: Receive, coding: str) -> None:
         self._receive = receive
-        self._decoder = decoder
+        self._coding = coding
+        self._decoder = Decoder(coding)
         self._pieces: Iterator[bytes] = iter(())
         self._has_more = True
         self._is_over = False
@@ -144,8 +146,7 @@ class _DecodedBody:
                 await asyncio.sleep(0)  # a small body can stand for very many pieces
                 return {"type": "http.request", "body": piece, "more_body": True}
             if not self._has_more:
-                self._is_over = True
-                self._decoder.check_end()
+                self._end()
                 return {"type": "http.request", "body": b"", "more_body": False}
             message = await self._receive()
             if message["type"] != "http.request":
@@ -157,6 +158,20 @@ class _DecodedBody:
     def _next(self) -> bytes | None:
         try:
             return next(self._pieces, None)
-        except ServiceError:
+        except UndecodableError as error:
             self._is_over = True
-            raise
+            raise self._unreadable(error) from None
+
+    def _end(self) -> None:
+        self._is_over = True
+        try:
+            self._decoder.check_end()
+        except UndecodableError as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: UndecodableError) -> ServiceError:
+        return ServiceError(
+            Reason.INVALID_REQUEST,
+            f"the body cannot be read as {self._coding}: {error}; send it as content-encoding says",
+            metadata={"content-encoding": self._coding},
+        )

@@ -246,7 +246,7 @@ def _plan(model: str, query: str, documents: Iterable[DocumentInput], options: R
 
 
 def _after_fork(settings: Settings) -> Settings:
-    """Choose the transport that a forked process can open: the runtime of pyqwest belongs to the parent."""
+    """Choose the transport that a forked process can open: the runtime of pyqwest, part of `auto`, is the parent's."""
     if settings.transport.client != "auto":
         return settings
     return msgspec.structs.replace(settings, transport=msgspec.structs.replace(settings.transport, client="httpx"))

@@ -75,8 +75,9 @@ class ProviderOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 class TransportOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How connections to providers are made."""
 
-    client: Literal["auto", "pyqwest", "httpx"] = "auto"
-    """The HTTP library; `auto` is pyqwest where it is installed."""
+    client: Literal["auto", "loop", "pyqwest", "httpx"] = "auto"
+    """How requests are sent: `loop` takes plain `http` without a proxy alone, `pyqwest` and `httpx` take everything;
+    `auto` is `loop` for what it takes, and for the rest `pyqwest`, or `httpx` where that is not installed."""
     connect_timeout_s: float = 5.0
     """Seconds to connect."""
     read_timeout_s: float = 60.0

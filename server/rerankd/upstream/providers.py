@@ -166,6 +166,8 @@ def open_configured_transport(options: TransportOptions) -> HttpTransport:
     Raises:
         ProviderSettingsError: For a certificate or proxy that cannot be used, or a library that is not there.
     """
+    if options.client == "loop" and options.proxy:
+        raise ProviderSettingsError("transport.proxy: the client loop takes no proxy; leave it out, or choose auto")
     try:
         return open_transport(options.client, _transport_settings(options))
     except ImportError as error:

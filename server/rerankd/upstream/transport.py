@@ -36,8 +36,9 @@ class HttpTransport(Protocol):
             timeout_s: Seconds until the last byte of the response, > 0.
 
         Raises:
-            AdapterError: `TIMEOUT` after `timeout_s`; `UNAVAILABLE` when the provider cannot be reached or
-                breaks off; `BAD_RESPONSE` for a response that is too large or not HTTP.
+            AdapterError: `TIMEOUT` after `timeout_s`; `UNAVAILABLE` when the provider cannot be reached,
+                breaks off or does not speak HTTP; `BAD_RESPONSE` for a response that is too large or wrongly
+                compressed.
         """
         ...
 
@@ -72,14 +73,29 @@ class TransportSettings:
 
 
 def open_transport(name: str = "auto", settings: TransportSettings | None = None) -> HttpTransport:
-    """Open a transport: `pyqwest`, `httpx`, or `auto`, the first of them that is installed.
+    """Open a transport.
+
+    Args:
+        name: `loop` takes plain `http` without a proxy, `pyqwest` and `httpx` take everything; `auto` is `loop` for
+            what it takes, and for the rest `pyqwest`, or `httpx` where that is not installed.
+        settings: How connections are made.
 
     Raises:
-        ValueError: For another name.
+        ValueError: For another name, or `loop` with a proxy.
     """
     settings = settings or TransportSettings()
     if name == "auto":
-        name = "pyqwest" if find_spec("pyqwest") else "httpx"
+        from rerankd.upstream.transport_auto import AutoTransport
+
+        general = open_transport("pyqwest" if find_spec("pyqwest") else "httpx", settings)
+        if settings.proxy:
+            return general
+        plain = open_transport("loop", settings)
+        return AutoTransport(plain, general, uses_environment_proxy=settings.uses_environment_proxy)
+    if name == "loop":
+        from rerankd.upstream.transport_loop import LoopTransport
+
+        return LoopTransport(settings)
     if name == "pyqwest":
         from rerankd.upstream.transport_pyqwest import PyqwestTransport
 
@@ -88,7 +104,7 @@ def open_transport(name: str = "auto", settings: TransportSettings | None = None
         from rerankd.upstream.transport_httpx import HttpxTransport
 
         return HttpxTransport(settings)
-    raise ValueError(f"transport must be auto, pyqwest or httpx, was {name}")
+    raise ValueError(f"transport must be auto, loop, pyqwest or httpx, was {name}")
 
 
 def timed_out(timeout_s: float) -> AdapterError:

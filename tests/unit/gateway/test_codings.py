@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from rerankd.configuration.http import HttpOptions
-from rerankd.errors import ServiceError
-from rerankd.gateway.compression import Decoder, choose_coding
+from rerankd.decompression import Decoder, UndecodableError
+from rerankd.gateway.compression import choose_coding
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -142,7 +142,7 @@ async def test_bomb_is_refused_before_it_is_large(browser: httpx.AsyncClient, co
 def test_zstd_window_is_bounded() -> None:
     frame = zstd.ZstdCompressor(options={int(zstd.CompressionParameter.window_log): 27})
     wide = frame.compress(b"x" * 1000) + frame.flush()
-    with pytest.raises(ServiceError, match="not valid"):
+    with pytest.raises(UndecodableError, match="not valid"):
         list(Decoder("zstd").pieces(wide))
 
 

@@ -1,0 +1,86 @@
+"""The transport on the event loop itself, for plain HTTP/1.1 without a proxy, as servers of one's own are reached.
+
+It costs a fraction of what the others do because no other thread takes part.
+
+Servers close connections that idle, and sometimes just when the next request is on its way. So a request on a
+connection that had served before, which ends without a byte of a response, is sent once more, on a new one. The server
+may have seen it and work twice; but scoring changes nothing, and the engine would send the request again after any
+`UNAVAILABLE`, having held it against the deployment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from rerankd.upstream.http1_pool import HostPool
+from rerankd.upstream.http1_request import RequestForm, form_key, form_of
+from rerankd.upstream.transport import TransportSettings, closed, unreachable
+from rerankd_adapters.base import HttpRequest, HttpResponse
+
+_MOST_ROUTES: Final = 1024
+"""Routes that are kept: URLs may hold the names of models, which callers choose."""
+
+_Route = tuple[RequestForm, HostPool]
+
+
+class LoopTransport:
+    """See `HttpTransport`; takes `http` URLs alone.
+
+    Raises:
+        ValueError: For a proxy.
+    """
+
+    name: Final = "loop"
+
+    def __init__(self, settings: TransportSettings) -> None:
+        if settings.proxy:
+            raise ValueError("the loop transport takes no proxy")
+        self._settings = settings
+        self._routes: dict[tuple[object, ...], _Route] = {}
+        self._pools: dict[tuple[str, int], HostPool] = {}
+        self._is_closed = False
+
+    async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
+        """See `HttpTransport.send`."""
+        if self._is_closed:
+            raise closed()
+        key = form_key(request)
+        form, pool = self._routes.get(key) or self._open_route(key, request)
+        head = form.head_of(request)
+        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        connection = pool.take()
+        while True:
+            if connection is None:
+                connection = await pool.connect(timeout_s, deadline_s)
+            future = connection.start(head, request.body, timeout_s, deadline_s, is_head=form.is_head)
+            try:
+                outcome = await future
+            except asyncio.CancelledError:
+                connection.give_up(future)
+                raise
+            if isinstance(outcome, HttpResponse):
+                return outcome
+            if outcome is not None:
+                raise outcome
+            connection = None
+
+    def _open_route(self, key: tuple[object, ...], request: HttpRequest) -> _Route:
+        if request.url.lower().startswith("https:"):
+            raise unreachable("the transport on the event loop takes no https")
+        form = form_of(request)
+        address = (form.host, form.port)
+        pool = self._pools.get(address)
+        if pool is None:
+            pool = self._pools[address] = HostPool(*address, self._settings)
+        if len(self._routes) >= _MOST_ROUTES:
+            self._routes.clear()
+        self._routes[key] = form, pool
+        return form, pool
+
+    async def close(self) -> None:
+        """See `HttpTransport.close`."""
+        self._is_closed = True
+        for pool in self._pools.values():
+            pool.close()
+        await asyncio.sleep(0)  # sockets are closed in the loop's next turn
