@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.retrieval_sets import LabelledQuery, read_set
-from rerankd.cache.keys import Scope, document_keys
+from rerankd.cache.keys import Naming, Scope
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.opening import open_pair_scores
 from rerankd.cache.options import CacheOptions
@@ -50,18 +50,18 @@ async def us_per_pair(lists: list[list[str]], step: Callable[[list[str]], Awaita
 
 async def measure_parts(lists: list[list[str]]) -> list[tuple[str, float]]:
     """Measure hashing and the store by themselves."""
-    memory = ScoreMemory(1024 * 1024 * 1024, 3600)
-    keys = [document_keys(SCOPE, documents) for documents in lists]
+    memory = ScoreMemory(1024 * 1024 * 1024, 3600).shard(0)
+    keys = [Naming(SCOPE).keys(documents) for documents in lists]
     by_keys = {documents[0]: found for documents, found in zip(lists, keys, strict=True)}
 
     async def hash_all(documents: list[str]) -> None:
-        document_keys(SCOPE, documents)
+        Naming(SCOPE).keys(documents)
 
     async def look_up(documents: list[str]) -> None:
         memory.get_many(by_keys[documents[0]])
 
     async def store(documents: list[str]) -> None:
-        memory.set_many((key, 0.5) for key in by_keys[documents[0]])
+        memory.set_many(dict.fromkeys(by_keys[documents[0]], 0.5))
 
     return [
         ("key of a document of 300 characters", await us_per_pair(lists, hash_all)),

@@ -69,7 +69,7 @@ def _pick(values: Sequence[Any] | None, positions: Sequence[int]) -> Sequence[An
     if isinstance(positions, range) and positions.step == 1:
         picked = values[positions.start : positions.stop]
     else:
-        picked = [values[position] for position in positions]
+        picked = list(map(values.__getitem__, positions))
     return None if all(value is None for value in picked) else picked
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -145,8 +146,8 @@ def read_ranking(items: Any, index_key: str, score_key: str) -> tuple[list[int],
     if not isinstance(items, list):
         raise bad_response("there is no list of results")
     try:
-        indices = [item[index_key] for item in items]
-        scores = [item[score_key] for item in items]
+        indices = list(map(itemgetter(index_key), items))
+        scores = list(map(itemgetter(score_key), items))
     except (KeyError, TypeError, IndexError):
         raise bad_response(f"a result lacks {index_key} or {score_key}") from None
     if not set(map(type, indices)) <= {int}:
@@ -163,7 +164,7 @@ def read_scores(values: Any) -> list[float]:
     if not isinstance(values, list) or not set(map(type, values)) <= _NUMBERS:
         raise bad_response("a score is not a number")
     try:
-        return [float(value) for value in values]
+        return list(map(float, values))
     except OverflowError:
         raise bad_response("a score is too large") from None
 

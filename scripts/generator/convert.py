@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import indent
 from typing import Final
 
 from scripts.generator.contract import accepts_plain_text
@@ -17,7 +18,9 @@ and nothing else. A document with nothing but a text becomes a plain string.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from google.protobuf import any_pb2, json_format, struct_pb2
@@ -114,7 +117,7 @@ def render_convert(schema: Schema) -> str:
     parts = [_PREAMBLE]
     parts += [_render_enum(enum) for enum in schema.message_enums()]
     for message in schema.messages.values():
-        parts += [_render_from(message, schema), _render_to(message)]
+        parts += [_render_from(message, schema), _render_to(message, schema)]
     return "\n\n".join(parts)
 
 
@@ -148,12 +151,25 @@ def _render_from(message: Message, schema: Schema) -> str:
         f'_{name}_has(message, "{member.name}")' if member.is_optional else f"message.{member.name}"
         for member in others
     )
+    is_any_more = " or ".join(
+        f'any(map(_{name}_has, items, repeat("{member.name}")))'
+        if member.is_optional
+        else f'any(map(attrgetter("{member.name}"), items))'
+        for member in others
+    )
     return (
-        f"{whole}\n\n_{name}_has: Final = pb.{message.name}.HasField\n\n\n"
+        f"{whole}\n\n_{name}_has: Final[Callable[[pb.{message.name}, Any], bool]] = pb.{message.name}.HasField\n\n\n"
         f"def short_{name}_from_proto(message: pb.{message.name}) -> str | contract.{message.name}:\n"
         f'    """Convert one `{message.name}`; to a plain string when there is nothing else in it."""\n'
         f"    if {is_more}:\n        return {name}_from_proto(message)\n"
-        f"    return message.{message.shorthand}\n"
+        f"    return message.{message.shorthand}\n\n\n"
+        f"def short_{name}s_from_proto(\n"
+        f"    messages: Sequence[pb.{message.name}],\n) -> list[str | contract.{message.name}]:\n"
+        f'    """Convert each `{message.name}`; where all are plain strings, no step of it is Python\'s own."""\n'
+        "    items = list(messages)\n"
+        f"    if {is_any_more}:\n"
+        f"        return [short_{name}_from_proto(item) for item in items]\n"
+        f'    return list(map(attrgetter("{message.shorthand}"), items))\n'
     )
 
 
@@ -163,9 +179,9 @@ def _read(member: Field, schema: Schema) -> str:
     if member.is_repeated:
         if member.kind not in ("message", "struct", "status", "enum"):
             return f"list({source})"
-        short = "short_" if accepts_plain_text(member, schema) else ""
-        item = _convert_from(member, "item")
-        return f"[{short}{item} for item in {source}]"
+        if accepts_plain_text(member, schema):
+            return f"short_{snake_case(member.type_name)}s_from_proto({source})"
+        return f"[{_convert_from(member, 'item')} for item in {source}]"
     value = _convert_from(member, source)
     return f'{value} if message.HasField("{member.name}") else None' if member.is_optional else value
 
@@ -180,12 +196,12 @@ def _convert_from(member: Field, source: str) -> str:
     return source
 
 
-def _render_to(message: Message) -> str:
+def _render_to(message: Message, schema: Schema) -> str:
     name = snake_case(message.name)
     is_short = message.shorthand is not None and message.is_in_requests
     parameter = f"str | contract.{message.name}" if is_short else f"contract.{message.name}"
     plain = f"    if isinstance(value, str):\n        message.{message.shorthand} = value\n        return\n"
-    lines = "".join(_write(member) for member in message.fields)
+    lines = "".join(_write(member, schema) for member in message.fields)
     return (
         f"def {name}_to_proto(value: {parameter}) -> pb.{message.name}:\n"
         f'    """Convert one `{message.name}`."""\n'
@@ -197,15 +213,15 @@ def _render_to(message: Message) -> str:
     )
 
 
-def _write(member: Field) -> str:
-    """Give the statements that set one field of `message` from `value`.
+def _write(member: Field, schema: Schema, value: str = "value", message: str = "message") -> str:
+    """Give the statements that set one field of `message` from `value`, both of which are names.
 
     Assigning to fields in place costs a quarter of passing messages to constructors, which copy them. Zeros, which most
     of what is not optional is, are what a new message holds; to set one costs four times as much as to look.
     """
-    source, target = f"value.{member.name}", f"message.{member.name}"
+    source, target = f"{value}.{member.name}", f"{message}.{member.name}"
     if member.is_repeated:
-        return _write_repeated(member, source, target)
+        return _write_repeated(member, source, target, schema)
     if not member.is_optional:
         return f"    if {source}:\n        {target} = {_scalar_to_proto(member, source)}\n"
     if member.kind == "message":
@@ -217,11 +233,19 @@ def _write(member: Field) -> str:
     return f"    if {source} is not None:\n        {body}\n"
 
 
-def _write_repeated(member: Field, source: str, target: str) -> str:
+def _write_repeated(member: Field, source: str, target: str, schema: Schema) -> str:
     if member.kind == "message":
-        item = f"{member.name}_item"
-        fill = f"_fill_{snake_case(member.type_name)}({item}, {target}.add())"
-        return f"    for {item} in {source}:\n        {fill}\n"
+        item, added, add = f"{member.name}_item", f"{member.name}_added", f"add_to_{member.name}"
+        fields = schema.messages[member.type_name].fields
+        if accepts_plain_text(member, schema) or any(inner.is_repeated for inner in fields):
+            fill = f"_fill_{snake_case(member.type_name)}({item}, {target}.add())"
+            return f"    for {item} in {source}:\n        {fill}\n"
+        # A call for each of hundreds of results would cost as much as to fill them.
+        lines = indent("".join(_write(inner, schema, item, added) for inner in fields), "        ")
+        return (
+            f"    if {source}:\n        {add} = {target}.add\n"
+            f"        for {item} in {source}:\n            {added} = {add}()\n{lines}"
+        )
     if member.kind in ("struct", "status"):
         return f"    {target}.extend({member.kind}_to_proto(item) for item in {source})\n"
     if member.kind == "enum":

@@ -88,6 +88,16 @@ def by_http(
     return prepare
 
 
+def _half_known(callers: Callers) -> Call:
+    request = {"model": REMOTE, "query": _QUERY, "documents": []}
+
+    def call() -> object:
+        request["documents"] = [*texts(CHUNK // 2), *texts(CHUNK // 2, next(_numbers) * CHUNK + CHUNK)]
+        return callers.http(request)
+
+    return call
+
+
 def _by_stream(callers: Callers) -> Call:
     request, stream = message(BM25), callers.stream()
     return lambda: stream.item(request)
@@ -109,6 +119,8 @@ SMALL = (
         f"POST /v1/rerank of {CHUNK} short documents whose scores are all known",
         by_http(REMOTE, texts(CHUNK)),
     ),
+    Scenario("http_half_cached", "as http_cached, half of the scores known", _half_known),
+    Scenario("http_uncached", "as http_cached, no score known", by_http(REMOTE, texts(CHUNK), is_new=True)),
     Scenario("batch_item", "one item of an open batch stream over gRPC, as grpc_bm25", _by_stream),
 )
 GRPC_CHUNKS = Scenario(

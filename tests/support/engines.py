@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from rerankd.cache.lists import ListedKeys
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.pair_scores import PairScores
 from rerankd.engine.deployment import Deployment
@@ -104,7 +105,7 @@ def engine(
         aliases=aliases,
         models=msgspec.convert(models or {}, dict[str, ModelOptions]),
     )
-    cache = PairScores(ScoreMemory(1 << 24, 3600.0)) if is_cached else None
+    cache = PairScores(ScoreMemory(1 << 24, 3600.0), ListedKeys(1 << 20)) if is_cached else None
     return Engine(router, RequestLimits(**limits), cache)
 
 

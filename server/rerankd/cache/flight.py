@@ -15,7 +15,7 @@ class Flight:
 
     def __init__(self, *, is_stored: bool) -> None:
         self._landed = asyncio.Event()
-        self.scores: dict[bytes, float] = {}
+        self.scores: Mapping[bytes, float] = {}
         """What came of it, finite scores alone; empty until it has landed, and where it failed."""
         self.is_stored = is_stored
         """Whether the call that fetches also stores."""
@@ -40,7 +40,7 @@ class FlightBoard:
 
     def split(self, keys: Iterable[bytes]) -> tuple[list[bytes], dict[bytes, Flight]]:
         """Part keys into those nobody fetches and the flights of the others."""
-        if not self._flights:
+        if self._flights.keys().isdisjoint(keys):
             return list(keys), {}
         free: list[bytes] = []
         taken: dict[bytes, Flight] = {}
@@ -79,8 +79,8 @@ class FlightBoard:
             flight.land()
 
 
-def only_finite(scores: Mapping[bytes, float]) -> dict[bytes, float]:
+def only_finite(scores: Mapping[bytes, float]) -> Mapping[bytes, float]:
     """Leave out what is no number to keep or share."""
     if all(map(math.isfinite, scores.values())):
-        return dict(scores)
+        return scores
     return {key: score for key, score in scores.items() if math.isfinite(score)}

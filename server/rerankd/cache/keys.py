@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import Any
+from hashlib import blake2b, sha256
+from itertools import repeat
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -32,33 +33,63 @@ class Scope:
     """What else changes scores, such as truncation or an instruction; JSON values, their keys in any order."""
 
 
-def document_keys(scope: Scope, documents: Sequence[str | bytes]) -> list[bytes]:
-    """Name the score of every document.
+class Naming:
+    """Names the scores of one scope, which is hashed once.
 
-    The scope is hashed once; a document costs about a microsecond and its length. Inputs are told apart by their
-    lengths and types, so that no two of them read the same: ("a", "bc") and ("ab", "c"), "a" and b"a" differ.
+    Inputs are told apart by their lengths and types, so that no two of them read the same: ("a", "bc") and ("ab", "c"),
+    "a" and b"a" differ.
 
     Args:
-        scope: What they are compared with, and by whom.
-        documents: n texts, or bytes of other content.
-
-    Returns:
-        n keys of 16 bytes, in the order of the documents.
+        scope: What documents are compared with, and by whom.
     """
-    parts = (KEY_VERSION, scope.provider, scope.model, scope.revision, isinstance(scope.query, str), _raw(scope.query))
-    seed = blake2b(_encode((*parts, scope.parameters)), digest_size=KEY_BYTES)
-    text_seed, bytes_seed = seed.copy(), seed
-    text_seed.update(_TEXT)
-    bytes_seed.update(_BYTES)
-    copy_text, copy_bytes = text_seed.copy, bytes_seed.copy
-    keys = []
-    for document in documents:
-        if type(document) is str:
-            digest = copy_text()
-            digest.update(document.encode("utf-8", "surrogatepass"))
-        else:
-            digest = copy_bytes()
-            digest.update(document)  # type: ignore[arg-type]
+
+    __slots__ = ("_bytes_seed", "_text_seed", "shard")
+
+    def __init__(self, scope: Scope) -> None:
+        query = scope.query
+        parts = (KEY_VERSION, scope.provider, scope.model, scope.revision, isinstance(query, str), _raw(query))
+        seed = blake2b(_encode((*parts, scope.parameters)), digest_size=KEY_BYTES)
+        self.shard = seed.digest()[0]
+        """0 to 255, the same for all pairs of the scope."""
+        self._text_seed, self._bytes_seed = seed.copy(), seed
+        self._text_seed.update(_TEXT)
+        self._bytes_seed.update(_BYTES)
+
+    def keys(self, documents: Sequence[str | bytes]) -> list[bytes]:
+        """Name the score of every document, which costs about a microsecond and its length.
+
+        Args:
+            documents: n texts, or bytes of other content.
+
+        Returns:
+            n keys of 16 bytes, in the order of the documents.
+        """
+        if not are_texts(documents):
+            return [key for document in documents for key in _digests(self._seed(document), [_raw(document)])]
+        return _digests(self._text_seed, map(str.encode, documents, repeat("utf-8"), repeat("surrogatepass")))
+
+    def list_key(self, texts: Sequence[str]) -> bytes:
+        """Name the scores of a whole list of texts: 32 bytes, in a third of the time of all its keys."""
+        digest = sha256(self._text_seed.digest())
+        digest.update(_encode([*map(len, texts)]))
+        digest.update(_raw("".join(texts)))
+        return digest.digest()
+
+    def _seed(self, document: str | bytes) -> blake2b:
+        return self._text_seed if isinstance(document, str) else self._bytes_seed
+
+
+def are_texts(documents: Sequence[str | bytes]) -> TypeGuard[Sequence[str]]:
+    """Whether all of them are text."""
+    return set(map(type, documents)) <= {str}
+
+
+def _digests(seed: blake2b, contents: Iterable[bytes]) -> list[bytes]:
+    """Hash each of the contents after the seed."""
+    copy, keys = seed.copy, []
+    for content in contents:
+        digest = copy()
+        digest.update(content)
         keys.append(digest.digest())
     return keys
 

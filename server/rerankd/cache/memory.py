@@ -3,24 +3,85 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress, islice, repeat
+from operator import attrgetter
 
 ENTRY_BYTES = 160
 """What an entry costs: key 64, value 32, and its share of the dict's table, which is 57 to 75 once entries have come
 and gone."""
 _SHARD_BYTES = 4 * 1024 * 1024
 _MOST_SHARDS = 256
-"""A key's first byte chooses the shard."""
 _EVICTED_SHARE = 16
 """A full shard gives up this part of its entries at once: finding the oldest of a dict is slow one by one."""
+
+# A value is complex(score, end of its time): two doubles in one object of 32 bytes, a third of a tuple's.
+_score: Callable[[complex], float] = attrgetter("real")
+_end_s: Callable[[complex], float] = attrgetter("imag")
+
+
+class Shard:
+    """A part of a memory. Its dict holds entries in the order of their last use.
+
+    What is done for every key is done by C: a call reads and writes hundreds at once.
+
+    Args:
+        most: Entries, at least 1.
+        ttl_s: Seconds an entry is good for, from when it was stored.
+        clock: Seconds that never go backwards.
+    """
+
+    __slots__ = ("_clock", "_entries", "_most", "_ttl_s", "evicted")
+
+    def __init__(self, most: int, ttl_s: float, clock: Callable[[], float]) -> None:
+        self._entries: dict[bytes, complex] = {}
+        self._most = most
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[float | None]:
+        """Find scores and mark them as used.
+
+        Args:
+            keys: n keys of 16 bytes.
+
+        Returns:
+            n scores in the order of the keys, `None` where there is none.
+        """
+        entries, now_s = self._entries, self._clock()
+        taken = list(map(entries.pop, keys, repeat(None)))
+        if not any(taken):
+            return [None] * len(keys)
+        if all(taken) and min(map(_end_s, taken)) > now_s:  # type: ignore[arg-type]
+            entries.update(zip(keys, taken, strict=True))  # type: ignore[arg-type]
+            return list(map(_score, taken))  # type: ignore[arg-type]
+        held = dict(zip(compress(keys, taken), filter(None, taken), strict=True))
+        if min(map(_end_s, held.values())) <= now_s:
+            held = {key: entry for key, entry in held.items() if entry.imag > now_s}
+        entries.update(held)
+        scores = dict(zip(held, map(_score, held.values()), strict=True))
+        return list(map(scores.get, keys))
+
+    def set_many(self, scores: Mapping[bytes, float]) -> None:
+        """Keep scores from now on."""
+        entries, ends_s = self._entries, repeat(self._clock() + self._ttl_s)
+        entries.update(zip(scores, map(complex, scores.values(), ends_s), strict=True))
+        if (excess := len(entries) - self._most) > 0:
+            oldest = list(islice(entries, max(excess, self._most // _EVICTED_SHARE)))
+            for key in oldest:
+                del entries[key]
+            self.evicted += len(oldest)
 
 
 class ScoreMemory:
     """Scores by key, bounded by bytes and age. For one event loop.
 
-    A dict holds its entries in the order of their last use. There are several of them, so that none is so large that
-    growing it is felt by the calls under way.
+    There are several shards, so that none is so large that growing it is felt by the calls under way. All pairs of one
+    scope are in the same one.
 
     Args:
         limit_bytes: Memory to use; at least one entry is kept.
@@ -32,53 +93,22 @@ class ScoreMemory:
         shards = 1
         while shards < _MOST_SHARDS and shards * _SHARD_BYTES < limit_bytes:
             shards *= 2
-        # A value is complex(score, end of its time): two doubles in one object of 32 bytes, a third of a tuple's.
-        self._shards: list[dict[bytes, complex]] = [{} for _ in range(shards)]
-        self._mask = shards - 1
-        self._shard_entries = max(1, limit_bytes // ENTRY_BYTES // shards)
-        self._ttl_s = ttl_s
-        self._clock = clock
-        self.evicted = 0
+        most = max(1, limit_bytes // ENTRY_BYTES // shards)
+        self._shards = [Shard(most, ttl_s, clock) for _ in range(shards)]
 
     def __len__(self) -> int:
         return sum(map(len, self._shards))
+
+    def shard(self, number: int) -> Shard:
+        """Return the shard of a scope, by a number that is the scope's own, 0 to 255."""
+        return self._shards[number & len(self._shards) - 1]
 
     @property
     def used_bytes(self) -> int:
         """Bytes held, as accounted."""
         return len(self) * ENTRY_BYTES
 
-    def get_many(self, keys: Sequence[bytes]) -> list[float | None]:
-        """Find scores and mark them as used.
-
-        Args:
-            keys: n keys of 16 bytes.
-
-        Returns:
-            n scores in the order of the keys, `None` where there is none.
-        """
-        shards, mask, now_s = self._shards, self._mask, self._clock()
-        scores: list[float | None] = [None] * len(keys)
-        for place, key in enumerate(keys):
-            shard = shards[key[0] & mask]
-            if (entry := shard.pop(key, None)) and entry.imag > now_s:
-                shard[key] = entry
-                scores[place] = entry.real
-        return scores
-
-    def set_many(self, pairs: Iterable[tuple[bytes, float]]) -> None:
-        """Keep scores from now on; the last one of a key counts."""
-        shards, mask, most = self._shards, self._mask, self._shard_entries
-        end_s = self._clock() + self._ttl_s
-        for key, score in pairs:
-            shard = shards[key[0] & mask]
-            shard.pop(key, None)
-            shard[key] = complex(score, end_s)
-            if len(shard) > most:
-                self._evict(shard)
-
-    def _evict(self, shard: dict[bytes, complex]) -> None:
-        oldest = list(islice(shard, max(1, self._shard_entries // _EVICTED_SHARE)))
-        for key in oldest:
-            del shard[key]
-        self.evicted += len(oldest)
+    @property
+    def evicted(self) -> int:
+        """Entries given up to stay within the bound."""
+        return sum(shard.evicted for shard in self._shards)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import compress, repeat
+from operator import is_
 from typing import TYPE_CHECKING, cast
 
 from rerankd.cache.flight import Flight, FlightBoard, only_finite
-from rerankd.cache.keys import Scope, document_keys
-from rerankd.cache.memory import ScoreMemory
+from rerankd.cache.keys import Naming, Scope
+from rerankd.cache.lists import ListedKeys
+from rerankd.cache.memory import ScoreMemory, Shard
 
 if TYPE_CHECKING:
     from rerankd.cache.redis_tier import RedisTier
@@ -76,8 +79,10 @@ class CacheCounters:
 class _Work:
     """One call's misses on their way to being known."""
 
+    shard: Shard
+    """Where their scores are kept."""
     positions: Mapping[bytes, int]
-    """First position of each key."""
+    """A position of each key."""
     fetch: Fetch
     stores: bool
     known: dict[bytes, float] = field(default_factory=dict)
@@ -91,11 +96,13 @@ class PairScores:
 
     Args:
         memory: Scores in this process.
+        lists: Keys of whole lists.
         redis: Scores shared with other replicas.
     """
 
-    def __init__(self, memory: ScoreMemory, redis: RedisTier | None = None) -> None:
+    def __init__(self, memory: ScoreMemory, lists: ListedKeys, redis: RedisTier | None = None) -> None:
         self._memory = memory
+        self._lists = lists
         self._redis = redis
         self._board = FlightBoard()
         self._hits_memory = self._hits_redis = self._misses = self._coalesced = self._stored = 0
@@ -124,7 +131,7 @@ class PairScores:
             errors=redis.errors if redis else 0,
             under_way=len(self._board),
             entries=len(self._memory),
-            bytes=self._memory.used_bytes,
+            bytes=self._memory.used_bytes + self._lists.used_bytes,
             is_redis_up=redis.is_up if redis else None,
         )
 
@@ -148,23 +155,24 @@ class PairScores:
             scores = list(await fetch(range(len(documents)))) if documents else []
             _check_count(scores, len(documents))
             return Filled(scores, hits=0, coalesced=0, fetched=len(scores))
-        keys = document_keys(scope, documents)
-        found = self._memory.get_many(keys)
+        naming = Naming(scope)
+        listed = self._lists.get(naming, documents)
+        keys = naming.keys(documents) if listed is None else listed
+        shard = self._memory.shard(naming.shard)
+        found = shard.get_many(keys)
         in_memory = len(found) - found.count(None)
         self._hits_memory += in_memory
         if in_memory == len(found):
+            if listed is None:
+                self._lists.put(naming, documents, keys)
             return Filled(cast(list[float], found), hits=in_memory, coalesced=0, fetched=0)
-        missing = [place for place, score in enumerate(found) if score is None] if in_memory else range(len(keys))
-        positions: dict[bytes, int] = {}
-        for place in missing:
-            positions.setdefault(keys[place], place)
-        work = _Work(positions, fetch, use is CacheUse.READ_WRITE)
+        work = _Work(shard, _positions(keys, found), fetch, use is CacheUse.READ_WRITE)
         await self._complete(work)
-        for place in missing:
-            found[place] = work.known[keys[place]]
-        in_redis = sum([keys[place] in work.in_redis for place in missing]) if work.in_redis else 0
+        in_redis = sum(map(work.in_redis.__contains__, keys)) if work.in_redis else 0
         self._hits_redis += in_redis
-        return Filled(cast(list[float], found), in_memory + in_redis, work.coalesced, work.fetched)
+        # What was found in memory is not in `known`, so that its own score is what it falls back on.
+        scores = cast(list[float], list(map(work.known.get, keys, found)))
+        return Filled(scores, in_memory + in_redis, work.coalesced, work.fetched)
 
     async def _complete(self, work: _Work) -> None:
         """Fetch what is free at once, then wait for what others fetch; begin again with what they did not get."""
@@ -182,13 +190,13 @@ class PairScores:
         landed = {key: score for key, flight in taken.items() if (score := flight.scores.get(key)) is not None}
         failed = [key for key in taken if key not in landed]
         # Somebody else who waited may have fetched these since.
-        stored = zip(failed, self._memory.get_many(failed), strict=True)
+        stored = zip(failed, work.shard.get_many(failed), strict=True)
         followed = landed | {key: score for key, score in stored if score is not None}
         work.known.update(followed)
         work.coalesced += len(followed)
         self._coalesced += len(followed)
         if work.stores and (unstored := {key: landed[key] for key in landed if not taken[key].is_stored}):
-            self._store(unstored)
+            self._store(work, unstored)
         return [key for key in failed if key not in followed]
 
     async def _lead(self, work: _Work, keys: list[bytes]) -> None:
@@ -200,7 +208,7 @@ class PairScores:
             work.known.update(shared)
             work.in_redis.update(shared)
             if work.stores:
-                self._memory.set_many(shared.items())
+                work.shard.set_many(shared)
             keys = [key for key in keys if key not in shared]
             if not keys:
                 return
@@ -210,15 +218,21 @@ class PairScores:
             _check_count(scores, len(keys))
             fetched.update(zip(keys, scores, strict=True))
             if work.stores:
-                self._store(only_finite(fetched))
+                self._store(work, only_finite(fetched))
         work.known.update(fetched)
         work.fetched += len(keys)
 
-    def _store(self, scores: Mapping[bytes, float]) -> None:
-        self._memory.set_many(scores.items())
+    def _store(self, work: _Work, scores: Mapping[bytes, float]) -> None:
+        work.shard.set_many(scores)
         self._stored += len(scores)
         if self._redis is not None:
             self._redis.put_many(scores)
+
+
+def _positions(keys: Sequence[bytes], found: Sequence[float | None]) -> Mapping[bytes, int]:
+    """Return each key of which nothing was found, and a position of it."""
+    is_missing = list(map(is_, found, repeat(None)))
+    return dict(zip(compress(keys, is_missing), compress(range(len(keys)), is_missing), strict=True))
 
 
 def _check_count(scores: Sequence[float], count: int) -> None:

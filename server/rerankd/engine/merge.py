@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import chain, repeat
+from operator import add
+from typing import NamedTuple
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderReply
 
-RankedPair = tuple[float, int]
-"""(negated relevance score, index): sorts best first, equal scores by index."""
+
+class Ranking(NamedTuple):
+    """Documents, best first, and equal ones by index."""
+
+    indices: list[int]
+    """Positions in the request."""
+    scores: list[float]
+    """Relevance score of each."""
 
 
 class Normalisation(StrEnum):
@@ -64,8 +73,8 @@ def join(parts: Sequence[tuple[range, ProviderReply]]) -> ProviderReply:
     replies = [reply for _, reply in parts]
     costs = [reply.cost_usd for reply in replies]
     return ProviderReply(
-        indices=[chunk.start + index for chunk, reply in parts for index in reply.indices],
-        scores=[score for reply in replies for score in reply.scores],
+        indices=list(chain.from_iterable(map(add, reply.indices, repeat(chunk.start)) for chunk, reply in parts)),
+        scores=list(chain.from_iterable(reply.scores for reply in replies)),
         model=replies[0].model,
         prompt_tokens=sum(reply.prompt_tokens for reply in replies),
         completion_tokens=sum(reply.completion_tokens for reply in replies),
@@ -76,7 +85,7 @@ def join(parts: Sequence[tuple[range, ProviderReply]]) -> ProviderReply:
     )
 
 
-def normalise(scores: Sequence[float], mode: Normalisation) -> list[float]:
+def normalise(scores: Sequence[float], mode: Normalisation) -> Sequence[float]:
     """Map the scores of one response to 0..1, keeping their order exactly.
 
     Equal scores stay equal and different ones different: where rounding would make two the same, such as the
@@ -90,7 +99,7 @@ def normalise(scores: Sequence[float], mode: Normalisation) -> list[float]:
         One number a score, in the same order.
     """
     if mode is Normalisation.NONE or not scores:
-        return list(scores)
+        return scores
     levels = sorted(set(scores))
     mapped = [_sigmoid(level) for level in levels] if mode is Normalisation.SIGMOID else _spread(levels)
     return [*map(dict(zip(levels, _set_apart(mapped), strict=True)).__getitem__, scores)]
@@ -126,9 +135,7 @@ def _set_apart(mapped: list[float]) -> list[float]:
     return mapped
 
 
-def rank(
-    indices: Sequence[int], scores: Sequence[float], top_n: int | None, threshold: float | None
-) -> list[RankedPair]:
+def rank(indices: Sequence[int], scores: Sequence[float], top_n: int | None, threshold: float | None) -> Ranking:
     """Order by (-score, index), drop scores below `threshold`, keep the first `top_n`.
 
     Args:
@@ -138,9 +145,12 @@ def rank(
         threshold: Lowest score that is kept.
     """
     # Adding 0.0 makes -0.0 and whole numbers what they equal, so that the same scores give the same bytes.
-    pairs: Iterable[RankedPair] = zip([-(score + 0.0) for score in scores], indices, strict=True)
+    score_of = dict(zip(indices, map(add, scores, repeat(0.0)), strict=True)).__getitem__
+    by_index = sorted(indices)
     if threshold is not None:
-        pairs = [pair for pair in pairs if -pair[0] >= threshold]
-    if top_n is not None and top_n * 8 < len(indices):
-        return heapq.nsmallest(top_n, pairs)
-    return sorted(pairs)[:top_n]
+        by_index = [index for index in by_index if score_of(index) >= threshold]
+    if top_n is not None and top_n * 8 < len(by_index):
+        ranked = heapq.nlargest(top_n, by_index, key=score_of)
+    else:
+        ranked = sorted(by_index, key=score_of, reverse=True)[:top_n]  # which leaves equal ones in their order
+    return Ranking(ranked, list(map(score_of, ranked)))

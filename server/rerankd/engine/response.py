@@ -13,7 +13,7 @@ from rerankd.contract import RerankRequest, RerankResponse, RerankResult
 from rerankd.domain import CallContext
 from rerankd.engine.attempts import Answer
 from rerankd.engine.group import ModelGroup
-from rerankd.engine.merge import RankedPair
+from rerankd.engine.merge import Ranking
 from rerankd.engine.planner import SEARCH_UNIT_DOCUMENTS
 from rerankd.engine.scoring import Scores
 from rerankd.engine.tokens import ESTIMATE
@@ -42,7 +42,7 @@ def build_response(
     request: RerankRequest,
     call: CallContext,
     answered: Answered,
-    ranking: Sequence[RankedPair],
+    ranking: Ranking,
     started_s: float,
 ) -> RerankResponse:
     """Build the response to `request`.
@@ -75,13 +75,14 @@ def build_response(
     )
 
 
-def _results(request: RerankRequest, ranking: Sequence[RankedPair]) -> list[RerankResult]:
+def _results(request: RerankRequest, ranking: Ranking) -> list[RerankResult]:
+    ranked = zip(ranking.indices, ranking.scores, strict=True)
     if not request.return_documents:
-        return [RerankResult(index=index, relevance_score=-negated) for negated, index in ranking]
+        return [RerankResult(index=index, relevance_score=score) for index, score in ranked]
     documents = request.documents
     return [
-        RerankResult(index=index, relevance_score=-negated, document=as_document(documents[index]))
-        for negated, index in ranking
+        RerankResult(index=index, relevance_score=score, document=as_document(documents[index]))
+        for index, score in ranked
     ]
 
 

@@ -180,7 +180,5 @@ def in_order(reply: ProviderReply) -> list[float]:
     """Return the scores in the order of the call's documents, every one of which has one."""
     if reply.indices == range(len(reply.scores)):
         return list(reply.scores)
-    scores = [0.0] * len(reply.indices)
-    for index, score in zip(reply.indices, reply.scores, strict=True):
-        scores[index] = score
-    return scores
+    score_of = dict(zip(reply.indices, reply.scores, strict=True))
+    return list(map(score_of.__getitem__, range(len(score_of))))

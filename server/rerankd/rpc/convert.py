@@ -7,7 +7,9 @@ and nothing else. A document with nothing but a text becomes a plain string.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from google.protobuf import any_pb2, json_format, struct_pb2
@@ -175,7 +177,7 @@ def document_from_proto(message: pb.Document) -> contract.Document:
     )
 
 
-_document_has: Final = pb.Document.HasField
+_document_has: Final[Callable[[pb.Document, Any], bool]] = pb.Document.HasField
 
 
 def short_document_from_proto(message: pb.Document) -> str | contract.Document:
@@ -189,6 +191,22 @@ def short_document_from_proto(message: pb.Document) -> str | contract.Document:
     ):
         return document_from_proto(message)
     return message.text
+
+
+def short_documents_from_proto(
+    messages: Sequence[pb.Document],
+) -> list[str | contract.Document]:
+    """Convert each `Document`; where all are plain strings, no step of it is Python's own."""
+    items = list(messages)
+    if (
+        any(map(attrgetter("id"), items))
+        or any(map(_document_has, items, repeat("fields")))
+        or any(map(_document_has, items, repeat("prior_score")))
+        or any(map(_document_has, items, repeat("metadata")))
+        or any(map(attrgetter("image"), items))
+    ):
+        return [short_document_from_proto(item) for item in items]
+    return list(map(attrgetter("text"), items))
 
 
 def document_to_proto(value: str | contract.Document) -> pb.Document:
@@ -221,7 +239,7 @@ def rerank_request_from_proto(message: pb.RerankRequest) -> contract.RerankReque
     return contract.RerankRequest(
         model=message.model,
         query=message.query,
-        documents=[short_document_from_proto(item) for item in message.documents],
+        documents=short_documents_from_proto(message.documents),
         top_n=message.top_n if message.HasField("top_n") else None,
         rank_fields=list(message.rank_fields),
         return_documents=message.return_documents if message.HasField("return_documents") else None,
@@ -551,12 +569,38 @@ def _fill_extra_fields(value: contract.ExtraFields, message: pb.ExtraFields) -> 
         message.latency = value.latency
     if value.chunk_index:
         message.chunk_index = value.chunk_index
-    for chunks_item in value.chunks:
-        _fill_chunk_detail(chunks_item, message.chunks.add())
+    if value.chunks:
+        add_to_chunks = message.chunks.add
+        for chunks_item in value.chunks:
+            chunks_added = add_to_chunks()
+            if chunks_item.chunk_index:
+                chunks_added.chunk_index = chunks_item.chunk_index
+            if chunks_item.documents:
+                chunks_added.documents = chunks_item.documents
+            if chunks_item.provider:
+                chunks_added.provider = chunks_item.provider
+            if chunks_item.model:
+                chunks_added.model = chunks_item.model
+            if chunks_item.attempts:
+                chunks_added.attempts = chunks_item.attempts
+            if chunks_item.latency_ms:
+                chunks_added.latency_ms = chunks_item.latency_ms
+            if chunks_item.deployment:
+                chunks_added.deployment = chunks_item.deployment
+            if chunks_item.hedged:
+                chunks_added.hedged = chunks_item.hedged
     for stages_item in value.stages:
         _fill_stage_detail(stages_item, message.stages.add())
-    for fell_back_from_item in value.fell_back_from:
-        _fill_failed_model(fell_back_from_item, message.fell_back_from.add())
+    if value.fell_back_from:
+        add_to_fell_back_from = message.fell_back_from.add
+        for fell_back_from_item in value.fell_back_from:
+            fell_back_from_added = add_to_fell_back_from()
+            if fell_back_from_item.model:
+                fell_back_from_added.model = fell_back_from_item.model
+            if fell_back_from_item.reason:
+                fell_back_from_added.reason = fell_back_from_item.reason
+            if fell_back_from_item.message:
+                fell_back_from_added.message = fell_back_from_item.message
 
 
 def rerank_response_from_proto(message: pb.RerankResponse) -> contract.RerankResponse:
@@ -581,8 +625,17 @@ def rerank_response_to_proto(value: contract.RerankResponse) -> pb.RerankRespons
 def _fill_rerank_response(value: contract.RerankResponse, message: pb.RerankResponse) -> None:
     if value.id:
         message.id = value.id
-    for results_item in value.results:
-        _fill_rerank_result(results_item, message.results.add())
+    if value.results:
+        add_to_results = message.results.add
+        for results_item in value.results:
+            results_added = add_to_results()
+            if results_item.index:
+                results_added.index = results_item.index
+            if results_item.relevance_score:
+                results_added.relevance_score = results_item.relevance_score
+            if results_item.document is not None:
+                _fill_document(results_item.document, results_added.document)
+                results_added.document.SetInParent()
     if value.model:
         message.model = value.model
     if value.usage is not None:

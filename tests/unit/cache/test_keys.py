@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.cache.keys import Scope, document_keys
+from rerankd.cache.keys import Naming, Scope
 
 SCOPE = Scope("cohere", "rerank-v3.5", "a query", revision="r1", parameters={"max_tokens": 512})
 CONTENTS = st.text(max_size=4) | st.binary(max_size=4)
@@ -33,7 +33,7 @@ def identity(scope: Scope, document: str | bytes) -> object:
 @given(SCOPES, CONTENTS, SCOPES, CONTENTS)
 def test_equal_keys_mean_equal_inputs(one: Scope, a: str | bytes, other: Scope, b: str | bytes) -> None:
     is_same = identity(one, a) == identity(other, b)
-    assert (document_keys(one, [a]) == document_keys(other, [b])) == is_same
+    assert (Naming(one).keys([a]) == Naming(other).keys([b])) == is_same
 
 
 @pytest.mark.parametrize(
@@ -52,27 +52,27 @@ def test_equal_keys_mean_equal_inputs(one: Scope, a: str | bytes, other: Scope, 
     ],
 )
 def test_every_part_of_the_scope_counts(change: dict[str, Any]) -> None:
-    assert document_keys(replace(SCOPE, **change), ["d"]) != document_keys(SCOPE, ["d"])
+    assert Naming(replace(SCOPE, **change)).keys(["d"]) != Naming(SCOPE).keys(["d"])
 
 
 def test_a_boundary_between_query_and_document_cannot_move() -> None:
-    (one,) = document_keys(replace(SCOPE, query="a"), ["bc"])
-    (other,) = document_keys(replace(SCOPE, query="ab"), ["c"])
+    (one,) = Naming(replace(SCOPE, query="a")).keys(["bc"])
+    (other,) = Naming(replace(SCOPE, query="ab")).keys(["c"])
     assert one != other
 
 
 def test_the_order_of_parameters_does_not_count() -> None:
     one = replace(SCOPE, parameters={"a": 1, "b": {"c": 2, "d": 3}})
     other = replace(SCOPE, parameters={"b": {"d": 3, "c": 2}, "a": 1})
-    assert document_keys(one, ["d"]) == document_keys(other, ["d"])
+    assert Naming(one).keys(["d"]) == Naming(other).keys(["d"])
 
 
 def test_keys_are_the_same_in_every_process_and_release() -> None:
     expected = "1692ce9699fdcfe2654c5d750b2f55ce"
-    assert [key.hex() for key in document_keys(SCOPE, ["a document"])] == [expected]
+    assert [key.hex() for key in Naming(SCOPE).keys(["a document"])] == [expected]
 
 
 def test_text_that_is_not_valid_unicode_has_a_key() -> None:
-    keys = document_keys(replace(SCOPE, query="\ud800"), ["\udfff", "", b""])
+    keys = Naming(replace(SCOPE, query="\ud800")).keys(["\udfff", "", b""])
     assert len(set(keys)) == 3
     assert {len(key) for key in keys} == {16}

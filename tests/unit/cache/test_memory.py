@@ -26,60 +26,77 @@ def key(number: int) -> bytes:
 
 
 def test_scores_come_back_in_the_order_of_the_keys() -> None:
-    memory = ScoreMemory(10_000, 60)
-    memory.set_many([(key(1), 0.25), (key(2), -0.0), (key(1), 0.5)])
-    assert memory.get_many([key(2), key(3), key(1), key(2)]) == [-0.0, None, 0.5, -0.0]
-    assert len(memory) == 2
+    shard = ScoreMemory(10_000, 60).shard(0)
+    shard.set_many({key(1): 0.25, key(2): -0.0})
+    shard.set_many({key(1): 0.5})
+    assert shard.get_many([key(2), key(3), key(1), key(2)]) == [-0.0, None, 0.5, -0.0]
+    assert shard.get_many([key(2), key(1), key(2)]) == [-0.0, 0.5, -0.0]
+    assert shard.get_many([]) == []
+    assert len(shard) == 2
+
+
+def test_each_score_has_its_own_time() -> None:
+    clock = Clock()
+    shard = ScoreMemory(10_000, 60, clock).shard(0)
+    shard.set_many({key(1): 0.0})
+    clock.now_s += 20
+    shard.set_many({key(2): 0.5})
+    assert shard.get_many([key(2), key(1)]) == [0.5, 0.0]
+    clock.now_s += 40
+    assert shard.get_many([key(2), key(1)]) == [0.5, None]
+    assert len(shard) == 1
 
 
 def test_a_score_is_gone_when_its_time_is_over_however_often_it_is_used() -> None:
     clock = Clock()
-    memory = ScoreMemory(10_000, 60, clock)
-    memory.set_many([(key(1), 1.0)])
+    shard = ScoreMemory(10_000, 60, clock).shard(0)
+    shard.set_many({key(1): 1.0})
     clock.now_s += 59.9
-    assert memory.get_many([key(1)]) == [1.0]
+    assert shard.get_many([key(1)]) == [1.0]
     clock.now_s += 0.1
-    assert memory.get_many([key(1)]) == [None]
-    assert len(memory) == 0, "what is found too old is given up"
+    assert shard.get_many([key(1)]) == [None]
+    assert len(shard) == 0, "what is found too old is given up"
 
 
 def test_storing_again_starts_the_time_again() -> None:
     clock = Clock()
-    memory = ScoreMemory(10_000, 60, clock)
-    memory.set_many([(key(1), 1.0)])
+    shard = ScoreMemory(10_000, 60, clock).shard(0)
+    shard.set_many({key(1): 1.0})
     clock.now_s += 50
-    memory.set_many([(key(1), 2.0)])
+    shard.set_many({key(1): 2.0})
     clock.now_s += 50
-    assert memory.get_many([key(1)]) == [2.0]
+    assert shard.get_many([key(1)]) == [2.0]
 
 
 def test_the_least_recently_used_go_first() -> None:
     memory = ScoreMemory(4 * ENTRY_BYTES, 60)
-    memory.set_many((key(number), float(number)) for number in range(4))
-    memory.get_many([key(0)])
-    memory.set_many([(key(1), 1.5), (key(4), 4.0)])
-    assert memory.get_many([key(number) for number in range(5)]) == [0.0, 1.5, None, 3.0, 4.0]
+    shard = memory.shard(0)
+    shard.set_many({key(number): float(number) for number in range(4)})
+    shard.get_many([key(0), key(9)])
+    shard.get_many([key(1)])
+    shard.set_many({key(4): 4.0})
+    assert shard.get_many([key(number) for number in range(5)]) == [0.0, 1.0, None, 3.0, 4.0]
     assert memory.evicted == 1
 
 
 def test_a_bound_too_small_for_one_entry_keeps_one() -> None:
-    memory = ScoreMemory(1, 60)
-    memory.set_many([(key(1), 1.0), (key(2), 2.0)])
-    assert memory.get_many([key(1), key(2)]) == [None, 2.0]
+    shard = ScoreMemory(1, 60).shard(0)
+    shard.set_many({key(1): 1.0, key(2): 2.0})
+    assert shard.get_many([key(1), key(2)]) == [None, 2.0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=200), st.integers(1, 20))
 def test_what_is_returned_was_the_last_score_stored(steps: list[tuple[int, bool]], most: int) -> None:
-    memory = ScoreMemory(most * ENTRY_BYTES, 60)
+    shard = ScoreMemory(most * ENTRY_BYTES, 60).shard(0)
     last: dict[int, float] = {}
     for turn, (number, is_write) in enumerate(steps):
         if is_write:
-            memory.set_many([(key(number), float(turn))])
+            shard.set_many({key(number): float(turn)})
             last[number] = float(turn)
-            assert memory.get_many([key(number)]) == [float(turn)], "the newest is there"
+            assert shard.get_many([key(number)]) == [float(turn)], "the newest is there"
         else:
-            assert memory.get_many([key(number)])[0] in (None, last.get(number))
-        assert len(memory) <= most
+            assert shard.get_many([key(number)])[0] in (None, last.get(number))
+        assert len(shard) <= most
 
 
 @pytest.mark.parametrize("limit_mb", [1, 3, 24])
@@ -93,9 +110,10 @@ def test_the_bound_is_that_of_the_real_memory(limit_mb: int, reads: bool) -> Non
         memory = ScoreMemory(limit_bytes, 60)
         for start in range(0, total, 1000):
             keys = [os.urandom(16) for _ in range(1000)]
-            memory.set_many((key, start + 0.5) for key in keys)
+            shard = memory.shard(start // 1000)
+            shard.set_many({key: start + number / 1000 for number, key in enumerate(keys)})
             if reads:
-                memory.get_many(keys)
+                shard.get_many(keys)
         del keys
         real_bytes, _ = tracemalloc.get_traced_memory()
     finally:

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 from structlog.testing import capture_logs
 
-from rerankd.cache.keys import KEY_VERSION, document_keys
+from rerankd.cache.keys import KEY_VERSION, Naming
 from rerankd.cache.opening import open_pair_scores
 from rerankd.cache.options import CacheOptions
 from rerankd.cache.pair_scores import CacheUse, Filled, PairScores
@@ -65,7 +65,7 @@ async def test_keys_are_versioned_prefixed_and_expire(redis: RedisServer) -> Non
         await fill(scores, ["a"])
     with Redis(port=redis.port) as client:
         (key,) = client.keys()
-        assert key == f"team:{KEY_VERSION}:".encode() + document_keys(SCOPE, ["a"])[0]
+        assert key == f"team:{KEY_VERSION}:".encode() + Naming(SCOPE).keys(["a"])[0]
         assert 80 < client.ttl(key) <= 90
         assert client.strlen(key) == 8
 
@@ -80,7 +80,7 @@ async def test_no_store_leaves_nothing_in_redis(redis: RedisServer) -> None:
 
 @pytest.mark.parametrize("value", [b"", b"1234567", b"123456789", b"\0\0\0\0\0\0\xf8\x7f", b"\0\0\0\0\0\0\xf0\x7f"])
 async def test_values_nobody_of_us_wrote_are_misses(redis: RedisServer, value: bytes) -> None:
-    key = b"rerankd:%d:" % KEY_VERSION + document_keys(SCOPE, ["a"])[0]
+    key = b"rerankd:%d:" % KEY_VERSION + Naming(SCOPE).keys(["a"])[0]
     with Redis(port=redis.port) as client:
         client.set(key, value)
         async with opened(redis.url) as scores:

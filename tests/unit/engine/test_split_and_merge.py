@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rerankd.engine.merge import Normalisation, RankedPair, check_reply, join, normalise, rank
+from rerankd.engine.merge import Normalisation, Ranking, check_reply, join, normalise, rank
 from rerankd.engine.passages import PassageRules, best, cut
 from rerankd.engine.planner import plan_chunks
 from rerankd.engine.tokens import ESTIMATE
@@ -60,7 +60,7 @@ def with_kept_scores(
     return found
 
 
-def ranked(found: Sequence[float], mode: Normalisation, top_n: int | None, threshold: float | None) -> list[RankedPair]:
+def ranked(found: Sequence[float], mode: Normalisation, top_n: int | None, threshold: float | None) -> Ranking:
     return rank(range(len(found)), normalise(found, mode), top_n, threshold)
 
 
