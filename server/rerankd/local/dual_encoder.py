@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,10 @@ from rerankd_adapters.base import ProviderCall, ProviderReply
 
 if TYPE_CHECKING:
     from rerankd.local.reading import TokenReader
+
+_KEPT_SLICE = 100
+"""Kept documents that one worker compares in a go, 17 ms at most. Their products are so short that two workers at once
+spend more on passing the interpreter's lock than they gain."""
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -64,10 +70,21 @@ class DualEncoder:
 
         def score(index: int) -> _Scored:
             passages, tokens, is_cut = self._read_document(call.documents[index], index, window, window_tokens)
-            known = query.get().vectors
-            return _Scored(max(self._compare(known, passage) for passage in passages), tokens, is_cut)
+            return _Scored(self._best(query, passages), tokens, is_cut)
 
-        scored = await self._pool.run(score, len(call.documents), Ticket(priority=call.priority))
+        def score_kept(indices: range, _unit: int) -> list[_Scored | None]:
+            return [self._score_kept(call.documents[index], index, window, window_tokens, query) for index in indices]
+
+        ticket, count = Ticket(priority=call.priority), len(call.documents)
+        scored: list[_Scored | None] = []
+        for start in range(0, count, _KEPT_SLICE):
+            indices = range(start, min(start + _KEPT_SLICE, count))
+            (kept,) = await self._pool.run(partial(score_kept, indices), 1, ticket)
+            scored += kept or []
+        missing = [index for index, one in enumerate(scored) if one is None]
+        read_now = await self._pool.run(lambda place: score(missing[place]), len(missing), ticket)
+        for index, one in zip(missing, read_now, strict=True):
+            scored[index] = one
         done = [one for one in scored if one is not None]
         cuts = sum(one.is_cut for one in done)
         read = query.get()
@@ -78,6 +95,25 @@ class DualEncoder:
             prompt_tokens=read.tokens + sum(one.tokens for one in done),
             warnings=warn_of_cuts(cuts, window_tokens, is_query_cut=read.is_cut),
         )
+
+    def _score_kept(
+        self, document: str, index: int, window: Window, window_tokens: int, query: Once[_Query]
+    ) -> _Scored | None:
+        """Score a document all of which is kept; `None` for any other, whatever of it is kept."""
+        reading = window.find(self._kept_reader, self._spec.document_prefix + document)
+        if reading is None:
+            return None
+        is_cut = window.check(reading, index, window_tokens)
+        passages = [
+            self._cache.get(content_key(self._loaded.identity, self._use, span)) for span in window.split(reading.ids)
+        ]
+        if any(passage is None for passage in passages):
+            return None
+        return _Scored(self._best(query, passages), 0, is_cut)
+
+    def _best(self, query: Once[_Query], passages: Sequence[Any]) -> float:
+        vectors = query.get().vectors
+        return max(self._compare(vectors, passage) for passage in passages)
 
     def _read_query(self, call: ProviderCall) -> _Query:
         prefix = self._spec.query_prefix

@@ -40,14 +40,22 @@ class KeptReader:
 
     def read(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Reading:
         """Tokenize as `TokenReader.read` does."""
+        found = self.find(text, limit_tokens, cut)
+        if found is not None:
+            return found
+        reading = self._reader.read(text, limit_tokens, cut)
+        if len(text) <= _LONGEST:
+            self._cache.put(self._key(text, limit_tokens, cut), _Kept(array("i", reading.ids), reading.is_cut))
+        return reading
+
+    def find(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Reading | None:
+        """Return what `read` does where it is kept, else `None`."""
         if len(text) > _LONGEST:
-            return self._reader.read(text, limit_tokens, cut)
+            return None
+        kept: _Kept | None = self._cache.get(self._key(text, limit_tokens, cut))
+        return None if kept is None else Reading(kept.ids.tolist(), kept.is_cut)
+
+    def _key(self, text: str, limit_tokens: int, cut: Truncation) -> bytes:
         digest = hashlib.blake2b(f"{self._identity}\x1f{limit_tokens}\x1f{cut}\x1f".encode(), digest_size=16)
         digest.update(text.encode("utf-8", "surrogatepass"))
-        key = digest.digest()
-        kept: _Kept | None = self._cache.get(key)
-        if kept is not None:
-            return Reading(kept.ids.tolist(), kept.is_cut)
-        reading = self._reader.read(text, limit_tokens, cut)
-        self._cache.put(key, _Kept(array("i", reading.ids), reading.is_cut))
-        return reading
+        return digest.digest()

@@ -51,6 +51,18 @@ class Window:
             AdapterError: `REJECTED` when the document is too long and the call forbids cutting.
         """
         reading = reader.read(text, self.limit_tokens, self.cut)
+        return reading, self.check(reading, index, window_tokens)
+
+    def find(self, reader: KeptReader, text: str) -> Reading | None:
+        """Return the tokens of one document where they are kept, else `None`."""
+        return reader.find(text, self.limit_tokens, self.cut)
+
+    def check(self, reading: Reading, index: int, window_tokens: int) -> bool:
+        """Tell whether the model's window cut some tokens off.
+
+        Raises:
+            AdapterError: As `read` does.
+        """
         is_cut = reading.is_cut and not self.is_callers_limit
         if is_cut and self.cut is Truncation.NONE:
             raise AdapterError(
@@ -58,7 +70,7 @@ class Window:
                 f"document {index} is longer than the model's window of {window_tokens} tokens and truncation is off",
                 field=f"documents[{index}].text",
             )
-        return reading, is_cut
+        return is_cut
 
     def split(self, ids: list[int]) -> list[list[int]]:
         """Cut a document's tokens into passages."""

@@ -13,6 +13,7 @@ from msgspec import structs
 from rerankd.local.network import Network
 from rerankd.local.options import LocalOptions
 from rerankd.local.provider import LocalProvider
+from rerankd.local.scheduler import WorkPool
 from rerankd.local.weights import CROSS_ENCODER, TOKENIZER
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, Truncation
 
@@ -117,6 +118,31 @@ async def test_kept_vectors_cost_only_the_query(
     assert list(kept.scores) == list(fresh.scores)
     assert runs == [len(tokenizer.encode(QUERY).ids)]
     assert kept.prompt_tokens == runs[0]
+
+
+async def test_kept_documents_are_compared_by_one_worker_and_the_others_read(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = "all-minilm-l6-v2-maxsim"
+    documents = [f"document {number} about plants" for number in range(220)]
+    await provider.rerank(ProviderCall(model=model, query="any", documents=documents[10:]))
+    units: list[int] = []
+    run = WorkPool.run
+
+    async def count(self: WorkPool, work: Any, count: int, ticket: Any, **options: Any) -> Any:
+        units.append(count)
+        return await run(self, work, count, ticket, **options)
+
+    monkeypatch.setattr(WorkPool, "run", count)
+    mixed = [*documents[200:], *documents[:200]]
+    reply = await provider.rerank(ProviderCall(model=model, query=QUERY, documents=mixed))
+    assert units == [1, 1, 1, 10]
+    fresh = LocalProvider(LocalOptions(threads=1))
+    try:
+        again = await fresh.rerank(ProviderCall(model=model, query=QUERY, documents=mixed[:40]))
+    finally:
+        await fresh.close()
+    assert list(reply.scores)[:40] == list(again.scores)
 
 
 async def test_long_documents_are_cut_at_the_end_asked_for(
