@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from msgspec import structs
+
 from rerankd_adapters.call import ProviderCall, ProviderReply
 from rerankd_adapters.capability import Capabilities, Truncation
 from rerankd_adapters.documents import image_documents, object_documents, refuse_images
@@ -233,7 +235,7 @@ class JsonDialect(HttpAdapter):
     def _at_old_path(self, request: HttpRequest) -> HttpRequest:
         if self.wire.old_path is None or self.options.get("path"):
             return request
-        return replace(request, url=request.url.replace(self.wire.path, self.wire.old_path))
+        return structs.replace(request, url=request.url.replace(self.wire.path, self.wire.old_path))
 
     def failure_of(self, call: ProviderCall, response: HttpResponse) -> AdapterError:
         """Return the error for a status other than 200."""
