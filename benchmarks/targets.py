@@ -137,6 +137,20 @@ TARGETS: Final[Sequence[Target]] = [
         1.8,
         "x",
     ),
+    Target(
+        "HTTP with log, metrics and traces of 10 % beside none of them",
+        times("HTTP: metrics, log, traces of 10 %", "HTTP: nothing"),
+        "at least",
+        0.85,
+        "x",
+    ),
+    Target(
+        "gRPC with log, metrics and traces of 10 % beside none of them",
+        times("gRPC: metrics, log, traces of 10 %", "gRPC: nothing"),
+        "at least",
+        0.85,
+        "x",
+    ),
 ]
 
 
