@@ -148,7 +148,7 @@ class JsonDialect(HttpAdapter):
         if wire.top_n and (call.top_n is not None or wire.needs_top_n):
             body[wire.top_n] = min(call.top_n or count, count)
         body.update(truncation_of(call, wire, self.provider.title))
-        body.update({name: value for name, value, unset in _optional(call, wire) if name and value != unset})
+        body.update({name: value for _, name, value, unset in _optional(call, wire) if name and value != unset})
         body.update(options_of(call, wire, self.provider.title))
         return body
 
@@ -246,24 +246,26 @@ class JsonDialect(HttpAdapter):
         return kind_of_status(response.status, self.wire.kinds)
 
 
-def _optional(call: ProviderCall, wire: Wire) -> tuple[tuple[str | None, Any, Any], ...]:
+def _optional(call: ProviderCall, wire: Wire) -> tuple[tuple[str, str | None, Any, Any], ...]:
+    """List parameters by the caller's name for them and the dialect's: value, and what it is where it is not set.
+
+    Most calls set none. An ignored instruction is the engine's to name, so it has no name of the caller's.
+    """
+    if call.max_passages_per_doc == 1 and call.max_tokens_per_doc is None and not (call.instruction or call.priority):
+        return ()
     return (
-        (wire.max_tokens_per_doc, call.max_tokens_per_doc, None),
-        (wire.max_passages_per_doc, call.max_passages_per_doc, 1),
-        (wire.instruction, call.instruction, ""),
-        (wire.priority, call.priority, 0),
+        ("max_tokens_per_doc", wire.max_tokens_per_doc, call.max_tokens_per_doc, None),
+        ("max_chunks_per_doc", wire.max_passages_per_doc, call.max_passages_per_doc, 1),
+        ("", wire.instruction, call.instruction, ""),
+        ("priority", wire.priority, call.priority, 0),
     )
-
-
-_PROTO_NAMES: Final = ("max_tokens_per_doc", "max_chunks_per_doc", "", "priority")
-"""Of what `_optional` lists; an ignored instruction is the engine's to name."""
 
 
 def ignored(call: ProviderCall, wire: Wire, title: str) -> list[str]:
     """Name the parameters of the call that the dialect has no field for."""
     return [
         f"{name} was ignored: {title} has no such parameter"
-        for name, (ours, value, unset) in zip(_PROTO_NAMES, _optional(call, wire), strict=True)
+        for name, ours, value, unset in _optional(call, wire)
         if name and not ours and value != unset
     ]
 

@@ -143,8 +143,9 @@ def clean(text: str) -> str:
 
 def printable(text: str) -> str:
     """Put single spaces in place of white space and of everything that cannot be printed."""
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(shown.split())
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(text.split())
 
 
 def _hide(match: re.Match[str]) -> str:

@@ -183,7 +183,7 @@ class PairScores:
                 await self._lead(work, free)
             for flight in set(taken.values()):
                 await flight.wait()
-            missing = self._follow(work, taken)
+            missing = self._follow(work, taken) if taken else ()
 
     def _follow(self, work: _Work, taken: Mapping[bytes, Flight]) -> list[bytes]:
         """Take the scores of flights that have landed; return the keys they did not bring."""

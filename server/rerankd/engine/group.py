@@ -37,6 +37,8 @@ class ModelGroup:
         self.deployments = tuple(deployments)
         for deployment in self.deployments:
             deployment.peers = [each for each in self.deployments if each is not deployment]
+        self.served_by = ",".join(sorted({f"{each.provider.name}/{each.model}" for each in self.deployments}))
+        """Providers and their names of the model, each once."""
         self.options = options
         self.normalisation = Normalisation(options.normalization)
         """What is made of scores where the caller does not say."""

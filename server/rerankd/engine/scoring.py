@@ -81,7 +81,7 @@ class RequestScoring:
 
     def _scope(self) -> Scope:
         """Say what the scores depend on beside the documents."""
-        call, deployments = self.call, self.common.group.deployments
+        call = self.call
         parameters: dict[str, Any] = {
             "truncation": call.truncation,
             "max_tokens_per_doc": call.max_tokens_per_doc,
@@ -89,8 +89,7 @@ class RequestScoring:
             "instruction": call.instruction,
             "options": call.options,
         }
-        names = sorted({f"{each.provider.name}/{each.model}" for each in deployments})
-        return Scope(",".join(names), self.info.name, call.query, self.info.revision, parameters)
+        return Scope(self.common.group.served_by, self.info.name, call.query, self.info.revision, parameters)
 
     async def _fetch(self, positions: Sequence[int]) -> Sequence[float]:
         """Score some of the documents, all of them asked for."""

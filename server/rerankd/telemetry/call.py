@@ -186,7 +186,8 @@ class CallRecord:
         metrics.call_documents.of(model).observe(self.documents)
         metrics.overhead_seconds.of(call.transport).observe(max(self.elapsed_s - self.provider_s, 0.0), exemplar)
         if usage is not None:
-            metrics.call_tokens.of(model).observe(usage.total_tokens)
+            if usage.total_tokens:
+                metrics.call_tokens.of(model).observe(usage.total_tokens)
             if usage.saved_cost:
                 metrics.saved.of(model).inc(usage.saved_cost)
 

@@ -142,7 +142,9 @@ PROVIDER_SECONDS: Final = Metric(
     _SECONDS,
 )
 CALL_DOCUMENTS: Final = Metric("rerankd_call_documents", "histogram", "Documents of a call.", ("model",), _DOCUMENTS)
-CALL_TOKENS: Final = Metric("rerankd_call_tokens", "histogram", "Tokens of a call.", ("model",), _TOKENS)
+CALL_TOKENS: Final = Metric(
+    "rerankd_call_tokens", "histogram", "Tokens of a call, where there are any.", ("model",), _TOKENS
+)
 SEARCH_UNITS_TOTAL: Final = Metric(
     "rerankd_search_units",
     "counter",
