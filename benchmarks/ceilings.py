@@ -1,7 +1,7 @@
 """The stack's own ceilings: servers that do nothing but answer, with or without one call to a provider first.
 
 Run as `python -m benchmarks.ceilings grpc|http [URL]`; prints the port, then serves until it is killed. With a URL, a
-constant request is sent there before each answer, by the library that the service uses.
+constant request is sent there before each answer, by the transport that the service uses.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import Any, Final
 
 import grpc
 import uvloop
-from pyqwest import Client, HTTPTransport, HTTPVersion
 
 from benchmarks.plain import read_body, send_json, serve_asgi, serve_method
 from benchmarks.workloads import known
 from rerank.v1 import rerank_service_pb2 as pb
+from rerankd.upstream.transport import open_transport
+from rerankd_adapters.base import HttpRequest
 
+TIMEOUT_S: Final = 30.0
 RESULTS: Final = [pb.RerankResult(index=index, relevance_score=0.5) for index in range(4)]
 RESPONSE: Final = pb.RerankResponse(id="0" * 32, results=RESULTS, model="local/bm25")
 BODY: Final = b'{"results":[' + b",".join([b'{"index":0,"relevance_score":0.5}'] * 4) + b"]}"
@@ -26,14 +28,14 @@ class Provider:
     """Where each answer waits for a call first, if anywhere."""
 
     def __init__(self, url: str | None) -> None:
-        self._url = url
-        self._client = Client(HTTPTransport(http_version=HTTPVersion.HTTP1))
-        self._body = known(4).json_body("rerank-v3.5")
+        self._transport = open_transport()
+        body, headers = known(4).json_body("rerank-v3.5"), {"content-type": "application/json"}
+        self._request = HttpRequest(url=url, headers=headers, body=body) if url else None
 
     async def ask(self) -> None:
         """Call it and read the whole answer."""
-        if self._url:
-            response = await self._client.post(self._url, {"content-type": "application/json"}, self._body)
+        if self._request is not None:
+            response = await self._transport.send(self._request, TIMEOUT_S)
             assert response.status == 200, response.status
 
 
