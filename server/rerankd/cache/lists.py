@@ -10,7 +10,7 @@ from rerankd.cache.keys import Naming, are_texts
 FEWEST = 16
 """Documents of a list; the keys of fewer are made as quickly."""
 LIST_BYTES = 512
-KEY_BYTES = 72
+LISTED_KEY_BYTES = 72
 """What a list costs, and each key of it, though most keys are shared with the memory of scores."""
 
 
@@ -65,4 +65,4 @@ class ListedKeys:
 
 
 def _size(keys: Sequence[bytes]) -> int:
-    return LIST_BYTES + KEY_BYTES * len(keys)
+    return LIST_BYTES + LISTED_KEY_BYTES * len(keys)

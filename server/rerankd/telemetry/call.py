@@ -50,7 +50,6 @@ class CallRecord:
         "_span_id",
         "_started_s",
         "_top_n",
-        "attempts",
         "call",
         "chunks",
         "code",
@@ -87,7 +86,7 @@ class CallRecord:
         self._span_id = 0
         self.provider_s = 0.0
         """Time in which a provider was waited for."""
-        self.attempts = self.retries = self.hedges = self.fallbacks = self.chunks = 0
+        self.retries = self.hedges = self.fallbacks = self.chunks = 0
         self.model = ""
         """Public name of the model that is asked first, or that answered; empty while there is none of the name that
         was asked for."""
@@ -247,7 +246,6 @@ class CallRecord:
         if not self._running:
             self._busy_since_s = now_s
         self._running += 1
-        self.attempts += 1
 
     def _leave_provider(self, now_s: float) -> None:
         self._running -= 1

@@ -14,6 +14,7 @@ from rerankd.contract import RerankRequest, RerankResponse
 from rerankd.telemetry.capture import Capture
 from rerankd.telemetry.names import MODEL_SPAN, SERVICE_NAME
 from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.settling import settle
 from rerankd.telemetry.trace import Parent, SpanRecord, SpanSink, begin_within
 
 if TYPE_CHECKING:
@@ -71,7 +72,6 @@ class ProgramTracing:
     def close(self) -> None:
         """Send what waits, for three seconds at most; blocks meanwhile."""
         if self._own is not None:
-            from rerankd.telemetry.settling import settle
             from rerankd.telemetry.setup import close_all
 
             settle()

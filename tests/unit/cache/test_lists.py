@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerankd.cache.keys import Naming, Scope
-from rerankd.cache.lists import FEWEST, KEY_BYTES, LIST_BYTES, ListedKeys
+from rerankd.cache.lists import FEWEST, LIST_BYTES, LISTED_KEY_BYTES, ListedKeys
 from rerankd.cache.memory import ENTRY_BYTES, ScoreMemory
 from rerankd.cache.pair_scores import CacheUse, Filled, PairScores
 
 SCOPE = Scope("a-provider", "a-model", "a query")
 NAMING = Naming(SCOPE)
 TEXTS = [f"document {number}" for number in range(FEWEST)]
-SIZE = LIST_BYTES + FEWEST * KEY_BYTES
+SIZE = LIST_BYTES + FEWEST * LISTED_KEY_BYTES
 words = st.text("ab\udfff", max_size=3)
 lists = st.lists(words, min_size=FEWEST - 1, max_size=FEWEST + 1)
 
@@ -39,7 +39,7 @@ def test_the_scope_counts_in_the_name_of_a_list() -> None:
 
 @given(st.lists(st.tuples(lists, st.sampled_from("ab"), st.booleans()), max_size=8), st.sampled_from([0, 1, 3]))
 def test_keys_are_those_of_the_documents(steps: list[tuple[list[str], str, bool]], most: int) -> None:
-    listed = ListedKeys(most * (SIZE + KEY_BYTES))
+    listed = ListedKeys(most * (SIZE + LISTED_KEY_BYTES))
     for documents, query, is_put in steps:
         naming = Naming(replace(SCOPE, query=query))
         keys = naming.keys(documents)
@@ -47,7 +47,7 @@ def test_keys_are_those_of_the_documents(steps: list[tuple[list[str], str, bool]
         if is_put:
             listed.put(naming, documents, keys)
             assert (listed.get(naming, documents) == keys) == (most > 0 and len(documents) >= FEWEST)
-        assert 0 <= listed.used_bytes <= most * (SIZE + KEY_BYTES)
+        assert 0 <= listed.used_bytes <= most * (SIZE + LISTED_KEY_BYTES)
 
 
 def test_there_is_one_list_for_each_query_and_first_document() -> None:
