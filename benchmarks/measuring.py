@@ -1,23 +1,27 @@
-"""Measures cases in rounds that go from one to the next, and keeps of each the figures it was least disturbed in."""
+"""Measures cases in rounds that go from one to the next, and keeps of each the figures it was least disturbed in.
+
+Of stages whose servers are started anew for every round, the median is kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from statistics import median
 
 import httpx
 
 from benchmarks.drivers import Aim, Drivers, StalledError
 from benchmarks.processes import BenchmarkError, MissingToolError, Running
 from benchmarks.servers import SERVERS, Pool, Setup
-from benchmarks.stages import Case
+from benchmarks.stages import Case, Stage
 from benchmarks.workloads import Workload
 from rerank.v1 import rerank_service_pb2 as pb
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was measured of one case; of several rounds, each figure from the round where it was best."""
+    """What was measured of one case; of several rounds, each figure from the round where it was best, or the median."""
 
     calls_per_s: float
     cpu_us: float
@@ -49,6 +53,12 @@ def best_of(rounds: Sequence[Reading]) -> Reading:
     )
 
 
+def median_of(rounds: Sequence[Reading]) -> Reading:
+    """Take the median of each figure: of processes of which some are lucky, the best would compare luck."""
+    names = [each.name for each in fields(Reading)]
+    return Reading(**{name: median(getattr(reading, name) for reading in rounds) for name in names})
+
+
 @dataclass(frozen=True)
 class Start:
     """What was measured of one server's start."""
@@ -71,12 +81,12 @@ class Pace:
 
 
 def measure(
-    cases: Sequence[Case], pool: Pool, drivers: Drivers, pace: Pace, tell: Callable[[str], None]
+    stage: Stage, pool: Pool, drivers: Drivers, pace: Pace, tell: Callable[[str], None]
 ) -> tuple[Readings, dict[str, str]]:
-    """Measure cases.
+    """Measure the cases of a stage.
 
     Args:
-        cases: Rows with names of their own.
+        stage: Its rows have names of their own.
         pool: The servers.
         drivers: The load.
         pace: How long, and how often.
@@ -87,8 +97,10 @@ def measure(
     """
     rounds: dict[str, list[Reading]] = {}
     missing: dict[str, str] = {}
-    for _ in range(pace.rounds):
-        for case in cases:
+    for _ in range(pace.rounds * stage.more_rounds):
+        if stage.is_restarted:
+            pool.stop()
+        for case in stage.cases:
             tell(case.name)
             try:
                 rounds.setdefault(case.name, []).append(
@@ -99,7 +111,8 @@ def measure(
                 continue
             except BenchmarkError as error:
                 raise BenchmarkError(f"{case.name}: {error}") from None
-    readings = {name: best_of(found) for name, found in rounds.items() if found}
+    combine = median_of if stage.is_restarted else best_of
+    readings = {name: combine(found) for name, found in rounds.items() if found}
     return readings, {name: why for name, why in missing.items() if name not in readings}
 
 

@@ -242,6 +242,11 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop all; one that is used again is started again."""
+        self._running.clear()
         self._stack.close()
 
     def get(self, name: str) -> Running:

@@ -2,9 +2,9 @@
 
 Every server runs on one core; load, provider and collector on the other cores. CPU is the server's own, read from
 /proc, and so does not depend on how fast the load is or what else the machine does. Rounds go from row to row; of each
-row the best figures of all rounds are kept.
+row the best figures of all rounds are kept, of telemetry's the median of three times as many, each of new processes.
 
-  make bench                                          everything, some 10 minutes
+  make bench                                          everything, some 15 minutes
   make bench ARGS=--quick                             one short round of the most important tables, a good minute
   make bench ARGS="--only throughput --rows gRPC"     some rows, after a change
   make bench ARGS="--only telemetry --rounds 6"       more rounds, on a machine that does other things too
@@ -72,13 +72,14 @@ def run(arguments: argparse.Namespace, console: Console) -> report.Run:
     ):
         drivers = Drivers(Path(folder))
         with Pool(setup) as pool, Progress(console=console, transient=True) as progress:
-            task = progress.add_task("", total=sum(len(stage.cases) for stage in stages) * pace.rounds)
+            total = sum(len(stage.cases) * stage.more_rounds for stage in stages) * pace.rounds
+            task = progress.add_task("", total=total)
 
             def tell(name: str) -> None:
                 progress.update(task, advance=1, description=name)
 
             for stage in stages:
-                result.rows[stage.name], missing = measure(stage.cases, pool, drivers, pace, tell)
+                result.rows[stage.name], missing = measure(stage, pool, drivers, pace, tell)
                 result.missing |= missing
                 report.show_stage(stage, result, console)
         if START in arguments.only:

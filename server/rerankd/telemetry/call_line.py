@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import UNSET, Struct, UnsetType
 
 from rerankd.errors import Code
-from rerankd.telemetry.logging import call_logger, is_logged, timestamp
+from rerankd.telemetry.logging import is_logged, timestamp, write_call
 
 if TYPE_CHECKING:
     from rerankd.telemetry.call import CallRecord
@@ -17,46 +19,61 @@ _NAMES: Final = {code: code.name for code in Code}
 _MAX_CHARS: Final = 200
 
 
+class CallLine(Struct, omit_defaults=True, gc=False):
+    """What is said of every call; what is usual is left out."""
+
+    event: Literal["call"]
+    level: Literal["info", "warning"]
+    timestamp: str
+    model: str
+    code: str
+    request_id: str
+    transport: str
+    documents: int
+    latency_ms: float
+    provider_ms: float
+    provider: str
+    reason: str | None = None
+    cached_documents: int | UnsetType = UNSET
+    cost: float = 0.0
+    trace_id: str = ""
+    deployment: str = ""
+    chunks: int = 1
+    retries: int = 0
+    hedges: int = 0
+    fallbacks: int = 0
+    user: str = ""
+
+
 def log_call(record: CallRecord) -> None:
     """Log a call that has ended, unless it went well and sampling leaves it out."""
-    if record.reason is None:
-        if is_logged(record.latency_ms):
-            call_logger().info("call", **_facts(record))
-        return
-    log = call_logger().warning if record.code in SERVER_FAULTS else call_logger().info
-    log("call", **_facts(record))
+    reason = record.reason
+    if reason is not None or is_logged(record.latency_ms):
+        write_call(_line(record))
 
 
-def _facts(record: CallRecord) -> dict[str, Any]:
-    """Say what is said of every call; what is usual is left out."""
-    call, usage = record.call, record.usage
-    found: dict[str, Any] = {
-        "timestamp": timestamp(time.time() - (time.perf_counter() - record.ended_s)),
-        "model": record.model if record.reason is None else record.requested_model[:_MAX_CHARS],
-        "code": _NAMES[record.code],
-        "request_id": call.request_id,
-        "transport": call.transport,
-        "documents": record.documents,
-        "latency_ms": record.latency_ms,
-        "provider_ms": round(record.provider_s * 1000, 3),
-    }
-    if record.provider:
-        found["provider"] = record.provider
-    if record.reason is not None:
-        found["reason"] = record.reason.value
-    if usage is not None:
-        found["cached_documents"] = usage.cached_documents
-        if usage.cost:
-            found["cost"] = usage.cost
-    if trace_id := record.trace_id:
-        found["trace_id"] = trace_id
-    if record.deployment:
-        found["deployment"] = record.deployment
-    if record.chunks > 1:
-        found["chunks"] = record.chunks
-    if record.retries or record.hedges or record.fallbacks:
-        tried = {"retries": record.retries, "hedges": record.hedges, "fallbacks": record.fallbacks}
-        found |= {name: count for name, count in tried.items() if count}
-    if record.user:
-        found["user"] = record.user[:_MAX_CHARS]
-    return found
+def _line(record: CallRecord) -> CallLine:
+    call, usage, reason = record.call, record.usage, record.reason
+    return CallLine(
+        "call",
+        "info" if reason is None or record.code not in SERVER_FAULTS else "warning",
+        timestamp(time.time() - (time.perf_counter() - record.ended_s)),
+        record.model if reason is None else record.requested_model[:_MAX_CHARS],
+        _NAMES[record.code],
+        call.request_id,
+        call.transport,
+        record.documents,
+        record.latency_ms,
+        round(record.provider_s * 1000, 3),
+        record.provider,
+        None if reason is None else reason.value,
+        usage.cached_documents if usage is not None else UNSET,
+        (usage.cost or 0.0) if usage is not None else 0.0,
+        record.trace_id,
+        record.deployment,
+        max(record.chunks, 1),
+        record.retries,
+        record.hedges,
+        record.fallbacks,
+        record.user[:_MAX_CHARS],
+    )

@@ -1,0 +1,91 @@
+"""The line of a call: as JSON or for people, of the levels that are wanted, with the labels of the process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from logging import root
+from typing import Any, Literal
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from rerankd.telemetry import logging
+from rerankd.telemetry.call_line import CallLine
+from rerankd.telemetry.options import LogSettings
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+    """Give the process a log of its own; returns what reads it."""
+    monkeypatch.setattr(logging, "_output", type(logging._output)())
+    monkeypatch.setattr(logging, "_labels", {})
+    monkeypatch.setattr(root, "handlers", [])
+    level = root.level
+    yield lambda: capsys.readouterr().err
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def line(level: Literal["info", "warning"] = "info", **more: Any) -> CallLine:
+    time = "2026-11-21T13:47:05.250000Z"
+    return CallLine("call", level, time, "local/bm25", "OK", "an-id", "http", 4, 1.5, 0.25, "local", **more)
+
+
+def test_json_says_what_is_known_and_leaves_out_what_is_usual(output: Callable[[], str]) -> None:
+    logging.configure_logging(LogSettings(format="json"))
+    logging.write_call(line())
+    logging.write_call(line("warning", cached_documents=0, cost=0.002, chunks=3, user='a"b\n'))
+    usual, rich = map(json.loads, output().splitlines())
+    assert usual == {
+        "event": "call",
+        "level": "info",
+        "timestamp": "2026-11-21T13:47:05.250000Z",
+        "model": "local/bm25",
+        "code": "OK",
+        "request_id": "an-id",
+        "transport": "http",
+        "documents": 4,
+        "latency_ms": 1.5,
+        "provider_ms": 0.25,
+        "provider": "local",
+    }
+    more = {"level": "warning", "cached_documents": 0, "cost": 0.002, "chunks": 3, "user": 'a"b\n'}
+    assert rich == usual | more
+
+
+def test_every_line_of_a_process_has_its_labels(output: Callable[[], str]) -> None:
+    logging.label_process(worker=1, worker_pid=42)
+    logging.configure_logging(LogSettings(format="json"))
+    logging.write_call(line())
+    structlog.get_logger().info("other")
+    call, other = map(json.loads, output().splitlines())
+    assert (call["worker"], call["worker_pid"]) == (other["worker"], other["worker_pid"]) == (1, 42)
+    assert call["event"] == "call"
+
+
+@pytest.mark.parametrize("form", ["json", "pretty"])
+def test_a_level_leaves_out_those_below(output: Callable[[], str], form: Literal["json", "pretty"]) -> None:
+    logging.configure_logging(LogSettings(format=form, level="warning"))
+    logging.write_call(line(user="calm"))
+    logging.write_call(line("warning", user="urgent"))
+    written = output()
+    assert "calm" not in written
+    assert "urgent" in written
+
+
+def test_a_terminal_gets_the_same_facts(output: Callable[[], str]) -> None:
+    logging.configure_logging(LogSettings(format="pretty"))
+    logging.write_call(line(trace_id="0f"))
+    written = output()
+    for said in ("call", "local/bm25", "an-id", "0f", "provider_ms"):
+        assert said in written
+
+
+def test_who_captures_lines_captures_calls(output: Callable[[], str]) -> None:
+    logging.configure_logging(LogSettings(format="json"))
+    with capture_logs() as captured:
+        logging.write_call(line())
+    assert [(entry["event"], entry["log_level"], entry["documents"]) for entry in captured] == [("call", "info", 4)]
+    assert not output()
