@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
+import timeit
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -72,12 +73,23 @@ def describe_machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "load_average_before": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
+        "python_round_ns": python_round_ns(),
         "libraries": {name: metadata.version(name) for name in LIBRARIES} | dict([LITELLM.split("==")]),
         "tools": {name: _version(command) for name, command in TOOLS.items()},
         "commit": _git("rev-parse", "--short=10", "HEAD")
         + ("+changes" if _git("status", "--porcelain", "-uno") else ""),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
+
+
+def python_round_ns() -> float:
+    """Time a round of a plain loop, nanoseconds: builds of one version of Python differ by more than a half.
+
+    Those of distributions are optimised by a profile (`--enable-optimizations`); one compiled by hand often is not.
+    """
+    rounds = 100_000
+    found = timeit.repeat("d[i & 63] = i, str(i)", "d, i = {}, 700", number=rounds, repeat=7)
+    return round(min(found) / rounds * 1e9, 1)
 
 
 def _found(pattern: str, text: str) -> str:
@@ -171,7 +183,8 @@ def markdown(run: Run, stages: Sequence[Stage]) -> str:
     machine = run.machine
     lines = [
         f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, Linux {machine['kernel']},"
-        f" Python {machine['python']}, grpcio {machine['libraries']['grpcio']}, commit {machine['commit']},"
+        f" Python {machine['python']} ({machine['python_round_ns']:.0f} ns a round of a plain loop),"
+        f" grpcio {machine['libraries']['grpcio']}, commit {machine['commit']},"
         f" {machine['date']}; load average before: {machine['load_average_before']}. The server on one core, load and"
         f" provider on the other; the best of {run.pace.rounds} rounds of {run.pace.seconds} s.",
         "",
