@@ -41,6 +41,9 @@ _CACHE_USES = {
     contract.CacheControl.BYPASS: CacheUse.BYPASS,
 }
 
+_TIMER_EARLY_S = 0.002
+"""So much earlier than it was set for, a timer of the event loop may end a call: it counts whole milliseconds."""
+
 
 class Engine:
     """What both transports call. Safe for any number of tasks of one event loop.
@@ -193,7 +196,7 @@ def _normalisation(request: RerankRequest, group: ModelGroup) -> Normalisation:
 def _cancel_cause(call: CallContext) -> tuple[Reason, Code]:
     """Tell a caller who went away from a transport that ended the call at its deadline."""
     remaining_s = call.remaining_s()
-    if remaining_s is not None and remaining_s <= 0:
+    if remaining_s is not None and remaining_s <= _TIMER_EARLY_S:
         return Reason.DEADLINE_EXCEEDED, Code.DEADLINE_EXCEEDED
     return Reason.CANCELLED, Code.CANCELLED
 

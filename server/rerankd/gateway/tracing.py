@@ -11,7 +11,7 @@ from rerankd.gateway.exchange import Exchange
 from rerankd.gateway.pages import PAGE_PATHS
 from rerankd.response_facts import response_facts
 from rerankd.telemetry import names
-from rerankd.telemetry.trace import Trace, begin
+from rerankd.telemetry.trace import begin
 
 _MAX_PATH_CHARS: Final = 200
 _KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -21,22 +21,15 @@ _CLIENT_GONE: Final = 499
 class ServerSpan:
     """A context in which one request is served: begins a span, and ends it with the status that was sent."""
 
-    __slots__ = ("_exchange", "_method", "_trace", "is_client_gone")
+    __slots__ = ("_exchange", "_method", "_scope", "_trace", "is_client_gone")
 
     def __init__(self, scope: Scope, headers: Mapping[str, str], exchange: Exchange) -> None:
+        self._scope = scope
         self._exchange = exchange
         self._method = scope["method"] if scope["method"] in _KNOWN_METHODS else "_OTHER"
-        self._trace: Trace | None = None
         self.is_client_gone = False
         """Whether there was nobody to answer."""
-        if scope["path"] not in PAGE_PATHS:
-            attributes = {
-                names.HTTP_METHOD: self._method,
-                names.URL_PATH: scope["path"][:_MAX_PATH_CHARS],
-                names.URL_SCHEME: scope.get("scheme", "http"),
-                names.REQUEST_ID: exchange.request_id,
-            }
-            self._trace = begin(self._method, headers, attributes)
+        self._trace = begin(self._method, headers) if scope["path"] not in PAGE_PATHS else None
 
     def __enter__(self) -> Self:
         return self
@@ -44,15 +37,23 @@ class ServerSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._trace is None:
+        trace, exchange = self._trace, self._exchange
+        if trace is None:
             return
-        exchange, attributes, name = self._exchange, self._trace.attributes, None
-        if exchange.route:
-            name = f"{self._method} {exchange.route}"
-            attributes[names.HTTP_ROUTE] = exchange.route
         status = _CLIENT_GONE if self.is_client_gone else exchange.status or (500 if error else _CLIENT_GONE)
-        attributes[names.HTTP_STATUS] = status
-        self._trace.finish(name=name, error=str(status) if status >= 500 else None)
+        is_fault = status >= 500
+        if trace.end(is_error=is_fault):
+            attributes = {
+                names.HTTP_METHOD: self._method,
+                names.URL_PATH: self._scope["path"][:_MAX_PATH_CHARS],
+                names.URL_SCHEME: self._scope.get("scheme", "http"),
+                names.REQUEST_ID: exchange.request_id,
+                names.HTTP_STATUS: status,
+            }
+            if exchange.route:
+                attributes[names.HTTP_ROUTE] = exchange.route
+            name = f"{self._method} {exchange.route}" if exchange.route else None
+            trace.finish(attributes, name=name, error=str(status) if is_fault else None)
 
 
 def fact_headers(response: Any) -> RawHeaders:

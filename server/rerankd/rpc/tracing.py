@@ -21,12 +21,13 @@ _CODES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 class ServerSpan:
     """A context in which one call is served: begins a span, and ends it with the status that the caller sees."""
 
-    __slots__ = ("_call", "_context", "_trace")
+    __slots__ = ("_call", "_context", "_name", "_trace")
 
     def __init__(self, name: str, call: CallContext, context: ServicerContext) -> None:
         self._call = call
         self._context = context
-        self._trace = begin(name, call.metadata, {names.RPC_SYSTEM: "grpc", names.RPC_METHOD: name})
+        self._name = name
+        self._trace = begin(name, call.metadata)
 
     def __enter__(self) -> None:
         """Begin."""
@@ -38,9 +39,15 @@ class ServerSpan:
         if trace is None:
             return
         code = "OK" if error is None else _code(self._context, error)
-        trace.attributes[names.REQUEST_ID] = self._call.request_id
-        trace.attributes[names.RPC_STATUS] = code
-        trace.finish(error=code if code in _FAULTS else None)
+        is_fault = code in _FAULTS
+        if trace.end(is_error=is_fault):
+            attributes = {
+                names.RPC_SYSTEM: "grpc",
+                names.RPC_METHOD: self._name,
+                names.REQUEST_ID: self._call.request_id,
+                names.RPC_STATUS: code,
+            }
+            trace.finish(attributes, error=code if is_fault else None)
 
 
 def _code(context: ServicerContext, error: BaseException) -> str:

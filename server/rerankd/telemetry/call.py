@@ -45,6 +45,7 @@ class CallRecord:
         "_busy_since_s",
         "_captured",
         "_events",
+        "_is_kept",
         "_request",
         "_running",
         "_span_id",
@@ -152,24 +153,25 @@ class CallRecord:
         self.requested_model = request.model
         self.user = request.user
         self._top_n = request.top_n
-        is_prompt = False
+        is_prompt = self._is_kept = False
         if trace is not None and trace.sink is not None:
             is_prompt = trace.sink.is_prompt
-            if trace.sink.options.captures and self._is_exported(trace):
+            self._is_kept = trace.keeps(self.elapsed_s, is_error=self.reason is not None)
+            if self._is_kept and trace.sink.options.captures:
                 self._captured = trace.sink.capture(request, response)
         settle_later(self, is_urgent=is_prompt or self.code in SERVER_FAULTS)
 
     def settle(self) -> None:
         """Count the call, export its spans and log its line."""
-        trace = self.trace
-        exemplar = {"trace_id": self.trace_id} if trace is not None and trace.sink and trace.is_sampled else None
+        kept = self.trace if self._is_kept else None
+        exemplar = {"trace_id": self.trace_id} if kept is not None and kept.is_sampled else None
         self._count(exemplar)
         for attempt in self._attempts:
             attempt.count(exemplar)
-        if trace is not None and self._is_exported(trace):
+        if kept is not None:
             if self.call.request_type == "batch_rerank":
-                trace.link(self.span_id)
-            trace.emit(self._spans(trace))
+                kept.link(self.span_id)
+            kept.emit(self._spans(kept))
         self._attempts.clear()
         log_call(self)
 
@@ -189,9 +191,6 @@ class CallRecord:
                 metrics.call_tokens.of(model).observe(usage.total_tokens)
             if usage.saved_cost:
                 metrics.saved.of(model).inc(usage.saved_cost)
-
-    def _is_exported(self, trace: Trace) -> bool:
-        return trace.is_exported(self.elapsed_s, is_error=self.reason is not None)
 
     def _spans(self, trace: Trace) -> Iterator[SpanRecord]:
         """Make the span of the call, and those of its provider calls."""

@@ -16,7 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import Decision, Sampler
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from rerankd.contract import RerankRequest, RerankResponse
@@ -188,6 +188,7 @@ class Spans:
     ) -> None:
         self.options = options
         self._sampler = sampler or TracerProvider(shutdown_on_exit=False).sampler
+        self._bound = bound_of_roots(self._sampler)
         self._capture = Capture(options)
         self._counting = _Counting(exporter, resource)
         self._processor = BatchSpanProcessor(self._counting, max_queue_size=queue_size)
@@ -197,6 +198,8 @@ class Spans:
 
     def samples(self, trace_id: int, parent: Parent | None, name: str) -> bool:
         """Ask the sampler."""
+        if parent is None and self._bound is not None:
+            return trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
         return is_sampled(self._sampler, trace_id, parent, name)
 
     def capture(self, request: RerankRequest, response: RerankResponse | None) -> dict[str, Any]:
@@ -214,6 +217,16 @@ class Spans:
     def close(self) -> None:
         """Send what waits; blocks while the collector does."""
         self._processor.shutdown()  # type: ignore[no-untyped-call]
+
+
+def bound_of_roots(sampler: Sampler) -> int | None:
+    """Return what the low 64 bits of a trace id have to be below to be sampled, where the call has no parent.
+
+    To compare costs a tenth of asking the SDK. `None` for a sampler that does not go by a share.
+    """
+    has_root = type(sampler).should_sample is ParentBased.should_sample
+    root = getattr(sampler, "_root", None) if has_root else sampler
+    return root.bound if type(root) is TraceIdRatioBased else None
 
 
 def is_sampled(sampler: Sampler, trace_id: int, parent: Parent | None, name: str) -> bool:

@@ -115,11 +115,11 @@ class Trace:
         name: Of the span, as the sampler is told it.
         parent: The caller's span.
         sink: Where the spans go.
-        attributes: Of the span.
         span_id: Of the span; default: drawn when it is needed.
     """
 
     __slots__ = (
+        "_attributes",
         "_ended_s",
         "_error",
         "_has_kept",
@@ -130,7 +130,6 @@ class Trace:
         "_span_id",
         "_started_s",
         "_zero_ns",
-        "attributes",
         "sink",
         "trace_id",
     )
@@ -140,22 +139,18 @@ class Trace:
         name: str,
         parent: Parent | None,
         sink: SpanSink | None,
-        attributes: Attributes,
         span_id: int | None = None,
     ) -> None:
         self._name = name
         self._parent = parent
         self.sink = sink
-        self.attributes = attributes
         self.trace_id = parent.trace_id if parent else new_id(128)
         self._span_id = span_id
         self._is_sampled: bool | None = None
         self._zero_ns: int | None = None
         self._links: list[int] = []
         self._has_kept = False
-        """Whether spans of it are exported although it is not sampled."""
-        self._error: str | None = None
-        self._ended_s = 0.0
+        """Whether spans of it are exported, and so the server's span is."""
         self._started_s = time.perf_counter()
 
     @property
@@ -196,18 +191,19 @@ class Trace:
         """Convert the times of events."""
         return [(name, self.at_ns(clock_s), attributes) for name, clock_s, attributes in events]
 
-    def is_exported(self, elapsed_s: float, *, is_error: bool) -> bool:
-        """Whether something that took so long, and ended so, is exported."""
+    def keeps(self, elapsed_s: float, *, is_error: bool) -> bool:
+        """Whether what took so long, and ended so, is exported."""
         if self.sink is None:
             return False
         options = self.sink.options
         is_slow = 0 < options.slow_call_ms <= elapsed_s * 1000
-        return is_slow or (is_error and options.keeps_errors) or self.is_sampled
+        is_kept = is_slow or (is_error and options.keeps_errors) or self.is_sampled
+        self._has_kept |= is_kept
+        return is_kept
 
     def emit(self, spans: Iterable[SpanRecord]) -> None:
         """Export spans of the call."""
         if self.sink is not None:
-            self._has_kept = True
             for span in spans:
                 self.sink.emit(span)
 
@@ -219,27 +215,28 @@ class Trace:
     def note(self, event: str, attributes: Attributes) -> None:
         """See `Position`: what happens outside of a provider call belongs to no span."""
 
-    def finish(self, *, name: str | None = None, error: str | None = None) -> None:
-        """End the server's span.
+    def end(self, *, is_error: bool) -> bool:
+        """End the server's span; whether it is exported, and so is to be told of by `finish`."""
+        self._ended_s = time.perf_counter()
+        return self._has_kept or self.keeps(self._ended_s - self._started_s, is_error=is_error)
+
+    def finish(self, attributes: Attributes, *, name: str | None = None, error: str | None = None) -> None:
+        """Export the server's span, which has ended, a moment later.
 
         Args:
+            attributes: Of the span.
             name: What is known by now to be its name.
             error: The status code, where the fault is the server's.
         """
         if self.sink is None:
             return
-        self._ended_s = time.perf_counter()
         self._name = name or self._name
         self._error = error
-        if error is not None:
-            self.attributes[ERROR_TYPE] = error
+        self._attributes = attributes if error is None else attributes | {ERROR_TYPE: error}
         settle_later(self, is_urgent=self.sink.is_prompt)
 
     def settle(self) -> None:
-        """Export the server's span, if spans of the call are."""
-        elapsed_s = self._ended_s - self._started_s
-        if not (self._has_kept or self.is_exported(elapsed_s, is_error=self._error is not None)):
-            return
+        """Export the server's span."""
         span = SpanRecord(
             self._name,
             "server",
@@ -249,7 +246,7 @@ class Trace:
             self._parent.span_id if self._parent else None,
             self.at_ns(self._started_s),
             self.at_ns(self._ended_s),
-            self.attributes,
+            self._attributes,
             links=self._links,
             error=self._error,
         )
@@ -277,13 +274,12 @@ class Position(Protocol):
 active: ContextVar[Position | None] = ContextVar("rerankd.telemetry.active", default=None)
 
 
-def begin(name: str, headers: Mapping[str, str], attributes: dict[str, Any]) -> Trace | None:
+def begin(name: str, headers: Mapping[str, str]) -> Trace | None:
     """Begin the span of a call of the server in the running task.
 
     Args:
         name: Of the span.
         headers: HTTP headers or gRPC metadata, names in lower case.
-        attributes: Of the span.
 
     Returns:
         `None` when there is nothing to keep or pass on.
@@ -293,14 +289,14 @@ def begin(name: str, headers: Mapping[str, str], attributes: dict[str, Any]) -> 
     if parent is None and _state.sink is None:
         return None
     sink = _state.sink
-    trace = Trace(name, parent, sink, attributes, parent.span_id if parent and sink is None else None)
+    trace = Trace(name, parent, sink, parent.span_id if parent and sink is None else None)
     active.set(trace)
     return trace
 
 
 def begin_within(parent: Parent | None, sink: SpanSink | None, name: str) -> None:
     """Run the task under a span that is not ours, or under none: what it begins is a child of `parent`, or a root."""
-    active.set(Trace(name, parent, sink, {}, parent.span_id if parent else 0))
+    active.set(Trace(name, parent, sink, parent.span_id if parent else 0))
 
 
 def _parent(given: str, headers: Mapping[str, str]) -> Parent | None:

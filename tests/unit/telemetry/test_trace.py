@@ -15,7 +15,7 @@ from rerankd.engine.pipeline import Engine
 from rerankd.engine.router import Router
 from rerankd.errors import ServiceError
 from rerankd.telemetry.options import TelemetryOptions
-from rerankd.telemetry.trace import Parent, SpanRecord, active, begin, install, trace_headers
+from rerankd.telemetry.trace import Parent, SpanRecord, Trace, active, begin, install, trace_headers
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from rerankd_adapters.call import Stage
 from tests.support.providers import ScriptedProvider
@@ -57,6 +57,11 @@ def open_sink(**options: Any) -> Kept:
     return sink
 
 
+def finish(trace: Trace) -> None:
+    if trace.end(is_error=False):
+        trace.finish({})
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -73,50 +78,50 @@ def open_sink(**options: Any) -> Kept:
     ],
 )
 def test_a_context_that_is_none_is_not_taken_over(given: str) -> None:
-    assert begin("x", {"traceparent": given}, {}) is None
+    assert begin("x", {"traceparent": given}) is None
     assert trace_headers() == {}
     sink = open_sink()
-    trace = begin("x", {"traceparent": given}, {})
+    trace = begin("x", {"traceparent": given})
     assert trace is not None
     assert f"{trace.trace_id:032x}" != TRACE_ID
-    trace.finish()
+    finish(trace)
     assert sink.spans[0].parent_id is None
 
 
 def test_without_exporters_a_context_goes_through_unchanged() -> None:
-    assert begin("x", {}, {}) is None
-    begin("x", {"traceparent": TRACEPARENT, "tracestate": "vendor=1"}, {})
+    assert begin("x", {}) is None
+    begin("x", {"traceparent": TRACEPARENT, "tracestate": "vendor=1"})
     assert trace_headers() == {"traceparent": TRACEPARENT, "tracestate": "vendor=1"}
 
 
 @pytest.mark.parametrize("state", ["x" * 513, "bad\nstate", "st\u00e4te"])
 def test_a_bad_tracestate_is_dropped_alone(state: str) -> None:
-    begin("x", {"traceparent": TRACEPARENT, "tracestate": state}, {})
+    begin("x", {"traceparent": TRACEPARENT, "tracestate": state})
     assert trace_headers() == {"traceparent": TRACEPARENT}
 
 
 def test_a_later_version_and_an_unsampled_caller_are_understood() -> None:
     sink = open_sink(keeps_errors=False)
-    trace = begin("x", {"traceparent": f"01-{TRACE_ID}-{SPAN_ID}-00-more"}, {})
+    trace = begin("x", {"traceparent": f"01-{TRACE_ID}-{SPAN_ID}-00-more"})
     assert trace is not None
     assert not trace.is_sampled
     assert trace_headers()["traceparent"] == f"00-{TRACE_ID}-{trace.span_id:016x}-00"
-    trace.finish()
+    finish(trace)
     assert sink.spans == []
 
 
 def test_providers_are_told_nothing_when_propagation_is_off() -> None:
     for sink in (None, Kept(propagates=False)):
         install(sink, propagates=False)
-        begin("x", {"traceparent": TRACEPARENT}, {})
+        begin("x", {"traceparent": TRACEPARENT})
         assert trace_headers() == {}
 
 
 def test_slow_calls_are_exported_although_sampling_left_them_out() -> None:
     sink = open_sink(samples_roots=False, slow_call_ms=0.000_001)
-    trace = begin("x", {}, {})
+    trace = begin("x", {})
     assert trace is not None
-    trace.finish()
+    finish(trace)
     assert [span.name for span in sink.spans] == ["x"]
 
 
@@ -139,11 +144,11 @@ def request(model: str = "") -> RerankRequest:
 
 async def test_a_failed_item_keeps_its_spans_and_its_servers() -> None:
     sink = open_sink(samples_roots=False)
-    trace = begin("server", {}, {})
+    trace = begin("server", {})
     assert trace is not None
     with pytest.raises(ServiceError):
         await engine(model=refuse).rerank(request(), CallContext("id"))
-    trace.finish()
+    finish(trace)
     assert [(span.kind, span.error) for span in sink.spans] == [
         ("internal", "PROVIDER_REJECTED_REQUEST"),
         ("client", "rejected"),
@@ -160,7 +165,7 @@ async def test_a_cancelled_call_ends_its_spans() -> None:
         return await hang(call)
 
     async def call() -> None:
-        begin("server", {}, {})
+        begin("server", {})
         await engine(model=hang_visibly).rerank(request(), CallContext("id"))
 
     task = asyncio.create_task(call())
@@ -176,7 +181,7 @@ async def test_a_cancelled_call_ends_its_spans() -> None:
 
 async def test_a_model_that_is_not_there_has_a_span_without_calls() -> None:
     sink = open_sink()
-    begin("server", {}, {})
+    begin("server", {})
     with pytest.raises(ServiceError):
         await engine().rerank(request("no/such"), CallContext("id"))
     (span,) = sink.spans
@@ -190,7 +195,7 @@ async def test_stages_become_spans_that_follow_one_another() -> None:
         return ProviderReply(indices=[0, 1], scores=[0.1, 0.2], stages=stages)
 
     sink = open_sink()
-    begin("server", {}, {})
+    begin("server", {})
     await engine(model=staged).rerank(request(), CallContext("id"))
     call = next(span for span in sink.spans if span.kind == "client")
     stages = sorted((span for span in sink.spans if span.parent_id == call.span_id), key=lambda span: span.ended_ns)
