@@ -124,6 +124,7 @@ def _measure_once(case: Case, server: Running, drivers: Drivers, seconds: int) -
     cpu_began_s = server.cpu_s()
     load = drivers.drive(case.driver, aim_of(case, server, seconds))
     cpu_s = server.cpu_s() - cpu_began_s
+    server.settle()  # what it is still busy with would be measured with the next
     if counts_itself and (answered := _succeeded(server) - succeeded) < load.calls:
         raise BenchmarkError(f"the server counts {answered} calls that went well of {load.calls}")
     return Reading(
