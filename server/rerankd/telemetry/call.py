@@ -14,7 +14,7 @@ from rerankd.errors import Code, Reason
 from rerankd.telemetry import names
 from rerankd.telemetry.call_line import SERVER_FAULTS, log_call
 from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.settling import settle_later
+from rerankd.telemetry.settling import export_later, settle_later
 from rerankd.telemetry.trace import Attributes, Position, SpanRecord, Trace, active, new_id
 from rerankd_adapters.base import AdapterError, ProviderReply
 
@@ -162,18 +162,24 @@ class CallRecord:
         settle_later(self, is_urgent=is_prompt or self.code in SERVER_FAULTS)
 
     def settle(self) -> None:
-        """Count the call, export its spans and log its line."""
+        """Count the call and log its line; its spans are exported later."""
         kept = self.trace if self._is_kept else None
         exemplar = {"trace_id": self.trace_id} if kept is not None and kept.is_sampled else None
         self._count(exemplar)
         for attempt in self._attempts:
             attempt.count(exemplar)
-        if kept is not None:
-            if self.call.request_type == "batch_rerank":
-                kept.link(self.span_id)
-            kept.emit(self._spans(kept))
-        self._attempts.clear()
         log_call(self)
+        if kept is None:
+            self._attempts.clear()
+            return
+        if self.call.request_type == "batch_rerank":
+            kept.link(self.span_id)
+        export_later(self._export, is_urgent=kept.sink is not None and kept.sink.is_prompt)
+
+    def _export(self) -> None:
+        if self.trace is not None:
+            self.trace.emit(self._spans(self.trace))
+        self._attempts.clear()
 
     def _count(self, exemplar: dict[str, str] | None) -> None:
         call, usage = self.call, self.usage

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 from rerankd.contract import RerankRequest, RerankResponse
 from rerankd.telemetry.names import ERROR_TYPE, TRACEPARENT, TRACESTATE
 from rerankd.telemetry.options import TelemetryOptions
-from rerankd.telemetry.settling import settle_later
+from rerankd.telemetry.settling import export_later, settle_later
 
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _MAX_STATE_CHARS: Final = 512
@@ -236,7 +236,10 @@ class Trace:
         settle_later(self, is_urgent=self.sink.is_prompt)
 
     def settle(self) -> None:
-        """Export the server's span."""
+        """Export the server's span, after those of the call."""
+        export_later(self._export, is_urgent=self.sink is not None and self.sink.is_prompt)
+
+    def _export(self) -> None:
         span = SpanRecord(
             self._name,
             "server",

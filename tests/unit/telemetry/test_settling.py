@@ -102,4 +102,4 @@ def test_loops_of_several_threads_lose_nothing() -> None:
     asyncio.run(together())
     settle()
     assert sorted(done) == sorted([*range(1_000)] * threads)
-    assert not settling._waiting
+    assert not settling._calls
