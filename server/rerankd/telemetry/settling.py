@@ -74,12 +74,12 @@ class Queue:
         self.drain()
 
 
-_calls: Final = Queue(0.01, 64)
+_calls: Final = Queue(0.05, 128)
 _exports: Final = Queue(0.1, 32)
 
 
 def settle_later(ended: Ended, *, is_urgent: bool = False) -> None:
-    """Settle something within 10 ms, with up to 64 others. See `Queue.add`."""
+    """Settle something within 50 ms, with up to 128 others. See `Queue.add`."""
     _calls.add(ended.settle, is_urgent=is_urgent)
 
 
