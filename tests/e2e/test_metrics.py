@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,10 @@ def test_any_worker_shows_the_sum_of_all(config: Path) -> None:
     for index in range(12):
         with RerankClient(process.grpc_address) as client:  # a connection of its own, to either worker
             client.rerank(f"harbour {index}", DOCUMENTS[:2])
+    give_up_s = time.monotonic() + 10
+    while value(scrape(process), "rerankd_calls_total") < 12:  # a worker settles its own calls for it, not the other's
+        assert time.monotonic() < give_up_s
+        time.sleep(0.02)
     texts = [scrape(process) for _ in range(6)]
     program, environment = debian_program("promtool", ("prometheus",))
     done = subprocess.run([program, "check", "metrics"], input=texts[0], env=environment, text=True, check=False)
