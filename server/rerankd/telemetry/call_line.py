@@ -32,7 +32,7 @@ class CallLine(Struct, omit_defaults=True, gc=False):
     documents: int
     latency_ms: float
     provider_ms: float
-    provider: str
+    provider: str = ""
     reason: str | None = None
     cached_documents: int | UnsetType = UNSET
     cost: float = 0.0

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pytest
 import structlog
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from rerankd.telemetry import logging
@@ -53,6 +54,14 @@ def test_json_says_what_is_known_and_leaves_out_what_is_usual(output: Callable[[
     }
     more = {"level": "warning", "cached_documents": 0, "cost": 0.002, "chunks": 3, "user": 'a"b\n'}
     assert rich == usual | more
+
+
+def test_what_is_not_known_is_left_out(output: Callable[[], str]) -> None:
+    logging.configure_logging(LogSettings(format="json"))
+    logging.write_call(structs.replace(line(reason="INVALID_REQUEST"), provider=""))
+    written = json.loads(output())
+    assert written["reason"] == "INVALID_REQUEST"
+    assert not {"provider", "cost", "cached_documents", "trace_id", "deployment", "chunks", "user"} & written.keys()
 
 
 def test_every_line_of_a_process_has_its_labels(output: Callable[[], str]) -> None:
