@@ -181,7 +181,7 @@ def telemetry() -> Stage:
         for name in TELEMETRY:
             case = Case(f"{kind}: {name}", f"telemetry: {name}", driver, fresh(4), "local/bm25")  # type: ignore[arg-type]
             cases.append(replace(case, beside=f"{kind}: {next(iter(TELEMETRY))}"))
-    title = "what telemetry costs: local/bm25, 4 documents, 16 calls at once; every round with servers of its own"
+    title = "what telemetry costs: local/bm25, 4 documents, 16 calls at once; medians of rounds with new servers"
     return Stage("telemetry", title, cases, is_restarted=True)
 
 

@@ -14,7 +14,7 @@ from rerankd.errors import Code, Reason
 from rerankd.telemetry import names
 from rerankd.telemetry.call_line import SERVER_FAULTS, log_call
 from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.settling import export_later, settle_later
+from rerankd.telemetry.settling import settle_later
 from rerankd.telemetry.trace import Attributes, Position, SpanRecord, Trace, active, new_id
 from rerankd_adapters.base import AdapterError, ProviderReply
 
@@ -174,7 +174,7 @@ class CallRecord:
             return
         if self.call.request_type == "batch_rerank":
             kept.link(self.span_id)
-        export_later(self._export, is_urgent=kept.sink is not None and kept.sink.is_prompt)
+        kept.later(self._export)
 
     def _export(self) -> None:
         if self.trace is not None:

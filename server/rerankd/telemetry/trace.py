@@ -10,7 +10,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -201,6 +201,10 @@ class Trace:
         self._has_kept |= is_kept
         return is_kept
 
+    def later(self, export: Callable[[], None]) -> None:
+        """Have spans of the call made and exported with those of others, or at once for a sink that wants them so."""
+        export_later(export, is_urgent=self.sink is not None and self.sink.is_prompt)
+
     def emit(self, spans: Iterable[SpanRecord]) -> None:
         """Export spans of the call."""
         if self.sink is not None:
@@ -237,7 +241,7 @@ class Trace:
 
     def settle(self) -> None:
         """Export the server's span, after those of the call."""
-        export_later(self._export, is_urgent=self.sink is not None and self.sink.is_prompt)
+        self.later(self._export)
 
     def _export(self) -> None:
         span = SpanRecord(
