@@ -49,7 +49,7 @@ def render_files() -> dict[str, str]:
     """Render every generated file, by path relative to the repository."""
     schema = read_schema(read_descriptor_set(ROOT))
     modules = {
-        "server/rerankd/contract.py": render_contract(schema),
+        "server/rerankd/contract/messages.py": render_contract(schema),
         "server/rerankd/rpc/convert.py": render_convert(schema),
         "server/rerankd/gateway/routes.py": render_routes(schema),
     }

@@ -1,4 +1,4 @@
-"""Renders `server/rerankd/contract.py`: the messages as msgspec Structs, the enums as StrEnums."""
+"""Renders `server/rerankd/contract/messages.py`: the messages as msgspec Structs, the enums as StrEnums."""
 
 from __future__ import annotations
 

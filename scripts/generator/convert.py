@@ -28,8 +28,8 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from rerank.v1 import rerank_service_pb2 as pb
 
-from rerankd import contract
-from rerankd.errors import FieldViolation, invalid_request
+from rerankd.contract import messages
+from rerankd.contract.errors import FieldViolation, invalid_request
 
 _EnumT = TypeVar("_EnumT")
 _TYPE_PREFIX: Final = "type.googleapis.com/"
@@ -70,10 +70,10 @@ def struct_to_proto(value: Mapping[str, Any]) -> struct_pb2.Struct:
     return message
 
 
-def status_from_proto(message: status_pb2.Status) -> contract.Status:
+def status_from_proto(message: status_pb2.Status) -> messages.Status:
     """Convert `google.rpc.Status`; a detail of a type not listed here keeps only its `@type`."""
     details = [_detail_from_proto(detail) for detail in message.details]
-    return contract.Status(code=message.code, message=message.message, details=details)
+    return messages.Status(code=message.code, message=message.message, details=details)
 
 
 def _detail_from_proto(detail: any_pb2.Any) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _detail_from_proto(detail: any_pb2.Any) -> dict[str, Any]:
     return {{"@type": detail.type_url, **content}}
 
 
-def status_to_proto(value: contract.Status) -> status_pb2.Status:
+def status_to_proto(value: messages.Status) -> status_pb2.Status:
     """Convert to `google.rpc.Status`; raises ValueError for a detail of a type not listed here."""
     return status_pb2.Status(
         code=value.code, message=value.message, details=[_detail_to_proto(detail) for detail in value.details]
@@ -127,11 +127,11 @@ def _table_name(enum: str) -> str:
 
 def _render_enum(enum: Enum) -> str:
     table = _table_name(enum.name)
-    pairs = [f"    contract.{enum.name}.{value.suffix}: pb.{value.proto_name},\n" for value in enum.values]
+    pairs = [f"    messages.{enum.name}.{value.suffix}: pb.{value.proto_name},\n" for value in enum.values]
     return (
-        f"{table}_TO_PROTO: Final[Mapping[contract.{enum.name}, pb.{enum.name}.ValueType]] = {{\n"
+        f"{table}_TO_PROTO: Final[Mapping[messages.{enum.name}, pb.{enum.name}.ValueType]] = {{\n"
         f"{''.join(pairs)}}}\n"
-        f"{table}_FROM_PROTO: Final[Mapping[int, contract.{enum.name}]] = {{\n"
+        f"{table}_FROM_PROTO: Final[Mapping[int, messages.{enum.name}]] = {{\n"
         f"    number: value for value, number in {table}_TO_PROTO.items()\n}}\n"
     )
 
@@ -140,9 +140,9 @@ def _render_from(message: Message, schema: Schema) -> str:
     name = snake_case(message.name)
     arguments = "".join(f"        {member.name}={_read(member, schema)},\n" for member in message.fields)
     whole = (
-        f"def {name}_from_proto(message: pb.{message.name}) -> contract.{message.name}:\n"
+        f"def {name}_from_proto(message: pb.{message.name}) -> messages.{message.name}:\n"
         f'    """Convert one `{message.name}`."""\n'
-        f"    return contract.{message.name}(\n{arguments}    )\n"
+        f"    return messages.{message.name}(\n{arguments}    )\n"
     )
     if message.shorthand is None:
         return whole
@@ -159,14 +159,14 @@ def _render_from(message: Message, schema: Schema) -> str:
     )
     return (
         f"{whole}\n\n_{name}_has: Final[Callable[[pb.{message.name}, Any], bool]] = pb.{message.name}.HasField\n\n\n"
-        f"def short_{name}_from_proto(message: pb.{message.name}) -> str | contract.{message.name}:\n"
+        f"def short_{name}_from_proto(message: pb.{message.name}) -> str | messages.{message.name}:\n"
         f'    """Convert one `{message.name}`; to a plain string when there is nothing else in it."""\n'
         f"    if {is_more}:\n        return {name}_from_proto(message)\n"
         f"    return message.{message.shorthand}\n\n\n"
         f"def short_{name}s_from_proto(\n"
-        f"    messages: Sequence[pb.{message.name}],\n) -> list[str | contract.{message.name}]:\n"
+        f"    documents: Sequence[pb.{message.name}],\n) -> list[str | messages.{message.name}]:\n"
         f'    """Convert each `{message.name}`; where all are plain strings, no step of it is Python\'s own."""\n'
-        "    items = list(messages)\n"
+        "    items = list(documents)\n"
         f"    if {is_any_more}:\n"
         f"        return [short_{name}_from_proto(item) for item in items]\n"
         f'    return list(map(attrgetter("{message.shorthand}"), items))\n'
@@ -199,7 +199,7 @@ def _convert_from(member: Field, source: str) -> str:
 def _render_to(message: Message, schema: Schema) -> str:
     name = snake_case(message.name)
     is_short = message.shorthand is not None and message.is_in_requests
-    parameter = f"str | contract.{message.name}" if is_short else f"contract.{message.name}"
+    parameter = f"str | messages.{message.name}" if is_short else f"messages.{message.name}"
     plain = f"    if isinstance(value, str):\n        message.{message.shorthand} = value\n        return\n"
     lines = "".join(_write(member, schema) for member in message.fields)
     return (

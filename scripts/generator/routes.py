@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rerankd import contract
+from rerankd.contract import messages
 from rerankd.gateway.routing import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -29,7 +29,7 @@ def _render_route(method: Method, binding: Binding) -> str:
     return (
         f'    Route(http_method="{binding.http_method}", template="{binding.path}", rpc="{method.name}", '
         f'method="{snake_case(method.name)}", '
-        f"request_type=contract.{method.request}, response_type=contract.{method.response}, "
+        f"request_type=messages.{method.request}, response_type=messages.{method.response}, "
         f"has_body={binding.body == '*'}, response_body={binding.response_body or None!r}, "
         f"is_streaming={method.is_client_streaming or method.is_server_streaming},),\n"
     )

@@ -14,13 +14,13 @@ from typing import Protocol
 
 import structlog
 
-from rerankd import contract
-from rerankd.domain import CallContext
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.service import RerankUseCase
 from rerankd.engine.batch import run_batch
 from rerankd.engine.deployment import Deployment as ModelDeployment
 from rerankd.settings import Settings
 from rerankd.upstream.transport import HttpTransport
-from rerankd.use_case import RerankUseCase
 from rerankd_adapters.base import ModelProvider
 
 _log = structlog.get_logger("rerankd.generation")
@@ -71,7 +71,7 @@ class Generations:
         """The one that takes the next call."""
         return self._current
 
-    async def rerank(self, request: contract.RerankRequest, call: CallContext) -> contract.RerankResponse:
+    async def rerank(self, request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
         """Rerank with the current generation, which stays open for it."""
         generation = self._current
         generation.calls += 1
@@ -82,17 +82,17 @@ class Generations:
             if generation.idle is not None and not generation.calls:
                 generation.idle.set()
 
-    async def list_models(self, request: contract.ListModelsRequest, call: CallContext) -> contract.ListModelsResponse:
+    async def list_models(self, request: messages.ListModelsRequest, call: CallContext) -> messages.ListModelsResponse:
         """List the models of the current generation."""
         return await self._current.engine.list_models(request, call)
 
-    async def get_model(self, request: contract.GetModelRequest, call: CallContext) -> contract.GetModelResponse:
+    async def get_model(self, request: messages.GetModelRequest, call: CallContext) -> messages.GetModelResponse:
         """Return a model of the current generation."""
         return await self._current.engine.get_model(request, call)
 
     def batch_rerank(
-        self, requests: AsyncIterator[contract.BatchRerankRequest], call: CallContext
-    ) -> AsyncIterator[contract.BatchRerankResponse]:
+        self, requests: AsyncIterator[messages.BatchRerankRequest], call: CallContext
+    ) -> AsyncIterator[messages.BatchRerankResponse]:
         """Rerank a stream; each item goes to the generation that is current when it is read."""
         return run_batch(self.rerank, requests, call, self._current.settings.limits.batch_concurrency)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-from rerankd.contract import ExtraFields, RerankResponse
+from rerankd.contract.messages import ExtraFields, RerankResponse
 
 PROVIDER: Final = "rerankd-provider"
 MODEL: Final = "rerankd-model"

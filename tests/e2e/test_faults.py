@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from rerankd.errors import Reason
+from rerankd.contract.errors import Reason
 from tests.support.faults import COLUMNS, FAULTS, LATENCY_S, Outcome, measure, service
 
 pytestmark = pytest.mark.slow

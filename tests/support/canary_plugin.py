@@ -15,7 +15,7 @@ import grpc
 import httpx
 import pytest
 
-from rerankd.errors import ServiceError
+from rerankd.contract.errors import ServiceError
 from rerankd_client import RerankError
 from tests.support.canary import ANSWERS, ERRORS, METRICS, OUTPUT, Heard, find_leak, hear, take_heard
 

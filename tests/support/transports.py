@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd.errors import CODE_OF_REASON, Reason
+from rerankd.contract.errors import CODE_OF_REASON, Reason
 from tests.support.canary import ERRORS, hear
 from tests.support.cases import Case, Outcome
 

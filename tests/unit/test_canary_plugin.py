@@ -25,7 +25,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd.errors import Reason, ServiceError
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd_client import RerankClient, RerankError
 from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET, ERRORS
 from tests.support.collector import Collector

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rerankd import contract
-from rerankd.contract import BatchItem, BatchRerankRequest, RerankRequest, RerankResponse
-from rerankd.domain import CallContext
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.messages import BatchItem, BatchRerankRequest, RerankRequest, RerankResponse
 from rerankd.generation import Generation, Generations
 from rerankd.settings import Settings
 
@@ -49,11 +49,11 @@ class Engine:
             raise RuntimeError
         return RerankResponse(model=self.name)
 
-    async def list_models(self, request: Any, call: CallContext) -> contract.ListModelsResponse:
-        return contract.ListModelsResponse(next_page_token=self.name)
+    async def list_models(self, request: Any, call: CallContext) -> messages.ListModelsResponse:
+        return messages.ListModelsResponse(next_page_token=self.name)
 
-    async def get_model(self, request: Any, call: CallContext) -> contract.GetModelResponse:
-        return contract.GetModelResponse(model=contract.Model(name=self.name))
+    async def get_model(self, request: Any, call: CallContext) -> messages.GetModelResponse:
+        return messages.GetModelResponse(model=messages.Model(name=self.name))
 
     def batch_rerank(self, requests: Any, call: CallContext) -> Any:
         raise NotImplementedError
@@ -147,8 +147,8 @@ async def test_each_item_of_a_stream_goes_to_the_current_generation() -> None:
 
     outcomes = [each.item async for each in generations.batch_rerank(items(), CALL) if each.item]
     assert [each.response.model for each in outcomes if each.response] == ["old", "new"]
-    assert (await generations.list_models(contract.ListModelsRequest(), CALL)).next_page_token == "new"
-    model = (await generations.get_model(contract.GetModelRequest(), CALL)).model
+    assert (await generations.list_models(messages.ListModelsRequest(), CALL)).next_page_token == "new"
+    model = (await generations.get_model(messages.GetModelRequest(), CALL)).model
     assert model is not None
     assert model.name == "new"
     await generations.close()

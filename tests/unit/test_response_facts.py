@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd.contract import ExtraFields, RerankResponse, Usage
+from rerankd.contract.messages import ExtraFields, RerankResponse, Usage
 from rerankd.response_facts import response_facts
 from tests.support.server import ServerProcess
 

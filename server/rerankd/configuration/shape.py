@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from rerankd.configuration.references import Text
-from rerankd.suggestions import did_you_mean
+from rerankd.contract.suggestions import did_you_mean
 
 
 def check(value: Any, wanted: Any, path: str, problems: list[str]) -> Any:

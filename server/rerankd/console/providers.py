@@ -14,8 +14,8 @@ from rerankd.console.provider_survey import Surveyed, can_be_probed, probe_all, 
 from rerankd.console.provider_tables import print_problems, print_provider, print_providers, show_progress
 from rerankd.console.rendering import print_json
 from rerankd.console.serving import load
+from rerankd.contract.suggestions import did_you_mean
 from rerankd.settings import Settings
-from rerankd.suggestions import did_you_mean
 from rerankd.upstream.providers import ProviderSettingsError, open_configured_transport
 from rerankd_adapters.registry import broken_providers, find_provider
 

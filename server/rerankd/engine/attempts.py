@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from rerankd.contract.errors import ServiceError, deadline_exceeded
 from rerankd.engine.deployment import Deployment
 from rerankd.engine.failures import no_healthy_deployment, overloaded, rate_limited, service_error
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.places import QueueFullError
-from rerankd.errors import ServiceError, deadline_exceeded
 from rerankd.telemetry.call import ChunkWatch
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 

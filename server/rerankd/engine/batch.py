@@ -13,21 +13,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import structlog
 from msgspec import structs
 
-from rerankd import contract
-from rerankd.contract import (
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
+from rerankd.contract.messages import (
     BatchItem,
     BatchItemResult,
     BatchRerankRequest,
     BatchRerankResponse,
     RerankRequest,
 )
-from rerankd.domain import CallContext
+from rerankd.contract.status import OK, internal_error, status_of
 from rerankd.engine.response import elapsed_ms
-from rerankd.errors import FieldViolation, ServiceError, invalid_request
-from rerankd.status import OK, internal_error, status_of
 from rerankd.telemetry.metrics import metrics
 
-Rerank = Callable[[RerankRequest, CallContext], Awaitable[contract.RerankResponse]]
+Rerank = Callable[[RerankRequest, CallContext], Awaitable[messages.RerankResponse]]
 
 PROGRESS_EVERY = 100
 """Items between two progress messages."""
@@ -58,7 +58,7 @@ async def run_batch(
     first = await anext(requests, None)
     if first is not None and first.which_message() is None:
         raise invalid_request([FieldViolation("item", "the first message must hold either options or an item")])
-    options = (first and first.options) or contract.BatchOptions()
+    options = (first and first.options) or messages.BatchOptions()
     run = _BatchRun(rerank, call, options, _concurrency(options, max_concurrency))
     opening = first.item if first else None
     reader = asyncio.create_task(run.read(opening, requests))
@@ -77,7 +77,7 @@ async def run_batch(
         await run.stop(reader)
 
 
-def _concurrency(options: contract.BatchOptions, max_concurrency: int) -> int:
+def _concurrency(options: messages.BatchOptions, max_concurrency: int) -> int:
     asked = options.max_concurrency
     if asked is None:
         return max_concurrency
@@ -90,7 +90,7 @@ def _concurrency(options: contract.BatchOptions, max_concurrency: int) -> int:
 class _BatchRun:
     """State of one stream."""
 
-    def __init__(self, rerank: Rerank, call: CallContext, options: contract.BatchOptions, concurrency: int) -> None:
+    def __init__(self, rerank: Rerank, call: CallContext, options: messages.BatchOptions, concurrency: int) -> None:
         self._rerank = rerank
         self._call = call
         self._ordered = options.ordered
@@ -101,7 +101,7 @@ class _BatchRun:
         self._received = 0
         self._succeeded = 0
         self._failed = 0
-        self._usage = contract.Usage()
+        self._usage = messages.Usage()
         self.outcomes: asyncio.Queue[asyncio.Future[BatchItemResult] | None] = asyncio.Queue()
         """Finished items (in item order if the caller asked for that), then `None`."""
 
@@ -162,15 +162,15 @@ class _BatchRun:
         self._succeeded += 1
         _add_usage(self._usage, outcome.response.usage)
 
-    def progress(self) -> contract.BatchProgress:
+    def progress(self) -> messages.BatchProgress:
         """Report how far the batch has come."""
-        return contract.BatchProgress(
+        return messages.BatchProgress(
             items_received=self._received, items_succeeded=self._succeeded, items_failed=self._failed
         )
 
-    def summary(self) -> contract.BatchSummary:
+    def summary(self) -> messages.BatchSummary:
         """Report the totals."""
-        return contract.BatchSummary(
+        return messages.BatchSummary(
             items_received=self._received,
             items_succeeded=self._succeeded,
             items_failed=self._failed,
@@ -195,7 +195,7 @@ def apply_defaults(request: RerankRequest, defaults: RerankRequest | None) -> Re
     return request
 
 
-def _add_usage(total: contract.Usage, usage: contract.Usage | None) -> None:
+def _add_usage(total: messages.Usage, usage: messages.Usage | None) -> None:
     if usage is None:
         return
     for name in ("documents", "prompt_tokens", "completion_tokens", "total_tokens", "search_units"):

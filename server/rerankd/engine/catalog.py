@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from itertools import islice
 
-from rerankd import contract
+from rerankd.contract import messages
+from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.router import Router
-from rerankd.errors import FieldViolation, invalid_request
 from rerankd_adapters.base import Price
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
 
 
-def list_models(router: Router, request: contract.ListModelsRequest) -> contract.ListModelsResponse:
+def list_models(router: Router, request: messages.ListModelsRequest) -> messages.ListModelsResponse:
     """List one page, ordered by name; a page token is the last name of the page before.
 
     Raises:
@@ -32,10 +32,10 @@ def list_models(router: Router, request: contract.ListModelsRequest) -> contract
     page = list(islice(wanted, page_size + 1))
     models = [describe_model(router, group) for group in page[:page_size]]
     token = models[-1].name if len(page) > page_size else ""
-    return contract.ListModelsResponse(models=models, next_page_token=token)
+    return messages.ListModelsResponse(models=models, next_page_token=token)
 
 
-def get_model(router: Router, request: contract.GetModelRequest) -> contract.GetModelResponse:
+def get_model(router: Router, request: messages.GetModelRequest) -> messages.GetModelResponse:
     """Return one model by name or alias.
 
     Raises:
@@ -44,47 +44,47 @@ def get_model(router: Router, request: contract.GetModelRequest) -> contract.Get
     if not request.model:
         raise invalid_request([FieldViolation("model", "model is required")])
     group = router.resolve(request.model)
-    return contract.GetModelResponse(model=describe_model(router, group))
+    return messages.GetModelResponse(model=describe_model(router, group))
 
 
 def _providers(group: ModelGroup) -> list[str]:
     return list(dict.fromkeys(deployment.provider.name for deployment in group.deployments))
 
 
-def describe_model(router: Router, group: ModelGroup) -> contract.Model:
+def describe_model(router: Router, group: ModelGroup) -> messages.Model:
     """Describe a model that is there in the contract's terms."""
     info = group.info()
     facts = info.capabilities
-    truncation = contract.Truncation(facts.truncation_default) if facts.truncation_default else None
-    return contract.Model(
+    truncation = messages.Truncation(facts.truncation_default) if facts.truncation_default else None
+    return messages.Model(
         name=group.name,
         provider=_providers(group)[0],
         description=info.description,
         aliases=router.aliases_of(group.name),
-        limits=contract.ModelLimits(
+        limits=messages.ModelLimits(
             max_documents=facts.max_documents or 0,
             max_tokens_per_document=facts.max_tokens_per_document or 0,
             max_total_tokens=facts.max_total_tokens or 0,
             max_request_bytes=facts.max_request_bytes or 0,
         ),
-        scoring=contract.Scoring.UNSPECIFIED if facts.scoring == "unknown" else contract.Scoring(facts.scoring),
+        scoring=messages.Scoring.UNSPECIFIED if facts.scoring == "unknown" else messages.Scoring(facts.scoring),
         score_space=(
-            contract.ScoreSpace.UNSPECIFIED
+            messages.ScoreSpace.UNSPECIFIED
             if facts.score_space == "unknown"
-            else contract.ScoreSpace(facts.score_space)
+            else messages.ScoreSpace(facts.score_space)
         ),
         takes_images=facts.takes_images,
         deployments=[deployment.name for deployment in group.deployments if deployment.name != group.name],
-        truncation_default=truncation or contract.Truncation.UNSPECIFIED,
+        truncation_default=truncation or messages.Truncation.UNSPECIFIED,
         price=_describe_price(info.price),
-        status=contract.ModelStatus(info.status),
+        status=messages.ModelStatus(info.status),
         status_detail=info.status_detail,
         license=info.license,
         source=info.source,
     )
 
 
-def _describe_price(price: Price | None) -> contract.Price | None:
+def _describe_price(price: Price | None) -> messages.Price | None:
     if price is None:
         return None
-    return contract.Price(unit=price.unit, usd_per_million=price.usd_per_million, source=price.source, date=price.date)
+    return messages.Price(unit=price.unit, usd_per_million=price.usd_per_million, source=price.source, date=price.date)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from rerankd.contract.errors import ServiceError
 from rerankd.engine.attempts import Answer, Attempts
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.tokens import ESTIMATE
-from rerankd.errors import ServiceError
 from rerankd.telemetry.call import CallRecord
 from rerankd_adapters.base import ProviderCall
 

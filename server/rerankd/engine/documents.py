@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from rerankd.contract import Document, RerankRequest
+from rerankd.contract.messages import Document, RerankRequest
 from rerankd_adapters.base import ProviderCall
 from rerankd_adapters.wire import whole_numbers
 

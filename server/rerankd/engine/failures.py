@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError
 from rerankd.engine.deployment import Deployment
 from rerankd.engine.group import ModelGroup
-from rerankd.errors import FieldViolation, Reason, ServiceError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
 REASON_OF_KIND: Final[Mapping[AdapterErrorKind, Reason]] = {

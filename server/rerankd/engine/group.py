@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.balancing import Balancer
 from rerankd.engine.deployment import Deployment
 from rerankd.engine.merge import Normalisation
 from rerankd.engine.options import ModelOptions
 from rerankd.engine.quota import ShareBudget
-from rerankd.errors import Reason, ServiceError
 from rerankd_adapters.base import Capabilities, ModelInfo, ScoreSpace, Scoring
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rerankd.errors import Reason, ServiceError
+from rerankd.contract.errors import Reason, ServiceError
 
 OVERLOAD_RETRY_AFTER_S = 1.0
 

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from msgspec import structs
 
-from rerankd import contract
 from rerankd.cache.pair_scores import CacheUse, PairScores
-from rerankd.contract import RerankRequest, RerankResponse
-from rerankd.domain import CallContext
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import Code, Reason, ServiceError, deadline_exceeded
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.engine import batch, catalog
 from rerankd.engine.deployment import Deployment
 from rerankd.engine.dispatch import Dispatch
@@ -26,19 +27,18 @@ from rerankd.engine.router import Router
 from rerankd.engine.scoring import RequestScoring
 from rerankd.engine.turns import Turns
 from rerankd.engine.validation import check_request
-from rerankd.errors import Code, Reason, ServiceError, deadline_exceeded
 from rerankd.telemetry.call import CallRecord
 from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
 
 _NORMALISATIONS = {
-    contract.ScoreNormalization.NONE: Normalisation.NONE,
-    contract.ScoreNormalization.MINMAX: Normalisation.MINMAX,
-    contract.ScoreNormalization.SIGMOID: Normalisation.SIGMOID,
+    messages.ScoreNormalization.NONE: Normalisation.NONE,
+    messages.ScoreNormalization.MINMAX: Normalisation.MINMAX,
+    messages.ScoreNormalization.SIGMOID: Normalisation.SIGMOID,
 }
 _CACHE_USES = {
-    contract.CacheControl.UNSPECIFIED: CacheUse.READ_WRITE,
-    contract.CacheControl.NO_STORE: CacheUse.READ_ONLY,
-    contract.CacheControl.BYPASS: CacheUse.BYPASS,
+    messages.CacheControl.UNSPECIFIED: CacheUse.READ_WRITE,
+    messages.CacheControl.NO_STORE: CacheUse.READ_ONLY,
+    messages.CacheControl.BYPASS: CacheUse.BYPASS,
 }
 
 _TIMER_EARLY_S = 0.002
@@ -106,7 +106,7 @@ class Engine:
         finally:
             self._admission.leave()
 
-    async def list_models(self, request: contract.ListModelsRequest, _call: CallContext) -> contract.ListModelsResponse:
+    async def list_models(self, request: messages.ListModelsRequest, _call: CallContext) -> messages.ListModelsResponse:
         """List a page of the models that can be named, ordered by name.
 
         Raises:
@@ -114,7 +114,7 @@ class Engine:
         """
         return catalog.list_models(self._router, request)
 
-    async def get_model(self, request: contract.GetModelRequest, _call: CallContext) -> contract.GetModelResponse:
+    async def get_model(self, request: messages.GetModelRequest, _call: CallContext) -> messages.GetModelResponse:
         """Return one model.
 
         Raises:
@@ -123,8 +123,8 @@ class Engine:
         return catalog.get_model(self._router, request)
 
     def batch_rerank(
-        self, requests: AsyncIterator[contract.BatchRerankRequest], call: CallContext
-    ) -> AsyncIterator[contract.BatchRerankResponse]:
+        self, requests: AsyncIterator[messages.BatchRerankRequest], call: CallContext
+    ) -> AsyncIterator[messages.BatchRerankResponse]:
         """Rerank a stream of items, reading no faster than the answers are taken."""
         return batch.run_batch(self.rerank, requests, call, self._limits.batch_concurrency)
 

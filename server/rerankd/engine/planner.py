@@ -16,8 +16,8 @@ from typing import Final
 
 import msgspec
 
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError
 from rerankd.engine.tokens import ESTIMATE, TokenCounter
-from rerankd.errors import FieldViolation, Reason, ServiceError
 from rerankd_adapters.base import Capabilities, Scoring
 
 SEARCH_UNIT_DOCUMENTS: Final = 100

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rerankd import contract
-from rerankd.contract import RerankRequest
+from rerankd.contract import messages
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError
+from rerankd.contract.messages import RerankRequest
 from rerankd.engine.documents import are_strings, document_images, document_objects, prior_scores
 from rerankd.engine.validation import MAX_VIOLATIONS
-from rerankd.errors import FieldViolation, Reason, ServiceError
 from rerankd_adapters.base import ModelInfo, ProviderCall, Truncation
 
 _TRUNCATIONS: Final = {
-    contract.Truncation.UNSPECIFIED: None,
-    contract.Truncation.NONE: Truncation.NONE,
-    contract.Truncation.END: Truncation.END,
-    contract.Truncation.START: Truncation.START,
+    messages.Truncation.UNSPECIFIED: None,
+    messages.Truncation.NONE: Truncation.NONE,
+    messages.Truncation.END: Truncation.END,
+    messages.Truncation.START: Truncation.START,
 }
 
 

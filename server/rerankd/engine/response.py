@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse, RerankResult
-from rerankd.domain import CallContext
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import RerankRequest, RerankResponse, RerankResult
 from rerankd.engine.attempts import Answer
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.merge import Ranking
 from rerankd.engine.planner import SEARCH_UNIT_DOCUMENTS
 from rerankd.engine.scoring import Scores
 from rerankd.engine.tokens import ESTIMATE
-from rerankd.errors import ServiceError
 from rerankd_adapters.base import ModelInfo
 
 _MILLION: Final = 1_000_000
@@ -62,9 +62,9 @@ def build_response(
         results=_results(request, ranking),
         model=answered.group.name,
         usage=usage,
-        meta=contract.Meta(
-            api_version=contract.ApiVersion(version=call.api_version),
-            billed_units=contract.BilledUnits(
+        meta=messages.Meta(
+            api_version=messages.ApiVersion(version=call.api_version),
+            billed_units=messages.BilledUnits(
                 search_units=usage.search_units,
                 input_tokens=usage.prompt_tokens,
                 output_tokens=usage.completion_tokens,
@@ -86,12 +86,12 @@ def _results(request: RerankRequest, ranking: Ranking) -> list[RerankResult]:
     ]
 
 
-def as_document(document: str | contract.Document) -> contract.Document:
+def as_document(document: str | messages.Document) -> messages.Document:
     """Return the document form of what the caller sent."""
-    return contract.Document(text=document) if isinstance(document, str) else document
+    return messages.Document(text=document) if isinstance(document, str) else document
 
 
-def _usage(request: RerankRequest, answered: Answered) -> contract.Usage:
+def _usage(request: RerankRequest, answered: Answered) -> messages.Usage:
     price = answered.info.price
     prompt_tokens = completion_tokens = search_units = 0
     cost: float | None = 0 if answered.calls or price is not None else None
@@ -101,7 +101,7 @@ def _usage(request: RerankRequest, answered: Answered) -> contract.Usage:
         completion_tokens += reply.completion_tokens
         search_units += reply.search_units
         cost = None if cost is None or reply.cost_usd is None else cost + reply.cost_usd
-    return contract.Usage(
+    return messages.Usage(
         documents=len(request.documents),
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
@@ -130,16 +130,16 @@ def _saved_cost(request: RerankRequest, answered: Answered) -> float | None:
 
 def _extra_fields(
     request: RerankRequest, call: CallContext, answered: Answered, started_s: float
-) -> contract.ExtraFields:
+) -> messages.ExtraFields:
     calls = answered.calls
-    return contract.ExtraFields(
+    return messages.ExtraFields(
         request_type=call.request_type,
         provider=calls[0][1].deployment.provider.name if calls else answered.group.deployments[0].provider.name,
         latency=elapsed_ms(started_s),
         chunk_index=max(len(calls) - 1, 0),
         chunks=_chunks(answered) if request.include_details else [],
         stages=[
-            contract.StageDetail(
+            messages.StageDetail(
                 stage=stage.name,
                 model=stage.model,
                 documents=stage.documents,
@@ -151,15 +151,15 @@ def _extra_fields(
             for stage in answer.reply.stages
         ],
         fell_back_from=[
-            contract.FailedModel(model=group.name, reason=error.reason.value, message=error.message)
+            messages.FailedModel(model=group.name, reason=error.reason.value, message=error.message)
             for group, error in answered.failures
         ],
     )
 
 
-def _chunks(answered: Answered) -> list[contract.ChunkDetail]:
+def _chunks(answered: Answered) -> list[messages.ChunkDetail]:
     return [
-        contract.ChunkDetail(
+        messages.ChunkDetail(
             chunk_index=index,
             documents=len(positions),
             provider=answer.deployment.provider.name,

@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError
+from rerankd.contract.suggestions import closest
 from rerankd.engine.deployment import Deployment
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.options import DeploymentOptions, ModelOptions
-from rerankd.errors import FieldViolation, Reason, ServiceError
-from rerankd.suggestions import closest
 from rerankd_adapters.base import ModelProvider, Provider
 from rerankd_adapters.registry import find_provider
 

@@ -10,8 +10,10 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from rerankd.domain import CallContext
-from rerankd.errors import ServiceError
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.service import RerankUseCase
+from rerankd.contract.status import internal_error
 from rerankd.gateway.asgi import Receive, Scope, Send
 from rerankd.gateway.body import RequestLines, read_body
 from rerankd.gateway.decoding import decode_json, decode_query
@@ -42,8 +44,6 @@ from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
 from rerankd.gateway.tracing import ServerSpan, fact_headers
-from rerankd.status import internal_error
-from rerankd.use_case import RerankUseCase
 
 _log = structlog.get_logger("rerankd.gateway")
 _DEFAULT_MAX_BYTES: Final = 64 * 2**20

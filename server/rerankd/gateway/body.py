@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from rerankd.errors import ServiceError
+from rerankd.contract.errors import ServiceError
 from rerankd.gateway.asgi import Receive
 from rerankd.gateway.decoding import decode_json
 from rerankd.gateway.refusal import ClientGoneError, payload_too_large

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
 from rerankd.gateway.explanation import explain
 from rerankd.gateway.routes import ROUTES
 

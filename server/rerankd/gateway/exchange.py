@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from rerankd.errors import ServiceError
+from rerankd.contract.errors import ServiceError
 from rerankd.gateway.asgi import RawHeaders, Send
 from rerankd.gateway.refusal import render_headers, superset_body
 

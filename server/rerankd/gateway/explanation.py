@@ -11,8 +11,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
-from rerankd.suggestions import did_you_mean
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.contract.suggestions import did_you_mean
 
 _PATH: Final = re.compile(r"^(?P<complaint>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
 _TYPES: Final = re.compile(r"^Expected `(?P<wanted>[^`]+)`(?P<bound>[^,]*)(?:, got `(?P<given>[^`]+)`)?$")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from rerankd.configuration.http import HttpOptions
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd.decompression import Decoder, UndecodableError, readable_coding
-from rerankd.errors import Reason, ServiceError
 from rerankd.gateway.asgi import Message, RawHeaders, Receive, Scope, Send
 from rerankd.gateway.compression import choose_coding, compress
 from rerankd.gateway.cross_origin import CrossOrigin

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final
 
-from rerankd.errors import deadline_exceeded
+from rerankd.contract.errors import deadline_exceeded
 from rerankd.gateway.asgi import Receive
 from rerankd.gateway.refusal import ClientGoneError
 

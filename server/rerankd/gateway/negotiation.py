@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from rerankd.domain import CallContext, usable_request_id
-from rerankd.errors import FieldViolation, Reason, deadline_exceeded, invalid_request
+from rerankd.contract.call_context import CallContext, usable_request_id
+from rerankd.contract.errors import FieldViolation, Reason, deadline_exceeded, invalid_request
 from rerankd.gateway.refusal import HttpRefusalError
 
 REQUEST_ID_HEADER: Final = "x-request-id"

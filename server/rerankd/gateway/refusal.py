@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rerankd.errors import Code, Reason, ServiceError
+from rerankd.contract.errors import Code, Reason, ServiceError
 from rerankd.gateway.asgi import RawHeaders
 
 _RETRYABLE: Final = frozenset({Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE})

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rerankd import contract
+from rerankd.contract import messages
 from rerankd.gateway.routing import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -14,8 +14,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         template="/v1/rerank",
         rpc="Rerank",
         method="rerank",
-        request_type=contract.RerankRequest,
-        response_type=contract.RerankResponse,
+        request_type=messages.RerankRequest,
+        response_type=messages.RerankResponse,
         has_body=True,
         response_body=None,
         is_streaming=False,
@@ -25,8 +25,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         template="/v2/rerank",
         rpc="Rerank",
         method="rerank",
-        request_type=contract.RerankRequest,
-        response_type=contract.RerankResponse,
+        request_type=messages.RerankRequest,
+        response_type=messages.RerankResponse,
         has_body=True,
         response_body=None,
         is_streaming=False,
@@ -36,8 +36,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         template="/rerank",
         rpc="Rerank",
         method="rerank",
-        request_type=contract.RerankRequest,
-        response_type=contract.RerankResponse,
+        request_type=messages.RerankRequest,
+        response_type=messages.RerankResponse,
         has_body=True,
         response_body=None,
         is_streaming=False,
@@ -47,8 +47,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         template="/v1/models",
         rpc="ListModels",
         method="list_models",
-        request_type=contract.ListModelsRequest,
-        response_type=contract.ListModelsResponse,
+        request_type=messages.ListModelsRequest,
+        response_type=messages.ListModelsResponse,
         has_body=False,
         response_body=None,
         is_streaming=False,
@@ -58,8 +58,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         template="/v1/models/{model=**}",
         rpc="GetModel",
         method="get_model",
-        request_type=contract.GetModelRequest,
-        response_type=contract.GetModelResponse,
+        request_type=messages.GetModelRequest,
+        response_type=messages.GetModelResponse,
         has_body=False,
         response_body="model",
         is_streaming=False,
@@ -69,8 +69,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         template="/v1/rerank:batch",
         rpc="BatchRerank",
         method="batch_rerank",
-        request_type=contract.BatchRerankRequest,
-        response_type=contract.BatchRerankResponse,
+        request_type=messages.BatchRerankRequest,
+        response_type=messages.BatchRerankResponse,
         has_body=True,
         response_body=None,
         is_streaming=True,

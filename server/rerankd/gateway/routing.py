@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from rerankd.errors import Reason
+from rerankd.contract.errors import Reason
 from rerankd.gateway.refusal import HttpRefusalError
 
 _VERSIONS: Final = frozenset({"v1", "v2"})

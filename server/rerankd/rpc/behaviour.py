@@ -11,14 +11,14 @@ from typing import Any, Final, NoReturn
 import grpc
 import structlog
 
-from rerankd.domain import CallContext
-from rerankd.errors import ServiceError
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.status import internal_error, status_of
 from rerankd.response_facts import response_facts
 from rerankd.rpc import convert
 from rerankd.rpc.codec import accept, accept_stream
 from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call
 from rerankd.rpc.tracing import ServerSpan
-from rerankd.status import internal_error, status_of
 
 STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
 RETRY_PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import grpc
 
-from rerankd.domain import CallContext, usable_request_id
+from rerankd.contract.call_context import CallContext, usable_request_id
 
 REQUEST_ID_KEY: Final = "x-request-id"
 

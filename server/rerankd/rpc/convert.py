@@ -17,8 +17,8 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd import contract
-from rerankd.errors import FieldViolation, invalid_request
+from rerankd.contract import messages
+from rerankd.contract.errors import FieldViolation, invalid_request
 
 _EnumT = TypeVar("_EnumT")
 _TYPE_PREFIX: Final = "type.googleapis.com/"
@@ -59,10 +59,10 @@ def struct_to_proto(value: Mapping[str, Any]) -> struct_pb2.Struct:
     return message
 
 
-def status_from_proto(message: status_pb2.Status) -> contract.Status:
+def status_from_proto(message: status_pb2.Status) -> messages.Status:
     """Convert `google.rpc.Status`; a detail of a type not listed here keeps only its `@type`."""
     details = [_detail_from_proto(detail) for detail in message.details]
-    return contract.Status(code=message.code, message=message.message, details=details)
+    return messages.Status(code=message.code, message=message.message, details=details)
 
 
 def _detail_from_proto(detail: any_pb2.Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _detail_from_proto(detail: any_pb2.Any) -> dict[str, Any]:
     return {"@type": detail.type_url, **content}
 
 
-def status_to_proto(value: contract.Status) -> status_pb2.Status:
+def status_to_proto(value: messages.Status) -> status_pb2.Status:
     """Convert to `google.rpc.Status`; raises ValueError for a detail of a type not listed here."""
     return status_pb2.Status(
         code=value.code, message=value.message, details=[_detail_to_proto(detail) for detail in value.details]
@@ -99,75 +99,75 @@ def _known(values: Mapping[int, _EnumT], number: int, field: str) -> _EnumT:
     return known
 
 
-_TRUNCATION_TO_PROTO: Final[Mapping[contract.Truncation, pb.Truncation.ValueType]] = {
-    contract.Truncation.UNSPECIFIED: pb.TRUNCATION_UNSPECIFIED,
-    contract.Truncation.NONE: pb.TRUNCATION_NONE,
-    contract.Truncation.END: pb.TRUNCATION_END,
-    contract.Truncation.START: pb.TRUNCATION_START,
+_TRUNCATION_TO_PROTO: Final[Mapping[messages.Truncation, pb.Truncation.ValueType]] = {
+    messages.Truncation.UNSPECIFIED: pb.TRUNCATION_UNSPECIFIED,
+    messages.Truncation.NONE: pb.TRUNCATION_NONE,
+    messages.Truncation.END: pb.TRUNCATION_END,
+    messages.Truncation.START: pb.TRUNCATION_START,
 }
-_TRUNCATION_FROM_PROTO: Final[Mapping[int, contract.Truncation]] = {
+_TRUNCATION_FROM_PROTO: Final[Mapping[int, messages.Truncation]] = {
     number: value for value, number in _TRUNCATION_TO_PROTO.items()
 }
 
 
-_CACHE_CONTROL_TO_PROTO: Final[Mapping[contract.CacheControl, pb.CacheControl.ValueType]] = {
-    contract.CacheControl.UNSPECIFIED: pb.CACHE_CONTROL_UNSPECIFIED,
-    contract.CacheControl.BYPASS: pb.CACHE_CONTROL_BYPASS,
-    contract.CacheControl.NO_STORE: pb.CACHE_CONTROL_NO_STORE,
+_CACHE_CONTROL_TO_PROTO: Final[Mapping[messages.CacheControl, pb.CacheControl.ValueType]] = {
+    messages.CacheControl.UNSPECIFIED: pb.CACHE_CONTROL_UNSPECIFIED,
+    messages.CacheControl.BYPASS: pb.CACHE_CONTROL_BYPASS,
+    messages.CacheControl.NO_STORE: pb.CACHE_CONTROL_NO_STORE,
 }
-_CACHE_CONTROL_FROM_PROTO: Final[Mapping[int, contract.CacheControl]] = {
+_CACHE_CONTROL_FROM_PROTO: Final[Mapping[int, messages.CacheControl]] = {
     number: value for value, number in _CACHE_CONTROL_TO_PROTO.items()
 }
 
 
-_SCORE_NORMALIZATION_TO_PROTO: Final[Mapping[contract.ScoreNormalization, pb.ScoreNormalization.ValueType]] = {
-    contract.ScoreNormalization.UNSPECIFIED: pb.SCORE_NORMALIZATION_UNSPECIFIED,
-    contract.ScoreNormalization.NONE: pb.SCORE_NORMALIZATION_NONE,
-    contract.ScoreNormalization.MINMAX: pb.SCORE_NORMALIZATION_MINMAX,
-    contract.ScoreNormalization.SIGMOID: pb.SCORE_NORMALIZATION_SIGMOID,
+_SCORE_NORMALIZATION_TO_PROTO: Final[Mapping[messages.ScoreNormalization, pb.ScoreNormalization.ValueType]] = {
+    messages.ScoreNormalization.UNSPECIFIED: pb.SCORE_NORMALIZATION_UNSPECIFIED,
+    messages.ScoreNormalization.NONE: pb.SCORE_NORMALIZATION_NONE,
+    messages.ScoreNormalization.MINMAX: pb.SCORE_NORMALIZATION_MINMAX,
+    messages.ScoreNormalization.SIGMOID: pb.SCORE_NORMALIZATION_SIGMOID,
 }
-_SCORE_NORMALIZATION_FROM_PROTO: Final[Mapping[int, contract.ScoreNormalization]] = {
+_SCORE_NORMALIZATION_FROM_PROTO: Final[Mapping[int, messages.ScoreNormalization]] = {
     number: value for value, number in _SCORE_NORMALIZATION_TO_PROTO.items()
 }
 
 
-_SCORING_TO_PROTO: Final[Mapping[contract.Scoring, pb.Scoring.ValueType]] = {
-    contract.Scoring.UNSPECIFIED: pb.SCORING_UNSPECIFIED,
-    contract.Scoring.POINTWISE: pb.SCORING_POINTWISE,
-    contract.Scoring.LISTWISE: pb.SCORING_LISTWISE,
+_SCORING_TO_PROTO: Final[Mapping[messages.Scoring, pb.Scoring.ValueType]] = {
+    messages.Scoring.UNSPECIFIED: pb.SCORING_UNSPECIFIED,
+    messages.Scoring.POINTWISE: pb.SCORING_POINTWISE,
+    messages.Scoring.LISTWISE: pb.SCORING_LISTWISE,
 }
-_SCORING_FROM_PROTO: Final[Mapping[int, contract.Scoring]] = {
+_SCORING_FROM_PROTO: Final[Mapping[int, messages.Scoring]] = {
     number: value for value, number in _SCORING_TO_PROTO.items()
 }
 
 
-_SCORE_SPACE_TO_PROTO: Final[Mapping[contract.ScoreSpace, pb.ScoreSpace.ValueType]] = {
-    contract.ScoreSpace.UNSPECIFIED: pb.SCORE_SPACE_UNSPECIFIED,
-    contract.ScoreSpace.PROBABILITY: pb.SCORE_SPACE_PROBABILITY,
-    contract.ScoreSpace.LOGIT: pb.SCORE_SPACE_LOGIT,
-    contract.ScoreSpace.COSINE: pb.SCORE_SPACE_COSINE,
-    contract.ScoreSpace.UNBOUNDED: pb.SCORE_SPACE_UNBOUNDED,
-    contract.ScoreSpace.RELATIVE: pb.SCORE_SPACE_RELATIVE,
+_SCORE_SPACE_TO_PROTO: Final[Mapping[messages.ScoreSpace, pb.ScoreSpace.ValueType]] = {
+    messages.ScoreSpace.UNSPECIFIED: pb.SCORE_SPACE_UNSPECIFIED,
+    messages.ScoreSpace.PROBABILITY: pb.SCORE_SPACE_PROBABILITY,
+    messages.ScoreSpace.LOGIT: pb.SCORE_SPACE_LOGIT,
+    messages.ScoreSpace.COSINE: pb.SCORE_SPACE_COSINE,
+    messages.ScoreSpace.UNBOUNDED: pb.SCORE_SPACE_UNBOUNDED,
+    messages.ScoreSpace.RELATIVE: pb.SCORE_SPACE_RELATIVE,
 }
-_SCORE_SPACE_FROM_PROTO: Final[Mapping[int, contract.ScoreSpace]] = {
+_SCORE_SPACE_FROM_PROTO: Final[Mapping[int, messages.ScoreSpace]] = {
     number: value for value, number in _SCORE_SPACE_TO_PROTO.items()
 }
 
 
-_MODEL_STATUS_TO_PROTO: Final[Mapping[contract.ModelStatus, pb.ModelStatus.ValueType]] = {
-    contract.ModelStatus.UNSPECIFIED: pb.MODEL_STATUS_UNSPECIFIED,
-    contract.ModelStatus.AVAILABLE: pb.MODEL_STATUS_AVAILABLE,
-    contract.ModelStatus.LOADING: pb.MODEL_STATUS_LOADING,
-    contract.ModelStatus.UNAVAILABLE: pb.MODEL_STATUS_UNAVAILABLE,
+_MODEL_STATUS_TO_PROTO: Final[Mapping[messages.ModelStatus, pb.ModelStatus.ValueType]] = {
+    messages.ModelStatus.UNSPECIFIED: pb.MODEL_STATUS_UNSPECIFIED,
+    messages.ModelStatus.AVAILABLE: pb.MODEL_STATUS_AVAILABLE,
+    messages.ModelStatus.LOADING: pb.MODEL_STATUS_LOADING,
+    messages.ModelStatus.UNAVAILABLE: pb.MODEL_STATUS_UNAVAILABLE,
 }
-_MODEL_STATUS_FROM_PROTO: Final[Mapping[int, contract.ModelStatus]] = {
+_MODEL_STATUS_FROM_PROTO: Final[Mapping[int, messages.ModelStatus]] = {
     number: value for value, number in _MODEL_STATUS_TO_PROTO.items()
 }
 
 
-def document_from_proto(message: pb.Document) -> contract.Document:
+def document_from_proto(message: pb.Document) -> messages.Document:
     """Convert one `Document`."""
-    return contract.Document(
+    return messages.Document(
         text=message.text,
         id=message.id,
         fields=struct_from_proto(message.fields) if message.HasField("fields") else None,
@@ -180,7 +180,7 @@ def document_from_proto(message: pb.Document) -> contract.Document:
 _document_has: Final[Callable[[pb.Document, Any], bool]] = pb.Document.HasField
 
 
-def short_document_from_proto(message: pb.Document) -> str | contract.Document:
+def short_document_from_proto(message: pb.Document) -> str | messages.Document:
     """Convert one `Document`; to a plain string when there is nothing else in it."""
     if (
         message.id
@@ -194,10 +194,10 @@ def short_document_from_proto(message: pb.Document) -> str | contract.Document:
 
 
 def short_documents_from_proto(
-    messages: Sequence[pb.Document],
-) -> list[str | contract.Document]:
+    documents: Sequence[pb.Document],
+) -> list[str | messages.Document]:
     """Convert each `Document`; where all are plain strings, no step of it is Python's own."""
-    items = list(messages)
+    items = list(documents)
     if (
         any(map(attrgetter("id"), items))
         or any(map(_document_has, items, repeat("fields")))
@@ -209,14 +209,14 @@ def short_documents_from_proto(
     return list(map(attrgetter("text"), items))
 
 
-def document_to_proto(value: str | contract.Document) -> pb.Document:
+def document_to_proto(value: str | messages.Document) -> pb.Document:
     """Convert one `Document`."""
     message = pb.Document()
     _fill_document(value, message)
     return message
 
 
-def _fill_document(value: str | contract.Document, message: pb.Document) -> None:
+def _fill_document(value: str | messages.Document, message: pb.Document) -> None:
     if isinstance(value, str):
         message.text = value
         return
@@ -234,9 +234,9 @@ def _fill_document(value: str | contract.Document, message: pb.Document) -> None
         message.image = value.image
 
 
-def rerank_request_from_proto(message: pb.RerankRequest) -> contract.RerankRequest:
+def rerank_request_from_proto(message: pb.RerankRequest) -> messages.RerankRequest:
     """Convert one `RerankRequest`."""
-    return contract.RerankRequest(
+    return messages.RerankRequest(
         model=message.model,
         query=message.query,
         documents=short_documents_from_proto(message.documents),
@@ -258,14 +258,14 @@ def rerank_request_from_proto(message: pb.RerankRequest) -> contract.RerankReque
     )
 
 
-def rerank_request_to_proto(value: contract.RerankRequest) -> pb.RerankRequest:
+def rerank_request_to_proto(value: messages.RerankRequest) -> pb.RerankRequest:
     """Convert one `RerankRequest`."""
     message = pb.RerankRequest()
     _fill_rerank_request(value, message)
     return message
 
 
-def _fill_rerank_request(value: contract.RerankRequest, message: pb.RerankRequest) -> None:
+def _fill_rerank_request(value: messages.RerankRequest, message: pb.RerankRequest) -> None:
     if value.model:
         message.model = value.model
     if value.query:
@@ -304,23 +304,23 @@ def _fill_rerank_request(value: contract.RerankRequest, message: pb.RerankReques
         message.normalization = _SCORE_NORMALIZATION_TO_PROTO[value.normalization]
 
 
-def rerank_result_from_proto(message: pb.RerankResult) -> contract.RerankResult:
+def rerank_result_from_proto(message: pb.RerankResult) -> messages.RerankResult:
     """Convert one `RerankResult`."""
-    return contract.RerankResult(
+    return messages.RerankResult(
         index=message.index,
         relevance_score=message.relevance_score,
         document=document_from_proto(message.document) if message.HasField("document") else None,
     )
 
 
-def rerank_result_to_proto(value: contract.RerankResult) -> pb.RerankResult:
+def rerank_result_to_proto(value: messages.RerankResult) -> pb.RerankResult:
     """Convert one `RerankResult`."""
     message = pb.RerankResult()
     _fill_rerank_result(value, message)
     return message
 
 
-def _fill_rerank_result(value: contract.RerankResult, message: pb.RerankResult) -> None:
+def _fill_rerank_result(value: messages.RerankResult, message: pb.RerankResult) -> None:
     if value.index:
         message.index = value.index
     if value.relevance_score:
@@ -330,9 +330,9 @@ def _fill_rerank_result(value: contract.RerankResult, message: pb.RerankResult) 
         message.document.SetInParent()
 
 
-def usage_from_proto(message: pb.Usage) -> contract.Usage:
+def usage_from_proto(message: pb.Usage) -> messages.Usage:
     """Convert one `Usage`."""
-    return contract.Usage(
+    return messages.Usage(
         documents=message.documents,
         prompt_tokens=message.prompt_tokens,
         completion_tokens=message.completion_tokens,
@@ -344,14 +344,14 @@ def usage_from_proto(message: pb.Usage) -> contract.Usage:
     )
 
 
-def usage_to_proto(value: contract.Usage) -> pb.Usage:
+def usage_to_proto(value: messages.Usage) -> pb.Usage:
     """Convert one `Usage`."""
     message = pb.Usage()
     _fill_usage(value, message)
     return message
 
 
-def _fill_usage(value: contract.Usage, message: pb.Usage) -> None:
+def _fill_usage(value: messages.Usage, message: pb.Usage) -> None:
     if value.documents:
         message.documents = value.documents
     if value.prompt_tokens:
@@ -370,42 +370,42 @@ def _fill_usage(value: contract.Usage, message: pb.Usage) -> None:
         message.saved_cost = value.saved_cost
 
 
-def api_version_from_proto(message: pb.ApiVersion) -> contract.ApiVersion:
+def api_version_from_proto(message: pb.ApiVersion) -> messages.ApiVersion:
     """Convert one `ApiVersion`."""
-    return contract.ApiVersion(
+    return messages.ApiVersion(
         version=message.version,
     )
 
 
-def api_version_to_proto(value: contract.ApiVersion) -> pb.ApiVersion:
+def api_version_to_proto(value: messages.ApiVersion) -> pb.ApiVersion:
     """Convert one `ApiVersion`."""
     message = pb.ApiVersion()
     _fill_api_version(value, message)
     return message
 
 
-def _fill_api_version(value: contract.ApiVersion, message: pb.ApiVersion) -> None:
+def _fill_api_version(value: messages.ApiVersion, message: pb.ApiVersion) -> None:
     if value.version:
         message.version = value.version
 
 
-def billed_units_from_proto(message: pb.BilledUnits) -> contract.BilledUnits:
+def billed_units_from_proto(message: pb.BilledUnits) -> messages.BilledUnits:
     """Convert one `BilledUnits`."""
-    return contract.BilledUnits(
+    return messages.BilledUnits(
         search_units=message.search_units,
         input_tokens=message.input_tokens,
         output_tokens=message.output_tokens,
     )
 
 
-def billed_units_to_proto(value: contract.BilledUnits) -> pb.BilledUnits:
+def billed_units_to_proto(value: messages.BilledUnits) -> pb.BilledUnits:
     """Convert one `BilledUnits`."""
     message = pb.BilledUnits()
     _fill_billed_units(value, message)
     return message
 
 
-def _fill_billed_units(value: contract.BilledUnits, message: pb.BilledUnits) -> None:
+def _fill_billed_units(value: messages.BilledUnits, message: pb.BilledUnits) -> None:
     if value.search_units:
         message.search_units = value.search_units
     if value.input_tokens:
@@ -414,23 +414,23 @@ def _fill_billed_units(value: contract.BilledUnits, message: pb.BilledUnits) -> 
         message.output_tokens = value.output_tokens
 
 
-def meta_from_proto(message: pb.Meta) -> contract.Meta:
+def meta_from_proto(message: pb.Meta) -> messages.Meta:
     """Convert one `Meta`."""
-    return contract.Meta(
+    return messages.Meta(
         api_version=api_version_from_proto(message.api_version) if message.HasField("api_version") else None,
         billed_units=billed_units_from_proto(message.billed_units) if message.HasField("billed_units") else None,
         warnings=list(message.warnings),
     )
 
 
-def meta_to_proto(value: contract.Meta) -> pb.Meta:
+def meta_to_proto(value: messages.Meta) -> pb.Meta:
     """Convert one `Meta`."""
     message = pb.Meta()
     _fill_meta(value, message)
     return message
 
 
-def _fill_meta(value: contract.Meta, message: pb.Meta) -> None:
+def _fill_meta(value: messages.Meta, message: pb.Meta) -> None:
     if value.api_version is not None:
         _fill_api_version(value.api_version, message.api_version)
         message.api_version.SetInParent()
@@ -441,9 +441,9 @@ def _fill_meta(value: contract.Meta, message: pb.Meta) -> None:
         message.warnings.extend(value.warnings)
 
 
-def chunk_detail_from_proto(message: pb.ChunkDetail) -> contract.ChunkDetail:
+def chunk_detail_from_proto(message: pb.ChunkDetail) -> messages.ChunkDetail:
     """Convert one `ChunkDetail`."""
-    return contract.ChunkDetail(
+    return messages.ChunkDetail(
         chunk_index=message.chunk_index,
         documents=message.documents,
         provider=message.provider,
@@ -455,14 +455,14 @@ def chunk_detail_from_proto(message: pb.ChunkDetail) -> contract.ChunkDetail:
     )
 
 
-def chunk_detail_to_proto(value: contract.ChunkDetail) -> pb.ChunkDetail:
+def chunk_detail_to_proto(value: messages.ChunkDetail) -> pb.ChunkDetail:
     """Convert one `ChunkDetail`."""
     message = pb.ChunkDetail()
     _fill_chunk_detail(value, message)
     return message
 
 
-def _fill_chunk_detail(value: contract.ChunkDetail, message: pb.ChunkDetail) -> None:
+def _fill_chunk_detail(value: messages.ChunkDetail, message: pb.ChunkDetail) -> None:
     if value.chunk_index:
         message.chunk_index = value.chunk_index
     if value.documents:
@@ -481,23 +481,23 @@ def _fill_chunk_detail(value: contract.ChunkDetail, message: pb.ChunkDetail) -> 
         message.hedged = value.hedged
 
 
-def failed_model_from_proto(message: pb.FailedModel) -> contract.FailedModel:
+def failed_model_from_proto(message: pb.FailedModel) -> messages.FailedModel:
     """Convert one `FailedModel`."""
-    return contract.FailedModel(
+    return messages.FailedModel(
         model=message.model,
         reason=message.reason,
         message=message.message,
     )
 
 
-def failed_model_to_proto(value: contract.FailedModel) -> pb.FailedModel:
+def failed_model_to_proto(value: messages.FailedModel) -> pb.FailedModel:
     """Convert one `FailedModel`."""
     message = pb.FailedModel()
     _fill_failed_model(value, message)
     return message
 
 
-def _fill_failed_model(value: contract.FailedModel, message: pb.FailedModel) -> None:
+def _fill_failed_model(value: messages.FailedModel, message: pb.FailedModel) -> None:
     if value.model:
         message.model = value.model
     if value.reason:
@@ -506,9 +506,9 @@ def _fill_failed_model(value: contract.FailedModel, message: pb.FailedModel) -> 
         message.message = value.message
 
 
-def stage_detail_from_proto(message: pb.StageDetail) -> contract.StageDetail:
+def stage_detail_from_proto(message: pb.StageDetail) -> messages.StageDetail:
     """Convert one `StageDetail`."""
-    return contract.StageDetail(
+    return messages.StageDetail(
         stage=message.stage,
         model=message.model,
         documents=message.documents,
@@ -518,14 +518,14 @@ def stage_detail_from_proto(message: pb.StageDetail) -> contract.StageDetail:
     )
 
 
-def stage_detail_to_proto(value: contract.StageDetail) -> pb.StageDetail:
+def stage_detail_to_proto(value: messages.StageDetail) -> pb.StageDetail:
     """Convert one `StageDetail`."""
     message = pb.StageDetail()
     _fill_stage_detail(value, message)
     return message
 
 
-def _fill_stage_detail(value: contract.StageDetail, message: pb.StageDetail) -> None:
+def _fill_stage_detail(value: messages.StageDetail, message: pb.StageDetail) -> None:
     if value.stage:
         message.stage = value.stage
     if value.model:
@@ -540,9 +540,9 @@ def _fill_stage_detail(value: contract.StageDetail, message: pb.StageDetail) -> 
         message.indices.extend(value.indices)
 
 
-def extra_fields_from_proto(message: pb.ExtraFields) -> contract.ExtraFields:
+def extra_fields_from_proto(message: pb.ExtraFields) -> messages.ExtraFields:
     """Convert one `ExtraFields`."""
-    return contract.ExtraFields(
+    return messages.ExtraFields(
         request_type=message.request_type,
         provider=message.provider,
         latency=message.latency,
@@ -553,14 +553,14 @@ def extra_fields_from_proto(message: pb.ExtraFields) -> contract.ExtraFields:
     )
 
 
-def extra_fields_to_proto(value: contract.ExtraFields) -> pb.ExtraFields:
+def extra_fields_to_proto(value: messages.ExtraFields) -> pb.ExtraFields:
     """Convert one `ExtraFields`."""
     message = pb.ExtraFields()
     _fill_extra_fields(value, message)
     return message
 
 
-def _fill_extra_fields(value: contract.ExtraFields, message: pb.ExtraFields) -> None:
+def _fill_extra_fields(value: messages.ExtraFields, message: pb.ExtraFields) -> None:
     if value.request_type:
         message.request_type = value.request_type
     if value.provider:
@@ -603,9 +603,9 @@ def _fill_extra_fields(value: contract.ExtraFields, message: pb.ExtraFields) -> 
                 fell_back_from_added.message = fell_back_from_item.message
 
 
-def rerank_response_from_proto(message: pb.RerankResponse) -> contract.RerankResponse:
+def rerank_response_from_proto(message: pb.RerankResponse) -> messages.RerankResponse:
     """Convert one `RerankResponse`."""
-    return contract.RerankResponse(
+    return messages.RerankResponse(
         id=message.id,
         results=[rerank_result_from_proto(item) for item in message.results],
         model=message.model,
@@ -615,14 +615,14 @@ def rerank_response_from_proto(message: pb.RerankResponse) -> contract.RerankRes
     )
 
 
-def rerank_response_to_proto(value: contract.RerankResponse) -> pb.RerankResponse:
+def rerank_response_to_proto(value: messages.RerankResponse) -> pb.RerankResponse:
     """Convert one `RerankResponse`."""
     message = pb.RerankResponse()
     _fill_rerank_response(value, message)
     return message
 
 
-def _fill_rerank_response(value: contract.RerankResponse, message: pb.RerankResponse) -> None:
+def _fill_rerank_response(value: messages.RerankResponse, message: pb.RerankResponse) -> None:
     if value.id:
         message.id = value.id
     if value.results:
@@ -649,9 +649,9 @@ def _fill_rerank_response(value: contract.RerankResponse, message: pb.RerankResp
         message.extra_fields.SetInParent()
 
 
-def model_limits_from_proto(message: pb.ModelLimits) -> contract.ModelLimits:
+def model_limits_from_proto(message: pb.ModelLimits) -> messages.ModelLimits:
     """Convert one `ModelLimits`."""
-    return contract.ModelLimits(
+    return messages.ModelLimits(
         max_documents=message.max_documents,
         max_tokens_per_document=message.max_tokens_per_document,
         max_total_tokens=message.max_total_tokens,
@@ -659,14 +659,14 @@ def model_limits_from_proto(message: pb.ModelLimits) -> contract.ModelLimits:
     )
 
 
-def model_limits_to_proto(value: contract.ModelLimits) -> pb.ModelLimits:
+def model_limits_to_proto(value: messages.ModelLimits) -> pb.ModelLimits:
     """Convert one `ModelLimits`."""
     message = pb.ModelLimits()
     _fill_model_limits(value, message)
     return message
 
 
-def _fill_model_limits(value: contract.ModelLimits, message: pb.ModelLimits) -> None:
+def _fill_model_limits(value: messages.ModelLimits, message: pb.ModelLimits) -> None:
     if value.max_documents:
         message.max_documents = value.max_documents
     if value.max_tokens_per_document:
@@ -677,9 +677,9 @@ def _fill_model_limits(value: contract.ModelLimits, message: pb.ModelLimits) -> 
         message.max_request_bytes = value.max_request_bytes
 
 
-def price_from_proto(message: pb.Price) -> contract.Price:
+def price_from_proto(message: pb.Price) -> messages.Price:
     """Convert one `Price`."""
-    return contract.Price(
+    return messages.Price(
         unit=message.unit,
         usd_per_million=message.usd_per_million,
         source=message.source,
@@ -687,14 +687,14 @@ def price_from_proto(message: pb.Price) -> contract.Price:
     )
 
 
-def price_to_proto(value: contract.Price) -> pb.Price:
+def price_to_proto(value: messages.Price) -> pb.Price:
     """Convert one `Price`."""
     message = pb.Price()
     _fill_price(value, message)
     return message
 
 
-def _fill_price(value: contract.Price, message: pb.Price) -> None:
+def _fill_price(value: messages.Price, message: pb.Price) -> None:
     if value.unit:
         message.unit = value.unit
     if value.usd_per_million:
@@ -705,9 +705,9 @@ def _fill_price(value: contract.Price, message: pb.Price) -> None:
         message.date = value.date
 
 
-def model_from_proto(message: pb.Model) -> contract.Model:
+def model_from_proto(message: pb.Model) -> messages.Model:
     """Convert one `Model`."""
-    return contract.Model(
+    return messages.Model(
         name=message.name,
         provider=message.provider,
         description=message.description,
@@ -726,14 +726,14 @@ def model_from_proto(message: pb.Model) -> contract.Model:
     )
 
 
-def model_to_proto(value: contract.Model) -> pb.Model:
+def model_to_proto(value: messages.Model) -> pb.Model:
     """Convert one `Model`."""
     message = pb.Model()
     _fill_model(value, message)
     return message
 
 
-def _fill_model(value: contract.Model, message: pb.Model) -> None:
+def _fill_model(value: messages.Model, message: pb.Model) -> None:
     if value.name:
         message.name = value.name
     if value.provider:
@@ -768,23 +768,23 @@ def _fill_model(value: contract.Model, message: pb.Model) -> None:
         message.deployments.extend(value.deployments)
 
 
-def list_models_request_from_proto(message: pb.ListModelsRequest) -> contract.ListModelsRequest:
+def list_models_request_from_proto(message: pb.ListModelsRequest) -> messages.ListModelsRequest:
     """Convert one `ListModelsRequest`."""
-    return contract.ListModelsRequest(
+    return messages.ListModelsRequest(
         page_size=message.page_size if message.HasField("page_size") else None,
         page_token=message.page_token,
         provider=message.provider,
     )
 
 
-def list_models_request_to_proto(value: contract.ListModelsRequest) -> pb.ListModelsRequest:
+def list_models_request_to_proto(value: messages.ListModelsRequest) -> pb.ListModelsRequest:
     """Convert one `ListModelsRequest`."""
     message = pb.ListModelsRequest()
     _fill_list_models_request(value, message)
     return message
 
 
-def _fill_list_models_request(value: contract.ListModelsRequest, message: pb.ListModelsRequest) -> None:
+def _fill_list_models_request(value: messages.ListModelsRequest, message: pb.ListModelsRequest) -> None:
     if value.page_size is not None:
         message.page_size = value.page_size
     if value.page_token:
@@ -793,84 +793,84 @@ def _fill_list_models_request(value: contract.ListModelsRequest, message: pb.Lis
         message.provider = value.provider
 
 
-def list_models_response_from_proto(message: pb.ListModelsResponse) -> contract.ListModelsResponse:
+def list_models_response_from_proto(message: pb.ListModelsResponse) -> messages.ListModelsResponse:
     """Convert one `ListModelsResponse`."""
-    return contract.ListModelsResponse(
+    return messages.ListModelsResponse(
         models=[model_from_proto(item) for item in message.models],
         next_page_token=message.next_page_token,
     )
 
 
-def list_models_response_to_proto(value: contract.ListModelsResponse) -> pb.ListModelsResponse:
+def list_models_response_to_proto(value: messages.ListModelsResponse) -> pb.ListModelsResponse:
     """Convert one `ListModelsResponse`."""
     message = pb.ListModelsResponse()
     _fill_list_models_response(value, message)
     return message
 
 
-def _fill_list_models_response(value: contract.ListModelsResponse, message: pb.ListModelsResponse) -> None:
+def _fill_list_models_response(value: messages.ListModelsResponse, message: pb.ListModelsResponse) -> None:
     for models_item in value.models:
         _fill_model(models_item, message.models.add())
     if value.next_page_token:
         message.next_page_token = value.next_page_token
 
 
-def get_model_request_from_proto(message: pb.GetModelRequest) -> contract.GetModelRequest:
+def get_model_request_from_proto(message: pb.GetModelRequest) -> messages.GetModelRequest:
     """Convert one `GetModelRequest`."""
-    return contract.GetModelRequest(
+    return messages.GetModelRequest(
         model=message.model,
     )
 
 
-def get_model_request_to_proto(value: contract.GetModelRequest) -> pb.GetModelRequest:
+def get_model_request_to_proto(value: messages.GetModelRequest) -> pb.GetModelRequest:
     """Convert one `GetModelRequest`."""
     message = pb.GetModelRequest()
     _fill_get_model_request(value, message)
     return message
 
 
-def _fill_get_model_request(value: contract.GetModelRequest, message: pb.GetModelRequest) -> None:
+def _fill_get_model_request(value: messages.GetModelRequest, message: pb.GetModelRequest) -> None:
     if value.model:
         message.model = value.model
 
 
-def get_model_response_from_proto(message: pb.GetModelResponse) -> contract.GetModelResponse:
+def get_model_response_from_proto(message: pb.GetModelResponse) -> messages.GetModelResponse:
     """Convert one `GetModelResponse`."""
-    return contract.GetModelResponse(
+    return messages.GetModelResponse(
         model=model_from_proto(message.model) if message.HasField("model") else None,
     )
 
 
-def get_model_response_to_proto(value: contract.GetModelResponse) -> pb.GetModelResponse:
+def get_model_response_to_proto(value: messages.GetModelResponse) -> pb.GetModelResponse:
     """Convert one `GetModelResponse`."""
     message = pb.GetModelResponse()
     _fill_get_model_response(value, message)
     return message
 
 
-def _fill_get_model_response(value: contract.GetModelResponse, message: pb.GetModelResponse) -> None:
+def _fill_get_model_response(value: messages.GetModelResponse, message: pb.GetModelResponse) -> None:
     if value.model is not None:
         _fill_model(value.model, message.model)
         message.model.SetInParent()
 
 
-def batch_options_from_proto(message: pb.BatchOptions) -> contract.BatchOptions:
+def batch_options_from_proto(message: pb.BatchOptions) -> messages.BatchOptions:
     """Convert one `BatchOptions`."""
-    return contract.BatchOptions(
+    return messages.BatchOptions(
         defaults=rerank_request_from_proto(message.defaults) if message.HasField("defaults") else None,
         ordered=message.ordered,
         max_concurrency=message.max_concurrency if message.HasField("max_concurrency") else None,
     )
 
 
-def batch_options_to_proto(value: contract.BatchOptions) -> pb.BatchOptions:
+def batch_options_to_proto(value: messages.BatchOptions) -> pb.BatchOptions:
     """Convert one `BatchOptions`."""
     message = pb.BatchOptions()
     _fill_batch_options(value, message)
     return message
 
 
-def _fill_batch_options(value: contract.BatchOptions, message: pb.BatchOptions) -> None:
+def _fill_batch_options(value: messages.BatchOptions, message: pb.BatchOptions) -> None:
     if value.defaults is not None:
         _fill_rerank_request(value.defaults, message.defaults)
         message.defaults.SetInParent()
@@ -880,22 +880,22 @@ def _fill_batch_options(value: contract.BatchOptions, message: pb.BatchOptions) 
         message.max_concurrency = value.max_concurrency
 
 
-def batch_item_from_proto(message: pb.BatchItem) -> contract.BatchItem:
+def batch_item_from_proto(message: pb.BatchItem) -> messages.BatchItem:
     """Convert one `BatchItem`."""
-    return contract.BatchItem(
+    return messages.BatchItem(
         item_id=message.item_id,
         request=rerank_request_from_proto(message.request) if message.HasField("request") else None,
     )
 
 
-def batch_item_to_proto(value: contract.BatchItem) -> pb.BatchItem:
+def batch_item_to_proto(value: messages.BatchItem) -> pb.BatchItem:
     """Convert one `BatchItem`."""
     message = pb.BatchItem()
     _fill_batch_item(value, message)
     return message
 
 
-def _fill_batch_item(value: contract.BatchItem, message: pb.BatchItem) -> None:
+def _fill_batch_item(value: messages.BatchItem, message: pb.BatchItem) -> None:
     if value.item_id:
         message.item_id = value.item_id
     if value.request is not None:
@@ -903,22 +903,22 @@ def _fill_batch_item(value: contract.BatchItem, message: pb.BatchItem) -> None:
         message.request.SetInParent()
 
 
-def batch_rerank_request_from_proto(message: pb.BatchRerankRequest) -> contract.BatchRerankRequest:
+def batch_rerank_request_from_proto(message: pb.BatchRerankRequest) -> messages.BatchRerankRequest:
     """Convert one `BatchRerankRequest`."""
-    return contract.BatchRerankRequest(
+    return messages.BatchRerankRequest(
         options=batch_options_from_proto(message.options) if message.HasField("options") else None,
         item=batch_item_from_proto(message.item) if message.HasField("item") else None,
     )
 
 
-def batch_rerank_request_to_proto(value: contract.BatchRerankRequest) -> pb.BatchRerankRequest:
+def batch_rerank_request_to_proto(value: messages.BatchRerankRequest) -> pb.BatchRerankRequest:
     """Convert one `BatchRerankRequest`."""
     message = pb.BatchRerankRequest()
     _fill_batch_rerank_request(value, message)
     return message
 
 
-def _fill_batch_rerank_request(value: contract.BatchRerankRequest, message: pb.BatchRerankRequest) -> None:
+def _fill_batch_rerank_request(value: messages.BatchRerankRequest, message: pb.BatchRerankRequest) -> None:
     if value.options is not None:
         _fill_batch_options(value.options, message.options)
         message.options.SetInParent()
@@ -927,9 +927,9 @@ def _fill_batch_rerank_request(value: contract.BatchRerankRequest, message: pb.B
         message.item.SetInParent()
 
 
-def batch_item_result_from_proto(message: pb.BatchItemResult) -> contract.BatchItemResult:
+def batch_item_result_from_proto(message: pb.BatchItemResult) -> messages.BatchItemResult:
     """Convert one `BatchItemResult`."""
-    return contract.BatchItemResult(
+    return messages.BatchItemResult(
         item_id=message.item_id,
         item_index=message.item_index,
         status=status_from_proto(message.status) if message.HasField("status") else None,
@@ -937,14 +937,14 @@ def batch_item_result_from_proto(message: pb.BatchItemResult) -> contract.BatchI
     )
 
 
-def batch_item_result_to_proto(value: contract.BatchItemResult) -> pb.BatchItemResult:
+def batch_item_result_to_proto(value: messages.BatchItemResult) -> pb.BatchItemResult:
     """Convert one `BatchItemResult`."""
     message = pb.BatchItemResult()
     _fill_batch_item_result(value, message)
     return message
 
 
-def _fill_batch_item_result(value: contract.BatchItemResult, message: pb.BatchItemResult) -> None:
+def _fill_batch_item_result(value: messages.BatchItemResult, message: pb.BatchItemResult) -> None:
     if value.item_id:
         message.item_id = value.item_id
     if value.item_index:
@@ -956,23 +956,23 @@ def _fill_batch_item_result(value: contract.BatchItemResult, message: pb.BatchIt
         message.response.SetInParent()
 
 
-def batch_progress_from_proto(message: pb.BatchProgress) -> contract.BatchProgress:
+def batch_progress_from_proto(message: pb.BatchProgress) -> messages.BatchProgress:
     """Convert one `BatchProgress`."""
-    return contract.BatchProgress(
+    return messages.BatchProgress(
         items_received=message.items_received,
         items_succeeded=message.items_succeeded,
         items_failed=message.items_failed,
     )
 
 
-def batch_progress_to_proto(value: contract.BatchProgress) -> pb.BatchProgress:
+def batch_progress_to_proto(value: messages.BatchProgress) -> pb.BatchProgress:
     """Convert one `BatchProgress`."""
     message = pb.BatchProgress()
     _fill_batch_progress(value, message)
     return message
 
 
-def _fill_batch_progress(value: contract.BatchProgress, message: pb.BatchProgress) -> None:
+def _fill_batch_progress(value: messages.BatchProgress, message: pb.BatchProgress) -> None:
     if value.items_received:
         message.items_received = value.items_received
     if value.items_succeeded:
@@ -981,9 +981,9 @@ def _fill_batch_progress(value: contract.BatchProgress, message: pb.BatchProgres
         message.items_failed = value.items_failed
 
 
-def batch_summary_from_proto(message: pb.BatchSummary) -> contract.BatchSummary:
+def batch_summary_from_proto(message: pb.BatchSummary) -> messages.BatchSummary:
     """Convert one `BatchSummary`."""
-    return contract.BatchSummary(
+    return messages.BatchSummary(
         items_received=message.items_received,
         items_succeeded=message.items_succeeded,
         items_failed=message.items_failed,
@@ -992,14 +992,14 @@ def batch_summary_from_proto(message: pb.BatchSummary) -> contract.BatchSummary:
     )
 
 
-def batch_summary_to_proto(value: contract.BatchSummary) -> pb.BatchSummary:
+def batch_summary_to_proto(value: messages.BatchSummary) -> pb.BatchSummary:
     """Convert one `BatchSummary`."""
     message = pb.BatchSummary()
     _fill_batch_summary(value, message)
     return message
 
 
-def _fill_batch_summary(value: contract.BatchSummary, message: pb.BatchSummary) -> None:
+def _fill_batch_summary(value: messages.BatchSummary, message: pb.BatchSummary) -> None:
     if value.items_received:
         message.items_received = value.items_received
     if value.items_succeeded:
@@ -1013,23 +1013,23 @@ def _fill_batch_summary(value: contract.BatchSummary, message: pb.BatchSummary) 
         message.latency_ms = value.latency_ms
 
 
-def batch_rerank_response_from_proto(message: pb.BatchRerankResponse) -> contract.BatchRerankResponse:
+def batch_rerank_response_from_proto(message: pb.BatchRerankResponse) -> messages.BatchRerankResponse:
     """Convert one `BatchRerankResponse`."""
-    return contract.BatchRerankResponse(
+    return messages.BatchRerankResponse(
         item=batch_item_result_from_proto(message.item) if message.HasField("item") else None,
         progress=batch_progress_from_proto(message.progress) if message.HasField("progress") else None,
         summary=batch_summary_from_proto(message.summary) if message.HasField("summary") else None,
     )
 
 
-def batch_rerank_response_to_proto(value: contract.BatchRerankResponse) -> pb.BatchRerankResponse:
+def batch_rerank_response_to_proto(value: messages.BatchRerankResponse) -> pb.BatchRerankResponse:
     """Convert one `BatchRerankResponse`."""
     message = pb.BatchRerankResponse()
     _fill_batch_rerank_response(value, message)
     return message
 
 
-def _fill_batch_rerank_response(value: contract.BatchRerankResponse, message: pb.BatchRerankResponse) -> None:
+def _fill_batch_rerank_response(value: messages.BatchRerankResponse, message: pb.BatchRerankResponse) -> None:
     if value.item is not None:
         _fill_batch_item_result(value.item, message.item)
         message.item.SetInParent()

@@ -8,12 +8,12 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health
 
+from rerankd.contract.service import RerankUseCase
 from rerankd.rpc.health import Health
 from rerankd.rpc.reflection import add_reflection
 from rerankd.rpc.servicers import RERANK_SERVICE, rerank_handler
 from rerankd.rpc.tei import TEI_INFO, TEI_RERANK, tei_handlers
 from rerankd.settings import Keepalive, Settings
-from rerankd.use_case import RerankUseCase
 
 SERVICES: Final = (RERANK_SERVICE, TEI_RERANK, TEI_INFO, health.SERVICE_NAME)
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 import grpc
 
 from rerank.v1 import rerank_service_pb2 as pb
+from rerankd.contract.service import RerankUseCase
 from rerankd.rpc import convert
 from rerankd.rpc.behaviour import streaming, unary
 from rerankd.rpc.codec import decoder, encoder
-from rerankd.use_case import RerankUseCase
 
 RERANK_SERVICE: Final = "rerank.v1.RerankService"
 

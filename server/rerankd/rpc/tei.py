@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import grpc
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse, ScoreNormalization, ScoreSpace, Truncation
-from rerankd.domain import CallContext
-from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.contract.messages import RerankRequest, RerankResponse, ScoreNormalization, ScoreSpace, Truncation
+from rerankd.contract.service import RerankUseCase
 from rerankd.rpc.behaviour import collecting, unary
 from rerankd.rpc.codec import decoder
 from rerankd.settings import Settings
-from rerankd.use_case import RerankUseCase
 from rerankd_adapters.grpc_upstream.messages import find_method
 
 TEI_RERANK: Final = "tei.v1.Rerank"
@@ -72,7 +72,7 @@ class _Servicer:
     async def info(self, _message: Any, call: CallContext) -> Any:
         settings = self._settings()
         model = await self._model(call)
-        limits = model.limits or contract.ModelLimits()
+        limits = model.limits or messages.ModelLimits()
         return _INFO.response(
             version=metadata.version("rerankd"),
             model_id=model.name,
@@ -82,9 +82,9 @@ class _Servicer:
             max_client_batch_size=min(settings.limits.max_documents, _HIGHEST),
         )
 
-    async def _model(self, call: CallContext) -> contract.Model:
-        request = contract.GetModelRequest(model=self._settings().default_model)
-        return (await self._engine.get_model(request, call)).model or contract.Model()
+    async def _model(self, call: CallContext) -> messages.Model:
+        request = messages.GetModelRequest(model=self._settings().default_model)
+        return (await self._engine.get_model(request, call)).model or messages.Model()
 
     async def _answer(self, sent: Any, texts: list[str], call: CallContext) -> Any:
         request = _request_of(sent, texts, await self._model(call))
@@ -125,7 +125,7 @@ def _too_large(what: str, most: int) -> ServiceError:
     )
 
 
-def _request_of(sent: Any, texts: list[str], model: contract.Model) -> RerankRequest:
+def _request_of(sent: Any, texts: list[str], model: messages.Model) -> RerankRequest:
     """Build our request, asking only for what `model` does not do by itself: many can be asked for nothing else.
 
     `truncate` has no presence, so false is what clients send that do not care.

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import grpc
 
-from rerankd.domain import CallContext
+from rerankd.contract.call_context import CallContext
 from rerankd.rpc.context import ServicerContext
 from rerankd.telemetry import names
 from rerankd.telemetry.trace import begin

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from rerankd.composition import OpenedEngine
+from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.engine.pipeline import Engine
-from rerankd.errors import FieldViolation, invalid_request
 from rerankd.sdk.parameters import ProviderAccess
 from rerankd.upstream.options import ProviderOptions
 from rerankd.upstream.providers import ProviderSettingsError

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rerankd import contract
+from rerankd.contract import messages
 
 
 class Record(dict[str, Any]):
@@ -123,11 +123,11 @@ class RerankResponse(Record):
     """How the answer came about: stages, and provider calls with `include_details`."""
 
 
-def response_of(response: contract.RerankResponse) -> RerankResponse:
+def response_of(response: messages.RerankResponse) -> RerankResponse:
     """Build the answer of what the engine returned."""
-    usage = response.usage or contract.Usage()
-    meta = response.meta or contract.Meta()
-    extra = response.extra_fields or contract.ExtraFields()
+    usage = response.usage or messages.Usage()
+    meta = response.meta or messages.Meta()
+    extra = response.extra_fields or messages.ExtraFields()
     tokens = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
     return RerankResponse(
         id=response.id,
@@ -136,7 +136,7 @@ def response_of(response: contract.RerankResponse) -> RerankResponse:
         provider=extra.provider,
         usage=Usage(msgspec.to_builtins(usage)),
         meta=Meta(
-            api_version=msgspec.to_builtins(meta.api_version or contract.ApiVersion()),
+            api_version=msgspec.to_builtins(meta.api_version or messages.ApiVersion()),
             billed_units={"search_units": usage.search_units, **tokens, "total_tokens": usage.total_tokens},
             tokens=tokens,
             warnings=list(meta.warnings),
@@ -146,7 +146,7 @@ def response_of(response: contract.RerankResponse) -> RerankResponse:
     )
 
 
-def _result(result: contract.RerankResult) -> RerankResult:
+def _result(result: messages.RerankResult) -> RerankResult:
     ranked = RerankResult(index=result.index, relevance_score=result.relevance_score)
     if result.document is not None:
         ranked["document"] = RerankDocument(msgspec.to_builtins(result.document))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rerankd.errors import Code, FieldViolation, Reason, ServiceError
+from rerankd.contract.errors import Code, FieldViolation, Reason, ServiceError
 
 
 @dataclass(eq=False)

@@ -9,13 +9,13 @@ from typing import Any, Final, TypedDict
 
 import msgspec
 
-from rerankd import contract
-from rerankd.errors import FieldViolation, invalid_request
+from rerankd.contract import messages
+from rerankd.contract.errors import FieldViolation, invalid_request
+from rerankd.contract.suggestions import closest
 from rerankd.gateway.explanation import explain
-from rerankd.suggestions import closest
 from rerankd_adapters.registry import find_provider
 
-DocumentInput = str | contract.Document | Mapping[str, Any]
+DocumentInput = str | messages.Document | Mapping[str, Any]
 """A text, or a mapping: with the keys of a document, or with structured content under names of its own."""
 
 
@@ -71,8 +71,8 @@ class RerankOptions(TypedDict, total=False):
 
 
 KNOWN: Final = frozenset(RerankOptions.__annotations__)
-_OF_REQUEST: Final = KNOWN & set(contract.RerankRequest.__struct_fields__)
-_DOCUMENT_KEYS: Final = frozenset(contract.Document.__struct_fields__)
+_OF_REQUEST: Final = KNOWN & set(messages.RerankRequest.__struct_fields__)
+_DOCUMENT_KEYS: Final = frozenset(messages.Document.__struct_fields__)
 _REFUSED: Final[Mapping[str, str]] = {
     "client": "connections belong to the engine; transport in the settings says how they are made",
     "mock_response": "there are no mocked answers; local/bm25 answers without a key or a network",
@@ -109,7 +109,7 @@ class ProviderAccess:
 class CallPlan:
     """A call, ready for an engine."""
 
-    request: contract.RerankRequest
+    request: messages.RerankRequest
     timeout_s: float | None
     """None: no deadline."""
     access: ProviderAccess | None
@@ -138,9 +138,9 @@ def plan_call(model: str, query: str, documents: Iterable[DocumentInput], option
     is_structured = bool(values.get("rank_fields"))
     values |= {"model": model, "query": query, "documents": [_document(item, is_structured) for item in documents]}
     try:
-        request = msgspec.convert(values, contract.RerankRequest)
+        request = msgspec.convert(values, messages.RerankRequest)
     except msgspec.ValidationError as error:
-        raise explain(str(error), contract.RerankRequest, "the call") from None
+        raise explain(str(error), messages.RerankRequest, "the call") from None
     return CallPlan(request, _timeout_s(given.get("timeout")), _access(model, given), warnings)
 
 
@@ -171,7 +171,7 @@ def _listed(value: Any) -> Any:
 
 
 def _document(document: Any, is_structured: bool) -> Any:
-    if isinstance(document, str | contract.Document):
+    if isinstance(document, str | messages.Document):
         return document
     if isinstance(document, Mapping):
         others = document.keys() - _DOCUMENT_KEYS

@@ -17,10 +17,11 @@ from typing import Any, Final, Self, TypeVar, Unpack
 import msgspec
 import structlog
 
-from rerankd import contract
 from rerankd.composition import OpenedEngine, open_engine
-from rerankd.domain import CallContext, usable_request_id
-from rerankd.errors import Reason, ServiceError, deadline_exceeded
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext, usable_request_id
+from rerankd.contract.errors import Reason, ServiceError, deadline_exceeded
+from rerankd.contract.status import internal_error
 from rerankd.sdk.accesses import Accesses
 from rerankd.sdk.answers import RerankResponse, response_of
 from rerankd.sdk.engine_thread import EngineThread
@@ -28,7 +29,6 @@ from rerankd.sdk.failures import error_of
 from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
 from rerankd.settings import Settings, SettingsError, load_settings
-from rerankd.status import internal_error
 from rerankd.telemetry.program import ProgramTracing, calling_span
 from rerankd.telemetry.trace import Parent
 from rerankd.upstream.providers import ProviderSettingsError
@@ -181,7 +181,7 @@ class _Opened:
         self._accesses = Accesses(engine)
         self._starting: asyncio.Task[None] | None = None
 
-    async def answer(self, plan: CallPlan, call: CallContext) -> contract.RerankResponse:
+    async def answer(self, plan: CallPlan, call: CallContext) -> messages.RerankResponse:
         if self._needs_models(plan.request):
             if self._starting is None:
                 self._starting = asyncio.create_task(self._start())
@@ -191,7 +191,7 @@ class _Opened:
         async with self._accesses.use(plan.access) as engine:
             return await _within(call, engine.rerank(plan.request, call))
 
-    def _needs_models(self, request: contract.RerankRequest) -> bool:
+    def _needs_models(self, request: messages.RerankRequest) -> bool:
         """Tell whether embedded models are called for: a program that only calls providers never loads them."""
         settings = self._engine.settings
         named = (request.model or settings.default_model, *request.fallbacks)

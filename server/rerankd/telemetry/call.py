@@ -8,9 +8,9 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, Self
 
-from rerankd.contract import RerankRequest, RerankResponse, Usage
-from rerankd.domain import CallContext
-from rerankd.errors import Code, Reason
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import Code, Reason
+from rerankd.contract.messages import RerankRequest, RerankResponse, Usage
 from rerankd.telemetry import names
 from rerankd.telemetry.call_line import SERVER_FAULTS, log_call
 from rerankd.telemetry.metrics import metrics

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from rerankd.errors import Code
+from rerankd.contract.errors import Code
 from rerankd.telemetry.logging import is_logged, timestamp, write_call
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry.options import TelemetryOptions
 
 _KIND: Final = "openinference.span.kind"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry.capture import Capture
 from rerankd.telemetry.names import MODEL_SPAN, SERVICE_NAME
 from rerankd.telemetry.options import TelemetryOptions

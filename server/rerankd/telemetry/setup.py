@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry.capture import Capture
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.names import SERVICE_NAME

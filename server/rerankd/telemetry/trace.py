@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
-from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry.names import ERROR_TYPE, TRACEPARENT, TRACESTATE
 from rerankd.telemetry.options import TelemetryOptions
 from rerankd.telemetry.settling import export_later, settle_later

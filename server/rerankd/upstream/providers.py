@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from rerankd.suggestions import did_you_mean
+from rerankd.contract.suggestions import did_you_mean
 from rerankd.upstream.deployment import open_deployment
 from rerankd.upstream.environment import (
     deployments_from_environment,

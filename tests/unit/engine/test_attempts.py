@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.attempts import Answer, Attempts
 from rerankd.engine.group import ModelGroup
-from rerankd.errors import Reason, ServiceError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support import providers
 from tests.support.engines import Clock, deployment, failing, group, hanging, in_turn

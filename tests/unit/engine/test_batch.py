@@ -3,13 +3,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rerankd import contract
-from rerankd.contract import BatchItem, BatchOptions, BatchRerankRequest, BatchRerankResponse, RerankRequest
-from rerankd.domain import CallContext
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import Reason, ServiceError
+from rerankd.contract.messages import BatchItem, BatchOptions, BatchRerankRequest, BatchRerankResponse, RerankRequest
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.router import Router
-from rerankd.errors import Reason, ServiceError
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from tests.support.providers import ScriptedProvider, by_length
 
@@ -157,7 +157,7 @@ async def test_an_empty_stream_has_an_empty_summary() -> None:
     ],
 )
 async def test_a_stream_that_breaks_its_rules_fails_as_a_whole(
-    messages: list[contract.BatchRerankRequest], field: str
+    messages: list[messages.BatchRerankRequest], field: str
 ) -> None:
     with pytest.raises(ServiceError) as raised:
         await collect(engine(ScriptedProvider()).batch_rerank(stream(*messages), CALL))

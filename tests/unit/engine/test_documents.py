@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from rerankd.contract import Document, RerankRequest
+from rerankd.contract.messages import Document, RerankRequest
 from rerankd.engine.documents import (
     document_contents,
     document_images,

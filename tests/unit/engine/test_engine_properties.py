@@ -10,9 +10,9 @@ from hashlib import blake2b
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerankd.contract import CacheControl, RerankRequest
-from rerankd.domain import CallContext
-from rerankd.errors import ServiceError
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import CacheControl, RerankRequest
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Capabilities, ProviderCall, ProviderReply, Scoring
 from tests.support.engines import deployments_of, engine
 from tests.support.providers import FACTS, ScriptedProvider

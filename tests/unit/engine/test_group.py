@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.group import tightest
-from rerankd.errors import Reason, ServiceError
 from rerankd_adapters.base import Capabilities, ModelInfo, ScoreSpace, Scoring
 from tests.support.engines import group
 from tests.support.providers import FACTS, ScriptedProvider

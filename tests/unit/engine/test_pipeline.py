@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.contract import Document, FailedModel, GetModelRequest, ListModelsRequest, RerankRequest
-from rerankd.domain import CallContext
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import Reason, ServiceError
+from rerankd.contract.messages import Document, FailedModel, GetModelRequest, ListModelsRequest, RerankRequest
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.router import Router
-from rerankd.errors import Reason, ServiceError
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,

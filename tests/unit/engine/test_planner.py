@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.planner import DOCUMENT_BYTES, ENVELOPE_BYTES, listwise_window, plan_chunks
 from rerankd.engine.tokens import ESTIMATE
-from rerankd.errors import Reason, ServiceError
 from rerankd_adapters.base import Capabilities, Scoring
 
 POINTWISE = Scoring.POINTWISE

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.group import ModelGroup
 from rerankd.engine.options import ModelOptions
 from rerankd.engine.router import Router, RouterSettingsError
-from rerankd.errors import Reason, ServiceError
 from rerankd_adapters.base import ModelInfo
 from tests.support.providers import ScriptedProvider, by_length
 

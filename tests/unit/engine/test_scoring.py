@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from rerankd import contract
-from rerankd.contract import CacheControl, RerankRequest, RerankResponse, ScoreNormalization
-from rerankd.domain import CallContext
-from rerankd.errors import Reason, ServiceError
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import Reason, ServiceError
+from rerankd.contract.messages import CacheControl, RerankRequest, RerankResponse, ScoreNormalization
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, Price, ProviderCall, ProviderReply, Scoring
 from tests.support.engines import deployments_of, engine, failing, hanging, is_suspect
 from tests.support.providers import FACTS, ScriptedProvider, by_length
@@ -29,12 +29,12 @@ def ranking(response: RerankResponse) -> list[tuple[int, float]]:
     return [(result.index, result.relevance_score) for result in response.results]
 
 
-def usage(response: RerankResponse) -> contract.Usage:
+def usage(response: RerankResponse) -> messages.Usage:
     assert response.usage is not None
     return response.usage
 
 
-def extra(response: RerankResponse) -> contract.ExtraFields:
+def extra(response: RerankResponse) -> messages.ExtraFields:
     assert response.extra_fields is not None
     return response.extra_fields
 
@@ -171,7 +171,7 @@ async def test_scores_that_depend_on_the_other_documents_are_never_kept(scoring:
     [
         {"query": "another"},
         {"instruction": "Be brief."},
-        {"truncation": contract.Truncation.START},
+        {"truncation": messages.Truncation.START},
         {"max_tokens_per_doc": 7},
         {"provider_options": {"x": 1}},
         {"fallbacks": [], "model": "two/model"},

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from rerankd.contract import Document, RerankRequest
+from rerankd.contract.errors import Reason, ServiceError
+from rerankd.contract.messages import Document, RerankRequest
 from rerankd.engine.documents import document_texts
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.validation import check_request
-from rerankd.errors import Reason, ServiceError
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 

@@ -13,58 +13,58 @@ import httpx
 import pytest
 import uvicorn
 
-from rerankd import contract
 from rerankd.configuration.http import HttpOptions
-from rerankd.domain import CallContext
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
 from rerankd.gateway.app import Gateway, GatewayLimits
 from rerankd.gateway.front import Front
 
 
-async def answer_in_order(request: contract.RerankRequest, call: CallContext) -> contract.RerankResponse:
-    results = [contract.RerankResult(index=i, relevance_score=0.0) for i in range(len(request.documents))]
-    meta = contract.Meta(api_version=contract.ApiVersion(version=call.api_version))
-    return contract.RerankResponse(id=call.request_id, results=results, model="fake", meta=meta)
+async def answer_in_order(request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
+    results = [messages.RerankResult(index=i, relevance_score=0.0) for i in range(len(request.documents))]
+    meta = messages.Meta(api_version=messages.ApiVersion(version=call.api_version))
+    return messages.RerankResponse(id=call.request_id, results=results, model="fake", meta=meta)
 
 
 @dataclass
 class FakeService:
     """Records what it is called with and answers with what a test sets."""
 
-    answer: Callable[[contract.RerankRequest, CallContext], Awaitable[contract.RerankResponse]] = answer_in_order
+    answer: Callable[[messages.RerankRequest, CallContext], Awaitable[messages.RerankResponse]] = answer_in_order
     requests: list[Any] = field(default_factory=list)
     calls: list[CallContext] = field(default_factory=list)
     taken: int = 0
 
-    async def rerank(self, request: contract.RerankRequest, call: CallContext, /) -> contract.RerankResponse:
+    async def rerank(self, request: messages.RerankRequest, call: CallContext, /) -> messages.RerankResponse:
         self.requests.append(request)
         self.calls.append(call)
         return await self.answer(request, call)
 
     async def list_models(
-        self, request: contract.ListModelsRequest, call: CallContext, /
-    ) -> contract.ListModelsResponse:
+        self, request: messages.ListModelsRequest, call: CallContext, /
+    ) -> messages.ListModelsResponse:
         self.requests.append(request)
         self.calls.append(call)
-        return contract.ListModelsResponse(models=[contract.Model(name="local/default")])
+        return messages.ListModelsResponse(models=[messages.Model(name="local/default")])
 
-    async def get_model(self, request: contract.GetModelRequest, call: CallContext, /) -> contract.GetModelResponse:
+    async def get_model(self, request: messages.GetModelRequest, call: CallContext, /) -> messages.GetModelResponse:
         self.requests.append(request)
         self.calls.append(call)
-        return contract.GetModelResponse(model=contract.Model(name=request.model))
+        return messages.GetModelResponse(model=messages.Model(name=request.model))
 
     async def batch_rerank(
-        self, requests: AsyncIterator[contract.BatchRerankRequest], call: CallContext, /
-    ) -> AsyncIterator[contract.BatchRerankResponse]:
+        self, requests: AsyncIterator[messages.BatchRerankRequest], call: CallContext, /
+    ) -> AsyncIterator[messages.BatchRerankResponse]:
         self.calls.append(call)
         count = 0
         async for request in requests:
             self.taken += 1
-            item = request.item or contract.BatchItem()
-            response = await self.answer(item.request or contract.RerankRequest(), call)
-            result = contract.BatchItemResult(item_id=item.item_id, item_index=count, response=response)
-            yield contract.BatchRerankResponse(item=result)
+            item = request.item or messages.BatchItem()
+            response = await self.answer(item.request or messages.RerankRequest(), call)
+            result = messages.BatchItemResult(item_id=item.item_id, item_index=count, response=response)
+            yield messages.BatchRerankResponse(item=result)
             count += 1
-        yield contract.BatchRerankResponse(summary=contract.BatchSummary(items_received=count))
+        yield messages.BatchRerankResponse(summary=messages.BatchSummary(items_received=count))
 
 
 @pytest.fixture

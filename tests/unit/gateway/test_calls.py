@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd import contract
+from rerankd.contract import messages
 
 
 async def test_rerank_prints_zeroes_and_leaves_out_what_is_unset(client: httpx.AsyncClient) -> None:
@@ -26,7 +26,7 @@ async def test_plain_documents_stay_strings(client: httpx.AsyncClient, service: 
     await client.post("/rerank", json={"query": "q", "documents": ["a", {"text": "b", "prior_score": 2}]})
 
     request = service.requests[0]
-    assert request.documents == ["a", contract.Document(text="b", prior_score=2.0)]
+    assert request.documents == ["a", messages.Document(text="b", prior_score=2.0)]
     assert request.top_n is None
 
 
@@ -41,7 +41,7 @@ async def test_null_reads_as_unset(client: httpx.AsyncClient, service: Any) -> N
 async def test_enums_read_by_short_and_full_name(client: httpx.AsyncClient, service: Any, value: str) -> None:
     await client.post("/rerank", json={"query": "q", "documents": ["a"], "cache": value})
 
-    assert service.requests[0].cache is contract.CacheControl.NO_STORE
+    assert service.requests[0].cache is messages.CacheControl.NO_STORE
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ async def test_query_parameters_fill_the_request(client: httpx.AsyncClient, serv
 
     assert answer.status_code == 200
     assert answer.json()["models"][0]["name"] == "local/default"
-    assert service.requests == [contract.ListModelsRequest(page_size=5, provider="local")]
+    assert service.requests == [messages.ListModelsRequest(page_size=5, provider="local")]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_model_names_may_hold_slashes(client: httpx.AsyncClient, service: 
     answer = await client.get(path)
 
     assert answer.json()["name"] == "local/default"
-    assert service.requests == [contract.GetModelRequest(model="local/default")]
+    assert service.requests == [messages.GetModelRequest(model="local/default")]
 
 
 async def test_context_carries_id_headers_and_deadline(client: httpx.AsyncClient, service: Any) -> None:

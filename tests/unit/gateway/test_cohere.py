@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd import contract
-from rerankd.errors import Reason, ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import Reason, ServiceError
 
 ASKED = {"model": "m", "query": "q", "documents": ["a", "b"]}
 
@@ -48,9 +48,9 @@ async def test_what_is_not_known_is_warned_of(client: httpx.AsyncClient) -> None
 
 async def test_tokens_are_told_in_meta(client: httpx.AsyncClient, service: Any) -> None:
     async def answer_with_usage(*_: Any) -> Any:
-        units = contract.BilledUnits(search_units=1)
-        usage = contract.Usage(prompt_tokens=7)
-        return contract.RerankResponse(usage=usage, meta=contract.Meta(billed_units=units, warnings=["cut"]))
+        units = messages.BilledUnits(search_units=1)
+        usage = messages.Usage(prompt_tokens=7)
+        return messages.RerankResponse(usage=usage, meta=messages.Meta(billed_units=units, warnings=["cut"]))
 
     service.answer = answer_with_usage
     meta = (await client.post("/v2/rerank", json=ASKED)).json()["meta"]
@@ -87,7 +87,7 @@ async def test_models(client: httpx.AsyncClient, service: Any) -> None:
 
     assert body["models"][0]["name"] == body["data"][0]["id"] == "local/default"
     assert body["models"][0]["endpoints"] == ["rerank"]
-    assert service.requests[0] == contract.ListModelsRequest(page_size=5, page_token="a")
+    assert service.requests[0] == messages.ListModelsRequest(page_size=5, page_token="a")
 
 
 async def test_no_models_for_another_endpoint(client: httpx.AsyncClient) -> None:

@@ -9,21 +9,21 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd import contract
-from rerankd.contract import ScoreSpace
+from rerankd.contract import messages
+from rerankd.contract.messages import ScoreSpace
 
 TEI = {"query": "q", "texts": ["a", "b"]}
 NIM = {"query": {"text": "q"}, "passages": [{"text": "a"}, {"text": "b"}]}
 
 
 def score_with(service: Any, scores: Sequence[float], space: ScoreSpace) -> None:
-    async def answer(request: contract.RerankRequest, _call: Any) -> contract.RerankResponse:
+    async def answer(request: messages.RerankRequest, _call: Any) -> messages.RerankResponse:
         pairs = sorted(enumerate(scores[: len(request.documents)]), key=lambda pair: -pair[1])[: request.top_n]
-        results = [contract.RerankResult(index=index, relevance_score=score) for index, score in pairs]
-        return contract.RerankResponse(model="m", results=results)
+        results = [messages.RerankResult(index=index, relevance_score=score) for index, score in pairs]
+        return messages.RerankResponse(model="m", results=results)
 
-    async def get_model(request: contract.GetModelRequest, _call: Any) -> contract.GetModelResponse:
-        return contract.GetModelResponse(model=contract.Model(name=request.model, score_space=space))
+    async def get_model(request: messages.GetModelRequest, _call: Any) -> messages.GetModelResponse:
+        return messages.GetModelResponse(model=messages.Model(name=request.model, score_space=space))
 
     service.answer = answer
     service.get_model = get_model

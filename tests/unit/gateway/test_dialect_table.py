@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd.errors import Reason, ServiceError
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd.gateway.dialects.registry import DIALECTS, MOUNTS
 from rerankd.gateway.dialects.table import BODIES, HEADERS, PATHS, dialect_of_body
 from rerankd.gateway.exchange import Exchange

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd import contract
 from rerankd.configuration.http import HttpOptions, http_problems
+from rerankd.contract import messages
 from rerankd.response_facts import server_timing
 
 ORIGIN = "https://search.example.com"
@@ -92,8 +92,8 @@ def test_compression_limit_is_not_negative() -> None:
 
 
 async def test_times_of_a_call(browser: httpx.AsyncClient, service: Any) -> None:
-    async def answer(*_: Any) -> contract.RerankResponse:
-        return contract.RerankResponse(extra_fields=contract.ExtraFields(latency=12.5))
+    async def answer(*_: Any) -> messages.RerankResponse:
+        return messages.RerankResponse(extra_fields=messages.ExtraFields(latency=12.5))
 
     service.answer = answer
     timed = await browser.post("/v1/rerank", json=BODY)
@@ -103,8 +103,8 @@ async def test_times_of_a_call(browser: httpx.AsyncClient, service: Any) -> None
 
 
 def test_times_with_chunks() -> None:
-    chunks = [contract.ChunkDetail(latency_ms=7.0), contract.ChunkDetail(latency_ms=9.0)]
-    timing = server_timing(contract.ExtraFields(latency=10.0, chunks=chunks))
+    chunks = [messages.ChunkDetail(latency_ms=7.0), messages.ChunkDetail(latency_ms=9.0)]
+    timing = server_timing(messages.ExtraFields(latency=10.0, chunks=chunks))
 
     assert timing == "total;dur=10.000, provider;dur=9.000, rerankd;dur=1.000"
 

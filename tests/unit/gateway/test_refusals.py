@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd.errors import Reason, ServiceError
+from rerankd.contract.errors import Reason, ServiceError
 
 GOOD = b'{"query":"q","documents":["a"]}'
 JSON = {"content-type": "application/json"}

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd.errors import Reason, ServiceError
+from rerankd.contract.errors import Reason, ServiceError
 
 PATH = "/v1/rerank:batch"
 ITEM = b'{"item":{"item_id":"a","request":{"query":"q","documents":["x"]}}}\n'

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd import contract
+from rerankd.contract import messages
 
 
 async def test_results_are_there_under_both_names(client: httpx.AsyncClient) -> None:
@@ -38,10 +38,10 @@ async def test_objects_are_the_contracts_or_fields_of_their_own(client: httpx.As
     await client.post("/v1/rerank", json={"query": "q", "documents": documents})
 
     assert service.requests[0].documents == [
-        contract.Document(text="a", id="1", metadata={"k": 1}),
-        contract.Document(fields={"title": "t", "id": 7}),
-        contract.Document(text="c", fields={"content": "c", "url": "u"}),
-        contract.Document(text="p", image="https://h/i"),
+        messages.Document(text="a", id="1", metadata={"k": 1}),
+        messages.Document(fields={"title": "t", "id": 7}),
+        messages.Document(text="c", fields={"content": "c", "url": "u"}),
+        messages.Document(text="p", image="https://h/i"),
     ]
 
 

@@ -12,7 +12,7 @@ import msgspec
 import openapi_spec_validator
 import pytest
 
-from rerankd import contract
+from rerankd.contract import messages
 from scripts import generate
 from scripts.generator.openapi_examples import REQUESTS
 from scripts.generator.schema import Schema, read_schema
@@ -153,10 +153,10 @@ def test_openapi_examples_are_what_the_schemas_say(openapi: Any) -> None:
 
 
 def test_openapi_request_examples_are_understood() -> None:
-    for method, message_type in (("Rerank", contract.RerankRequest), ("BatchRerank", contract.BatchRerankRequest)):
+    for method, message_type in (("Rerank", messages.RerankRequest), ("BatchRerank", messages.BatchRerankRequest)):
         for example in REQUESTS[method].values():
-            messages = example["value"] if method == "BatchRerank" else [example["value"]]
-            for message in messages:
+            lines = example["value"] if method == "BatchRerank" else [example["value"]]
+            for message in lines:
                 msgspec.convert(message, message_type)
 
 

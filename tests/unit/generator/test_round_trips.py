@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd import contract
-from rerankd.errors import ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import ServiceError
 from rerankd.rpc import convert
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -37,10 +37,10 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     float: st.floats(allow_nan=False, allow_infinity=False),
     type(None): st.none(),
-    contract.Int32: st.integers(-(2**31), 2**31 - 1),
-    contract.Document: st.deferred(lambda: messages(contract.Document, id=TEXTS.filter(bool))),
-    contract.Status: st.builds(
-        contract.Status,
+    messages.Int32: st.integers(-(2**31), 2**31 - 1),
+    messages.Document: st.deferred(lambda: strategy_of(messages.Document, id=TEXTS.filter(bool))),
+    messages.Status: st.builds(
+        messages.Status,
         code=st.integers(0, 16),
         message=TEXTS,
         details=st.lists(DETAILS, max_size=2),
@@ -48,7 +48,7 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
 }
 MESSAGES = [
     value
-    for value in vars(contract).values()
+    for value in vars(messages).values()
     if isinstance(value, type) and issubclass(value, msgspec.Struct) and value is not msgspec.Struct
 ]
 
@@ -64,10 +64,10 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         return st.one_of([values_of(inner) for inner in get_args(annotation)])
     if issubclass(annotation, StrEnum):
         return st.sampled_from(list(annotation))
-    return messages(annotation)
+    return strategy_of(annotation)
 
 
-def messages(message_type: Any, **given_fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def strategy_of(message_type: Any, **given_fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     fields = {member.name: values_of(member.type) for member in msgspec.structs.fields(message_type)}
     fields.update(given_fields)
     if hasattr(message_type, "which_message"):
@@ -101,7 +101,7 @@ def test_round_trips(message_type: Any, data: st.DataObject) -> None:
 def test_document_with_only_a_text_becomes_a_string() -> None:
     request = pb.RerankRequest(documents=[pb.Document(text="a"), pb.Document(text="b", id="1")])
 
-    assert convert.rerank_request_from_proto(request).documents == ["a", contract.Document(text="b", id="1")]
+    assert convert.rerank_request_from_proto(request).documents == ["a", messages.Document(text="b", id="1")]
 
 
 def test_whole_numbers_come_back_as_int() -> None:
@@ -122,23 +122,23 @@ def test_unknown_enum_number_names_the_field() -> None:
 
 
 def test_empty_messages_stay_present() -> None:
-    response = convert.rerank_response_to_proto(contract.RerankResponse(usage=contract.Usage()))
+    response = convert.rerank_response_to_proto(messages.RerankResponse(usage=messages.Usage()))
 
     assert response.HasField("usage")
     assert not response.HasField("meta")
 
 
 def test_which_names_the_one_member() -> None:
-    item = contract.BatchItem()
+    item = messages.BatchItem()
 
-    assert contract.BatchRerankRequest(item=item).which_message() == "item"
-    assert contract.BatchRerankRequest().which_message() is None
-    assert contract.BatchRerankRequest(item=item, options=contract.BatchOptions()).which_message() is None
+    assert messages.BatchRerankRequest(item=item).which_message() == "item"
+    assert messages.BatchRerankRequest().which_message() is None
+    assert messages.BatchRerankRequest(item=item, options=messages.BatchOptions()).which_message() is None
 
 
 def test_unset_is_left_out_and_zero_is_printed() -> None:
-    result = contract.RerankResult(index=0, relevance_score=0.0, document=contract.Document(text=""))
+    result = messages.RerankResult(index=0, relevance_score=0.0, document=messages.Document(text=""))
 
     assert msgspec.json.encode(result) == b'{"index":0,"relevance_score":0.0,"document":{"text":""}}'
-    assert b'"results":[]' in msgspec.json.encode(contract.RerankResponse())
-    assert b"usage" not in msgspec.json.encode(contract.RerankResponse())
+    assert b'"results":[]' in msgspec.json.encode(messages.RerankResponse())
+    assert b"usage" not in msgspec.json.encode(messages.RerankResponse())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rerankd.errors import Reason
+from rerankd.contract.errors import Reason
 from rerankd.sdk import Reranker, RerankError
 from rerankd.sdk.accesses import MOST_KEPT
 from rerankd.settings import Settings

@@ -20,7 +20,7 @@ import pytest
 import structlog
 
 import rerankd
-from rerankd.errors import Code, Reason
+from rerankd.contract.errors import Code, Reason
 from rerankd.sdk import Reranker, RerankError, arerank, rerank
 from rerankd.sdk.logs import quieten_logs
 from rerankd.settings import Settings

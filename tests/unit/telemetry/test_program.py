@@ -13,9 +13,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from structlog.testing import capture_logs
 
-from rerankd.contract import RerankRequest
-from rerankd.domain import CallContext
-from rerankd.errors import ServiceError
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import RerankRequest
 from rerankd.telemetry.options import TelemetryOptions
 from rerankd.telemetry.program import ProgramSpans, ProgramTracing, calling_span
 from rerankd.telemetry.trace import active, begin_within, trace_headers

@@ -84,7 +84,7 @@ class EngineAnswers:
 
     async def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
         """Answer items as `Answers` says."""
-        from rerankd.domain import CallContext, usable_request_id
+        from rerankd.contract.call_context import CallContext, usable_request_id
         from rerankd.rpc import convert
         from rerankd_client.batch import BatchRun
         from rerankd_client.requests import encode_batch_item

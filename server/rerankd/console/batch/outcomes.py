@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rerankd.errors import Code, Reason
+from rerankd.contract.errors import Code, Reason
 from rerankd_client import BatchResult, RerankError, RerankResponse, Usage
 
 

@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import msgspec
 
-from rerankd import contract
 from rerankd.console.batch.files import Format, format_of, open_lines
 from rerankd.console.batch.parquet import read_table
 from rerankd.console.batch.plan import BatchPlan, Columns
-from rerankd.errors import ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.suggestions import did_you_mean
 from rerankd.gateway.explanation import explain
-from rerankd.suggestions import did_you_mean
 from rerankd_client.documents import encode_document
 
-FIELDS: Final = frozenset(contract.RerankRequest.__struct_fields__)
+FIELDS: Final = frozenset(messages.RerankRequest.__struct_fields__)
 """What a row may say beside its identifier."""
 _IDS: Final = ("item_id", "id")
 _MOST_ID_CHARS: Final = 1000
@@ -116,10 +116,10 @@ def _item(values: dict[str, Any], columns: Columns) -> dict[str, Any]:
 
 def _check_options(options: Mapping[str, Any]) -> None:
     try:
-        msgspec.convert(options, contract.RerankRequest)
+        msgspec.convert(options, messages.RerankRequest)
     except msgspec.ValidationError as error:
         try:
-            raise explain(str(error), contract.RerankRequest, "the row")
+            raise explain(str(error), messages.RerankRequest, "the row")
         except ServiceError as explained:
             raise RowProblem(explained.message) from None
 

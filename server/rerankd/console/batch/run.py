@@ -27,7 +27,7 @@ from rerankd.console.batch.totals import Totals
 from rerankd.console.calls import Target
 from rerankd.console.explanations import explain
 from rerankd.console.failures import FAILED, INTERRUPTED, OK, USAGE, CommandError
-from rerankd.errors import ServiceError
+from rerankd.contract.errors import ServiceError
 from rerankd_client import BatchItem, RerankError
 from rerankd_client.connection import resolve_target
 

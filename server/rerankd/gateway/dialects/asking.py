@@ -6,13 +6,13 @@ import math
 from collections.abc import Awaitable
 from typing import Final
 
-from rerankd import contract
-from rerankd.contract import RerankResponse, RerankResult, ScoreSpace
-from rerankd.domain import CallContext
-from rerankd.errors import ServiceError
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import RerankResponse, RerankResult, ScoreSpace
+from rerankd.contract.service import RerankUseCase
 from rerankd.gateway.dialects.base import Asked, Dialect, Scale
 from rerankd.gateway.dialects.documents import is_blank
-from rerankd.use_case import RerankUseCase
 
 _WITHIN_UNIT: Final = frozenset({ScoreSpace.PROBABILITY, ScoreSpace.RELATIVE})
 _NEAREST_TO_ONE: Final = 1 - 1e-12
@@ -55,7 +55,7 @@ async def _ask(
 
 async def _is_served(service: RerankUseCase, model: str, call: CallContext) -> bool:
     try:
-        await service.get_model(contract.GetModelRequest(model=model), call)
+        await service.get_model(messages.GetModelRequest(model=model), call)
     except ServiceError:
         return False
     return True
@@ -79,7 +79,7 @@ async def _ask_without_blanks(service: RerankUseCase, asked: Asked, call: CallCo
     return answer
 
 
-async def _all_blank(service: RerankUseCase, request: contract.RerankRequest, call: CallContext) -> RerankResponse:
+async def _all_blank(service: RerankUseCase, request: messages.RerankRequest, call: CallContext) -> RerankResponse:
     """Answer for documents of which none can be scored, with the errors that other documents would have met.
 
     The use case is asked with a word in their place, so that model, query and limits are checked as ever.
@@ -95,7 +95,7 @@ async def _all_blank(service: RerankUseCase, request: contract.RerankRequest, ca
 async def _rescale(service: RerankUseCase, answer: RerankResponse, scale: Scale, call: CallContext) -> None:
     """Map scores to 0..1 or to logits, by what the model's scores are; the order stays."""
     try:
-        found = await service.get_model(contract.GetModelRequest(model=answer.model), call)
+        found = await service.get_model(messages.GetModelRequest(model=answer.model), call)
     except ServiceError:
         return
     space = found.model.score_space if found.model is not None else ScoreSpace.UNSPECIFIED

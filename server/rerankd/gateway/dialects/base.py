@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse
-from rerankd.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.contract import messages
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
 from rerankd.gateway.decoding import decode_with
 from rerankd.gateway.dialects.documents import as_documents, as_returned
@@ -47,12 +47,12 @@ class RerankBody(Struct):
     model: str | None = None
     query: str | None = None
     documents: list[str | dict[str, Any]] | None = None
-    top_n: contract.Int32 | None = None
+    top_n: messages.Int32 | None = None
     return_documents: bool | str | None = None
     rank_fields: list[str] | None = None
-    max_chunks_per_doc: contract.Int32 | None = None
-    max_tokens_per_doc: contract.Int32 | None = None
-    priority: contract.Int32 | None = None
+    max_chunks_per_doc: messages.Int32 | None = None
+    max_tokens_per_doc: messages.Int32 | None = None
+    priority: messages.Int32 | None = None
     instruction: str | None = None
     user: str | None = None
 
@@ -161,7 +161,7 @@ def text_of(document: Any) -> str:
     """Return the text of a document in any of its forms; objects without one as JSON."""
     if isinstance(document, str):
         return document
-    if isinstance(document, contract.Document):
+    if isinstance(document, messages.Document):
         return document.text
     text = document.get("text", document.get("content"))
     return text if isinstance(text, str) else encode(document).decode()
@@ -169,7 +169,7 @@ def text_of(document: Any) -> str:
 
 def token_usage(answer: RerankResponse) -> dict[str, int]:
     """Return the three counts that OpenAI's clients know."""
-    usage = answer.usage or contract.Usage()
+    usage = answer.usage or messages.Usage()
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,

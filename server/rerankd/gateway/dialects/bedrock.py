@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
-from rerankd import contract
-from rerankd.contract import Document, RerankRequest, RerankResponse
-from rerankd.errors import Code, ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import Code, ServiceError
+from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
 from rerankd.gateway.dialects.base import Asked, Dialect, rows
 
@@ -61,7 +61,7 @@ class BedrockConfiguration(Struct, rename="camel"):
     """How many results, of which model."""
 
     model_configuration: ModelConfiguration = field(default_factory=ModelConfiguration)
-    number_of_results: contract.Int32 | None = None
+    number_of_results: messages.Int32 | None = None
 
 
 class Configuration(Struct, rename="camel"):

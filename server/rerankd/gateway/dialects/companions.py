@@ -8,12 +8,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from rerankd import contract
-from rerankd.domain import CallContext
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.service import RerankUseCase
 from rerankd.gateway.decoding import decode_query
 from rerankd.gateway.pages import Page
 from rerankd.gateway.routing import Route
-from rerankd.use_case import RerankUseCase
 
 Handler = Callable[[bytes, Mapping[str, str], CallContext], Awaitable[Any]]
 _ENDPOINT: Final = "rerank"
@@ -23,7 +23,7 @@ _PROBES: Final = ("/ping", "/v1/health", "/v1/health/live", "/v1/health/ready", 
 class ModelsQuery(Struct, forbid_unknown_fields=True):
     """Query parameters of a list of models: the contract's and Cohere's."""
 
-    page_size: contract.Int32 | None = None
+    page_size: messages.Int32 | None = None
     page_token: str = ""
     provider: str = ""
     endpoint: str = ""
@@ -74,11 +74,11 @@ class Companions:
         wanted = decode_query(query, variables, ModelsQuery)
         default = await self._default(call)
         if wanted.endpoint not in ("", _ENDPOINT):
-            page = contract.ListModelsResponse()
+            page = messages.ListModelsResponse()
         elif wanted.default_only:
-            page = contract.ListModelsResponse(models=[default] if default is not None else [])
+            page = messages.ListModelsResponse(models=[default] if default is not None else [])
         else:
-            request = contract.ListModelsRequest(
+            request = messages.ListModelsRequest(
                 page_size=wanted.page_size, page_token=wanted.page_token, provider=wanted.provider
             )
             page = await self._service.list_models(request, call)
@@ -92,8 +92,8 @@ class Companions:
 
     async def _get_model(self, _query: bytes, variables: Mapping[str, str], call: CallContext) -> Any:
         """Describe one model for all clients at once."""
-        request = contract.GetModelRequest(model=variables["model"])
-        model = (await self._service.get_model(request, call)).model or contract.Model()
+        request = messages.GetModelRequest(model=variables["model"])
+        model = (await self._service.get_model(request, call)).model or messages.Model()
         default = await self._default(call)
         full = _full_model(model, default.name if default is not None else "")
         return {**_openai_model(model.name, model), **full, "model_type": _ENDPOINT}
@@ -108,8 +108,8 @@ class Companions:
 
     async def _info(self, _query: bytes, _variables: Mapping[str, str], call: CallContext) -> Any:
         """Describe the default model as text-embeddings-inference does its only one."""
-        model = await self._default(call) or contract.Model()
-        limits = model.limits or contract.ModelLimits()
+        model = await self._default(call) or messages.Model()
+        limits = model.limits or messages.ModelLimits()
         most_tokens = limits.max_tokens_per_document or 512
         return {
             "model_id": model.name,
@@ -128,11 +128,11 @@ class Companions:
             "docker_label": None,
         }
 
-    async def _default(self, call: CallContext) -> contract.Model | None:
+    async def _default(self, call: CallContext) -> messages.Model | None:
         name = self._default_model()
         if not name:
             return None
-        return (await self._service.get_model(contract.GetModelRequest(model=name), call)).model
+        return (await self._service.get_model(messages.GetModelRequest(model=name), call)).model
 
 
 def build_probes(health: Callable[[], str]) -> Mapping[str, Callable[[Mapping[str, str]], Page]]:
@@ -145,11 +145,11 @@ def build_probes(health: Callable[[], str]) -> Mapping[str, Callable[[Mapping[st
     return dict.fromkeys(_PROBES, show)
 
 
-def _openai_model(name: str, model: contract.Model) -> dict[str, Any]:
+def _openai_model(name: str, model: messages.Model) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": model.provider, "root": model.name}
 
 
-def _full_model(model: contract.Model, default_name: str) -> dict[str, Any]:
+def _full_model(model: messages.Model, default_name: str) -> dict[str, Any]:
     """Add what Cohere says of a model to what the contract says."""
     return {
         **msgspec.to_builtins(model),

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse
-from rerankd.errors import FieldViolation, ServiceError, invalid_request
+from rerankd.contract import messages
+from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect
 
 
@@ -44,7 +44,7 @@ class DeepInfra(Dialect):
 
     def answer(self, answer: RerankResponse, asked: Asked) -> Any:
         """Build scores, input_tokens, request_id and inference_status."""
-        usage, extra = answer.usage or contract.Usage(), answer.extra_fields or contract.ExtraFields()
+        usage, extra = answer.usage or messages.Usage(), answer.extra_fields or messages.ExtraFields()
         scores = {result.index: result.relevance_score for result in answer.results}
         return {
             "scores": [scores[index] for index in range(len(asked.documents))],

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from rerankd.contract import Document
-from rerankd.errors import FieldViolation, ServiceError, invalid_request
+from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
+from rerankd.contract.messages import Document
 
 _OWN_KEYS: Final = frozenset({"text", "id", "fields", "prior_score", "metadata", "meta", "image"})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from rerankd.contract import RerankResponse
+from rerankd.contract.messages import RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, text_rows, token_usage
 
 

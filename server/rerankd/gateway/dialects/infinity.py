@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from rerankd.contract import RerankResponse
-from rerankd.errors import ServiceError
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, numbered_error, text_rows, token_usage
 
 

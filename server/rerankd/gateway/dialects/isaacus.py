@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.contract import messages
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
 
 
@@ -19,7 +19,7 @@ class IsaacusBody(Struct):
     model: str | None = None
     query: str | None = None
     texts: list[str] | None = None
-    top_n: contract.Int32 | None = None
+    top_n: messages.Int32 | None = None
 
 
 class Isaacus(Dialect):

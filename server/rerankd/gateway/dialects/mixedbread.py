@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.contract import messages
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, as_truth, text_of, token_usage
 from rerankd.gateway.dialects.documents import as_documents
 
@@ -20,7 +20,7 @@ class MixedbreadBody(Struct):
     model: str | None = None
     query: str | None = None
     input: list[str | dict[str, Any]] | None = None
-    top_k: contract.Int32 | None = None
+    top_k: messages.Int32 | None = None
     return_input: bool | str | None = None
     rank_fields: list[str] | None = None
     instruction: str | None = None

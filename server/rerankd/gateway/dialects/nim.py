@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse
-from rerankd.errors import ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
 from rerankd.gateway.dialects.documents import as_documents
 from rerankd.gateway.refusal import superset_body
@@ -30,8 +30,8 @@ class NimBody(Struct):
     query: Query | None = None
     passages: list[dict[str, Any]] | None = None
     truncate: str | None = None
-    top_k: contract.Int32 | None = None
-    top_n: contract.Int32 | None = None
+    top_k: messages.Int32 | None = None
+    top_n: messages.Int32 | None = None
 
 
 class Nim(Dialect):
@@ -66,9 +66,9 @@ class Nim(Dialect):
         return {**superset_body(error, request_id), "title": title, "requestId": request_id}
 
 
-def truncation_of(name: str | None) -> contract.Truncation:
+def truncation_of(name: str | None) -> messages.Truncation:
     """Read NIM's and Pinecone's "NONE" and "END"; other words leave it to the model."""
     try:
-        return contract.Truncation((name or "unspecified").lower())
+        return messages.Truncation((name or "unspecified").lower())
     except ValueError:
-        return contract.Truncation.UNSPECIFIED
+        return messages.Truncation.UNSPECIFIED

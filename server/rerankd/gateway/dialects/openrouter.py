@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerankd import contract
-from rerankd.contract import RerankResponse
-from rerankd.errors import ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, rows
 
 
@@ -19,7 +19,7 @@ class OpenRouter(Dialect):
 
     def answer(self, answer: RerankResponse, asked: Asked) -> Any:
         """Build id, model, provider, results and usage."""
-        usage = answer.usage or contract.Usage()
+        usage = answer.usage or messages.Usage()
         return {
             "id": answer.id,
             "model": answer.model,

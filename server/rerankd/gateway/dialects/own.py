@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from rerankd.contract import RerankRequest, RerankResponse
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.decoding import decode_json
 from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect, encode
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from rerankd.contract import RerankResponse
-from rerankd.errors import ServiceError
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, kind_of, rows
 from rerankd.gateway.dialects.nim import truncation_of
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from rerankd.contract import RerankRequest, RerankResponse
-from rerankd.errors import FieldViolation, ServiceError, invalid_request
+from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
+from rerankd.contract.messages import RerankRequest, RerankResponse
+from rerankd.contract.suggestions import did_you_mean
 from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect
 from rerankd.gateway.dialects.bedrock import Bedrock
 from rerankd.gateway.dialects.cohere import Cohere
@@ -36,7 +37,6 @@ from rerankd.gateway.dialects.zeroentropy import ZeroEntropy
 from rerankd.gateway.exchange import PlainRefusal
 from rerankd.gateway.refusal import undecided_body
 from rerankd.gateway.routing import Route, normalise_path
-from rerankd.suggestions import did_you_mean
 
 
 class Undecided(PlainRefusal):

@@ -15,9 +15,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse
-from rerankd.errors import FieldViolation, invalid_request
+from rerankd.contract import messages
+from rerankd.contract.errors import FieldViolation, invalid_request
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.decoding import decode_with
 from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect, RerankBody, encode, rows, text_of
 
@@ -30,14 +30,14 @@ _decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 class SharedBody(RerankBody):
     """Every field of the contract, and the names other services have for them."""
 
-    top_n_in_camel_case: contract.Int32 | None = msgspec.field(default=None, name="topN")
+    top_n_in_camel_case: messages.Int32 | None = msgspec.field(default=None, name="topN")
     fallbacks: list[str] | None = None
-    truncation: contract.Truncation | bool | None = None
+    truncation: messages.Truncation | bool | None = None
     score_threshold: float | None = None
     provider_options: dict[str, Any] | None = None
-    cache: contract.CacheControl | None = None
+    cache: messages.CacheControl | None = None
     include_details: bool | None = None
-    normalization: contract.ScoreNormalization | None = None
+    normalization: messages.ScoreNormalization | None = None
 
 
 class Tokens(Struct):
@@ -48,10 +48,10 @@ class Tokens(Struct):
 
 
 class Meta(Struct, omit_defaults=True):
-    """`contract.Meta` with all that Cohere's has."""
+    """`messages.Meta` with all that Cohere's has."""
 
-    api_version: contract.ApiVersion | None = None
-    billed_units: contract.BilledUnits | None = None
+    api_version: messages.ApiVersion | None = None
+    billed_units: messages.BilledUnits | None = None
     tokens: Tokens | None = None
     warnings: Sequence[str] = ()
 
@@ -64,9 +64,9 @@ class Answer(Struct, omit_defaults=True):
     model: str = ""
     results: Any = None
     data: Any = None
-    usage: contract.Usage | None = None
+    usage: messages.Usage | None = None
     meta: Meta | None = None
-    extra_fields: contract.ExtraFields | None = None
+    extra_fields: messages.ExtraFields | None = None
 
 
 class Superset(Dialect):
@@ -93,9 +93,9 @@ class Superset(Dialect):
         request.truncation = as_truncation(body.truncation)
         request.score_threshold = body.score_threshold
         request.provider_options = body.provider_options
-        request.cache = body.cache or contract.CacheControl.UNSPECIFIED
+        request.cache = body.cache or messages.CacheControl.UNSPECIFIED
         request.include_details = body.include_details
-        request.normalization = body.normalization or contract.ScoreNormalization.UNSPECIFIED
+        request.normalization = body.normalization or messages.ScoreNormalization.UNSPECIFIED
         asked.warnings = unknown_fields(keys, self.body_type)
         return asked
 
@@ -113,7 +113,7 @@ class Superset(Dialect):
                 model=answer.model,
                 results=results,
                 data=data,
-                usage=answer.usage or contract.Usage(),
+                usage=answer.usage or messages.Usage(),
                 meta=meta_of(answer, asked),
                 extra_fields=answer.extra_fields,
             )
@@ -127,7 +127,7 @@ def results_of(answer: RerankResponse, asked: Asked) -> Any:
 
 def meta_of(answer: RerankResponse, asked: Asked) -> Meta:
     """Return `meta` with Cohere's `tokens`, and the request's warnings before the engine's."""
-    meta, usage = answer.meta or contract.Meta(), answer.usage
+    meta, usage = answer.meta or messages.Meta(), answer.usage
     return Meta(
         meta.api_version,
         meta.billed_units,
@@ -136,12 +136,12 @@ def meta_of(answer: RerankResponse, asked: Asked) -> Meta:
     )
 
 
-def as_truncation(given: contract.Truncation | bool | None) -> contract.Truncation:
+def as_truncation(given: messages.Truncation | bool | None) -> messages.Truncation:
     """Read what to do with long documents; the services that know only yes and no cut off the end."""
     if given is None:
-        return contract.Truncation.UNSPECIFIED
+        return messages.Truncation.UNSPECIFIED
     if isinstance(given, bool):
-        return contract.Truncation.END if given else contract.Truncation.NONE
+        return messages.Truncation.END if given else messages.Truncation.NONE
     return given
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse
-from rerankd.errors import Code, ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import Code, ServiceError
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
 from rerankd.gateway.dialects.base import Asked, Dialect, as_truth, text_rows
 
@@ -30,7 +30,7 @@ class TeiBody(Struct):
     query: str | None = None
     texts: list[str] | None = None
     model: str | None = None
-    top_n: contract.Int32 | None = None
+    top_n: messages.Int32 | None = None
     truncate: bool | None = None
     truncation_direction: str | None = None
     raw_scores: bool | None = None
@@ -51,11 +51,11 @@ class Tei(Dialect):
         request = RerankRequest(model=body.model or "", query=body.query or "", documents=texts, top_n=body.top_n)
         if body.truncate is not None:
             cut = (
-                contract.Truncation.START
+                messages.Truncation.START
                 if (body.truncation_direction or "").lower() == "left"
-                else contract.Truncation.END
+                else messages.Truncation.END
             )
-            request.truncation = cut if body.truncate else contract.Truncation.NONE
+            request.truncation = cut if body.truncate else messages.Truncation.NONE
         returns = as_truth(body.return_text, "return_text") or False
         return Asked(request, texts, returns, scale="logit" if body.raw_scores else "probability")
 
@@ -65,7 +65,7 @@ class Tei(Dialect):
 
     def headers(self, answer: RerankResponse) -> RawHeaders:
         """Tell tokens and time where TEI's clients read them."""
-        usage, extra = answer.usage or contract.Usage(), answer.extra_fields or contract.ExtraFields()
+        usage, extra = answer.usage or messages.Usage(), answer.extra_fields or messages.ExtraFields()
         return [
             (b"x-compute-type", b"cpu"),
             (b"x-compute-tokens", b"%d" % usage.prompt_tokens),

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rerankd import contract
-from rerankd.contract import RerankRequest, RerankResponse
-from rerankd.errors import DOMAIN, ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import DOMAIN, ServiceError
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, kind_of
 
 
@@ -28,7 +28,7 @@ class VertexBody(Struct, rename="camel"):
     model: str | None = None
     query: str | None = None
     records: list[Record] | None = None
-    top_n: contract.Int32 | None = None
+    top_n: messages.Int32 | None = None
     ignore_record_details_in_response: bool | None = None
 
 

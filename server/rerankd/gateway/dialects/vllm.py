@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from rerankd import contract
-from rerankd.contract import RerankResponse
-from rerankd.errors import ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, numbered_error, rows, text_of, token_usage
 
 
@@ -39,7 +39,7 @@ class Vllm(Dialect):
             body.query = text_of(body.query)
         asked = super().ask(body, keys)
         if body.truncate_prompt_tokens is not None:
-            asked.request.truncation = contract.Truncation.END
+            asked.request.truncation = messages.Truncation.END
         return asked
 
     def answer(self, answer: RerankResponse, asked: Asked) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from rerankd import contract
-from rerankd.errors import ServiceError
+from rerankd.contract import messages
+from rerankd.contract.errors import ServiceError
 from rerankd.gateway.dialects.base import Asked, is_unknown_model
 from rerankd.gateway.dialects.superset import SharedBody, Superset
 
@@ -16,7 +16,7 @@ from rerankd.gateway.dialects.superset import SharedBody, Superset
 class VoyageBody(SharedBody):
     """The shared body with Voyage's name for `top_n`."""
 
-    top_k: contract.Int32 | None = None
+    top_k: messages.Int32 | None = None
 
 
 class Voyage(Superset):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerankd.contract import RerankResponse
-from rerankd.errors import ServiceError
+from rerankd.contract.errors import ServiceError
+from rerankd.contract.messages import RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, text_of
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerankd import contract
-from rerankd.contract import RerankResponse
+from rerankd.contract import messages
+from rerankd.contract.messages import RerankResponse
 from rerankd.gateway.dialects.base import Asked, Dialect, rows, text_of
 
 
@@ -17,7 +17,7 @@ class ZeroEntropy(Dialect):
 
     def answer(self, answer: RerankResponse, asked: Asked) -> Any:
         """Build results, and totals in bytes, tokens and seconds."""
-        usage, extra = answer.usage or contract.Usage(), answer.extra_fields or contract.ExtraFields()
+        usage, extra = answer.usage or messages.Usage(), answer.extra_fields or messages.ExtraFields()
         texts = [asked.request.query, *map(text_of, asked.documents)]
         return {
             "results": list(rows(answer, asked, "relevance_score")),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerankd.contract import Status
-from rerankd.errors import DOMAIN, Code, Reason, ServiceError
+from rerankd.contract.errors import DOMAIN, Code, Reason, ServiceError
+from rerankd.contract.messages import Status
 
 OK = Status(code=0, message="", details=[])
 

@@ -1,6 +1,6 @@
 """What every layer knows of a call besides its request and response.
 
-Requests and responses themselves are `rerankd.contract`, generated from the protos.
+Requests and responses themselves are `rerankd.contract.messages`, generated from the protos.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from rerankd import contract
-from rerankd.domain import CallContext
+from rerankd.contract import messages
+from rerankd.contract.call_context import CallContext
 
 
 class RerankUseCase(Protocol):
@@ -15,22 +15,22 @@ class RerankUseCase(Protocol):
     Called from many tasks of one event loop. Failures are `ServiceError`s; a cancelled call stops its work.
     """
 
-    async def rerank(self, request: contract.RerankRequest, call: CallContext, /) -> contract.RerankResponse:
+    async def rerank(self, request: messages.RerankRequest, call: CallContext, /) -> messages.RerankResponse:
         """Order documents by their relevance."""
         ...
 
     async def list_models(
-        self, request: contract.ListModelsRequest, call: CallContext, /
-    ) -> contract.ListModelsResponse:
+        self, request: messages.ListModelsRequest, call: CallContext, /
+    ) -> messages.ListModelsResponse:
         """List a page of models."""
         ...
 
-    async def get_model(self, request: contract.GetModelRequest, call: CallContext, /) -> contract.GetModelResponse:
+    async def get_model(self, request: messages.GetModelRequest, call: CallContext, /) -> messages.GetModelResponse:
         """Return one model."""
         ...
 
     def batch_rerank(
-        self, requests: AsyncIterator[contract.BatchRerankRequest], call: CallContext, /
-    ) -> AsyncIterator[contract.BatchRerankResponse]:
+        self, requests: AsyncIterator[messages.BatchRerankRequest], call: CallContext, /
+    ) -> AsyncIterator[messages.BatchRerankResponse]:
         """Rerank a stream of items, reading no faster than the answers are taken."""
         ...
