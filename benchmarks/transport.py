@@ -18,8 +18,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from rerankd.http.transport import TransportSettings, open_transport
 from rerankd.upstream.deployment import HttpDeployment
-from rerankd.upstream.transport import TransportSettings, open_transport
 from rerankd_adapters.base import Endpoint, ProviderCall
 from rerankd_adapters.cohere import COHERE
 

@@ -21,6 +21,7 @@ from rerankd.gateway.app import create_gateway
 from rerankd.gateway.front import Front
 from rerankd.gateway.server import HttpServer, bind
 from rerankd.generation import Generation, Generations
+from rerankd.http.transport import HttpTransport
 from rerankd.local.provider import LocalProvider
 from rerankd.observing import Gauges
 from rerankd.reload import Reloader
@@ -36,7 +37,6 @@ from rerankd.upstream.providers import (
     provider_problems,
 )
 from rerankd.upstream.refresh import Refresher
-from rerankd.upstream.transport import HttpTransport
 from rerankd_adapters.base import ModelProvider
 
 EXIT_OK = 0

@@ -19,8 +19,8 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.service import RerankUseCase
 from rerankd.engine.batch import run_batch
 from rerankd.engine.deployment import Deployment as ModelDeployment
+from rerankd.http.transport import HttpTransport
 from rerankd.settings import Settings
-from rerankd.upstream.transport import HttpTransport
 from rerankd_adapters.base import ModelProvider
 
 _log = structlog.get_logger("rerankd.generation")

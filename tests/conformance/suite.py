@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
+from rerankd.http.transport import HttpTransport
 from rerankd.upstream.deployment import HttpDeployment
-from rerankd.upstream.transport import HttpTransport
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.testing import Recording, load_recording
 

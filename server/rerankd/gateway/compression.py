@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from rerankd.decompression import ALIASES, CODINGS
+from rerankd.http.decompression import ALIASES, CODINGS
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from rerankd.configuration.http import HttpOptions
 from rerankd.contract.errors import Reason, ServiceError
-from rerankd.decompression import Decoder, UndecodableError, readable_coding
 from rerankd.gateway.asgi import Message, RawHeaders, Receive, Scope, Send
 from rerankd.gateway.compression import choose_coding, compress
 from rerankd.gateway.cross_origin import CrossOrigin
+from rerankd.http.decompression import Decoder, UndecodableError, readable_coding
 
 _VARY: Final = (b"vary", b"accept-encoding")
 

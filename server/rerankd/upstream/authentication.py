@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Protocol
 
+from rerankd.http.transport import HttpTransport
 from rerankd.upstream.tokens import Token, TokenCache, exchange_token
-from rerankd.upstream.transport import HttpTransport
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,

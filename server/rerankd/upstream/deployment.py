@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from msgspec import structs
 
+from rerankd.http.transport import HttpTransport
 from rerankd.telemetry.trace import trace_headers
 from rerankd.upstream.authentication import Authenticator, open_authenticator
 from rerankd.upstream.discovery import with_discovered
 from rerankd.upstream.refresh import DEFAULT_REFRESH_S
-from rerankd.upstream.transport import HttpTransport
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,

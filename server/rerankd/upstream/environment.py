@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
 
+from rerankd.http.transport import HttpTransport
 from rerankd.upstream.deployment import open_deployment
-from rerankd.upstream.transport import HttpTransport
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
 from rerankd_adapters.registry import find_provider, provider_names
 

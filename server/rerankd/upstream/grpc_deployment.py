@@ -7,9 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rerankd.http.transport import HttpTransport, TransportSettings
 from rerankd.upstream.authentication import Authenticator, open_authenticator
 from rerankd.upstream.refresh import DEFAULT_REFRESH_S
-from rerankd.upstream.transport import HttpTransport, TransportSettings
 from rerankd_adapters.base import Capabilities, Endpoint, HttpRequest, Price, Provider
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings
 from rerankd_adapters.grpc_upstream.upstream import DEFAULT_TIMEOUT_S, GrpcUpstream

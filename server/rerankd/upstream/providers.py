@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from rerankd.contract.suggestions import did_you_mean
+from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
 from rerankd.upstream.deployment import open_deployment
 from rerankd.upstream.environment import (
     deployments_from_environment,
@@ -13,7 +14,6 @@ from rerankd.upstream.environment import (
     options_from_environment,
 )
 from rerankd.upstream.options import ProviderOptions, TransportOptions
-from rerankd.upstream.transport import HttpTransport, TransportSettings, open_transport
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
 from rerankd_adapters.registry import broken_providers, find_provider, provider_names
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from rerankd.upstream.transport import HttpTransport
+from rerankd.http.transport import HttpTransport
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
 from rerankd_adapters.failure import clean, error_text, kind_of_status
 from rerankd_adapters.wire import read_json

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rerankd.http.transport import TransportSettings, open_transport
 from rerankd.upstream.deployment import HttpDeployment
-from rerankd.upstream.transport import TransportSettings, open_transport
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.registry import find_provider
 from rerankd_adapters.testing import BEHAVIOURS, check_case, load_recording

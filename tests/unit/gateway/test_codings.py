@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from rerankd.configuration.http import HttpOptions
-from rerankd.decompression import Decoder, UndecodableError
 from rerankd.gateway.compression import choose_coding
+from rerankd.http.decompression import Decoder, UndecodableError
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -9,9 +9,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
 from rerankd.upstream.deployment import HttpDeployment
 from rerankd.upstream.refresh import Refresher
-from rerankd.upstream.transport import HttpTransport, TransportSettings, open_transport
 from rerankd_adapters.base import Capabilities, Endpoint, Provider, ProviderCall, Scoring
 from rerankd_adapters.cohere import COHERE
 from rerankd_adapters.tei import TEI

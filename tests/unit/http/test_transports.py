@@ -13,7 +13,7 @@ import pytest_asyncio
 import trustme
 from h2.errors import ErrorCodes
 
-from rerankd.upstream.transport import HttpTransport, TransportSettings, open_transport
+from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
 from rerankd_adapters.testing import Answer, LoopbackServer
 from tests.support.http2 import Http2Server

@@ -9,8 +9,8 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from rerankd.decompression import Decoder, UndecodableError, readable_coding
-from rerankd.upstream.transport import check_announced_size, too_large, undecodable, unreachable
+from rerankd.http.decompression import Decoder, UndecodableError, readable_coding
+from rerankd.http.transport import check_announced_size, too_large, undecodable, unreachable
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpResponse
 
 MAX_HEAD_BYTES: Final = 64 * 1024

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 
-from rerankd.decompression import CODINGS
-from rerankd.upstream.transport import USER_AGENT, unsendable
+from rerankd.http.decompression import CODINGS
+from rerankd.http.transport import USER_AGENT, unsendable
 from rerankd_adapters.base import HttpRequest
 
 _DEFAULT_PORT: Final = 80

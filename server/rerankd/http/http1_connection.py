@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from rerankd.upstream.http1_response import ResponseReader
-from rerankd.upstream.transport import timed_out, unreachable
+from rerankd.http.http1_response import ResponseReader
+from rerankd.http.transport import timed_out, unreachable
 from rerankd_adapters.base import AdapterError, HttpResponse
 
 _JOINED_BYTES: Final = 16 * 1024

@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx
 
-from rerankd.upstream.transport import (
+from rerankd.http.transport import (
     USER_AGENT,
     TransportSettings,
     check_announced_size,

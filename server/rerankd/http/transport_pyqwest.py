@@ -25,7 +25,7 @@ from pyqwest import (
     WriteError,
 )
 
-from rerankd.upstream.transport import (
+from rerankd.http.transport import (
     USER_AGENT,
     TransportSettings,
     check_announced_size,

@@ -8,8 +8,8 @@ from collections import deque
 from contextlib import suppress
 from socket import gaierror
 
-from rerankd.upstream.http1_connection import Bounds, Connection
-from rerankd.upstream.transport import TransportSettings, closed, timed_out, unreachable
+from rerankd.http.http1_connection import Bounds, Connection
+from rerankd.http.transport import TransportSettings, closed, timed_out, unreachable
 
 
 class HostPool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.upstream.http1_response import MAX_HEAD_BYTES, ResponseReader
+from rerankd.http.http1_response import MAX_HEAD_BYTES, ResponseReader
 from rerankd_adapters.base import AdapterError, HttpResponse
 
 if sys.version_info >= (3, 14):

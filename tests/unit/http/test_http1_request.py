@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rerankd.upstream.http1_request import form_key, form_of
+from rerankd.http.http1_request import form_key, form_of
 from rerankd_adapters.base import AdapterError, HttpRequest
 
 DEFAULTS = "user-agent: rerankd\r\naccept: */*\r\naccept-encoding: zstd, gzip\r\n"

@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from rerankd.upstream.http1_pool import HostPool
-from rerankd.upstream.http1_request import RequestForm, form_key, form_of
-from rerankd.upstream.transport import TransportSettings, closed, unreachable
+from rerankd.http.http1_pool import HostPool
+from rerankd.http.http1_request import RequestForm, form_key, form_of
+from rerankd.http.transport import TransportSettings, closed, unreachable
 from rerankd_adapters.base import HttpRequest, HttpResponse
 
 _MOST_ROUTES: Final = 1024

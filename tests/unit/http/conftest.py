@@ -9,8 +9,8 @@ from typing import Any
 import pytest_asyncio
 import uvloop
 
-from rerankd.upstream.transport import TransportSettings
-from rerankd.upstream.transport_loop import LoopTransport
+from rerankd.http.transport import TransportSettings
+from rerankd.http.transport_loop import LoopTransport
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from rerankd.upstream.transport import HttpTransport
+from rerankd.http.transport import HttpTransport
 from rerankd_adapters.base import HttpRequest, HttpResponse
 
 _MOST_CHOICES: Final = 1024

@@ -85,7 +85,7 @@ def open_transport(name: str = "auto", settings: TransportSettings | None = None
     """
     settings = settings or TransportSettings()
     if name == "auto":
-        from rerankd.upstream.transport_auto import AutoTransport
+        from rerankd.http.transport_auto import AutoTransport
 
         general = open_transport("pyqwest" if find_spec("pyqwest") else "httpx", settings)
         if settings.proxy:
@@ -93,15 +93,15 @@ def open_transport(name: str = "auto", settings: TransportSettings | None = None
         plain = open_transport("loop", settings)
         return AutoTransport(plain, general, uses_environment_proxy=settings.uses_environment_proxy)
     if name == "loop":
-        from rerankd.upstream.transport_loop import LoopTransport
+        from rerankd.http.transport_loop import LoopTransport
 
         return LoopTransport(settings)
     if name == "pyqwest":
-        from rerankd.upstream.transport_pyqwest import PyqwestTransport
+        from rerankd.http.transport_pyqwest import PyqwestTransport
 
         return PyqwestTransport(settings)
     if name == "httpx":
-        from rerankd.upstream.transport_httpx import HttpxTransport
+        from rerankd.http.transport_httpx import HttpxTransport
 
         return HttpxTransport(settings)
     raise ValueError(f"transport must be auto, loop, pyqwest or httpx, was {name}")

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from rerankd.upstream.transport import TransportSettings, open_transport
-from rerankd.upstream.transport_loop import LoopTransport
+from rerankd.http.transport import TransportSettings, open_transport
+from rerankd.http.transport_loop import LoopTransport
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
 from tests.support.raw_server import Peer, RawServer, Script, always
 

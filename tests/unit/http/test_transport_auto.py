@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from rerankd.http.transport import TransportSettings, open_transport
+from rerankd.http.transport_auto import AutoTransport
 from rerankd.upstream.options import TransportOptions
 from rerankd.upstream.providers import ProviderSettingsError, open_configured_transport
-from rerankd.upstream.transport import TransportSettings, open_transport
-from rerankd.upstream.transport_auto import AutoTransport
 from rerankd_adapters.base import HttpRequest, HttpResponse
 
 
