@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rerankd.http.transport import TransportSettings, open_transport
-from rerankd.upstream.deployment import HttpDeployment
+from rerankd.providers.http_provider import HttpDeployment
 from rerankd_adapters.base import Endpoint, ProviderCall
 from rerankd_adapters.cohere import COHERE
 

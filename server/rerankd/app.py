@@ -24,19 +24,19 @@ from rerankd.generation import Generation, Generations
 from rerankd.http.transport import HttpTransport
 from rerankd.local.provider import LocalProvider
 from rerankd.observing import Gauges
+from rerankd.providers.opening import (
+    ProviderSettingsError,
+    open_configured_transport,
+    open_providers,
+    provider_problems,
+)
+from rerankd.providers.refresh import Refresher
 from rerankd.reload import Reloader
 from rerankd.rpc.server import GrpcServer
 from rerankd.settings import FIXED, Settings, SettingsError, SettingsOrigin, Update, update
 from rerankd.telemetry.logging import log_slow_calls
 from rerankd.telemetry.pulse import Pulse
 from rerankd.telemetry.setup import Telemetry, TelemetrySettingsError, open_telemetry
-from rerankd.upstream.providers import (
-    ProviderSettingsError,
-    open_configured_transport,
-    open_providers,
-    provider_problems,
-)
-from rerankd.upstream.refresh import Refresher
 from rerankd_adapters.base import ModelProvider
 
 EXIT_OK = 0

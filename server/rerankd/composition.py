@@ -15,14 +15,14 @@ from rerankd.cache.pair_scores import PairScores
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.router import Router, RouterSettingsError
 from rerankd.local.provider import LocalProvider
-from rerankd.settings import Settings
-from rerankd.upstream.options import ProviderOptions
-from rerankd.upstream.providers import (
+from rerankd.providers.opening import (
     ProviderSettingsError,
     open_configured_transport,
     open_provider,
     open_providers,
 )
+from rerankd.providers.settings import ProviderOptions
+from rerankd.settings import Settings
 from rerankd_adapters.base import ModelProvider
 
 

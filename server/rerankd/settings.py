@@ -24,8 +24,8 @@ from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.options import ModelOptions
 from rerankd.local.options import LocalOptions
+from rerankd.providers.settings import ProviderOptions, TransportOptions
 from rerankd.telemetry.options import LogSettings, TelemetryOptions
-from rerankd.upstream.options import ProviderOptions, TransportOptions
 
 ENVIRONMENT_PREFIX = "RERANKD_"
 CONFIG_VARIABLE = "RERANKD_CONFIG"

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from rerankd.http.transport import HttpTransport
-from rerankd.upstream.deployment import HttpDeployment
+from rerankd.providers.http_provider import HttpDeployment
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.testing import Recording, load_recording
 

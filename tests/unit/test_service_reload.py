@@ -10,8 +10,8 @@ import pytest
 from rerankd.app import Service
 from rerankd.engine.options import DeploymentOptions, ModelOptions
 from rerankd.generation import Generation
+from rerankd.providers.settings import ProviderOptions, TransportOptions
 from rerankd.settings import ServerSettings, Settings, SettingsError
-from rerankd.upstream.options import ProviderOptions, TransportOptions
 from tests.support.canary import CANARY_SECRET
 
 COHERE = ProviderOptions(api_key=CANARY_SECRET, base_url="http://127.0.0.1:1")

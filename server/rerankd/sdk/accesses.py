@@ -14,9 +14,9 @@ import msgspec
 from rerankd.composition import OpenedEngine
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.engine.pipeline import Engine
+from rerankd.providers.opening import ProviderSettingsError
+from rerankd.providers.settings import ProviderOptions
 from rerankd.sdk.parameters import ProviderAccess
-from rerankd.upstream.options import ProviderOptions
-from rerankd.upstream.providers import ProviderSettingsError
 from rerankd_adapters.base import ModelProvider
 
 MOST_KEPT: Final = 32

@@ -22,6 +22,7 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext, usable_request_id
 from rerankd.contract.errors import Reason, ServiceError, deadline_exceeded
 from rerankd.contract.status import internal_error
+from rerankd.providers.opening import ProviderSettingsError
 from rerankd.sdk.accesses import Accesses
 from rerankd.sdk.answers import RerankResponse, response_of
 from rerankd.sdk.engine_thread import EngineThread
@@ -31,7 +32,6 @@ from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_
 from rerankd.settings import Settings, SettingsError, load_settings
 from rerankd.telemetry.program import ProgramTracing, calling_span
 from rerankd.telemetry.trace import Parent
-from rerankd.upstream.providers import ProviderSettingsError
 
 T = TypeVar("T")
 

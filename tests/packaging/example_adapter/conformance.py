@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rerankd.http.transport import TransportSettings, open_transport
-from rerankd.upstream.deployment import HttpDeployment
+from rerankd.providers.http_provider import HttpDeployment
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.registry import find_provider
 from rerankd_adapters.testing import BEHAVIOURS, check_case, load_recording

@@ -12,8 +12,8 @@ import pytest
 
 from rerankd.console.failures import CommandError
 from rerankd.console.providers import show_providers
-from rerankd.upstream.options import ProviderOptions
-from rerankd.upstream.providers import ProviderSettingsError, find_declared
+from rerankd.providers.opening import ProviderSettingsError, find_declared
+from rerankd.providers.settings import ProviderOptions
 from rerankd_adapters import registry
 from rerankd_adapters.base import AdapterError, HttpAdapter, Scheme, Scoring
 from rerankd_adapters.registry import find_provider, open_adapter, parse_model, provider_names

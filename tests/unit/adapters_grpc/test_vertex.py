@@ -8,9 +8,9 @@ import grpc
 import pytest
 
 from rerankd.http.transport import TransportSettings
-from rerankd.upstream.authentication import BearerToken
-from rerankd.upstream.grpc_deployment import open_grpc_deployment
-from rerankd.upstream.tokens import Token, TokenCache
+from rerankd.providers.authentication import BearerToken
+from rerankd.providers.grpc_provider import open_grpc_deployment
+from rerankd.providers.tokens import Token, TokenCache
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Truncation
 from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream

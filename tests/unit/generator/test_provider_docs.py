@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
-from rerankd.upstream.options import ProviderOptions
-from rerankd.upstream.providers import provider_problems
+from rerankd.providers.opening import provider_problems
+from rerankd.providers.settings import ProviderOptions
 from rerankd_adapters.base import Provider
 from scripts import generate, generate_provider_docs
 from scripts.generator.provider_pages import settings_example

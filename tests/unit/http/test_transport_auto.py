@@ -6,8 +6,8 @@ import pytest
 
 from rerankd.http.transport import TransportSettings, open_transport
 from rerankd.http.transport_auto import AutoTransport
-from rerankd.upstream.options import TransportOptions
-from rerankd.upstream.providers import ProviderSettingsError, open_configured_transport
+from rerankd.providers.opening import ProviderSettingsError, open_configured_transport
+from rerankd.providers.settings import TransportOptions
 from rerankd_adapters.base import HttpRequest, HttpResponse
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from rerankd.contract.errors import Reason
+from rerankd.providers.settings import ProviderOptions
 from rerankd.sdk import Reranker, RerankError
 from rerankd.sdk.accesses import MOST_KEPT
 from rerankd.settings import Settings
-from rerankd.upstream.options import ProviderOptions
 from rerankd_adapters.testing import Answer
 from tests.support.upstream import Upstream, answer_well
 

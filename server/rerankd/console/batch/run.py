@@ -257,7 +257,7 @@ def _open_server(target: Target, plan: BatchPlan) -> ServerAnswers:
 
 
 def _open_engine(plan: BatchPlan) -> EngineAnswers:
-    from rerankd.upstream.providers import ProviderSettingsError
+    from rerankd.providers.opening import ProviderSettingsError
 
     try:
         return EngineAnswers(plan)

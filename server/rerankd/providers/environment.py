@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import structlog
 
 from rerankd.http.transport import HttpTransport
-from rerankd.upstream.deployment import open_deployment
+from rerankd.providers.http_provider import open_deployment
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
 from rerankd_adapters.registry import find_provider, provider_names
 
-_log = structlog.get_logger("rerankd.upstream")
+_log = structlog.get_logger("rerankd.providers")
 
 
 def deployments_from_environment(environ: Mapping[str, str], transport: HttpTransport) -> Iterator[ModelProvider]:

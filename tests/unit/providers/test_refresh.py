@@ -10,8 +10,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
-from rerankd.upstream.deployment import HttpDeployment
-from rerankd.upstream.refresh import Refresher
+from rerankd.providers.http_provider import HttpDeployment
+from rerankd.providers.refresh import Refresher
 from rerankd_adapters.base import Capabilities, Endpoint, Provider, ProviderCall, Scoring
 from rerankd_adapters.cohere import COHERE
 from rerankd_adapters.tei import TEI

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rerankd.http.transport import HttpTransport, TransportSettings
-from rerankd.upstream.authentication import Authenticator, open_authenticator
-from rerankd.upstream.refresh import DEFAULT_REFRESH_S
+from rerankd.providers.authentication import Authenticator, open_authenticator
+from rerankd.providers.refresh import DEFAULT_REFRESH_S
 from rerankd_adapters.base import Capabilities, Endpoint, HttpRequest, Price, Provider
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings
 from rerankd_adapters.grpc_upstream.upstream import DEFAULT_TIMEOUT_S, GrpcUpstream

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rerankd.upstream.environment import (
+from rerankd.providers.environment import (
     deployments_from_environment,
     endpoint_from_environment,
     options_from_environment,

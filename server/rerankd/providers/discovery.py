@@ -22,11 +22,11 @@ def with_discovered(provider: Provider, endpoint: Endpoint, options: Mapping[str
     options = dict(options or {})
     schemes = {way.scheme for way in provider.authentication}
     if Scheme.GOOGLE in schemes and not endpoint.api_key and _lacks("project", provider, options):
-        from rerankd.upstream.google import default_project
+        from rerankd.providers.google import default_project
 
         options |= _stated("project", default_project())
     if Scheme.SIGV4 in schemes and _lacks("region", provider, options):
-        from rerankd.upstream.aws import profile_region
+        from rerankd.providers.aws import profile_region
 
         options |= _stated("profile_region", profile_region())
     return options

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rerankd.upstream import authentication
-from rerankd.upstream.authentication import IBM_IAM_URL, Authenticator, open_authenticator, require
-from rerankd.upstream.aws import SigV4, region_of
+from rerankd.providers import authentication
+from rerankd.providers.authentication import IBM_IAM_URL, Authenticator, open_authenticator, require
+from rerankd.providers.aws import SigV4, region_of
 from rerankd_adapters.base import (
     BEARER,
     NO_KEY,
@@ -155,7 +155,7 @@ def test_unknown_region() -> None:
 
 
 async def test_google_credentials_are_refreshed_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rerankd.upstream.google import google_token
+    from rerankd.providers.google import google_token
 
     class Credentials:
         token = "issued"

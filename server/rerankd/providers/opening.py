@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rerankd.contract.suggestions import did_you_mean
 from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
-from rerankd.upstream.deployment import open_deployment
-from rerankd.upstream.environment import (
+from rerankd.providers.environment import (
     deployments_from_environment,
     first_of,
     options_from_environment,
 )
-from rerankd.upstream.options import ProviderOptions, TransportOptions
+from rerankd.providers.http_provider import open_deployment
+from rerankd.providers.settings import ProviderOptions, TransportOptions
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
 from rerankd_adapters.registry import broken_providers, find_provider, provider_names
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rerankd.upstream.deployment import HttpDeployment
+from rerankd.providers.http_provider import HttpDeployment
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, Final, Protocol
 
 from rerankd.http.transport import HttpTransport
-from rerankd.upstream.tokens import Token, TokenCache, exchange_token
+from rerankd.providers.tokens import Token, TokenCache, exchange_token
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,
@@ -108,11 +108,11 @@ def _open(
         case Scheme.HEADER:
             return StaticHeader(way.header, way.prefix + endpoint.api_key) if endpoint.api_key else None
         case Scheme.SIGV4:
-            from rerankd.upstream.aws import SigV4
+            from rerankd.providers.aws import SigV4
 
             return SigV4(way.service, str(options.get("region", "")), str(options.get("profile_region", "")))
         case Scheme.GOOGLE:
-            from rerankd.upstream.google import google_token
+            from rerankd.providers.google import google_token
 
             return BearerToken(TokenCache(google_token(way.scope)))
         case Scheme.ENTRA:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
-from rerankd.upstream import authentication
+from rerankd.providers import authentication
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
 
 _REGION = re.compile(r"(?:^|\.)([a-z]{2}(?:-[a-z]+)+-\d)(?:\.|$)")

@@ -11,10 +11,10 @@ from typing import Any, Final
 from msgspec import structs
 
 from rerankd.http.transport import HttpTransport
+from rerankd.providers.authentication import Authenticator, open_authenticator
+from rerankd.providers.discovery import with_discovered
+from rerankd.providers.refresh import DEFAULT_REFRESH_S
 from rerankd.telemetry.trace import trace_headers
-from rerankd.upstream.authentication import Authenticator, open_authenticator
-from rerankd.upstream.discovery import with_discovered
-from rerankd.upstream.refresh import DEFAULT_REFRESH_S
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,
@@ -193,7 +193,7 @@ def open_deployment(provider: Provider, endpoint: Endpoint, transport: HttpTrans
     """
     settings["options"] = with_discovered(provider, endpoint, settings.get("options"))
     if provider.is_grpc:
-        from rerankd.upstream.grpc_deployment import open_grpc_deployment
+        from rerankd.providers.grpc_provider import open_grpc_deployment
 
         settings.setdefault("trace_headers", trace_headers)
         return open_grpc_deployment(provider, endpoint, transport, **settings)

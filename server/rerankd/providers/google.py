@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from rerankd.upstream import authentication
-from rerankd.upstream.tokens import Token
+from rerankd.providers import authentication
+from rerankd.providers.tokens import Token
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
 DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from rerankd.upstream.tokens import RENEW_BEFORE_S, Token, TokenCache, exchange_token
+from rerankd.providers.tokens import RENEW_BEFORE_S, Token, TokenCache, exchange_token
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
 from tests.support.canary import CANARY_SECRET
 

@@ -12,7 +12,7 @@ from rerankd_adapters.base import AdapterError
 
 DEFAULT_REFRESH_S: Final = 300.0
 
-_log = structlog.get_logger("rerankd.upstream")
+_log = structlog.get_logger("rerankd.providers")
 
 
 @runtime_checkable

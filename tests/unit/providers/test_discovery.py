@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
-from rerankd.upstream.deployment import open_deployment
+from rerankd.providers.http_provider import open_deployment
 from rerankd_adapters.aws import region_of
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Provider, ProviderCall
 from rerankd_adapters.registry import find_provider

@@ -1,0 +1,1 @@
+"""Models that are reached over a network: credentials, discovery, refresh."""

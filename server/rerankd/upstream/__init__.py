@@ -1,1 +1,0 @@
-"""Providers reached over the network: transports, authentication, and deployments that use both."""
