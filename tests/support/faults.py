@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from rerankd.composition import open_engine
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest
 from rerankd.engine.pipeline import Engine
+from rerankd.serving.composition import open_engine
 from rerankd.settings import Settings
 from rerankd_adapters.testing import Answer, LoopbackServer, Received
 from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET

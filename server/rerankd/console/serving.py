@@ -32,7 +32,7 @@ def serve(config: Path | None, overrides: Mapping[str, Any]) -> int:
 
     settings = load(config, given)
     try:
-        from rerankd import launcher
+        from rerankd.serving import launcher
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is not installed", "pip install 'rerankd[server,local]'") from error
     return launcher.run(settings, SettingsOrigin(config, given))
@@ -108,8 +108,8 @@ def _unusable(config: Path | None, problems: Sequence[str]) -> CommandError:
 
 async def _model_problems(settings: Settings) -> list[str]:
     """Say what keeps the models of the settings from being served."""
-    from rerankd.composition import open_engine
     from rerankd.providers.opening import ProviderSettingsError
+    from rerankd.serving.composition import open_engine
 
     try:
         await open_engine(settings).close()

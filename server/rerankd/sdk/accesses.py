@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
-from rerankd.composition import OpenedEngine
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.engine.pipeline import Engine
 from rerankd.providers.opening import ProviderSettingsError
 from rerankd.providers.settings import ProviderOptions
 from rerankd.sdk.parameters import ProviderAccess
+from rerankd.serving.composition import OpenedEngine
 from rerankd_adapters.base import ModelProvider
 
 MOST_KEPT: Final = 32

@@ -17,7 +17,6 @@ from typing import Any, Final, Self, TypeVar, Unpack
 import msgspec
 import structlog
 
-from rerankd.composition import OpenedEngine, open_engine
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext, usable_request_id
 from rerankd.contract.errors import Reason, ServiceError, deadline_exceeded
@@ -29,6 +28,7 @@ from rerankd.sdk.engine_thread import EngineThread
 from rerankd.sdk.failures import error_of
 from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
+from rerankd.serving.composition import OpenedEngine, open_engine
 from rerankd.settings import Settings, SettingsError, load_settings
 from rerankd.telemetry.program import ProgramTracing, calling_span
 from rerankd.telemetry.trace import Parent

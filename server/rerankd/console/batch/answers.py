@@ -69,9 +69,9 @@ class EngineAnswers:
     def __init__(self, plan: BatchPlan) -> None:
         import msgspec
 
-        from rerankd.composition import open_engine
         from rerankd.console.serving import load
         from rerankd.sdk.logs import quieten_logs
+        from rerankd.serving.composition import open_engine
 
         quieten_logs()
         settings = load(None, {})

@@ -11,7 +11,7 @@ import pytest
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.messages import BatchItem, BatchRerankRequest, RerankRequest, RerankResponse
-from rerankd.generation import Generation, Generations
+from rerankd.serving.engine_versions import Generation, Generations
 from rerankd.settings import Settings
 
 CALL = CallContext(request_id="r", transport="grpc")

@@ -17,7 +17,7 @@ from rerankd.telemetry.logging import configure_logging
 POLL_S: Final = 1.0
 """Seconds between two looks at the files."""
 
-_log = structlog.get_logger("rerankd.reload")
+_log = structlog.get_logger("rerankd.serving.reload")
 
 
 class Reloader:

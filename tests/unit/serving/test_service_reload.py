@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rerankd.app import Service
 from rerankd.engine.options import DeploymentOptions, ModelOptions
-from rerankd.generation import Generation
 from rerankd.providers.settings import ProviderOptions, TransportOptions
+from rerankd.serving.engine_versions import Generation
+from rerankd.serving.service import Service
 from rerankd.settings import ServerSettings, Settings, SettingsError
 from tests.support.canary import CANARY_SECRET
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from rerankd.app import Addresses
+from rerankd.serving.service import Addresses
 from rerankd.settings import Settings
 
 

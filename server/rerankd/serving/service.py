@@ -15,15 +15,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from rerankd.composition import compose_engine, open_cache
 from rerankd.configuration.changes import is_within, keep
 from rerankd.gateway.app import create_gateway
 from rerankd.gateway.front import Front
 from rerankd.gateway.server import HttpServer, bind
-from rerankd.generation import Generation, Generations
 from rerankd.http.transport import HttpTransport
 from rerankd.local.provider import LocalProvider
-from rerankd.observing import Gauges
 from rerankd.providers.opening import (
     ProviderSettingsError,
     open_configured_transport,
@@ -31,8 +28,11 @@ from rerankd.providers.opening import (
     provider_problems,
 )
 from rerankd.providers.refresh import Refresher
-from rerankd.reload import Reloader
 from rerankd.rpc.server import GrpcServer
+from rerankd.serving.composition import compose_engine, open_cache
+from rerankd.serving.engine_versions import Generation, Generations
+from rerankd.serving.gauges import Gauges
+from rerankd.serving.reload import Reloader
 from rerankd.settings import FIXED, Settings, SettingsError, SettingsOrigin, Update, update
 from rerankd.telemetry.logging import log_slow_calls
 from rerankd.telemetry.pulse import Pulse

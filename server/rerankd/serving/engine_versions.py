@@ -23,7 +23,7 @@ from rerankd.http.transport import HttpTransport
 from rerankd.settings import Settings
 from rerankd_adapters.base import ModelProvider
 
-_log = structlog.get_logger("rerankd.generation")
+_log = structlog.get_logger("rerankd.serving.engine_versions")
 
 
 class Resource(Protocol):

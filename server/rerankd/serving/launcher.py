@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rerankd.app import Start, run_worker
-from rerankd.banner import announce
+from rerankd.serving.banner import announce
+from rerankd.serving.service import Start, run_worker
+from rerankd.serving.workers import supervise
 from rerankd.settings import Settings, SettingsOrigin
 from rerankd.telemetry.logging import configure_logging
-from rerankd.workers import supervise
 
 
 def run(settings: Settings, origin: SettingsOrigin) -> int:

@@ -1,0 +1,1 @@
+"""The service's process life: composition, workers, reload, engine versions, gauges."""
