@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.retrieval_sets import LabelledQuery, ndcg_at_10, read_set
-from rerankd.engine.tournament import Scorer, plan_windows, rank_listwise
+from rerankd.engine.scoring.tournament import Scorer, plan_windows, rank_listwise
 from rerankd.local.options import LocalOptions
 from rerankd.local.provider import LocalProvider
 from rerankd_adapters.base import ProviderCall

@@ -22,7 +22,7 @@ from rerankd.configuration.http import HttpOptions, http_problems
 from rerankd.configuration.references import References, Text, referenced_files
 from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
-from rerankd.engine.options import ModelOptions
+from rerankd.engine.routing.settings import ModelOptions
 from rerankd.local.options import LocalOptions
 from rerankd.providers.settings import ProviderOptions, TransportOptions
 from rerankd.telemetry.options import LogSettings, TelemetryOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rerankd.engine.merge import check_reply
+from rerankd.engine.routing.reply_check import check_reply
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderReply
 from rerankd_adapters.registry import find_provider, provider_names
 from rerankd_adapters.testing import BEHAVIOURS, Behaviour, Case, check_case

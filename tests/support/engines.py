@@ -11,12 +11,12 @@ import msgspec
 from rerankd.cache.lists import ListedKeys
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.pair_scores import PairScores
-from rerankd.engine.deployment import Deployment
-from rerankd.engine.group import ModelGroup
 from rerankd.engine.limits import RequestLimits
-from rerankd.engine.options import CooldownOptions, DeploymentOptions, ModelOptions
 from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router
+from rerankd.engine.routing.deployment import Deployment
+from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.routing.router import Router
+from rerankd.engine.routing.settings import CooldownOptions, DeploymentOptions, ModelOptions
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.providers import Answer, ScriptedProvider
 

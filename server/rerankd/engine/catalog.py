@@ -6,8 +6,8 @@ from itertools import islice
 
 from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, invalid_request
-from rerankd.engine.group import ModelGroup
-from rerankd.engine.router import Router
+from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.routing.router import Router
 from rerankd_adapters.base import Price
 
 DEFAULT_PAGE_SIZE = 100

@@ -14,18 +14,18 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason, ServiceError, deadline_exceeded
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.engine import batch, catalog
-from rerankd.engine.deployment import Deployment
-from rerankd.engine.dispatch import Dispatch
-from rerankd.engine.documents import document_texts, rank_field_warnings
-from rerankd.engine.failures import all_models_failed
-from rerankd.engine.group import ModelGroup
 from rerankd.engine.limits import Admission, RequestLimits
-from rerankd.engine.merge import Normalisation, normalise, rank
-from rerankd.engine.provider_call import provider_call_of
+from rerankd.engine.ranking import Normalisation, normalise, rank
+from rerankd.engine.rendering import document_texts, rank_field_warnings
 from rerankd.engine.response import Answered, build_response
-from rerankd.engine.router import Router
-from rerankd.engine.scoring import RequestScoring
-from rerankd.engine.turns import Turns
+from rerankd.engine.routing.deployment import Deployment
+from rerankd.engine.routing.failures import all_models_failed
+from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.routing.router import Router
+from rerankd.engine.scoring.context import Dispatch
+from rerankd.engine.scoring.provider_call import provider_call_of
+from rerankd.engine.scoring.request_scoring import RequestScoring
+from rerankd.engine.start_pacer import Turns
 from rerankd.engine.validation import check_request
 from rerankd.telemetry.call import CallRecord
 from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
@@ -190,7 +190,7 @@ def _is_cacheable(group: ModelGroup, info: ModelInfo, call: ProviderCall, use: C
 
 
 def _normalisation(request: RerankRequest, group: ModelGroup) -> Normalisation:
-    return _NORMALISATIONS.get(request.normalization) or group.normalisation
+    return _NORMALISATIONS.get(request.normalization) or Normalisation(group.options.normalization)
 
 
 def _cancel_cause(call: CallContext) -> tuple[Reason, Code]:

@@ -12,12 +12,12 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse, RerankResult
-from rerankd.engine.attempts import Answer
-from rerankd.engine.group import ModelGroup
-from rerankd.engine.merge import Ranking
-from rerankd.engine.planner import SEARCH_UNIT_DOCUMENTS
-from rerankd.engine.scoring import Scores
-from rerankd.engine.tokens import ESTIMATE
+from rerankd.engine.ranking import Ranking
+from rerankd.engine.routing.chunk_executor import Answer
+from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.scoring.planner import SEARCH_UNIT_DOCUMENTS
+from rerankd.engine.scoring.request_scoring import Scores
+from rerankd.engine.scoring.tokens import ESTIMATE
 from rerankd_adapters.base import ModelInfo
 
 _MILLION: Final = 1_000_000

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
 from rerankd.contract.messages import Document, RerankRequest
-from rerankd.engine.documents import are_strings
 from rerankd.engine.limits import RequestLimits
+from rerankd.engine.rendering import are_strings
 
 MAX_PRIORITY = 999
 MAX_DEPTH = 32

@@ -13,7 +13,7 @@ import msgspec
 from rerankd.cache.opening import open_pair_scores
 from rerankd.cache.pair_scores import PairScores
 from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router, RouterSettingsError
+from rerankd.engine.routing.router import Router, RouterSettingsError
 from rerankd.local.provider import LocalProvider
 from rerankd.providers.opening import (
     ProviderSettingsError,

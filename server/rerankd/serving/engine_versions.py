@@ -18,7 +18,7 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.service import RerankUseCase
 from rerankd.engine.batch import run_batch
-from rerankd.engine.deployment import Deployment as ModelDeployment
+from rerankd.engine.routing.deployment import Deployment as ModelDeployment
 from rerankd.http.transport import HttpTransport
 from rerankd.settings import Settings
 from rerankd_adapters.base import ModelProvider

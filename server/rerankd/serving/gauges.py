@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from rerankd.cache.pair_scores import PairScores
-from rerankd.engine.deployment import Deployment
+from rerankd.engine.routing.deployment import Deployment
 from rerankd.telemetry.call import calls_under_way
 from rerankd.telemetry.metrics import metrics
 

@@ -9,7 +9,7 @@ from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import BatchItem, BatchOptions, BatchRerankRequest, BatchRerankResponse, RerankRequest
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router
+from rerankd.engine.routing.router import Router
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from tests.support.providers import ScriptedProvider, by_length
 

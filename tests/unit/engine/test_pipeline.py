@@ -11,7 +11,7 @@ from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Document, FailedModel, GetModelRequest, ListModelsRequest, RerankRequest
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router
+from rerankd.engine.routing.router import Router
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,

@@ -8,8 +8,8 @@ import pytest
 
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Document, RerankRequest
-from rerankd.engine.documents import document_texts
 from rerankd.engine.limits import RequestLimits
+from rerankd.engine.rendering import document_texts
 from rerankd.engine.validation import check_request
 
 PNG = "data:image/png;base64,iVBORw0KGgo="

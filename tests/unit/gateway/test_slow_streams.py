@@ -11,7 +11,7 @@ import pytest
 from rerankd.configuration.http import HttpOptions
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router
+from rerankd.engine.routing.router import Router
 from rerankd.gateway.app import create_gateway
 from rerankd.gateway.front import Front
 from rerankd_adapters.base import ProviderCall, ProviderReply

@@ -20,7 +20,7 @@ from rerank.v1 import rerank_service_pb2 as pb
 from rerank.v1 import rerank_service_pb2_grpc as pb_grpc
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router
+from rerankd.engine.routing.router import Router
 from rerankd.rpc.server import GrpcServer
 from rerankd.settings import Keepalive
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router
+from rerankd.engine.routing.router import Router
 from rerankd.rpc.server import GrpcServer
 from rerankd.settings import Keepalive, Settings
 from rerankd_adapters.base import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rerankd.engine.options import DeploymentOptions, ModelOptions
+from rerankd.engine.routing.settings import DeploymentOptions, ModelOptions
 from rerankd.providers.settings import ProviderOptions, TransportOptions
 from rerankd.serving.engine_versions import Generation
 from rerankd.serving.service import Service

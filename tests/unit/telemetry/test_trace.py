@@ -13,7 +13,7 @@ from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
-from rerankd.engine.router import Router
+from rerankd.engine.routing.router import Router
 from rerankd.telemetry.options import TelemetryOptions
 from rerankd.telemetry.trace import Parent, SpanRecord, Trace, active, begin, install, trace_headers
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply

@@ -1,0 +1,1 @@
+"""Where a request goes: models, deployments, balancing, limits, circuit breakers, retries, hedges."""

@@ -1,0 +1,108 @@
+"""What the caller sees of a provider's failure, and of a model that cannot be called now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError
+from rerankd.engine.routing.deployment import Deployment
+from rerankd.engine.routing.model_group import ModelGroup
+from rerankd_adapters.base import AdapterError, AdapterErrorKind
+
+REASON_OF_KIND: Final[Mapping[AdapterErrorKind, Reason]] = {
+    AdapterErrorKind.REJECTED: Reason.PROVIDER_REJECTED_REQUEST,
+    AdapterErrorKind.UNSUPPORTED: Reason.CAPABILITY_UNSUPPORTED,
+    AdapterErrorKind.MODEL_NOT_FOUND: Reason.MODEL_NOT_FOUND,
+    AdapterErrorKind.CREDENTIALS: Reason.PROVIDER_CREDENTIALS_REJECTED,
+    AdapterErrorKind.RATE_LIMITED: Reason.PROVIDER_RATE_LIMITED,
+    AdapterErrorKind.UNAVAILABLE: Reason.PROVIDER_UNAVAILABLE,
+    AdapterErrorKind.BAD_RESPONSE: Reason.PROVIDER_BAD_RESPONSE,
+    AdapterErrorKind.TIMEOUT: Reason.DEADLINE_EXCEEDED,
+}
+
+_DOCUMENT: Final = re.compile(r"documents\[(\d+)\]")
+_QUEUE_RETRY_AFTER_S: Final = 1.0
+
+
+def service_error(error: AdapterError, deployment: Deployment, positions: Sequence[int] = ()) -> ServiceError:
+    """Turn what a provider did into what the caller sees.
+
+    Args:
+        error: What the provider did; a document it names by its place in the chunk.
+        deployment: Who did it.
+        positions: Place in the request of each document of the chunk; empty when they are the request's.
+    """
+    metadata = {"provider": deployment.provider.name, "model": deployment.name}
+    if error.status is not None:
+        metadata["provider_status"] = str(error.status)
+    violations = []
+    if error.field:
+        field = _DOCUMENT.sub(lambda found: f"documents[{_position(int(found[1]), positions)}]", error.field)
+        violations.append(FieldViolation(field, error.message))
+    return ServiceError(
+        REASON_OF_KIND[error.kind],
+        f"{deployment.name}: {error.message}",
+        metadata=metadata,
+        violations=violations,
+        retry_after_s=error.retry_after_s,
+    )
+
+
+def _position(index: int, positions: Sequence[int]) -> int:
+    return positions[index] if index < len(positions) else index
+
+
+def no_healthy_deployment(group: ModelGroup) -> ServiceError:
+    """Build the error for a model all of whose deployments are left alone for a while after they failed."""
+    wait_s = round(max(min(each.cooldown.remaining_s for each in group.deployments), 0.1), 1)
+    causes = [(each.name, each.cooldown.cause) for each in group.deployments]
+    said = "; ".join(dict.fromkeys(f"{name}: {cause.message}" for name, cause in causes if cause))
+    is_throttled = all(cause and cause.kind is AdapterErrorKind.RATE_LIMITED for _, cause in causes)
+    return ServiceError(
+        Reason.PROVIDER_RATE_LIMITED if is_throttled else Reason.NO_HEALTHY_DEPLOYMENT,
+        f"{group.name} failed and is left alone for {wait_s} s; its last words: {said}",
+        metadata={"model": group.name, "deployments": str(len(group.deployments))},
+        retry_after_s=wait_s,
+    )
+
+
+def overloaded(group: ModelGroup) -> ServiceError:
+    """Build the error for a model all of whose places and queues are full."""
+    return ServiceError(
+        Reason.OVERLOADED,
+        f"every deployment of {group.name} has as many calls under way and waiting as it takes; try again shortly",
+        metadata={"limit": "max_queued", "model": group.name},
+        retry_after_s=_QUEUE_RETRY_AFTER_S,
+    )
+
+
+def rate_limited(group: ModelGroup, wait_s: float) -> ServiceError:
+    """Build the error for a model whose deployments have used up their calls or tokens a minute."""
+    wait_s = round(max(wait_s, 0.1), 1)
+    return ServiceError(
+        Reason.RATE_LIMITED,
+        f"every deployment of {group.name} has used up its requests or tokens a minute; try again in {wait_s} s",
+        metadata={"limit": "requests_per_minute", "model": group.name},
+        retry_after_s=wait_s,
+    )
+
+
+def all_models_failed(failures: Sequence[tuple[ModelGroup, ServiceError]]) -> ServiceError:
+    """Build the error for a request whose every model failed (n >= 1), saying what each said."""
+    errors = [error for _, error in failures]
+    last = errors[-1]
+    if len(errors) == 1:
+        return last
+    reasons = {error.reason for error in errors}
+    said = "; ".join(
+        f"{group.name}: {error}" if group.name not in str(error) else str(error) for group, error in failures
+    )
+    waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]
+    return ServiceError(
+        last.reason if len(reasons) == 1 else Reason.PROVIDER_UNAVAILABLE,
+        f"all {len(errors)} models failed: {said}",
+        metadata={f"failure_{index}": str(error) for index, error in enumerate(errors)},
+        retry_after_s=min(waits, default=None),
+    )

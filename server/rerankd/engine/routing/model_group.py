@@ -1,0 +1,111 @@
+"""A model as callers name it: the deployments that serve it and the policy that governs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from rerankd.contract.errors import Reason, ServiceError
+from rerankd.engine.routing.allowances import ShareBudget
+from rerankd.engine.routing.balancing import Balancer
+from rerankd.engine.routing.deployment import Deployment
+from rerankd.engine.routing.settings import ModelOptions
+from rerankd_adapters.base import Capabilities, ModelInfo, ScoreSpace, Scoring
+
+
+class ModelGroup:
+    """One model. For one event loop, any number of tasks.
+
+    Args:
+        name: As callers write it.
+        deployments: What serves it, n >= 1.
+        options: Its policy.
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        deployments: Sequence[Deployment],
+        options: ModelOptions,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.deployments = tuple(deployments)
+        for deployment in self.deployments:
+            deployment.peers = [each for each in self.deployments if each is not deployment]
+        self.served_by = ",".join(sorted({f"{each.provider.name}/{each.model}" for each in self.deployments}))
+        """Providers and their names of the model, each once."""
+        self.options = options
+        self.limits_tokens = any(deployment.limits_tokens for deployment in self.deployments)
+        """Whether the tokens of a call matter to any of its deployments."""
+        self.balancer = Balancer(options.balancing)
+        self.retry_budget = ShareBudget(options.retries.budget, options.retries.burst)
+        self.hedge_budget = ShareBudget(options.hedge.budget, options.hedge.burst)
+        self.clock = clock
+        self._described: tuple[list[ModelInfo], ModelInfo] | None = None
+
+    @property
+    def max_concurrent(self) -> int | None:
+        """Calls that its deployments take at once; `None` for any number."""
+        most = [each.places.most for each in self.deployments]
+        return None if None in most else sum(each for each in most if each is not None)
+
+    def describe(self) -> ModelInfo | None:
+        """Describe the model, with the tightest limits of its deployments; `None` when nothing serves it.
+
+        Its revision stands for all of them.
+        """
+        if len(self.deployments) == 1:
+            return self.deployments[0].describe()
+        infos = [info for each in self.deployments if (info := each.describe()) is not None]
+        if len(infos) <= 1:
+            return infos[0] if infos else None
+        if self._described is None or self._described[0] != infos:
+            self._described = infos, _joined(infos)
+        return self._described[1]
+
+    def info(self) -> ModelInfo:
+        """Describe a model that was there a moment ago.
+
+        Raises:
+            ServiceError: `MODEL_NOT_FOUND` when it is gone.
+        """
+        info = self.describe()
+        if info is None:
+            raise ServiceError(Reason.MODEL_NOT_FOUND, f"model {self.name} is not served any more")
+        return info
+
+
+def _joined(infos: Sequence[ModelInfo]) -> ModelInfo:
+    first = next((info for info in infos if info.status != "unavailable"), infos[0])
+    revisions = sorted({info.revision for info in infos})
+    return replace(first, capabilities=tightest([info.capabilities for info in infos]), revision=",".join(revisions))
+
+
+def tightest(facts: Sequence[Capabilities]) -> Capabilities:
+    """Return what holds for every one of several deployments (n >= 1): the lowest limits, and only shared abilities."""
+    first = facts[0]
+    values: dict[str, Any] = {}
+    for each in fields(Capabilities):
+        given = [getattr(fact, each.name) for fact in facts]
+        if each.type in ("int | None", int | None):
+            known = [value for value in given if value is not None]
+            values[each.name] = min(known, default=None)
+        elif each.type in ("bool", bool):
+            values[each.name] = all(given)
+        else:
+            values[each.name] = given[0]
+    values["scoring"] = _shared(facts, "scoring", Scoring.UNKNOWN, Scoring.LISTWISE)
+    values["score_space"] = _shared(facts, "score_space", ScoreSpace.UNKNOWN)
+    values["source"] = first.source
+    return Capabilities(**values)
+
+
+def _shared(facts: Sequence[Capabilities], name: str, unknown: Any, strongest: Any = None) -> Any:
+    given = {getattr(fact, name) for fact in facts}
+    if strongest in given:
+        return strongest
+    return given.pop() if len(given) == 1 else unknown

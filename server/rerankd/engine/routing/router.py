@@ -1,0 +1,212 @@
+"""From the model name a caller sends to the deployments that can score documents."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError
+from rerankd.contract.suggestions import closest
+from rerankd.engine.routing.deployment import Deployment
+from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.routing.settings import DeploymentOptions, ModelOptions
+from rerankd_adapters.base import ModelProvider, Provider
+from rerankd_adapters.registry import find_provider
+
+_KEPT_GROUPS: Final = 4096
+"""Models whose state is kept: providers take any name, and callers choose it."""
+
+
+class RouterSettingsError(Exception):
+    """A model of the settings cannot be served; the message names the key."""
+
+
+class Router:
+    """Resolves aliases, models of the settings, and `provider/model` names.
+
+    Args:
+        providers: Whoever can be called.
+        default_model: Model of calls that name none.
+        aliases: Other names of models.
+        models: Policies by model name; one `*` in a name stands for any text, and the longest such name wins.
+
+    Raises:
+        RouterSettingsError: For a model whose provider is not there, or a name with more than one `*`.
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[ModelProvider],
+        *,
+        default_model: str,
+        aliases: Mapping[str, str] | None = None,
+        models: Mapping[str, ModelOptions] | None = None,
+    ) -> None:
+        self._providers = {provider.name: provider for provider in providers}
+        self._default_model = default_model
+        self._aliases = dict(aliases or {})
+        self._named = {name: options for name, options in (models or {}).items() if "*" not in name}
+        wildcards = [(name, options) for name, options in (models or {}).items() if "*" in name]
+        self._wildcards = sorted(wildcards, key=lambda each: len(each[0]), reverse=True)
+        self._groups: OrderedDict[str, ModelGroup] = OrderedDict()
+        self._lasting: dict[str, ModelGroup] = {}
+        for name, options in (models or {}).items():
+            self._check(name, options)
+
+    def resolve(self, model: str, field: str = "model") -> ModelGroup:
+        """Find the deployments of a model name; empty means the default model.
+
+        Raises:
+            ServiceError: `MODEL_NOT_FOUND`, naming `field` and the closest known name.
+        """
+        wanted = model or self._default_model
+        group = self._find(wanted)
+        if group is None:
+            raise self._not_found(wanted, field)
+        return group
+
+    def _find(self, wanted: str) -> ModelGroup | None:
+        name = self._aliases.get(wanted, wanted)
+        group = self._lasting.get(name) or self._opened(name)
+        return None if group is None or group.describe() is None else group
+
+    def _opened(self, name: str) -> ModelGroup | None:
+        """Return the group of a name, which is kept: for good where the settings name it, else while there is room."""
+        group = self._groups.get(name)
+        if group is not None:
+            self._groups.move_to_end(name)
+            return group
+        group = self._open(name)
+        if group is None:
+            return None
+        if name in self._named:
+            self._lasting[name] = group
+            return group
+        group = self._lasting.get(group.name) or self._groups.setdefault(group.name, group)
+        self._groups[name] = group
+        while len(self._groups) > _KEPT_GROUPS:
+            self._groups.popitem(last=False)
+        return group
+
+    def fallbacks_of(self, group: ModelGroup, asked: Sequence[str]) -> list[ModelGroup]:
+        """Return the models to try after `group`: those the caller asked for, then those of the settings.
+
+        One of the settings that is not there now, such as a model its server has not told of yet, is left out: it must
+        not fail calls that do not need it.
+
+        Raises:
+            ServiceError: `MODEL_NOT_FOUND`, for one the caller asked for.
+        """
+        if not asked and not group.options.fallbacks:
+            return []
+        groups = [self.resolve(name, f"fallbacks[{index}]") for index, name in enumerate(asked)]
+        groups += [found for name in group.options.fallbacks if (found := self._find(name)) is not None]
+        return list(dict.fromkeys(each for each in groups if each is not group))
+
+    def groups(self) -> Iterator[ModelGroup]:
+        """Yield every model that can be named and described, in no order."""
+        names = dict.fromkeys(self._named)
+        for provider in self._providers.values():
+            names |= dict.fromkeys(f"{provider.name}/{info.name}" for info in provider.models())
+        for name in names:
+            group = self._lasting.get(name) or self._groups.get(name) or self._open(name)
+            if group is not None and group.describe() is not None:
+                yield group
+
+    def deployments(self) -> Iterator[Deployment]:
+        """Yield the deployments of every model that was asked for lately, each once."""
+        for group in {*self._lasting.values(), *self._groups.values()}:
+            yield from group.deployments
+
+    def aliases_of(self, name: str) -> list[str]:
+        """List the other names of a model, the empty default left out."""
+        return sorted(alias for alias, target in self._aliases.items() if target == name)
+
+    def _open(self, name: str) -> ModelGroup | None:
+        options, matched = self._options(name)
+        listed = options.deployments or [DeploymentOptions(model=name)]
+        deployments: list[Deployment] = []
+        for each in listed:
+            deployment = self._deploy(each, matched, options)
+            if deployment is None:
+                return None
+            deployments.append(deployment)
+        _name_apart(deployments)
+        # A plain `provider/model` is called as its provider is named here, whatever alias of it the caller used.
+        public = name if options.deployments else deployments[0].name
+        return ModelGroup(public, deployments, options)
+
+    def _options(self, name: str) -> tuple[ModelOptions, str]:
+        """Return the policy of a model name, and what its `*` stands for."""
+        if name in self._named:
+            return self._named[name], ""
+        for pattern, options in self._wildcards:
+            head, _, tail = pattern.partition("*")
+            if len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail):
+                return options, name[len(head) : len(name) - len(tail)]
+        return ModelOptions(), ""
+
+    def _deploy(self, given: DeploymentOptions, matched: str, options: ModelOptions) -> Deployment | None:
+        provider_name, _, model = given.model.replace("*", matched).partition("/")
+        provider = self._provider(provider_name) if model else None
+        if provider is None:
+            return None
+        return Deployment(provider, model, given, options.cooldown)
+
+    def _provider(self, name: str) -> ModelProvider | None:
+        """Find a provider by the name the operator gave it, its own name, or one that other gateways use."""
+        found = self._providers.get(name)
+        if found is None and (declared := find_provider(name)) is not None:
+            found = self._providers.get(declared.name)
+        return found
+
+    def _check(self, name: str, options: ModelOptions) -> None:
+        if name.count("*") > 1:
+            raise RouterSettingsError(f"models.{name}: a name may have one * only")
+        if not options.deployments and not {"/", "*"} & set(name):
+            raise RouterSettingsError(f"models.{name}.deployments is empty, and {name} is not provider/model itself")
+        for index, fallback in enumerate(options.fallbacks):
+            if self._open(self._aliases.get(fallback, fallback)) is None:
+                raise RouterSettingsError(f"models.{name}.fallbacks[{index}]: {self._not_found(fallback, 'model')}")
+        for index, each in enumerate(options.deployments):
+            key = f"models.{name}.deployments[{index}].model"
+            provider_name, slash, _ = each.model.partition("/")
+            if not slash:
+                raise RouterSettingsError(f"{key} must be provider/model, is {each.model}")
+            if "*" in each.model and "*" not in name:
+                raise RouterSettingsError(f"{key} has a * but the model's name has none to stand for")
+            if self._provider(provider_name) is None:
+                declared = find_provider(provider_name)
+                hint = how_to_configure(declared) if declared else f"there is no provider {provider_name}"
+                raise RouterSettingsError(f"{key}: {hint}")
+
+    def _not_found(self, model: str, field: str) -> ServiceError:
+        declared = find_provider(model.partition("/")[0])
+        known = [group.name for group in self.groups()] + list(self._aliases)
+        close = closest(model, known)
+        if declared is not None and declared.name not in self._providers:
+            hint = how_to_configure(declared)
+        else:
+            hint = f"did you mean {close}?" if close else "ListModels names those there are"
+        message = f"model {model[:200]} not found; {hint}"
+        metadata = {"model": model[:200]} | ({"suggestion": close} if close else {})
+        return ServiceError(
+            Reason.MODEL_NOT_FOUND, message, metadata=metadata, violations=[FieldViolation(field, message)]
+        )
+
+
+def _name_apart(deployments: Sequence[Deployment]) -> None:
+    """Number the deployments of one name, so that each can be told from the others."""
+    seen: dict[str, int] = {}
+    for deployment in deployments:
+        times = seen[deployment.name] = seen.get(deployment.name, 0) + 1
+        if times > 1:
+            deployment.rename(f"{deployment.name}#{times}")
+
+
+def how_to_configure(provider: Provider) -> str:
+    """Say what a provider that is known but not configured needs."""
+    variables = provider.key_variables[:1] if provider.key_is_required else provider.base_url_variables[:1]
+    wanted = f"set {variables[0]} or " if variables else ""
+    return f"provider {provider.name} is not configured: {wanted}add providers.{provider.name} to the settings"

@@ -1,0 +1,1 @@
+"""One model's part of a request: known scores, passages, chunks, tournament, merge."""

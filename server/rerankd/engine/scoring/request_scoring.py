@@ -1,0 +1,183 @@
+"""Scores of every document of a request by one model, whatever it takes: cache, passages, chunks, a tournament."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from msgspec import structs
+
+from rerankd.cache.keys import Scope
+from rerankd.cache.pair_scores import CacheUse, PairScores
+from rerankd.engine.rendering import document_contents
+from rerankd.engine.routing.chunk_executor import Answer
+from rerankd.engine.scoring.context import Dispatch, dispatch
+from rerankd.engine.scoring.merge import join
+from rerankd.engine.scoring.passages import PassageRules, Passages, best, cut
+from rerankd.engine.scoring.planner import listwise_window, plan_chunks
+from rerankd.engine.scoring.tokens import TokenCounter, counter_for
+from rerankd.engine.scoring.tournament import plan_windows, rank_listwise
+from rerankd_adapters.base import ModelInfo, ProviderCall, ProviderReply, Scoring, Truncation
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Scores:
+    """What is known of a request's documents in the end."""
+
+    indices: Sequence[int]
+    """Positions in the request; fewer than all only where the call has `top_n`."""
+    values: Sequence[float]
+    """Relevance score of each."""
+    cached: int = 0
+    """Documents that were not asked for, because their score was known or being asked for."""
+
+
+@dataclass(slots=True)
+class RequestScoring:
+    """One request's way through one model.
+
+    Args:
+        common: Who answers.
+        info: The model.
+        call: The query and all documents.
+        cache: Known scores, for models and calls that may use them.
+        use: How this call uses them.
+    """
+
+    common: Dispatch
+    info: ModelInfo
+    call: ProviderCall
+    cache: PairScores | None = None
+    use: CacheUse = CacheUse.READ_WRITE
+    answers: list[tuple[Sequence[int], Answer]] = field(default_factory=list)
+    """Every provider call that was made: the positions in the request it scored, and what came of it."""
+    warnings: list[str] = field(default_factory=list)
+    """What the caller should know."""
+    _counter: TokenCounter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._counter = counter_for(self.info.capabilities)
+
+    async def run(self) -> Scores:
+        """Score the documents.
+
+        Raises:
+            ServiceError: What the caller should know of the first failure.
+        """
+        count = len(self.call.documents)
+        if self.cache is not None:
+            filled = await self.cache.fill(self._scope(), document_contents(self.call), self.use, self._fetch)
+            return Scores(range(count), filled.scores, cached=count - filled.fetched)
+        if self.info.capabilities.scoring is Scoring.LISTWISE:
+            window = await self._plan(listwise_window, self.call.documents)
+            if window < count:
+                return await self._tournament(window)
+        reply = await self._score(self.call, range(count))
+        return Scores(reply.indices, reply.scores)
+
+    def _scope(self) -> Scope:
+        """Say what the scores depend on beside the documents."""
+        call = self.call
+        parameters: dict[str, Any] = {
+            "truncation": call.truncation,
+            "max_tokens_per_doc": call.max_tokens_per_doc,
+            "max_passages_per_doc": call.max_passages_per_doc,
+            "instruction": call.instruction,
+            "options": call.options,
+        }
+        return Scope(self.common.group.served_by, self.info.name, call.query, self.info.revision, parameters)
+
+    async def _fetch(self, positions: Sequence[int]) -> Sequence[float]:
+        """Score some of the documents, all of them asked for."""
+        is_all = len(positions) == len(self.call.documents)
+        call = self.call if is_all else self.call.take(positions)
+        if call.top_n is not None:
+            call = structs.replace(call, top_n=None)
+        reply = await self._score(call, positions)
+        return in_order(reply)
+
+    async def _score(self, call: ProviderCall, positions: Sequence[int]) -> ProviderReply:
+        """Score the documents of `call`, which stand at `positions` of the request."""
+        passages = await self._passages(call) if call.max_passages_per_doc > 1 else None
+        if passages is None:
+            return await self._dispatch(call, positions)
+        if len(passages.texts) == len(call.documents):
+            return await self._dispatch(structs.replace(call, max_passages_per_doc=1), positions)
+        # What is cut is text: an object has no passages of its own.
+        pieces = structs.replace(call, documents=passages.texts, objects=None, top_n=None, max_passages_per_doc=1)
+        reply = await self._dispatch(pieces, [positions[owner] for owner in passages.owners])
+        scores = best(passages, in_order(reply))
+        return structs.replace(reply, indices=range(len(scores)), scores=scores)
+
+    async def _passages(self, call: ProviderCall) -> Passages | None:
+        """Cut long documents where the caller asks for it and we are to do it; else `None`."""
+        facts = self.info.capabilities
+        if facts.cuts_passages or call.truncation is Truncation.NONE:
+            return None
+        if facts.scoring is not Scoring.POINTWISE or call.images is not None or call.prior_scores is not None:
+            return None
+        rules = PassageRules(
+            max_passages=call.max_passages_per_doc,
+            max_tokens_per_doc=call.max_tokens_per_doc,
+            keeps_end=call.truncation is Truncation.START,
+        )
+        name, counter = self._setting_name, self._counter
+        passages = await self._in_thread(lambda: cut(name, call.query, call.documents, facts, rules, counter))
+        self.warnings += [warning for warning in passages.warnings if warning not in self.warnings]
+        return passages
+
+    async def _dispatch(self, call: ProviderCall, positions: Sequence[int]) -> ProviderReply:
+        chunks = await self._plan(plan_chunks, call.documents)
+        answers = await dispatch(self.common, call, chunks, positions)
+        if len(chunks) == 1:
+            self.answers.append((positions, answers[0]))
+            return answers[0].reply
+        for chunk, answer in zip(chunks, answers, strict=True):
+            self.answers.append((positions[chunk.start : chunk.stop], answer))
+        return join([(chunk, answer.reply) for chunk, answer in zip(chunks, answers, strict=True)])
+
+    async def _tournament(self, window: int) -> Scores:
+        count = len(self.call.documents)
+        room, calls = self.common.room(count), plan_windows(count, window).calls
+
+        async def score(positions: Sequence[int]) -> Sequence[float]:
+            call = structs.replace(self.call.take(positions), top_n=None)
+            async with room:
+                (answer,) = await dispatch(self.common, call, [range(len(positions))], positions, calls)
+            self.answers.append((positions, answer))
+            return in_order(answer.reply)
+
+        ranking = await rank_listwise(count, window, score, self.call.top_n)
+        self.warnings.append(
+            f"{self.common.group.name} compares at most {window} of these documents at a time: they were ranked by"
+            f" a tournament of {calls} calls, and relevance scores are places"
+        )
+        return Scores(ranking.order, ranking.scores)
+
+    async def _plan(self, plan: Callable[..., T], documents: Sequence[str]) -> T:
+        facts, query, counter = self.info.capabilities, self.call.query, self._counter
+        if counter.is_exact:
+            return await asyncio.to_thread(plan, facts, self._setting_name, query, documents, counter)
+        return plan(facts, self._setting_name, query, documents, counter)
+
+    @property
+    def _setting_name(self) -> str:
+        """Name of the model under which the settings state its facts."""
+        first = self.common.group.deployments[0]
+        return f"{first.provider.name}/{first.model}"
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run `work`, off the event loop where a tokenizer takes part in it."""
+        return await asyncio.to_thread(work) if self._counter.is_exact else work()
+
+
+def in_order(reply: ProviderReply) -> list[float]:
+    """Return the scores in the order of the call's documents, every one of which has one."""
+    if reply.indices == range(len(reply.scores)):
+        return list(reply.scores)
+    score_of = dict(zip(reply.indices, reply.scores, strict=True))
+    return list(map(score_of.__getitem__, range(len(score_of))))

@@ -1,0 +1,186 @@
+"""From names to deployments."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from rerankd.contract.errors import Reason, ServiceError
+from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.routing.router import Router, RouterSettingsError
+from rerankd.engine.routing.settings import ModelOptions
+from rerankd_adapters.base import ModelInfo
+from tests.support.providers import ScriptedProvider, by_length
+
+
+class AnyName(ScriptedProvider):
+    """Has every model it is asked for."""
+
+    def describe(self, model: str) -> ModelInfo | None:
+        return ModelInfo(model, self.facts)
+
+
+def router(models: dict[str, Any] | None = None, aliases: dict[str, str] | None = None) -> Router:
+    providers = [ScriptedProvider("one", model=by_length, other=by_length), AnyName("any"), AnyName("more")]
+    options = msgspec.convert(models or {}, dict[str, ModelOptions])
+    return Router(providers, default_model="one/model", aliases=aliases, models=options)
+
+
+def served_by(group: ModelGroup) -> list[str]:
+    return [f"{each.provider.name}/{each.model}" for each in group.deployments]
+
+
+def deployed(*models: str, **policy: Any) -> dict[str, Any]:
+    return {"deployments": [{"model": model} for model in models], **policy}
+
+
+def test_no_name_is_the_default_model() -> None:
+    assert router().resolve("").name == "one/model"
+
+
+def test_an_alias_leads_to_a_model_of_the_settings() -> None:
+    found = router({"search": deployed("one/model", "any/x")}, {"short": "search", "plain": "one/other"})
+    assert found.resolve("short").name == "search"
+    assert served_by(found.resolve("short")) == ["one/model", "any/x"]
+    assert found.resolve("short") is found.resolve("search")
+    assert found.resolve("plain").name == "one/other"
+
+
+def test_the_name_a_model_is_given_goes_before_the_longest_pattern() -> None:
+    found = router(
+        {
+            "*": deployed("any/everything"),
+            "team-*": deployed("any/team-*"),
+            "team-a-*": deployed("any/a-*", "more/*"),
+            "team-a-exact": deployed("one/model"),
+            "*-tail": deployed("more/*"),
+        }
+    )
+    wanted = {
+        "team-a-exact": ["one/model"],
+        "team-a-x": ["any/a-x", "more/x"],
+        "team-b": ["any/team-b"],
+        "x-tail": ["more/x"],
+        "anything": ["any/everything"],
+    }
+    assert {name: served_by(found.resolve(name)) for name in wanted} == wanted
+    assert [found.resolve(name).name for name in wanted] == list(wanted)
+
+
+def test_a_pattern_needs_both_ends_and_does_not_overlap_itself() -> None:
+    found = router({"ab*ba": deployed("any/x*")})
+    assert served_by(found.resolve("abba")) == ["any/x"]
+    with pytest.raises(ServiceError):
+        found.resolve("aba")
+
+
+def test_a_policy_without_deployments_is_for_the_model_of_that_name() -> None:
+    found = router({"any/*": {"fallbacks": ["one/model"], "balancing": "cost"}})
+    group = found.resolve("any/thing")
+    assert (served_by(group), group.options.balancing) == (["any/thing"], "cost")
+    assert found.resolve("more/thing").options.balancing == "weighted"
+
+
+def test_state_is_kept_between_calls() -> None:
+    found = router()
+    assert found.resolve("any/x") is found.resolve("any/x")
+    assert found.resolve("any/x") is not found.resolve("any/y")
+
+
+def test_names_that_callers_make_up_do_not_pile_up_nor_drive_out_models_of_the_settings() -> None:
+    found = router({"search": deployed("one/model")})
+    kept = found.resolve("search")
+    for number in range(5000):
+        found.resolve(f"any/{number}")
+    assert len(found._groups) <= 4097
+    assert found.resolve("search") is kept
+
+
+def test_deployments_of_one_name_are_told_apart() -> None:
+    group = router({"search": deployed("any/x", "any/x", "any/x")}).resolve("search")
+    assert [each.name for each in group.deployments] == ["any/x", "any/x#2", "any/x#3"]
+
+
+def test_fallbacks_of_the_caller_go_before_those_of_the_settings() -> None:
+    found = router({"search": deployed("one/model", fallbacks=["any/s", "search", "any/c"])})
+    group = found.resolve("search")
+    asked = ["any/c", "search"]
+    assert [each.name for each in found.fallbacks_of(group, asked)] == ["any/c", "any/s"]
+
+
+def test_an_unknown_fallback_of_the_caller_is_named_one_of_the_settings_left_out() -> None:
+    found = router({"search": deployed("one/model", fallbacks=["one/gone", "any/x"])})
+    group = found.resolve("search")
+    assert [each.name for each in found.fallbacks_of(group, [])] == ["any/x"]
+    with pytest.raises(ServiceError) as raised:
+        found.fallbacks_of(group, ["any/x", "one/gone"])
+    assert raised.value.violations[0].field == "fallbacks[1]"
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ({"a*b*": deployed("one/model")}, "models.a*b*: a name may have one * only"),
+        ({"a": deployed("model")}, "models.a.deployments[0].model must be provider/model, is model"),
+        ({"a": deployed("one/model", "one/*")}, "models.a.deployments[1].model has a *"),
+        ({"a": deployed("nobody/model")}, "models.a.deployments[0].model: there is no provider nobody"),
+        ({"a": deployed("cohere/rerank-v3.5")}, "provider cohere is not configured: set"),
+        ({"search": {"cache": False}}, "models.search.deployments"),
+        ({"a": deployed("one/model", fallbacks=["nobody/model"])}, "models.a.fallbacks[0]"),
+    ],
+)
+def test_models_that_cannot_be_served_are_refused_at_the_start(models: dict[str, Any], said: str) -> None:
+    with pytest.raises(RouterSettingsError) as raised:
+        router(models)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["one/modle", "nobody/x", "x", "one/", "/model", "é" * 1000])
+def test_unknown_models(name: str) -> None:
+    with pytest.raises(ServiceError) as raised:
+        router(aliases={"short": "one/model"}).resolve(name)
+    assert raised.value.reason is Reason.MODEL_NOT_FOUND
+    assert raised.value.violations[0].field == "model"
+    assert len(str(raised.value)) < 500
+
+
+def _bad(**numbers: Any) -> Sequence[str]:
+    return msgspec.convert(numbers, ModelOptions).problems("models.m")
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({"attempt_timeout_s": 0}, "attempt_timeout_s"),
+        ({"attempt_timeout_s": -1.5}, "attempt_timeout_s"),
+        ({"attempt_timeout_s": float("nan")}, "attempt_timeout_s"),
+        ({"retries": {"max_attempts": 0}}, "retries.max_attempts"),
+        ({"retries": {"initial_delay_ms": -1}}, "retries.initial_delay_ms"),
+        ({"retries": {"max_delay_s": -1}}, "retries.max_delay_s"),
+        ({"retries": {"budget": -0.1}}, "retries.budget"),
+        ({"retries": {"budget": float("nan")}}, "retries.budget"),
+        ({"retries": {"burst": -1}}, "retries.burst"),
+        ({"cooldown": {"failures": -1}}, "cooldown.failures"),
+        ({"cooldown": {"initial_s": -1}}, "cooldown.initial_s"),
+        ({"cooldown": {"max_s": -1}}, "cooldown.max_s"),
+        ({"hedge": {"min_delay_ms": -1}}, "hedge.min_delay_ms"),
+        ({"hedge": {"budget": -1}}, "hedge.budget"),
+        ({"hedge": {"burst": -1}}, "hedge.burst"),
+        ({"deployments": [{"model": "a/b"}, {"model": "a/b", "weight": -1}]}, "deployments[1].weight"),
+        ({"deployments": [{"model": "a/b", "weight": float("nan")}]}, "deployments[0].weight"),
+        ({"deployments": [{"model": "a/b", "weight": float("inf")}]}, "deployments[0].weight"),
+        ({"deployments": [{"model": "a/b", "max_concurrent": 0}]}, "deployments[0].max_concurrent"),
+        ({"deployments": [{"model": "a/b", "max_queued": -1}]}, "deployments[0].max_queued"),
+        ({"deployments": [{"model": "a/b", "requests_per_minute": 0}]}, "deployments[0].requests_per_minute"),
+        ({"deployments": [{"model": "a/b", "tokens_per_minute": 0}]}, "deployments[0].tokens_per_minute"),
+    ],
+)
+def test_every_bad_number_is_named(options: dict[str, Any], path: str) -> None:
+    (problem,) = _bad(**options)
+    assert problem.startswith(f"models.m.{path} must")
+
+
+def test_numbers_at_the_border_are_good() -> None:
+    deployments = [{"model": "a/b", "weight": 0, "max_queued": 0, "max_concurrent": 1}]
+    assert not _bad(deployments=deployments, retries={"max_attempts": 1, "budget": 0, "burst": 0})

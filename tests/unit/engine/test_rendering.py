@@ -1,0 +1,118 @@
+from typing import Any
+
+import pytest
+
+from rerankd.contract.messages import Document, RerankRequest
+from rerankd.engine.rendering import (
+    document_contents,
+    document_images,
+    document_objects,
+    document_texts,
+    rank_field_warnings,
+)
+from rerankd_adapters.base import ProviderCall
+
+
+@pytest.mark.parametrize(
+    ("document", "rank_fields", "text"),
+    [
+        ("plain", [], "plain"),
+        ("plain", ["title"], "plain"),
+        (Document(text="body"), [], "body"),
+        (Document(text="body", fields={"title": "t"}), [], "body"),
+        (Document(text="body", fields={"title": "t"}), ["title"], "t"),
+        (Document(text="body", fields={"title": "t"}), ["title", "text"], "title: t\ntext: body"),
+        (Document(text="body", fields={"title": "t"}), ["missing"], "body"),
+        (Document(fields={"b": "2", "a": "1"}), [], "b: '2'\na: '1'"),
+        (Document(fields={"a": "1", "b": "2"}), ["b", "a"], "b: '2'\na: '1'"),
+        (Document(fields={"only": "text: with, marks"}), [], "text: with, marks"),
+        (Document(fields={"n": 3}), [], "n: 3"),
+        (Document(fields={"n": 3.0, "m": [1.5, 2.0]}), [], "n: 3\nm:\n- 1.5\n- 2"),
+        (Document(fields={"title": "größe", "tags": ["a", "b"]}), [], "title: größe\ntags:\n- a\n- b"),
+    ],
+)
+def test_text_of_a_document(document: str | Document, rank_fields: list[str], text: str) -> None:
+    request = RerankRequest(query="q", documents=[document], rank_fields=rank_fields)
+    assert document_texts(request) == [text]
+
+
+def test_strings_are_not_copied() -> None:
+    long: Any = "x" * 1000
+    assert document_texts(RerankRequest(query="q", documents=[long]))[0] is long
+
+
+@pytest.mark.parametrize(
+    ("documents", "rank_fields", "names", "objects"),
+    [
+        (["a", Document(text="b")], ["title"], [], None),
+        ([Document(text="b", fields={"title": "t"})], [], [], None),
+        ([Document(text="b", fields={"title": "t"})], ["missing"], [], None),
+        ([Document(fields={"b": 1.0, "a": "x"}), "s"], [], ["b", "a"], [{"b": 1, "a": "x"}, None]),
+        ([Document(fields={"a": "x", "b": "y"}), Document(fields={"b": "y", "a": "x"})], [], ["a", "b"], ["first"]),
+        ([Document(fields={"a": "x", "b": "y"})], ["b", "a", "b"], ["b", "a"], [{"a": "x", "b": "y"}]),
+        ([Document(fields={"a": "x"}), Document(fields={"a": "x", "b": "y"})], ["a", "b"], ["a", "b"], ["second"]),
+        ([Document(fields={"a": None, "b": "y"})], ["a", "b"], [], None),
+        ([Document(text="t", fields={"a": "x"})], ["a", "text"], ["a", "text"], [{"a": "x", "text": "t"}]),
+        ([Document(text="t", fields={"text": "own"})], ["text"], ["text"], [{"text": "own"}]),
+    ],
+)
+def test_documents_that_can_be_sent_as_objects(
+    documents: list[Any], rank_fields: list[str], names: list[str], objects: Any
+) -> None:
+    request = RerankRequest(query="q", documents=documents, rank_fields=rank_fields)
+    if objects == ["first"]:
+        objects = [documents[0].fields, None]
+    elif objects == ["second"]:
+        objects = [None, documents[1].fields]
+    assert document_objects(request) == (names, objects)
+    said, found = document_objects(request)
+    for text, fields in zip(document_texts(request), found or (), strict=False):
+        if fields is not None:
+            scored = Document(fields={name: fields[name] for name in said})
+            assert text == document_texts(RerankRequest(query="q", documents=[scored]))[0]
+
+
+def test_the_callers_fields_are_not_changed() -> None:
+    fields = {"n": 3.0, "deep": {"m": [1.0]}}
+    request = RerankRequest(query="q", documents=[Document(fields=fields)])
+    assert document_objects(request) == (["n", "deep"], [{"n": 3, "deep": {"m": [1]}}])
+    assert [type(fields["n"]), fields["deep"]] == [float, {"m": [1.0]}]
+
+
+def test_images() -> None:
+    request = RerankRequest(query="q", documents=["a", Document(image="https://h/1"), Document(text="b")])
+    assert document_images(request) == [None, "https://h/1", None]
+    assert document_images(RerankRequest(query="q", documents=["a", Document(text="b")])) is None
+    assert document_texts(request) == ["a", "", "b"]
+
+
+def test_contents_tell_apart_what_is_scored() -> None:
+    call = ProviderCall(
+        model="m",
+        query="q",
+        documents=["t", "t", "t", "t", "", "a: x"],
+        images=[None, "https://h/1", "https://h/2", None, "https://h/1", None],
+        objects=[None, None, None, {"a": "t", "unread": 1}, None, {"a": "x"}],
+        rank_fields=["a"],
+    )
+    contents = document_contents(call)
+    assert len(set(contents)) == 6
+    assert contents[0] == "t"
+    assert [type(each) for each in contents] == [str, bytes, bytes, bytes, bytes, bytes]
+    again = ProviderCall(model="m", query="p", documents=["t"], objects=[{"unread": 2, "a": "t"}], rank_fields=["a"])
+    assert document_contents(again) == [contents[3]]
+
+
+def test_contents_of_texts_are_the_texts() -> None:
+    texts = ["a", "b"]
+    assert document_contents(ProviderCall(model="m", query="q", documents=texts)) is texts
+
+
+def test_documents_without_any_ranked_field_are_counted() -> None:
+    documents: list[str | Document] = ["s", Document(text="t"), Document(fields={"a": 1}), Document(fields={"b": 1})]
+    said = rank_field_warnings(RerankRequest(query="q", documents=documents, rank_fields=["c", "b"]))
+    assert said == ["rank_fields: 1 of 4 documents have none of these fields and were scored whole"]
+    assert rank_field_warnings(RerankRequest(query="q", documents=documents, rank_fields=["a", "b"])) == []
+    assert rank_field_warnings(RerankRequest(query="q", documents=documents)) == []
+    titled = Document(text="t", fields={"a": 1})
+    assert rank_field_warnings(RerankRequest(query="q", documents=[titled], rank_fields=["text"])) == []
