@@ -31,8 +31,8 @@ class Gauges:
             name = metrics.deployment(each.name)
             queued, busy, cooling = totals.get(name, (0, 0, 0))
             totals[name] = (
-                queued + each.places.waiting,
-                busy + each.places.taken,
+                queued + each.limiter.queued,
+                busy + each.limiter.in_flight,
                 max(cooling, int(each.cooldown.is_cooling)),
             )
         for name, (queued, busy, cooling) in totals.items():

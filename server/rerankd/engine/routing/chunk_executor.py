@@ -131,7 +131,7 @@ class Attempts:
     def _may_call(self, deployment: Deployment) -> bool:
         return (
             not deployment.cooldown.is_cooling
-            and not deployment.places.refuses(self.call.priority)
+            and not deployment.limiter.refuses(self.call.priority)
             and deployment.rate_wait_s(self.tokens) <= 0
         )
 
@@ -142,7 +142,7 @@ class Attempts:
         healthy = [each for each in deployments if not each.cooldown.is_cooling]
         if not healthy:
             return no_healthy_deployment(self.group)
-        unused = [each for each in healthy if not each.places.refuses(self.call.priority)]
+        unused = [each for each in healthy if not each.limiter.refuses(self.call.priority)]
         if not unused:
             return overloaded(self.group)
         return rate_limited(self.group, min(each.rate_wait_s(self.tokens) for each in unused))

@@ -1,4 +1,4 @@
-"""How many calls one deployment takes at once; the others wait by priority, then by age."""
+"""Bounds the calls one deployment has in flight; further ones queue by priority, then by arrival."""
 
 from __future__ import annotations
 
@@ -8,85 +8,85 @@ from itertools import count
 
 
 class QueueFullError(Exception):
-    """Every place is taken and as many calls wait as may."""
+    """The limit is reached and the queue is full."""
 
 
-class Places:
-    """Places for calls under way. For one event loop.
+class ConcurrencyLimiter:
+    """A semaphore with a bounded priority queue. For one event loop.
 
     Args:
-        most: Calls under way at once; `None` for any number.
-        most_waiting: Calls that may wait for a place.
+        limit: Calls in flight at once; `None` for any number.
+        max_queued: Calls that may wait.
     """
 
-    def __init__(self, most: int | None, most_waiting: int) -> None:
-        self.most = most
-        """Calls under way at once; `None` for any number."""
-        self._most_waiting = most_waiting
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+    def __init__(self, limit: int | None, max_queued: int) -> None:
+        self.limit = limit
+        """Calls in flight at once; `None` for any number."""
+        self._max_queued = max_queued
+        self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = count()
-        self.taken = 0
+        self.in_flight = 0
         """Calls under way."""
 
     @property
-    def waiting(self) -> int:
-        """Calls that wait for a place."""
-        return len(self._waiting)
+    def queued(self) -> int:
+        """Calls that wait."""
+        return len(self._queue)
 
     def refuses(self, priority: int) -> bool:
         """Whether a further call of `priority` would be refused."""
-        if self.most is None or self.taken < self.most or len(self._waiting) < self._most_waiting:
+        if self.limit is None or self.in_flight < self.limit or len(self._queue) < self._max_queued:
             return False
-        return not self._waiting or max(self._waiting)[0] <= priority
+        return not self._queue or max(self._queue)[0] <= priority
 
-    def take_free(self) -> bool:
-        """Take a place that is free; `False` when there is none."""
-        if self.most is None or self.taken < self.most:
-            self.taken += 1
+    def try_acquire(self) -> bool:
+        """Admit a call if it need not wait; `False` when the limit is reached."""
+        if self.limit is None or self.in_flight < self.limit:
+            self.in_flight += 1
             return True
         return False
 
-    async def take(self, priority: int) -> None:
-        """Take a place, waiting for it if need be; cancelling gives up the wait.
+    async def acquire(self, priority: int) -> None:
+        """Admit a call, waiting if need be; cancelling gives up the wait.
 
         Args:
             priority: 0 to 999; lower is served first, and the highest is shed first.
 
         Raises:
-            QueueFullError: When there is none and too many wait already.
+            QueueFullError: When the limit is reached and the queue is full.
         """
-        if self.take_free():
+        if self.try_acquire():
             return
         if self.refuses(priority):
             raise QueueFullError
-        if len(self._waiting) >= self._most_waiting:
+        if len(self._queue) >= self._max_queued:
             self._shed()
-        ready = asyncio.get_running_loop().create_future()
-        entry = (priority, next(self._arrivals), ready)
-        heapq.heappush(self._waiting, entry)
+        admitted = asyncio.get_running_loop().create_future()
+        entry = (priority, next(self._arrivals), admitted)
+        heapq.heappush(self._queue, entry)
         try:
-            await ready
+            await admitted
         except BaseException:
-            if ready.done() and not ready.cancelled() and ready.exception() is None:
-                self.give_back()
-            elif entry in self._waiting:
-                self._waiting.remove(entry)
-                heapq.heapify(self._waiting)
+            if admitted.done() and not admitted.cancelled() and admitted.exception() is None:
+                self.release()
+            elif entry in self._queue:
+                self._queue.remove(entry)
+                heapq.heapify(self._queue)
             raise
 
-    def give_back(self) -> None:
-        """Give up a place; it goes to the call that waits first."""
-        while self._waiting:
-            ready = heapq.heappop(self._waiting)[2]
-            if not ready.done():
-                ready.set_result(None)
+    def release(self) -> None:
+        """End a call; the first of the queue is admitted in its stead."""
+        while self._queue:
+            admitted = heapq.heappop(self._queue)[2]
+            if not admitted.done():
+                admitted.set_result(None)
                 return
-        self.taken -= 1
+        self.in_flight -= 1
 
     def _shed(self) -> None:
-        """Refuse the waiting call of the highest priority number, the youngest among equals."""
-        last = max(self._waiting)
-        self._waiting.remove(last)
-        heapq.heapify(self._waiting)
+        """Refuse the queued call of the highest priority number, the latest among equals."""
+        last = max(self._queue)
+        self._queue.remove(last)
+        heapq.heapify(self._queue)
         if not last[2].done():
             last[2].set_exception(QueueFullError())

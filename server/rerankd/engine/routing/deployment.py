@@ -10,7 +10,7 @@ from msgspec import structs
 
 from rerankd.engine.routing.allowances import MinuteRate
 from rerankd.engine.routing.circuit_breaker import Cooldown
-from rerankd.engine.routing.concurrency_limiter import Places
+from rerankd.engine.routing.concurrency_limiter import ConcurrencyLimiter
 from rerankd.engine.routing.latency import LatencyStats
 from rerankd.engine.routing.reply_check import check_reply
 from rerankd.engine.routing.settings import CooldownOptions, DeploymentOptions
@@ -58,7 +58,7 @@ class Deployment:
         self.model = model
         self.rename(options.name or f"{provider.name}/{model}")
         self.weight = options.weight
-        self.places = Places(options.max_concurrent, options.max_queued)
+        self.limiter = ConcurrencyLimiter(options.max_concurrent, options.max_queued)
         self.cooldown = Cooldown(cooldown, clock)
         self.latency = LatencyStats(clock)
         self.peers: Sequence[Deployment] = ()
@@ -76,7 +76,7 @@ class Deployment:
     @property
     def in_flight(self) -> int:
         """Calls under way or waiting for a place."""
-        return self.places.taken + self.places.waiting
+        return self.limiter.in_flight + self.limiter.queued
 
     @property
     def is_alone(self) -> bool:
@@ -124,9 +124,9 @@ class Deployment:
         is_probe = self.cooldown.begin()
         # Before the wait for a place, so that those who wait do not together exceed what each was promised.
         self._use_rates(1, tokens)
-        if not self.places.take_free():
+        if not self.limiter.try_acquire():
             try:
-                await self.places.take(call.priority)
+                await self.limiter.acquire(call.priority)
             except BaseException:
                 self._use_rates(-1, -tokens)
                 self.cooldown.abandon(is_probe=is_probe)
@@ -134,7 +134,7 @@ class Deployment:
         try:
             reply = await self._checked(call, is_probe=is_probe)
         finally:
-            self.places.give_back()
+            self.limiter.release()
         self.latency.observe(self._clock() - asked_s)
         return reply
 

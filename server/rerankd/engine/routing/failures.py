@@ -69,7 +69,7 @@ def no_healthy_deployment(group: ModelGroup) -> ServiceError:
 
 
 def overloaded(group: ModelGroup) -> ServiceError:
-    """Build the error for a model all of whose places and queues are full."""
+    """Build the error for a model whose deployments have reached their limits and whose queues are full."""
     return ServiceError(
         Reason.OVERLOADED,
         f"every deployment of {group.name} has as many calls under way and waiting as it takes; try again shortly",

@@ -50,7 +50,7 @@ class ModelGroup:
     @property
     def max_concurrent(self) -> int | None:
         """Calls that its deployments take at once; `None` for any number."""
-        most = [each.places.most for each in self.deployments]
+        most = [each.limiter.limit for each in self.deployments]
         return None if None in most else sum(each for each in most if each is not None)
 
     def describe(self) -> ModelInfo | None:

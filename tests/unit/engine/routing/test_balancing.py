@@ -65,11 +65,11 @@ async def test_the_fewest_under_way_for_its_weight() -> None:
     a, b = several(1, 4)
     for each, count in ((a, 1), (b, 3)):
         for _ in range(count):
-            await each.places.take(0)
+            await each.limiter.acquire(0)
     balancer = Balancer("least-in-flight")
     assert balancer.choose([a, b]) is b
-    await b.places.take(0)
-    await b.places.take(0)
+    await b.limiter.acquire(0)
+    await b.limiter.acquire(0)
     assert balancer.choose([a, b]) is a
 
 
@@ -84,7 +84,7 @@ async def test_of_two_at_random_the_one_that_would_answer_sooner() -> None:
     slow.latency.observe(1.0)
     busy.latency.observe(0.1)
     for _ in range(5):
-        await busy.places.take(0)
+        await busy.limiter.acquire(0)
     balancer = Balancer("latency")
     taken = Counter(names(balancer, [fast, slow, busy], 300))
     assert taken["a"] > taken["c"] > 0
