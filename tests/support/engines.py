@@ -61,12 +61,12 @@ def in_turn(*answers: Answer) -> Answer:
 
 def cools(each: Deployment) -> bool:
     """Whether a deployment is left alone now."""
-    return each.cooldown.is_cooling
+    return each.breaker.is_open
 
 
-def is_suspect(each: Deployment) -> bool:
+def is_tripped(each: Deployment) -> bool:
     """Whether the next call to a deployment probes it."""
-    return each.cooldown.is_suspect
+    return each.breaker.is_tripped
 
 
 def deployment(

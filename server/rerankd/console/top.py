@@ -131,10 +131,10 @@ def _providers(span: Span) -> Table:
 def _deployments(span: Span) -> Table:
     table = _table("deployment", "state", "under way", "waiting", "cooldowns")
     for deployment in span.after.values("rerankd_deployment_cooling", "deployment"):
-        is_cooling = span.after.total("rerankd_deployment_cooling", deployment=deployment) > 0
+        is_open = span.after.total("rerankd_deployment_cooling", deployment=deployment) > 0
         table.add_row(
             deployment,
-            Text("left alone", style="red") if is_cooling else Text("in use", style="green"),
+            Text("left alone", style="red") if is_open else Text("in use", style="green"),
             f"{span.after.total('rerankd_deployment_in_flight', deployment=deployment):,.0f}",
             f"{span.after.total('rerankd_deployment_queue_depth', deployment=deployment):,.0f}",
             f"{span.after.total('rerankd_cooldowns_total', deployment=deployment):,.0f}",

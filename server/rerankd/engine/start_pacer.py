@@ -10,14 +10,14 @@ import asyncio
 from collections import deque
 from typing import Final
 
-MOST: Final = 2
+STARTS_PER_TURN: Final = 2
 """Calls that begin in one turn; a turn by itself costs a fiftieth of a call."""
 
 
 class Turns:
     """Spreads the beginnings of calls over turns of the event loop, first come, first served. For one event loop."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = STARTS_PER_TURN) -> None:
         self._most = most
         self._left = most
         self._waiting: deque[asyncio.Future[None]] = deque()

@@ -33,7 +33,7 @@ class Gauges:
             totals[name] = (
                 queued + each.limiter.queued,
                 busy + each.limiter.in_flight,
-                max(cooling, int(each.cooldown.is_cooling)),
+                max(cooling, int(each.breaker.is_open)),
             )
         for name, (queued, busy, cooling) in totals.items():
             metrics.queued.of(name).set(queued)

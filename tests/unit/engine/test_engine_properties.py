@@ -165,7 +165,7 @@ async def _storm(seed: int) -> None:
     unexpected = [each for each in outcomes if not isinstance(each, None | ServiceError | asyncio.CancelledError)]
     assert unexpected == []
     assert [each.in_flight for each in deployments] == [0, 0, 0]
-    assert not any(each.cooldown.is_probed for each in deployments)
+    assert not any(each.breaker.is_half_open for each in deployments)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

@@ -116,21 +116,21 @@ class Attempts:
         slow is waited for by those alone that have something to lose: it may be a chunk of the same request.
         """
         deployments, retries = self.group.deployments, self.group.options.retries
-        wait_s = min(each.cooldown.remaining_s for each in deployments)
+        wait_s = min(each.breaker.remaining_s for each in deployments)
         if self.is_part and not self._failures and 0 < wait_s <= retries.max_delay_s and self._has_time(wait_s):
             await self.sleep(wait_s + self.jitter() * retries.initial_delay_ms / 1000)
         is_patient = self.is_part or self._failures
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if is_patient else _PROBE_PATIENCE_S):
                 for each in deployments:
-                    await each.cooldown.probe_over()
+                    await each.breaker.probe_over()
 
     def _callable(self) -> list[Deployment]:
         return [each for each in self.group.deployments if self._may_call(each)]
 
     def _may_call(self, deployment: Deployment) -> bool:
         return (
-            not deployment.cooldown.is_cooling
+            not deployment.breaker.is_open
             and not deployment.limiter.refuses(self.call.priority)
             and deployment.rate_wait_s(self.tokens) <= 0
         )
@@ -139,7 +139,7 @@ class Attempts:
         if self._failures:
             return self._all_failed()
         deployments = self.group.deployments
-        healthy = [each for each in deployments if not each.cooldown.is_cooling]
+        healthy = [each for each in deployments if not each.breaker.is_open]
         if not healthy:
             return no_healthy_deployment(self.group)
         unused = [each for each in healthy if not each.limiter.refuses(self.call.priority)]
@@ -169,7 +169,7 @@ class Attempts:
             return None
         retries = self.group.options.retries
         longest_s = min(retries.initial_delay_ms / 1000 * 2.0 ** (len(self._failures) - 1), retries.max_delay_s)
-        asked_s = max(failure.retry_after_s or 0.0, min(each.cooldown.remaining_s for each in self.group.deployments))
+        asked_s = max(failure.retry_after_s or 0.0, min(each.breaker.remaining_s for each in self.group.deployments))
         if asked_s > retries.max_delay_s:
             return None
         return asked_s + self.jitter() * longest_s
@@ -277,7 +277,7 @@ class Attempts:
         others = [each for each in candidates if each is not deployment]
         if not candidates:
             return None
-        is_failing = bool(others) and (is_late or deployment.cooldown.is_cooling)
+        is_failing = bool(others) and (is_late or deployment.breaker.is_open)
         if not self.group.hedge_budget.withdraw() and not (is_failing and self.group.retry_budget.withdraw()):
             return None
         chosen = self.group.balancer.choose(others or candidates)

@@ -1,4 +1,4 @@
-"""When a deployment that fails is left alone, and how it comes back: one call probes it first."""
+"""Circuit breaker of one deployment: closed, open for a cooldown, half-open while one call probes it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from rerankd.engine.routing.settings import CooldownOptions
 from rerankd_adapters.base import AdapterError
 
 _SHORTEST_S: Final = 0.05
-"""Cooldown where a provider asks to be called again at once."""
+"""Shortest cooldown, for a provider whose `Retry-After` is 0."""
 
 
-class Cooldown:
-    """Health of one deployment: healthy, cooling down, or being probed."""
+class CircuitBreaker:
+    """Skips a deployment that fails, and lets one call probe it after the cooldown. For one event loop.
+
+    Args:
+        options: Failures that open it, and how long it stays open.
+        clock: Seconds of a monotonic clock.
+        jitter: Returns 0 to 1; a cooldown lasts 0.9 to 1.1 times its length.
+    """
 
     def __init__(
         self,
@@ -35,48 +41,48 @@ class Cooldown:
         """The last failure."""
 
     @property
-    def is_cooling(self) -> bool:
-        """Whether it is left alone: its time is not over, or the call that probes it is under way."""
+    def is_open(self) -> bool:
+        """Whether calls skip the deployment: the cooldown is not over, or the probe is under way."""
         return self._length_s > 0 and (self._probe is not None or self._clock() < self._until_s)
 
     @property
-    def is_probed(self) -> bool:
-        """Whether the call that probes it is under way."""
+    def is_half_open(self) -> bool:
+        """Whether the probe is under way."""
         return self._probe is not None
 
     @property
-    def is_suspect(self) -> bool:
-        """Whether it failed last, so that the next call probes it."""
+    def is_tripped(self) -> bool:
+        """Whether it is open or half-open, so that the next call after the cooldown is the probe."""
         return self._length_s > 0
 
     @property
     def remaining_s(self) -> float:
-        """Seconds until it may be probed, 0 when it may be."""
+        """Seconds until the cooldown is over, 0 when it is."""
         return max(self._until_s - self._clock(), 0.0)
 
     async def probe_over(self) -> None:
-        """Return when no probe is under way."""
+        """Wait for the probe under way, if any."""
         if self._probe is not None:
             await self._probe.wait()
 
     def begin(self) -> bool:
-        """Note that a call goes to it.
+        """Record that a call is sent.
 
         Returns:
-            Whether the call is the probe: the first after a cooldown. Whoever makes it says so when it ends.
+            Whether the call is the probe, the first after a cooldown; pass that on when the call ends.
         """
-        if self._length_s == 0 or self.is_cooling:
+        if self._length_s == 0 or self.is_open:
             return False
         self._probe = asyncio.Event()
         return True
 
     def abandon(self, *, is_probe: bool = False) -> None:
-        """Note that a call ended without telling anything of its health."""
+        """Record a call that ended without saying anything about health, such as a cancelled one."""
         if is_probe:
             self._end_probe()
 
     def succeed(self) -> None:
-        """Note an answer."""
+        """Record a reply: close the circuit."""
         self._failures = 0
         self._length_s = 0.0
         self._end_probe()
@@ -87,9 +93,9 @@ class Cooldown:
             self._probe = None
 
     def fail(self, cause: AdapterError, *, is_probe: bool = False) -> bool:
-        """Note a failure; one that says when to come back starts a cooldown at once, of `max_s` at most.
+        """Record a failure; one with `Retry-After` opens the circuit at once, for `max_s` at most.
 
-        Calls that began before the cooldown and fail during it neither prolong it nor end its probe.
+        Calls sent before the cooldown that fail during it neither prolong it nor end the probe.
 
         Returns:
             Whether a cooldown starts.

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import structs
 
 from rerankd.engine.routing.allowances import MinuteRate
-from rerankd.engine.routing.circuit_breaker import Cooldown
+from rerankd.engine.routing.circuit_breaker import CircuitBreaker
 from rerankd.engine.routing.concurrency_limiter import ConcurrencyLimiter
 from rerankd.engine.routing.latency import LatencyStats
 from rerankd.engine.routing.reply_check import check_reply
@@ -28,7 +28,7 @@ _UNHEALTHY: Final = frozenset(
 )
 """Failures that say something about the deployment, not about the request."""
 _FAILED_ALONE: Final = frozenset({AdapterErrorKind.UNAVAILABLE, AdapterErrorKind.RATE_LIMITED})
-"""Those that start a cooldown where nothing else could answer."""
+"""Those that count against the only deployment of a model."""
 _PATIENCE_S: Final = 1.0
 _PATIENCE: Final = 1.2
 """A call given up before `_PATIENCE_S` and before `_PATIENCE` times the 95th percentile says nothing of health."""
@@ -41,7 +41,7 @@ class Deployment:
         provider: Who runs it.
         model: The provider's own name of the model.
         options: Its limits.
-        cooldown: When it is left alone.
+        cooldown: When its circuit breaker opens, and for how long.
         clock: Seconds of a monotonic clock.
     """
 
@@ -59,7 +59,7 @@ class Deployment:
         self.rename(options.name or f"{provider.name}/{model}")
         self.weight = options.weight
         self.limiter = ConcurrencyLimiter(options.max_concurrent, options.max_queued)
-        self.cooldown = Cooldown(cooldown, clock)
+        self.breaker = CircuitBreaker(cooldown, clock)
         self.latency = LatencyStats(clock)
         self.peers: Sequence[Deployment] = ()
         """The others that serve the model."""
@@ -81,7 +81,7 @@ class Deployment:
     @property
     def is_alone(self) -> bool:
         """Whether nothing else can serve the model; being slow is then no reason to leave it alone."""
-        return all(peer.cooldown.is_suspect for peer in self.peers)
+        return all(peer.breaker.is_tripped for peer in self.peers)
 
     @property
     def used(self) -> float:
@@ -121,7 +121,7 @@ class Deployment:
         elif call.model != self.model:
             call = structs.replace(call, model=self.model)
         asked_s = self._clock()
-        is_probe = self.cooldown.begin()
+        is_probe = self.breaker.begin()
         # Before the wait for a place, so that those who wait do not together exceed what each was promised.
         self._use_rates(1, tokens)
         if not self.limiter.try_acquire():
@@ -129,7 +129,7 @@ class Deployment:
                 await self.limiter.acquire(call.priority)
             except BaseException:
                 self._use_rates(-1, -tokens)
-                self.cooldown.abandon(is_probe=is_probe)
+                self.breaker.abandon(is_probe=is_probe)
                 raise
         try:
             reply = await self._checked(call, is_probe=is_probe)
@@ -155,7 +155,7 @@ class Deployment:
         except BaseException:
             self._note_given_up(self._clock() - began_s, is_probe=is_probe)
             raise
-        self.cooldown.succeed()
+        self.breaker.succeed()
         return reply
 
     def _note_failure(self, error: AdapterError, elapsed_s: float, *, is_probe: bool) -> None:
@@ -164,9 +164,9 @@ class Deployment:
         elif error.kind in (_FAILED_ALONE if self.is_alone else _UNHEALTHY):
             self._fail(error, is_probe=is_probe)
         elif error.kind is AdapterErrorKind.REJECTED and error.status is not None:
-            self.cooldown.succeed()
+            self.breaker.succeed()
         else:
-            self.cooldown.abandon(is_probe=is_probe)
+            self.breaker.abandon(is_probe=is_probe)
 
     def _note_given_up(self, elapsed_s: float, *, is_probe: bool) -> None:
         """Note a call that was cancelled or timed out: after long enough, that is the deployment's fault."""
@@ -177,8 +177,8 @@ class Deployment:
             cause = AdapterError(AdapterErrorKind.UNAVAILABLE, f"no answer within {elapsed_s:.3g} s")
             self._fail(cause, is_probe=is_probe)
         else:
-            self.cooldown.abandon(is_probe=is_probe)
+            self.breaker.abandon(is_probe=is_probe)
 
     def _fail(self, error: AdapterError, *, is_probe: bool) -> None:
-        if self.cooldown.fail(error, is_probe=is_probe):
-            cooldown_started(self.name, self.cooldown.remaining_s)
+        if self.breaker.fail(error, is_probe=is_probe):
+            cooldown_started(self.name, self.breaker.remaining_s)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rerankd.engine.routing.circuit_breaker import Cooldown
+from rerankd.engine.routing.circuit_breaker import CircuitBreaker
 from rerankd.engine.routing.settings import CooldownOptions
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 from tests.support.engines import Clock
@@ -12,9 +12,9 @@ from tests.support.engines import Clock
 DOWN = AdapterError(AdapterErrorKind.UNAVAILABLE, "down")
 
 
-def cooldown(clock: Clock, **options: float) -> Cooldown:
+def cooldown(clock: Clock, **options: float) -> CircuitBreaker:
     given = {"failures": 3, "initial_s": 4.0, "max_s": 10.0} | options
-    return Cooldown(CooldownOptions(**given), clock, jitter=lambda: 0.5)  # type: ignore[arg-type]
+    return CircuitBreaker(CooldownOptions(**given), clock, jitter=lambda: 0.5)  # type: ignore[arg-type]
 
 
 def asked(retry_after_s: float) -> AdapterError:
@@ -27,13 +27,13 @@ def test_only_failures_in_a_row_start_one() -> None:
         assert not health.fail(DOWN)
     health.succeed()
     assert [health.fail(DOWN) for _ in range(3)] == [False, False, True]
-    assert health.is_cooling
+    assert health.is_open
 
 
 def test_zero_failures_never_start_one() -> None:
     health = cooldown(Clock(), failures=0)
     assert not any(health.fail(asked(60.0)) for _ in range(50))
-    assert not health.is_cooling
+    assert not health.is_open
 
 
 def test_one_call_probes_and_its_failures_double_the_time_up_to_the_longest() -> None:
@@ -44,16 +44,16 @@ def test_one_call_probes_and_its_failures_double_the_time_up_to_the_longest() ->
     for _ in range(4):
         lengths.append(health.remaining_s)
         clock.now_s += health.remaining_s - 0.001
-        seen = [health.is_cooling]
+        seen = [health.is_open]
         clock.now_s += 0.002
-        seen += [health.is_cooling, health.begin(), health.is_cooling, health.begin()]
+        seen += [health.is_open, health.begin(), health.is_open, health.begin()]
         assert seen == [True, False, True, True, False]
         health.fail(DOWN, is_probe=True)
     assert lengths == pytest.approx([4.0, 8.0, 10.0, 10.0])
     clock.now_s += 11
     assert health.begin()
     health.succeed()
-    assert not health.is_suspect
+    assert not health.is_tripped
     assert not health.fail(DOWN) or health.remaining_s == pytest.approx(4.0)
 
 
@@ -68,10 +68,10 @@ def test_calls_from_before_neither_prolong_it_nor_end_its_probe() -> None:
     assert health.begin()
     health.fail(DOWN)
     health.abandon()
-    assert health.is_cooling
-    assert health.is_probed
+    assert health.is_open
+    assert health.is_half_open
     health.abandon(is_probe=True)
-    assert not health.is_cooling
+    assert not health.is_open
 
 
 def test_a_call_chosen_just_before_the_cooldown_is_no_probe() -> None:
@@ -99,4 +99,4 @@ async def test_waiting_for_the_probe() -> None:
     assert not any(wait.done() for wait in waits)
     health.succeed()
     await asyncio.gather(*waits)
-    assert not health.is_cooling
+    assert not health.is_open

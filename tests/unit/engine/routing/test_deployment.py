@@ -62,10 +62,10 @@ async def test_a_lie_is_a_failure_that_counts_where_others_could_answer(
 async def test_which_failures_count(
     kind: AdapterErrorKind, is_cooling_alone: bool, is_cooling_beside_others: bool
 ) -> None:
-    for is_alone, is_cooling in ((True, is_cooling_alone), (False, is_cooling_beside_others)):
+    for is_alone, is_open in ((True, is_cooling_alone), (False, is_cooling_beside_others)):
         each = deployment(ScriptedProvider(model=failing(kind)), cooldown=ONCE, is_alone=is_alone)
         await outcome(each)
-        assert cools(each) is is_cooling
+        assert cools(each) is is_open
 
 
 async def test_a_provider_that_rejects_a_request_is_alive() -> None:
@@ -76,7 +76,7 @@ async def test_a_provider_that_rejects_a_request_is_alive() -> None:
     clock.now_s += 100
     provider._answers["model"] = failing(AdapterErrorKind.REJECTED, "too long", status=400)
     await outcome(each)
-    assert not each.cooldown.is_suspect
+    assert not each.breaker.is_tripped
 
 
 async def test_requests_waiting_for_a_place_have_used_their_rate() -> None:
@@ -155,7 +155,7 @@ async def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
     probe.cancel()
     await asyncio.gather(probe, return_exceptions=True)
     assert not cools(each)
-    assert each.cooldown.is_suspect
+    assert each.breaker.is_tripped
 
 
 async def test_the_last_healthy_one_is_not_left_alone_for_being_slow() -> None:
@@ -171,9 +171,9 @@ async def test_the_last_healthy_one_is_not_left_alone_for_being_slow() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     for _ in range(5):
-        peer.cooldown.fail(AdapterError(AdapterErrorKind.UNAVAILABLE, "down"))
+        peer.breaker.fail(AdapterError(AdapterErrorKind.UNAVAILABLE, "down"))
     await give_up()
     assert not cools(each)
-    peer.cooldown.succeed()
+    peer.breaker.succeed()
     await give_up()
     assert cools(each)

@@ -14,7 +14,7 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import CacheControl, RerankRequest, RerankResponse, ScoreNormalization
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, Price, ProviderCall, ProviderReply, Scoring
-from tests.support.engines import deployments_of, engine, failing, hanging, is_suspect
+from tests.support.engines import deployments_of, engine, failing, hanging, is_tripped
 from tests.support.providers import FACTS, ScriptedProvider, by_length
 
 CALL = CallContext(request_id="r1")
@@ -321,7 +321,7 @@ async def test_a_split_request_brings_a_deployment_back_from_its_cooldown() -> N
     with pytest.raises(ServiceError):
         await opened.rerank(ask(), CALL)
     (only,) = deployments_of(opened, "one/model")
-    assert is_suspect(only)
+    assert is_tripped(only)
 
     async def slowly(call: ProviderCall) -> ProviderReply:
         await asyncio.sleep(0)
@@ -329,5 +329,5 @@ async def test_a_split_request_brings_a_deployment_back_from_its_cooldown() -> N
 
     provider._answers["model"] = slowly
     assert len((await opened.rerank(ask(), CALL)).results) == 4
-    assert not is_suspect(only)
+    assert not is_tripped(only)
     assert only.in_flight == 0
