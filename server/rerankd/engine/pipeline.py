@@ -25,7 +25,7 @@ from rerankd.engine.routing.router import Router
 from rerankd.engine.scoring.context import Dispatch
 from rerankd.engine.scoring.provider_call import provider_call_of
 from rerankd.engine.scoring.request_scoring import RequestScoring
-from rerankd.engine.start_pacer import Turns
+from rerankd.engine.start_pacer import StartPacer
 from rerankd.engine.validation import check_request
 from rerankd.telemetry.call import CallRecord
 from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
@@ -59,7 +59,7 @@ class Engine:
         self._limits = limits
         self._cache = cache
         self._admission = Admission(limits.max_concurrent_calls)
-        self._turns = Turns()
+        self._pacer = StartPacer()
 
     def deployments(self) -> Iterable[Deployment]:
         """List the deployments of the models in use."""
@@ -92,8 +92,8 @@ class Engine:
     ) -> RerankResponse:
         self._admission.enter()
         try:
-            if not self._turns.begin():
-                await self._turns.wait()
+            if not self._pacer.try_start():
+                await self._pacer.wait()
             check_request(request, self._limits)
             group = self._router.resolve(request.model)
             record.model = group.name

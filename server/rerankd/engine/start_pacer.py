@@ -1,7 +1,7 @@
-"""A few calls begin in each turn of the event loop, so that its turns stay short.
+"""Spreads the starts of calls over iterations of the event loop, so that iterations stay short.
 
-A turn in which every waiting call ran from end to end would last as long as all of them together, and whatever takes
-several turns would starve meanwhile: grpc.aio takes three to accept one call.
+An iteration in which every waiting call ran from end to end would last as long as all of them together. Whatever needs
+several iterations would starve meanwhile: grpc.aio takes three to accept one call.
 """
 
 from __future__ import annotations
@@ -10,48 +10,48 @@ import asyncio
 from collections import deque
 from typing import Final
 
-STARTS_PER_TURN: Final = 2
-"""Calls that begin in one turn; a turn by itself costs a fiftieth of a call."""
+STARTS_PER_ITERATION: Final = 2
+"""Calls that start in one iteration; an iteration by itself costs a fiftieth of a call."""
 
 
-class Turns:
-    """Spreads the beginnings of calls over turns of the event loop, first come, first served. For one event loop."""
+class StartPacer:
+    """Starts calls first come, first served, a few an iteration. For one event loop."""
 
-    def __init__(self, most: int = STARTS_PER_TURN) -> None:
-        self._most = most
-        self._left = most
+    def __init__(self, starts: int = STARTS_PER_ITERATION) -> None:
+        self._starts = starts
+        self._left = starts
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._is_turning = False
+        self._is_scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def begin(self) -> bool:
-        """Begin a call in this turn; `False` when it has to `wait`."""
+    def try_start(self) -> bool:
+        """Start a call in this iteration; `False` when it has to `wait`."""
         if not self._left or self._waiting:
             return False
         self._left -= 1
-        if not self._is_turning:
-            self._turn_later()
+        if not self._is_scheduled:
+            self._schedule()
         return True
 
     async def wait(self) -> None:
-        """Begin a call in the first turn there is room in."""
-        begun = asyncio.get_running_loop().create_future()
-        self._waiting.append(begun)
-        if not self._is_turning:
-            self._turn_later()
-        await begun
+        """Start a call in the first iteration that has room."""
+        started = asyncio.get_running_loop().create_future()
+        self._waiting.append(started)
+        if not self._is_scheduled:
+            self._schedule()
+        await started
 
-    def _turn_later(self) -> None:
-        self._is_turning = True
+    def _schedule(self) -> None:
+        self._is_scheduled = True
         self._loop = self._loop or asyncio.get_running_loop()  # which costs a system call
-        self._loop.call_soon(self._turn)
+        self._loop.call_soon(self._iterate)
 
-    def _turn(self) -> None:
-        self._left, self._is_turning = self._most, False
+    def _iterate(self) -> None:
+        self._left, self._is_scheduled = self._starts, False
         while self._left and self._waiting:
-            begun = self._waiting.popleft()
-            if not begun.done():  # else its caller has gone
-                begun.set_result(None)
+            started = self._waiting.popleft()
+            if not started.done():  # else its caller has gone
+                started.set_result(None)
                 self._left -= 1
-        if self._left < self._most:
-            self._turn_later()
+        if self._left < self._starts:
+            self._schedule()

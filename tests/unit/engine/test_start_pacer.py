@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from rerankd.engine.start_pacer import Turns
+from rerankd.engine.start_pacer import StartPacer
 
 
 class Clock:
-    """Counts the turns of the event loop."""
+    """Counts the pacer of the event loop."""
 
     def __init__(self) -> None:
         self.turn = 0
@@ -21,15 +21,15 @@ class Clock:
             self._loop.call_soon(self._count)
 
 
-async def begin(turns: Turns, begun: list[tuple[int, int]], number: int, clock: Clock) -> None:
-    if not turns.begin():
-        await turns.wait()
+async def begin(pacer: StartPacer, begun: list[tuple[int, int]], number: int, clock: Clock) -> None:
+    if not pacer.try_start():
+        await pacer.wait()
     begun.append((clock.turn, number))
 
 
 async def test_calls_that_come_at_once_begin_two_a_turn_in_their_order() -> None:
-    turns, begun, clock = Turns(2), list[tuple[int, int]](), Clock()
-    await asyncio.gather(*(begin(turns, begun, number, clock) for number in range(9)))
+    pacer, begun, clock = StartPacer(2), list[tuple[int, int]](), Clock()
+    await asyncio.gather(*(begin(pacer, begun, number, clock) for number in range(9)))
     assert [number for _, number in begun] == list(range(9))
     per_turn = [sum(turn == each for turn, _ in begun) for each in {turn for turn, _ in begun}]
     assert max(per_turn) == 2
@@ -37,16 +37,16 @@ async def test_calls_that_come_at_once_begin_two_a_turn_in_their_order() -> None
 
 
 async def test_a_call_that_comes_alone_does_not_wait() -> None:
-    turns = Turns(2)
+    pacer = StartPacer(2)
     for _ in range(5):
-        assert turns.begin()
+        assert pacer.try_start()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
 
 async def test_calls_that_are_cancelled_while_they_wait_keep_nobody_back() -> None:
-    turns, begun, clock = Turns(1), list[tuple[int, int]](), Clock()
-    tasks = [asyncio.create_task(begin(turns, begun, number, clock)) for number in range(20)]
+    pacer, begun, clock = StartPacer(1), list[tuple[int, int]](), Clock()
+    tasks = [asyncio.create_task(begin(pacer, begun, number, clock)) for number in range(20)]
     await asyncio.sleep(0)
     for task in tasks[1:19]:
         task.cancel()
@@ -55,4 +55,4 @@ async def test_calls_that_are_cancelled_while_they_wait_keep_nobody_back() -> No
     assert [number for _, number in begun if number in (0, 19)] == [0, 19]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert turns.begin()
+    assert pacer.try_start()
