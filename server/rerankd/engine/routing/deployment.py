@@ -8,10 +8,10 @@ from typing import Final
 
 from msgspec import structs
 
-from rerankd.engine.routing.allowances import MinuteRate
 from rerankd.engine.routing.circuit_breaker import CircuitBreaker
 from rerankd.engine.routing.concurrency_limiter import ConcurrencyLimiter
 from rerankd.engine.routing.latency import LatencyStats
+from rerankd.engine.routing.rate_limiter import RateLimiter
 from rerankd.engine.routing.reply_check import check_reply
 from rerankd.engine.routing.settings import CooldownOptions, DeploymentOptions
 from rerankd.telemetry.call import cooldown_started
@@ -64,8 +64,8 @@ class Deployment:
         self.peers: Sequence[Deployment] = ()
         """The others that serve the model."""
         self._clock = clock
-        self._requests = MinuteRate(options.requests_per_minute, clock) if options.requests_per_minute else None
-        self._tokens = MinuteRate(options.tokens_per_minute, clock) if options.tokens_per_minute else None
+        self._requests = RateLimiter(options.requests_per_minute, clock) if options.requests_per_minute else None
+        self._tokens = RateLimiter(options.tokens_per_minute, clock) if options.tokens_per_minute else None
 
     def rename(self, name: str) -> None:
         """Name it so that it can be told from the others."""

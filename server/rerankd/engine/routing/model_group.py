@@ -8,9 +8,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 from rerankd.contract.errors import Reason, ServiceError
-from rerankd.engine.routing.allowances import ShareBudget
 from rerankd.engine.routing.balancing import Balancer
 from rerankd.engine.routing.deployment import Deployment
+from rerankd.engine.routing.extra_call_budget import ExtraCallBudget
 from rerankd.engine.routing.settings import ModelOptions
 from rerankd_adapters.base import Capabilities, ModelInfo, ScoreSpace, Scoring
 
@@ -42,8 +42,8 @@ class ModelGroup:
         self.limits_tokens = any(deployment.limits_tokens for deployment in self.deployments)
         """Whether the tokens of a call matter to any of its deployments."""
         self.balancer = Balancer(options.balancing)
-        self.retry_budget = ShareBudget(options.retries.budget, options.retries.burst)
-        self.hedge_budget = ShareBudget(options.hedge.budget, options.hedge.burst)
+        self.retry_budget = ExtraCallBudget(options.retries.budget, options.retries.burst)
+        self.hedge_budget = ExtraCallBudget(options.hedge.budget, options.hedge.burst)
         self.clock = clock
         self._described: tuple[list[ModelInfo], ModelInfo] | None = None
 
