@@ -45,7 +45,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Attempts:
+class ChunkExecutor:
     """The attempts at one chunk.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from rerankd.contract.errors import ServiceError
-from rerankd.engine.routing.chunk_executor import Answer, Attempts
+from rerankd.engine.routing.chunk_executor import Answer, ChunkExecutor
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.scoring.tokens import ESTIMATE
 from rerankd.telemetry.call import CallRecord
@@ -56,13 +56,13 @@ async def dispatch(
     """
     total = of or len(chunks)
     if len(chunks) == 1:
-        return [await _attempts(common, call, positions, total).run()]
+        return [await _executor(common, call, positions, total).run()]
     room = common.room(len(chunks))
 
     async def answer(chunk: range) -> Answer:
         async with room:
             part, places = call.take(chunk), positions[chunk.start : chunk.stop]
-            return await _attempts(common, part, places, total).run()
+            return await _executor(common, part, places, total).run()
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -72,11 +72,11 @@ async def dispatch(
     return [task.result() for task in tasks]
 
 
-def _attempts(common: Dispatch, call: ProviderCall, positions: Sequence[int], total: int) -> Attempts:
+def _executor(common: Dispatch, call: ProviderCall, positions: Sequence[int], total: int) -> ChunkExecutor:
     index = next(common.numbers)
     watch = common.record.chunk(index, total) if common.record else None
     tokens = _tokens(common.group, call)
-    return Attempts(common.group, call, tokens, positions, common.has_fallback, is_part=total > 1, watch=watch)
+    return ChunkExecutor(common.group, call, tokens, positions, common.has_fallback, is_part=total > 1, watch=watch)
 
 
 def _tokens(group: ModelGroup, call: ProviderCall) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rerankd.contract.errors import Reason, ServiceError
-from rerankd.engine.routing.chunk_executor import Answer, Attempts
+from rerankd.engine.routing.chunk_executor import Answer, ChunkExecutor
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support import providers
@@ -22,12 +22,14 @@ def named(**answers: providers.Answer) -> list[ScriptedProvider]:
     return [ScriptedProvider(name, model=answer) for name, answer in answers.items()]
 
 
-def attempts(searched: ModelGroup, call: ProviderCall = CALL, clock: Clock | None = None, **facts: Any) -> Attempts:
+def attempts(
+    searched: ModelGroup, call: ProviderCall = CALL, clock: Clock | None = None, **facts: Any
+) -> ChunkExecutor:
     clock = clock or Clock()
-    return Attempts(searched, call, sleep=clock.sleep, jitter=lambda: 1.0, **facts)
+    return ChunkExecutor(searched, call, sleep=clock.sleep, jitter=lambda: 1.0, **facts)
 
 
-async def failure_of(made: Attempts) -> ServiceError:
+async def failure_of(made: ChunkExecutor) -> ServiceError:
     with pytest.raises(ServiceError) as raised:
         await made.run()
     assert sum(each.in_flight for each in made.group.deployments) == 0
@@ -157,7 +159,7 @@ async def test_all_calls_that_waited_out_a_rate_limit_go_on_once_the_first_is_th
 
     scripted = named(a=in_turn(*[limited] * 10, slowly))
     searched = group(scripted, clock)
-    waiting = [Attempts(searched, CALL, sleep=sleep) for _ in range(10)]
+    waiting = [ChunkExecutor(searched, CALL, sleep=sleep) for _ in range(10)]
     answers = await asyncio.gather(*(each.run() for each in waiting))
     assert len(answers) == 10
     assert calls(scripted) == [20]
