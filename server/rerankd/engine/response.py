@@ -13,7 +13,7 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse, RerankResult
 from rerankd.engine.ranking import Ranking
-from rerankd.engine.routing.chunk_executor import Answer
+from rerankd.engine.routing.chunk_executor import ChunkResult
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.scoring.planner import SEARCH_UNIT_DOCUMENTS
 from rerankd.engine.scoring.request_scoring import Scores
@@ -30,7 +30,7 @@ class Answered:
     group: ModelGroup
     info: ModelInfo
     scores: Scores
-    calls: Sequence[tuple[Sequence[int], Answer]]
+    calls: Sequence[tuple[Sequence[int], ChunkResult]]
     """Every provider call: the positions in the request it scored, and what came of it."""
     warnings: Sequence[str] = ()
     """What the engine adds to the provider's own warnings."""

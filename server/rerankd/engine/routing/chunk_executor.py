@@ -32,7 +32,7 @@ _PROBE_PATIENCE_S: Final = 1.0
 
 
 @dataclass(slots=True)
-class Answer:
+class ChunkResult:
     """What a deployment replied, and what it took."""
 
     deployment: Deployment
@@ -72,7 +72,7 @@ class ChunkExecutor:
     _made: int = 0
     _is_hedged: bool = False
 
-    async def run(self) -> Answer:
+    async def run(self) -> ChunkResult:
         """Return the first answer.
 
         Raises:
@@ -89,7 +89,7 @@ class ChunkExecutor:
                 await self._prepare_next()
                 continue
             latency_ms = round((time.monotonic() - began_s) * 1000, 3)
-            return Answer(answered, reply, self._made, self._is_hedged, latency_ms)
+            return ChunkResult(answered, reply, self._made, self._is_hedged, latency_ms)
 
     async def _choose_later(self) -> Deployment:
         """Return the deployment to call once there is one again."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from rerankd.contract.errors import ServiceError
-from rerankd.engine.routing.chunk_executor import Answer, ChunkExecutor
+from rerankd.engine.routing.chunk_executor import ChunkExecutor, ChunkResult
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.scoring.tokens import ESTIMATE
 from rerankd.telemetry.call import CallRecord
@@ -38,7 +38,7 @@ class Dispatch:
 
 async def dispatch(
     common: Dispatch, call: ProviderCall, chunks: Sequence[range], positions: Sequence[int], of: int | None = None
-) -> list[Answer]:
+) -> list[ChunkResult]:
     """Make one call for each chunk: all at once, or as many as the deployments take at once.
 
     Args:
@@ -59,7 +59,7 @@ async def dispatch(
         return [await _executor(common, call, positions, total).run()]
     room = common.room(len(chunks))
 
-    async def answer(chunk: range) -> Answer:
+    async def answer(chunk: range) -> ChunkResult:
         async with room:
             part, places = call.take(chunk), positions[chunk.start : chunk.stop]
             return await _executor(common, part, places, total).run()

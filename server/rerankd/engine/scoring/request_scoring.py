@@ -12,7 +12,7 @@ from msgspec import structs
 from rerankd.cache.keys import Scope
 from rerankd.cache.pair_scores import CacheUse, PairScores
 from rerankd.engine.rendering import document_contents
-from rerankd.engine.routing.chunk_executor import Answer
+from rerankd.engine.routing.chunk_executor import ChunkResult
 from rerankd.engine.scoring.context import Dispatch, dispatch
 from rerankd.engine.scoring.merge import join
 from rerankd.engine.scoring.passages import PassageRules, Passages, best, cut
@@ -53,7 +53,7 @@ class RequestScoring:
     call: ProviderCall
     cache: PairScores | None = None
     use: CacheUse = CacheUse.READ_WRITE
-    answers: list[tuple[Sequence[int], Answer]] = field(default_factory=list)
+    answers: list[tuple[Sequence[int], ChunkResult]] = field(default_factory=list)
     """Every provider call that was made: the positions in the request it scored, and what came of it."""
     warnings: list[str] = field(default_factory=list)
     """What the caller should know."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rerankd.contract.errors import Reason, ServiceError
-from rerankd.engine.routing.chunk_executor import Answer, ChunkExecutor
+from rerankd.engine.routing.chunk_executor import ChunkExecutor, ChunkResult
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support import providers
@@ -18,7 +18,7 @@ from tests.support.providers import ScriptedProvider, by_length
 CALL = ProviderCall(model="search", query="q", documents=["a", "bb"])
 
 
-def named(**answers: providers.Answer) -> list[ScriptedProvider]:
+def named(**answers: providers.ChunkResult) -> list[ScriptedProvider]:
     return [ScriptedProvider(name, model=answer) for name, answer in answers.items()]
 
 
@@ -260,7 +260,7 @@ def hedging(
     return searched
 
 
-async def run(searched: ModelGroup) -> Answer:
+async def run(searched: ModelGroup) -> ChunkResult:
     return await attempts(searched).run()
 
 
