@@ -22,9 +22,9 @@ from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.failures import all_models_failed
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.router import Router
-from rerankd.engine.scoring.context import Dispatch
 from rerankd.engine.scoring.provider_call import provider_call_of
 from rerankd.engine.scoring.request_scoring import RequestScoring
+from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.start_pacer import StartPacer
 from rerankd.engine.validation import check_request
 from rerankd.telemetry.call import CallRecord
@@ -152,7 +152,7 @@ class Engine:
         for place, group in enumerate(groups):
             is_last = place == len(groups) - 1
             try:
-                common = Dispatch(group, has_fallback=not is_last, record=record)
+                common = ScoringContext(group, has_fallback=not is_last, record=record)
                 answered = await self._ask(common, request, documents, call)
             except ServiceError as error:
                 if (remaining_s := call.remaining_s()) is not None and remaining_s <= 0:
@@ -168,7 +168,7 @@ class Engine:
         raise all_models_failed(failures)
 
     async def _ask(
-        self, common: Dispatch, request: RerankRequest, documents: Sequence[str], call: CallContext
+        self, common: ScoringContext, request: RerankRequest, documents: Sequence[str], call: CallContext
     ) -> Answered:
         group = common.group
         info = group.info()

@@ -13,10 +13,10 @@ from rerankd.cache.keys import Scope
 from rerankd.cache.pair_scores import CacheUse, PairScores
 from rerankd.engine.rendering import document_contents
 from rerankd.engine.routing.chunk_executor import ChunkResult
-from rerankd.engine.scoring.context import Dispatch, dispatch
 from rerankd.engine.scoring.merge import join
 from rerankd.engine.scoring.passages import PassageRules, Passages, best, cut
 from rerankd.engine.scoring.planner import listwise_window, plan_chunks
+from rerankd.engine.scoring.scoring_context import ScoringContext, dispatch
 from rerankd.engine.scoring.tokens import TokenCounter, counter_for
 from rerankd.engine.scoring.tournament import plan_windows, rank_listwise
 from rerankd_adapters.base import ModelInfo, ProviderCall, ProviderReply, Scoring, Truncation
@@ -48,7 +48,7 @@ class RequestScoring:
         use: How this call uses them.
     """
 
-    common: Dispatch
+    common: ScoringContext
     info: ModelInfo
     call: ProviderCall
     cache: PairScores | None = None

@@ -16,7 +16,7 @@ from rerankd_adapters.base import ProviderCall
 
 
 @dataclass(slots=True)
-class Dispatch:
+class ScoringContext:
     """What the chunks of one request have in common."""
 
     group: ModelGroup
@@ -37,7 +37,7 @@ class Dispatch:
 
 
 async def dispatch(
-    common: Dispatch, call: ProviderCall, chunks: Sequence[range], positions: Sequence[int], of: int | None = None
+    common: ScoringContext, call: ProviderCall, chunks: Sequence[range], positions: Sequence[int], of: int | None = None
 ) -> list[ChunkResult]:
     """Make one call for each chunk: all at once, or as many as the deployments take at once.
 
@@ -72,7 +72,7 @@ async def dispatch(
     return [task.result() for task in tasks]
 
 
-def _executor(common: Dispatch, call: ProviderCall, positions: Sequence[int], total: int) -> ChunkExecutor:
+def _executor(common: ScoringContext, call: ProviderCall, positions: Sequence[int], total: int) -> ChunkExecutor:
     index = next(common.numbers)
     watch = common.record.chunk(index, total) if common.record else None
     tokens = _tokens(common.group, call)
