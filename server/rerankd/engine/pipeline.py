@@ -17,7 +17,7 @@ from rerankd.engine import batch, catalog
 from rerankd.engine.limits import Admission, RequestLimits
 from rerankd.engine.ranking import Normalisation, normalise, rank
 from rerankd.engine.rendering import document_texts, rank_field_warnings
-from rerankd.engine.response import Answered, build_response
+from rerankd.engine.response import ModelResult, build_response
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.failures import all_models_failed
 from rerankd.engine.routing.model_group import ModelGroup
@@ -130,7 +130,7 @@ class Engine:
 
     async def _in_time(
         self, groups: Sequence[ModelGroup], request: RerankRequest, call: CallContext, record: CallRecord
-    ) -> Answered:
+    ) -> ModelResult:
         """Ask the models for as long as the caller waits."""
         remaining_s = call.remaining_s()
         if remaining_s is None:
@@ -145,7 +145,7 @@ class Engine:
 
     async def _first_answer(
         self, groups: Sequence[ModelGroup], request: RerankRequest, call: CallContext, record: CallRecord
-    ) -> Answered:
+    ) -> ModelResult:
         """Ask the models in order, the whole request each time, until one answers."""
         documents = document_texts(request)
         failures: list[tuple[ModelGroup, ServiceError]] = []
@@ -169,7 +169,7 @@ class Engine:
 
     async def _ask(
         self, common: ScoringContext, request: RerankRequest, documents: Sequence[str], call: CallContext
-    ) -> Answered:
+    ) -> ModelResult:
         group = common.group
         info = group.info()
         provider_call = provider_call_of(request, group.name, info, documents, call.deadline_s)
@@ -180,7 +180,7 @@ class Engine:
         scoring = RequestScoring(common, info, provider_call, cache, use)
         scores = await scoring.run()
         warnings = [*_warnings(group, info, request), *scoring.warnings]
-        return Answered(group, info, scores, scoring.answers, warnings)
+        return ModelResult(group, info, scores, scoring.answers, warnings)
 
 
 def _is_cacheable(group: ModelGroup, info: ModelInfo, call: ProviderCall, use: CacheUse) -> bool:

@@ -24,7 +24,7 @@ _MILLION: Final = 1_000_000
 
 
 @dataclass(slots=True)
-class Answered:
+class ModelResult:
     """A model that answered, and how it came to that."""
 
     group: ModelGroup
@@ -41,7 +41,7 @@ class Answered:
 def build_response(
     request: RerankRequest,
     call: CallContext,
-    answered: Answered,
+    answered: ModelResult,
     ranking: Ranking,
     started_s: float,
 ) -> RerankResponse:
@@ -91,7 +91,7 @@ def as_document(document: str | messages.Document) -> messages.Document:
     return messages.Document(text=document) if isinstance(document, str) else document
 
 
-def _usage(request: RerankRequest, answered: Answered) -> messages.Usage:
+def _usage(request: RerankRequest, answered: ModelResult) -> messages.Usage:
     price = answered.info.price
     prompt_tokens = completion_tokens = search_units = 0
     cost: float | None = 0 if answered.calls or price is not None else None
@@ -113,7 +113,7 @@ def _usage(request: RerankRequest, answered: Answered) -> messages.Usage:
     )
 
 
-def _saved_cost(request: RerankRequest, answered: Answered) -> float | None:
+def _saved_cost(request: RerankRequest, answered: ModelResult) -> float | None:
     """Reckon what the documents that were not asked for would have cost; tokens are estimated."""
     price, cached = answered.info.price, answered.scores.cached
     if price is None:
@@ -129,7 +129,7 @@ def _saved_cost(request: RerankRequest, answered: Answered) -> float | None:
 
 
 def _extra_fields(
-    request: RerankRequest, call: CallContext, answered: Answered, started_s: float
+    request: RerankRequest, call: CallContext, answered: ModelResult, started_s: float
 ) -> messages.ExtraFields:
     calls = answered.calls
     return messages.ExtraFields(
@@ -157,7 +157,7 @@ def _extra_fields(
     )
 
 
-def _chunks(answered: Answered) -> list[messages.ChunkDetail]:
+def _chunks(answered: ModelResult) -> list[messages.ChunkDetail]:
     return [
         messages.ChunkDetail(
             chunk_index=index,
