@@ -1,6 +1,6 @@
 """What new settings replace while the service runs, and the switch from one to the next.
 
-Both transports hold `Generations` in the place of an engine. A call stays with the generation it began in; an item of a
+Both transports hold `EngineVersions` in the place of an engine. A call stays with the version it began in; an item of a
 batch stream is a call, so a stream of hours takes new settings up and holds no old ones.
 """
 
@@ -23,7 +23,7 @@ from rerankd.http.transport import HttpTransport
 from rerankd.settings import Settings
 from rerankd_adapters.base import ModelProvider
 
-_log = structlog.get_logger("rerankd.serving.engine_versions")
+_log = structlog.get_logger("rerankd.serving")
 
 
 class Resource(Protocol):
@@ -34,20 +34,20 @@ class Resource(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Generation:
+class EngineVersion:
     """All that is made of one state of the settings."""
 
     settings: Settings
     engine: RerankUseCase
     transport: HttpTransport
     deployments: Sequence[ModelProvider]
-    """Of providers reached over a network; may belong to several generations, as the transport may."""
+    """Of providers reached over a network; may belong to several versions, as the transport may."""
     in_use: Callable[[], Iterable[ModelDeployment]] = tuple
     """Lists the deployments of the models that were asked for lately."""
     calls: int = 0
-    """Under way in this generation."""
+    """Under way in this version."""
     idle: asyncio.Event | None = field(default=None)
-    """Set when the last call has ended; there only once the generation is replaced."""
+    """Set when the last call has ended; there only once the version is replaced."""
 
     @property
     def resources(self) -> list[Resource]:
@@ -55,49 +55,49 @@ class Generation:
         return [*self.deployments, self.transport]
 
 
-class Generations:
-    """Hands each call to the current generation; closes a replaced one when its last call has ended.
+class EngineVersions:
+    """Hands each call to the current version; closes a replaced one when its last call has ended.
 
     Satisfies `RerankUseCase`. For one event loop.
     """
 
-    def __init__(self, first: Generation) -> None:
+    def __init__(self, first: EngineVersion) -> None:
         self._current = first
-        self._retired: dict[asyncio.Task[None], Generation] = {}
+        self._retired: dict[asyncio.Task[None], EngineVersion] = {}
         self._holders: Counter[Resource] = Counter(first.resources)
 
     @property
-    def current(self) -> Generation:
+    def current(self) -> EngineVersion:
         """The one that takes the next call."""
         return self._current
 
     async def rerank(self, request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
-        """Rerank with the current generation, which stays open for it."""
-        generation = self._current
-        generation.calls += 1
+        """Rerank with the current version, which stays open for it."""
+        version = self._current
+        version.calls += 1
         try:
-            return await generation.engine.rerank(request, call)
+            return await version.engine.rerank(request, call)
         finally:
-            generation.calls -= 1
-            if generation.idle is not None and not generation.calls:
-                generation.idle.set()
+            version.calls -= 1
+            if version.idle is not None and not version.calls:
+                version.idle.set()
 
     async def list_models(self, request: messages.ListModelsRequest, call: CallContext) -> messages.ListModelsResponse:
-        """List the models of the current generation."""
+        """List the models of the current version."""
         return await self._current.engine.list_models(request, call)
 
     async def get_model(self, request: messages.GetModelRequest, call: CallContext) -> messages.GetModelResponse:
-        """Return a model of the current generation."""
+        """Return a model of the current version."""
         return await self._current.engine.get_model(request, call)
 
     def batch_rerank(
         self, requests: AsyncIterator[messages.BatchRerankRequest], call: CallContext
     ) -> AsyncIterator[messages.BatchRerankResponse]:
-        """Rerank a stream; each item goes to the generation that is current when it is read."""
+        """Rerank a stream; each item goes to the version that is current when it is read."""
         return run_batch(self.rerank, requests, call, self._current.settings.limits.batch_concurrency)
 
-    def replace(self, new: Generation) -> None:
-        """Give every further call to `new`; the old generation finishes its calls, then is closed."""
+    def replace(self, new: EngineVersion) -> None:
+        """Give every further call to `new`; the old version finishes its calls, then is closed."""
         old, self._current = self._current, new
         self._holders.update(new.resources)
         old.idle = asyncio.Event()
@@ -108,20 +108,20 @@ class Generations:
         task.add_done_callback(self._retired.pop)
 
     async def close(self) -> None:
-        """Close all generations, whatever is under way in them."""
-        for generation in self._retired.values():
-            if generation.idle is not None:
-                generation.idle.set()
+        """Close all versions, whatever is under way in them."""
+        for version in self._retired.values():
+            if version.idle is not None:
+                version.idle.set()
         await asyncio.gather(*self._retired)
         await self._release(self._current)
 
-    async def _retire(self, generation: Generation, idle: asyncio.Event) -> None:
+    async def _retire(self, version: EngineVersion, idle: asyncio.Event) -> None:
         await idle.wait()
-        await self._release(generation)
+        await self._release(version)
 
-    async def _release(self, generation: Generation) -> None:
-        """Close what no other generation holds."""
-        for resource in generation.resources:
+    async def _release(self, version: EngineVersion) -> None:
+        """Close what no other version holds."""
+        for resource in version.resources:
             self._holders[resource] -= 1
             if self._holders[resource] > 0:
                 continue

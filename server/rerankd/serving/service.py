@@ -30,7 +30,7 @@ from rerankd.providers.opening import (
 from rerankd.providers.refresh import Refresher
 from rerankd.rpc.server import GrpcServer
 from rerankd.serving.composition import compose_engine, open_cache
-from rerankd.serving.engine_versions import Generation, Generations
+from rerankd.serving.engine_versions import EngineVersion, EngineVersions
 from rerankd.serving.gauges import Gauges
 from rerankd.serving.reload import Reloader
 from rerankd.settings import FIXED, Settings, SettingsError, SettingsOrigin, Update, update
@@ -75,23 +75,23 @@ class Service:
         self._local = LocalProvider(settings.local)
         self._cache = open_cache(settings)
         self._refresher = Refresher()
-        self._generations = Generations(self._open_generation(settings))
+        self._versions = EngineVersions(self._open_version(settings))
         self._telemetry: Telemetry | None = None
-        gauges = Gauges(lambda: self._generations.current.in_use(), self._cache)
+        gauges = Gauges(lambda: self._versions.current.in_use(), self._cache)
         self._pulse = Pulse(gauges.read)
         log_slow_calls(settings.telemetry.slow_call_ms)
         self._grpc = GrpcServer(
-            self._generations,
+            self._versions,
             settings.server.keepalive,
             settings.limits.max_request_bytes,
-            settings=lambda: self._generations.current.settings,
+            settings=lambda: self._versions.current.settings,
             is_port_shared=is_port_shared,
         )
         gateway = create_gateway(
-            self._generations,
+            self._versions,
             health=lambda: self.state,
             max_body_bytes=settings.limits.max_request_bytes,
-            default_model=lambda: self._generations.current.settings.default_model,
+            default_model=lambda: self._versions.current.settings.default_model,
             metrics=self._pulse.render,
         )
         self._http = HttpServer(Front(gateway, settings.server.http), settings.server.drain_grace_s)
@@ -114,22 +114,22 @@ class Service:
             if any(is_within(path, ("transport", "providers")) for path in found.changed):
                 await _check_providers(settings)
             try:
-                opened = self._open_generation(settings, self._generations.current)
+                opened = self._open_version(settings, self._versions.current)
             except ProviderSettingsError as error:
                 raise SettingsError([str(error)]) from None
-            self._generations.replace(opened)
-            self._refresher.watch(self._generations.current.deployments)
+            self._versions.replace(opened)
+            self._refresher.watch(self._versions.current.deployments)
             self._settings = settings
         self._as_read = found.settings
         return found
 
-    def _open_generation(self, settings: Settings, previous: Generation | None = None) -> Generation:
+    def _open_version(self, settings: Settings, previous: EngineVersion | None = None) -> EngineVersion:
         """Build what answers calls; connections to providers whose settings are as before are kept."""
         is_kept = previous is not None and previous.settings.transport == settings.transport
         transport = previous.transport if previous and is_kept else open_configured_transport(settings.transport)
         deployments = _open_deployments(settings, transport, previous if is_kept else None)
         engine = compose_engine(settings, [self._local, *deployments], self._cache)
-        return Generation(settings, engine, transport, deployments, engine.deployments)
+        return EngineVersion(settings, engine, transport, deployments, engine.deployments)
 
     async def start(self) -> Addresses:
         """Listen, load the models, then say SERVING.
@@ -153,7 +153,7 @@ class Service:
             listener.close()
             raise _cannot_listen(server.host, server.grpc_port, "grpc", error) from None
         await self._http.start(listener)
-        self._refresher.watch(self._generations.current.deployments)
+        self._refresher.watch(self._versions.current.deployments)
         if self._cache is not None:
             await self._cache.start()
         await self._local.start()
@@ -170,7 +170,7 @@ class Service:
         await asyncio.gather(self._grpc.stop(server.drain_grace_s), self._http.stop())
         await self._refresher.close()
         await self._local.close()
-        await self._generations.close()
+        await self._versions.close()
         if self._cache is not None:
             await self._cache.close()
         await self._pulse.close()
@@ -179,7 +179,7 @@ class Service:
 
 
 def _open_deployments(
-    settings: Settings, transport: HttpTransport, previous: Generation | None
+    settings: Settings, transport: HttpTransport, previous: EngineVersion | None
 ) -> Sequence[ModelProvider]:
     """Open the providers, but for those that `previous` opened from the same settings over the same transport."""
     if previous is not None and previous.settings.providers == settings.providers:

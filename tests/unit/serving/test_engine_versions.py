@@ -1,4 +1,4 @@
-"""Generations: calls stay where they began, replaced ones are closed after their last call, shared parts once."""
+"""EngineVersions: calls stay where they began, replaced ones are closed after their last call, shared parts once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.messages import BatchItem, BatchRerankRequest, RerankRequest, RerankResponse
-from rerankd.serving.engine_versions import Generation, Generations
+from rerankd.serving.engine_versions import EngineVersion, EngineVersions
 from rerankd.settings import Settings
 
 CALL = CallContext(request_id="r", transport="grpc")
@@ -59,9 +59,9 @@ class Engine:
         raise NotImplementedError
 
 
-def generation(name: str, transport: Any, *deployments: Any) -> tuple[Generation, Engine]:
+def version(name: str, transport: Any, *deployments: Any) -> tuple[EngineVersion, Engine]:
     engine = Engine(name)
-    return Generation(Settings(), engine, transport, deployments), engine
+    return EngineVersion(Settings(), engine, transport, deployments), engine
 
 
 async def settle() -> None:
@@ -72,16 +72,16 @@ async def settle() -> None:
 @pytest.mark.parametrize("end", ["answer", "failure", "cancellation"])
 async def test_a_replaced_generation_is_closed_after_its_last_call(end: str) -> None:
     transport, deployment = Part(), Part()
-    old, engine = generation("old", transport, deployment)
-    generations = Generations(old)
+    old, engine = version("old", transport, deployment)
+    versions = EngineVersions(old)
     request = RerankRequest(query="fail") if end == "failure" else REQUEST
-    calls = [asyncio.create_task(generations.rerank(request, CALL)) for _ in range(2)]
+    calls = [asyncio.create_task(versions.rerank(request, CALL)) for _ in range(2)]
     for _ in calls:
         await engine.entered.acquire()
-    new, new_engine = generation("new", Part())
-    generations.replace(new)
+    new, new_engine = version("new", Part())
+    versions.replace(new)
     new_engine.may_answer.set()
-    assert (await generations.rerank(REQUEST, CALL)).model == "new"
+    assert (await versions.rerank(REQUEST, CALL)).model == "new"
     await settle()
     assert transport.closed == deployment.closed == 0
     if end == "cancellation":
@@ -97,32 +97,32 @@ async def test_a_replaced_generation_is_closed_after_its_last_call(end: str) -> 
 
 async def test_shared_parts_live_as_long_as_any_generation_that_has_them() -> None:
     transport, kept, dropped, broken = Part(), Part(), Part(), Broken()
-    first, first_engine = generation("1", transport, kept, dropped)
-    second, _ = generation("2", transport, kept, dropped, broken)
-    third, _ = generation("3", transport, kept)
-    generations = Generations(first)
-    call = asyncio.create_task(generations.rerank(REQUEST, CALL))
+    first, first_engine = version("1", transport, kept, dropped)
+    second, _ = version("2", transport, kept, dropped, broken)
+    third, _ = version("3", transport, kept)
+    versions = EngineVersions(first)
+    call = asyncio.create_task(versions.rerank(REQUEST, CALL))
     await first_engine.entered.acquire()
-    generations.replace(second)
-    generations.replace(third)
+    versions.replace(second)
+    versions.replace(third)
     await settle()
     assert (transport.closed, kept.closed, dropped.closed, broken.closed) == (0, 0, 0, 1)
     first_engine.may_answer.set()
     await call
     await settle()
     assert (transport.closed, kept.closed, dropped.closed) == (0, 0, 1)
-    await generations.close()
+    await versions.close()
     assert (transport.closed, kept.closed, dropped.closed, broken.closed) == (1, 1, 1, 1)
 
 
 async def test_close_does_not_wait_for_calls() -> None:
     transport = Part()
-    old, engine = generation("old", transport)
-    generations = Generations(old)
-    call = asyncio.create_task(generations.rerank(REQUEST, CALL))
+    old, engine = version("old", transport)
+    versions = EngineVersions(old)
+    call = asyncio.create_task(versions.rerank(REQUEST, CALL))
     await engine.entered.acquire()
-    generations.replace(generation("new", transport)[0])
-    await asyncio.wait_for(generations.close(), 5)
+    versions.replace(version("new", transport)[0])
+    await asyncio.wait_for(versions.close(), 5)
     assert transport.closed == 1
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
@@ -130,9 +130,9 @@ async def test_close_does_not_wait_for_calls() -> None:
 
 async def test_each_item_of_a_stream_goes_to_the_current_generation() -> None:
     transport = Part()
-    old, engine = generation("old", transport)
-    new, new_engine = generation("new", Part())
-    generations = Generations(old)
+    old, engine = version("old", transport)
+    new, new_engine = version("new", Part())
+    versions = EngineVersions(old)
     engine.may_answer.set()
     new_engine.may_answer.set()
 
@@ -140,15 +140,15 @@ async def test_each_item_of_a_stream_goes_to_the_current_generation() -> None:
         yield BatchRerankRequest(item=BatchItem(request=REQUEST))
         await engine.entered.acquire()
         await settle()
-        generations.replace(new)
+        versions.replace(new)
         await settle()
         assert transport.closed == 1
         yield BatchRerankRequest(item=BatchItem(request=REQUEST))
 
-    outcomes = [each.item async for each in generations.batch_rerank(items(), CALL) if each.item]
+    outcomes = [each.item async for each in versions.batch_rerank(items(), CALL) if each.item]
     assert [each.response.model for each in outcomes if each.response] == ["old", "new"]
-    assert (await generations.list_models(messages.ListModelsRequest(), CALL)).next_page_token == "new"
-    model = (await generations.get_model(messages.GetModelRequest(), CALL)).model
+    assert (await versions.list_models(messages.ListModelsRequest(), CALL)).next_page_token == "new"
+    model = (await versions.get_model(messages.GetModelRequest(), CALL)).model
     assert model is not None
     assert model.name == "new"
-    await generations.close()
+    await versions.close()

@@ -9,7 +9,7 @@ import pytest
 
 from rerankd.engine.routing.settings import DeploymentOptions, ModelOptions
 from rerankd.providers.settings import ProviderOptions, TransportOptions
-from rerankd.serving.engine_versions import Generation
+from rerankd.serving.engine_versions import EngineVersion
 from rerankd.serving.service import Service
 from rerankd.settings import ServerSettings, Settings, SettingsError
 from tests.support.canary import CANARY_SECRET
@@ -28,12 +28,12 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     await service.stop()
 
 
-def current(service: Service) -> Generation:
-    return service._generations.current
+def current(service: Service) -> EngineVersion:
+    return service._versions.current
 
 
-def named(generation: Generation) -> dict[str, Any]:
-    return {deployment.name: deployment for deployment in generation.deployments}
+def named(version: EngineVersion) -> dict[str, Any]:
+    return {deployment.name: deployment for deployment in version.deployments}
 
 
 def changed(**fields: Any) -> Settings:
