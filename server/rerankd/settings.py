@@ -22,7 +22,7 @@ from rerankd.configuration.http import HttpOptions, http_problems
 from rerankd.configuration.references import References, Text, referenced_files
 from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
-from rerankd.engine.routing.settings import ModelOptions
+from rerankd.engine.routing.settings import ModelSettings
 from rerankd.local.options import LocalOptions
 from rerankd.providers.settings import ProviderOptions, TransportOptions
 from rerankd.telemetry.options import LogSettings, TelemetryOptions
@@ -91,7 +91,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     variable holds a key or an address needs no entry."""
     transport: TransportOptions = TransportOptions()
     """How connections to providers are made."""
-    models: dict[str, ModelOptions] = msgspec.field(default_factory=dict)
+    models: dict[str, ModelSettings] = msgspec.field(default_factory=dict)
     """Models of your own: which deployments serve one, how calls are spread, what happens when they fail. A `*` in a
     name stands for any text."""
     cache: CacheOptions = CacheOptions()

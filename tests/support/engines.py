@@ -16,7 +16,7 @@ from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.router import Router
-from rerankd.engine.routing.settings import CooldownOptions, DeploymentOptions, ModelOptions
+from rerankd.engine.routing.settings import CircuitBreakerSettings, DeploymentSettings, ModelSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.providers import Answer, ScriptedProvider
 
@@ -74,9 +74,9 @@ def deployment(
 ) -> Deployment:
     """Make one deployment; `is_alone` and `cooldown` beside the options of the settings."""
     is_alone = options.pop("is_alone", False)
-    cooldown = options.pop("cooldown", CooldownOptions())
+    cooldown = options.pop("cooldown", CircuitBreakerSettings())
     provider = provider or ScriptedProvider()
-    given = DeploymentOptions(model=f"{provider.name}/model", **options)
+    given = DeploymentSettings(model=f"{provider.name}/model", **options)
     made = Deployment(provider, "model", given, cooldown, clock=clock or Clock())
     if not is_alone:
         made.peers = [deployment(is_alone=True)]
@@ -85,7 +85,7 @@ def deployment(
 
 def group(providers: Sequence[ScriptedProvider], clock: Callable[[], float] | None = None, **policy: Any) -> ModelGroup:
     """Make a model, `search`, that every provider serves with its `model`; `policy` as in the settings."""
-    options = msgspec.convert(policy, ModelOptions)
+    options = msgspec.convert(policy, ModelSettings)
     deployments = [deployment(provider, clock, cooldown=options.cooldown) for provider in providers]
     return ModelGroup("search", deployments, options)
 
@@ -103,7 +103,7 @@ def engine(
         providers,
         default_model=f"{providers[0].name}/model",
         aliases=aliases,
-        models=msgspec.convert(models or {}, dict[str, ModelOptions]),
+        models=msgspec.convert(models or {}, dict[str, ModelSettings]),
     )
     cache = PairScores(ScoreMemory(1 << 24, 3600.0), ListedKeys(1 << 20)) if is_cached else None
     return Engine(router, RequestLimits(**limits), cache)

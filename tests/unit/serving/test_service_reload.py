@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rerankd.engine.routing.settings import DeploymentOptions, ModelOptions
+from rerankd.engine.routing.settings import DeploymentSettings, ModelSettings
 from rerankd.providers.settings import ProviderOptions, TransportOptions
 from rerankd.serving.engine_versions import EngineVersion
 from rerankd.serving.service import Service
@@ -107,7 +107,7 @@ async def test_what_needs_a_restart_is_named_each_time_and_not_taken_up(service:
 
 async def test_a_model_that_cannot_be_served_changes_nothing(service: Service) -> None:
     before = current(service)
-    models = {"own": ModelOptions(deployments=[DeploymentOptions(model="nobody/m")])}
+    models = {"own": ModelSettings(deployments=[DeploymentSettings(model="nobody/m")])}
     with pytest.raises(SettingsError, match="there is no provider nobody"):
         await service.reload(changed(models=models))
     assert current(service) is before

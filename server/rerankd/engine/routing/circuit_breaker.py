@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from rerankd.engine.routing.settings import CooldownOptions
+from rerankd.engine.routing.settings import CircuitBreakerSettings
 from rerankd_adapters.base import AdapterError
 
 _SHORTEST_S: Final = 0.05
@@ -26,7 +26,7 @@ class CircuitBreaker:
 
     def __init__(
         self,
-        options: CooldownOptions,
+        options: CircuitBreakerSettings,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:

@@ -13,7 +13,7 @@ from rerankd.engine.routing.concurrency_limiter import ConcurrencyLimiter
 from rerankd.engine.routing.latency import LatencyStats
 from rerankd.engine.routing.rate_limiter import RateLimiter
 from rerankd.engine.routing.reply_check import check_reply
-from rerankd.engine.routing.settings import CooldownOptions, DeploymentOptions
+from rerankd.engine.routing.settings import CircuitBreakerSettings, DeploymentSettings
 from rerankd.telemetry.call import cooldown_started
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ModelProvider, ProviderCall, ProviderReply
 
@@ -49,8 +49,8 @@ class Deployment:
         self,
         provider: ModelProvider,
         model: str,
-        options: DeploymentOptions,
-        cooldown: CooldownOptions,
+        options: DeploymentSettings,
+        cooldown: CircuitBreakerSettings,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -11,7 +11,7 @@ from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.routing.balancing import Balancer
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.extra_call_budget import ExtraCallBudget
-from rerankd.engine.routing.settings import ModelOptions
+from rerankd.engine.routing.settings import ModelSettings
 from rerankd_adapters.base import Capabilities, ModelInfo, ScoreSpace, Scoring
 
 
@@ -29,7 +29,7 @@ class ModelGroup:
         self,
         name: str,
         deployments: Sequence[Deployment],
-        options: ModelOptions,
+        options: ModelSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name

@@ -10,7 +10,7 @@ from rerankd.contract.errors import FieldViolation, Reason, ServiceError
 from rerankd.contract.suggestions import closest
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.model_group import ModelGroup
-from rerankd.engine.routing.settings import DeploymentOptions, ModelOptions
+from rerankd.engine.routing.settings import DeploymentSettings, ModelSettings
 from rerankd_adapters.base import ModelProvider, Provider
 from rerankd_adapters.registry import find_provider
 
@@ -41,7 +41,7 @@ class Router:
         *,
         default_model: str,
         aliases: Mapping[str, str] | None = None,
-        models: Mapping[str, ModelOptions] | None = None,
+        models: Mapping[str, ModelSettings] | None = None,
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._default_model = default_model
@@ -125,7 +125,7 @@ class Router:
 
     def _open(self, name: str) -> ModelGroup | None:
         options, matched = self._options(name)
-        listed = options.deployments or [DeploymentOptions(model=name)]
+        listed = options.deployments or [DeploymentSettings(model=name)]
         deployments: list[Deployment] = []
         for each in listed:
             deployment = self._deploy(each, matched, options)
@@ -137,7 +137,7 @@ class Router:
         public = name if options.deployments else deployments[0].name
         return ModelGroup(public, deployments, options)
 
-    def _options(self, name: str) -> tuple[ModelOptions, str]:
+    def _options(self, name: str) -> tuple[ModelSettings, str]:
         """Return the policy of a model name, and what its `*` stands for."""
         if name in self._named:
             return self._named[name], ""
@@ -145,9 +145,9 @@ class Router:
             head, _, tail = pattern.partition("*")
             if len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail):
                 return options, name[len(head) : len(name) - len(tail)]
-        return ModelOptions(), ""
+        return ModelSettings(), ""
 
-    def _deploy(self, given: DeploymentOptions, matched: str, options: ModelOptions) -> Deployment | None:
+    def _deploy(self, given: DeploymentSettings, matched: str, options: ModelSettings) -> Deployment | None:
         provider_name, _, model = given.model.replace("*", matched).partition("/")
         provider = self._provider(provider_name) if model else None
         if provider is None:
@@ -161,7 +161,7 @@ class Router:
             found = self._providers.get(declared.name)
         return found
 
-    def _check(self, name: str, options: ModelOptions) -> None:
+    def _check(self, name: str, options: ModelSettings) -> None:
         if name.count("*") > 1:
             raise RouterSettingsError(f"models.{name}: a name may have one * only")
         if not options.deployments and not {"/", "*"} & set(name):

@@ -22,7 +22,7 @@ FallbackReason = Literal[
 ]
 
 
-class DeploymentOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DeploymentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One way to serve a model."""
 
     model: str
@@ -41,7 +41,7 @@ class DeploymentOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     """Tokens a minute, by estimate; further calls go elsewhere or are refused with a retry hint."""
 
     def problems(self, path: str) -> list[str]:
-        """Say which numbers cannot be used, as `ModelOptions.problems` does."""
+        """Say which numbers cannot be used, as `ModelSettings.problems` does."""
         least: dict[str, tuple[float | None, int]] = {
             "weight": (self.weight, 0),
             "max_concurrent": (self.max_concurrent, 1),
@@ -56,7 +56,7 @@ class DeploymentOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         ]
 
 
-class RetryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How often a provider call that failed is made again, at another deployment where there is one."""
 
     max_attempts: int = 3
@@ -71,7 +71,7 @@ class RetryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Retries that may come at once before `budget` bounds them."""
 
 
-class CooldownOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CircuitBreakerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long a deployment that fails is left alone."""
 
     failures: int = 5
@@ -82,7 +82,7 @@ class CooldownOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Longest cooldown."""
 
 
-class HedgeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class HedgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Second copies of slow calls; the first answer wins and the other call is cancelled."""
 
     enabled: bool = False
@@ -95,10 +95,10 @@ class HedgeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Second copies that may be sent at once before `budget` bounds them."""
 
 
-class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One model that callers name, or every model that a name with `*` matches."""
 
-    deployments: list[DeploymentOptions] = []
+    deployments: list[DeploymentSettings] = []
     """What serves it: the same model, or ones whose scores compare. Empty: the model of that name itself."""
     balancing: Balancing = "weighted"
     """Which deployment gets the next call."""
@@ -116,11 +116,11 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Failures after which a fallback is tried."""
     attempt_timeout_s: float | None = None
     """Longest time one provider call may take; default: half of the time left while there is something else to try."""
-    retries: RetryOptions = RetryOptions()
+    retries: RetrySettings = RetrySettings()
     """How often a provider call that failed is made again."""
-    cooldown: CooldownOptions = CooldownOptions()
+    cooldown: CircuitBreakerSettings = CircuitBreakerSettings()
     """How long a deployment that fails is left alone."""
-    hedge: HedgeOptions = HedgeOptions()
+    hedge: HedgeSettings = HedgeSettings()
     """Second copies of slow calls."""
     cache: bool = True
     """Whether its scores are kept; only those of pointwise models ever are."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from rerankd.engine.routing.circuit_breaker import CircuitBreaker
-from rerankd.engine.routing.settings import CooldownOptions
+from rerankd.engine.routing.settings import CircuitBreakerSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 from tests.support.engines import Clock
 
@@ -14,7 +14,7 @@ DOWN = AdapterError(AdapterErrorKind.UNAVAILABLE, "down")
 
 def cooldown(clock: Clock, **options: float) -> CircuitBreaker:
     given = {"failures": 3, "initial_s": 4.0, "max_s": 10.0} | options
-    return CircuitBreaker(CooldownOptions(**given), clock, jitter=lambda: 0.5)  # type: ignore[arg-type]
+    return CircuitBreaker(CircuitBreakerSettings(**given), clock, jitter=lambda: 0.5)  # type: ignore[arg-type]
 
 
 def asked(retry_after_s: float) -> AdapterError:

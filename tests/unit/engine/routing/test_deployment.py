@@ -6,13 +6,13 @@ import pytest
 
 from rerankd.engine.routing.concurrency_limiter import QueueFullError
 from rerankd.engine.routing.deployment import Deployment
-from rerankd.engine.routing.settings import CooldownOptions
+from rerankd.engine.routing.settings import CircuitBreakerSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.engines import Clock, cools, deployment, failing, hanging
 from tests.support.providers import ScriptedProvider
 
 CALL = ProviderCall(model="theirs", query="q", documents=["a", "bb"])
-ONCE = CooldownOptions(failures=1)
+ONCE = CircuitBreakerSettings(failures=1)
 
 
 async def outcome(each: Deployment, timeout_s: float | None = None) -> str:

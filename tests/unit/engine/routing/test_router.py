@@ -9,7 +9,7 @@ import pytest
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.router import Router, RouterSettingsError
-from rerankd.engine.routing.settings import ModelOptions
+from rerankd.engine.routing.settings import ModelSettings
 from rerankd_adapters.base import ModelInfo
 from tests.support.providers import ScriptedProvider, by_length
 
@@ -23,7 +23,7 @@ class AnyName(ScriptedProvider):
 
 def router(models: dict[str, Any] | None = None, aliases: dict[str, str] | None = None) -> Router:
     providers = [ScriptedProvider("one", model=by_length, other=by_length), AnyName("any"), AnyName("more")]
-    options = msgspec.convert(models or {}, dict[str, ModelOptions])
+    options = msgspec.convert(models or {}, dict[str, ModelSettings])
     return Router(providers, default_model="one/model", aliases=aliases, models=options)
 
 
@@ -146,7 +146,7 @@ def test_unknown_models(name: str) -> None:
 
 
 def _bad(**numbers: Any) -> Sequence[str]:
-    return msgspec.convert(numbers, ModelOptions).problems("models.m")
+    return msgspec.convert(numbers, ModelSettings).problems("models.m")
 
 
 @pytest.mark.parametrize(
