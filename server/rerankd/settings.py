@@ -18,13 +18,13 @@ import yaml
 
 from rerankd.cache.options import CacheOptions
 from rerankd.configuration.changes import changed_paths, is_within, keep
-from rerankd.configuration.http import HttpOptions, http_problems
+from rerankd.configuration.http import HttpSettings, http_problems
 from rerankd.configuration.references import References, Text, referenced_files
 from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.routing.settings import ModelSettings
 from rerankd.local.options import LocalOptions
-from rerankd.providers.settings import ProviderOptions, TransportOptions
+from rerankd.providers.settings import ProviderSettings, TransportOptions
 from rerankd.telemetry.options import LogSettings, TelemetryOptions
 
 ENVIRONMENT_PREFIX = "RERANKD_"
@@ -65,7 +65,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds that calls under way get to finish once the listeners are closed."""
     keepalive: Keepalive = Keepalive()
     """HTTP/2 keepalive of the gRPC listener."""
-    http: HttpOptions = HttpOptions()
+    http: HttpSettings = HttpSettings()
     """What the HTTP listener does besides answering: compression and cross-origin calls."""
 
 
@@ -86,7 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Other names of models: alias to `provider/model`."""
     local: LocalOptions = LocalOptions()
     """Models embedded in the process; a change needs a restart."""
-    providers: dict[str, ProviderOptions] = msgspec.field(default_factory=dict)
+    providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
     """Providers reached over a network, by the name callers write before the slash. One whose usual environment
     variable holds a key or an address needs no entry."""
     transport: TransportOptions = TransportOptions()

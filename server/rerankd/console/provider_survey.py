@@ -15,7 +15,7 @@ from rerankd.console.provider_facts import extras_of
 from rerankd.http.transport import HttpTransport
 from rerankd.providers.environment import endpoint_from_environment, first_of, options_from_environment
 from rerankd.providers.opening import configured_endpoint, provider_problems
-from rerankd.providers.settings import ProviderOptions
+from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, Provider
 from rerankd_adapters.registry import find_provider, provider_names
 
@@ -43,7 +43,7 @@ class Surveyed:
 
 
 async def survey(
-    configured: Mapping[str, ProviderOptions], environ: Mapping[str, str], transport: HttpTransport
+    configured: Mapping[str, ProviderSettings], environ: Mapping[str, str], transport: HttpTransport
 ) -> list[Surveyed]:
     """List the providers of the settings and all that are installed, by name."""
     found = [
@@ -58,7 +58,7 @@ async def survey(
 
 
 async def _of_settings(
-    name: str, options: ProviderOptions, provider: Provider, environ: Mapping[str, str], transport: HttpTransport
+    name: str, options: ProviderSettings, provider: Provider, environ: Mapping[str, str], transport: HttpTransport
 ) -> Surveyed:
     base_url = configured_endpoint(provider, options, environ).base_url
     return Surveyed(
@@ -72,7 +72,7 @@ async def _of_settings(
 
 async def _of_environment(provider: Provider, environ: Mapping[str, str], transport: HttpTransport) -> Surveyed:
     """Look at a provider as if the settings had an empty entry for it, which is what its variables stand for."""
-    surveyed = await _of_settings(provider.name, ProviderOptions(), provider, environ, transport)
+    surveyed = await _of_settings(provider.name, ProviderSettings(), provider, environ, transport)
     variables = (*provider.key_variables, *provider.base_url_variables, *provider.presence_variables)
     variable = next((name for name in variables if first_of([name], environ)), "")
     if endpoint_from_environment(provider, environ) is not None:

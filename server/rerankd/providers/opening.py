@@ -13,7 +13,7 @@ from rerankd.providers.environment import (
     options_from_environment,
 )
 from rerankd.providers.http_provider import open_deployment
-from rerankd.providers.settings import ProviderOptions, TransportOptions
+from rerankd.providers.settings import ProviderSettings, TransportOptions
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
 from rerankd_adapters.registry import broken_providers, find_provider, provider_names
 
@@ -23,7 +23,7 @@ class ProviderSettingsError(Exception):
 
 
 def open_providers(
-    configured: Mapping[str, ProviderOptions],
+    configured: Mapping[str, ProviderSettings],
     environ: Mapping[str, str],
     transport: HttpTransport,
     *,
@@ -43,7 +43,7 @@ def open_providers(
 
 
 def open_provider(
-    name: str, options: ProviderOptions, environ: Mapping[str, str], transport: HttpTransport
+    name: str, options: ProviderSettings, environ: Mapping[str, str], transport: HttpTransport
 ) -> ModelProvider:
     """Open one provider of the settings; what it leaves out comes from the environment.
 
@@ -72,7 +72,7 @@ def open_provider(
 
 
 async def provider_problems(
-    configured: Mapping[str, ProviderOptions], environ: Mapping[str, str], transport: HttpTransport
+    configured: Mapping[str, ProviderSettings], environ: Mapping[str, str], transport: HttpTransport
 ) -> list[str]:
     """Say everything that keeps the providers of the settings from being used, one sentence each."""
     problems = []
@@ -90,7 +90,7 @@ async def provider_problems(
 
 
 async def _unopenable(
-    name: str, options: ProviderOptions, environ: Mapping[str, str], transport: HttpTransport
+    name: str, options: ProviderSettings, environ: Mapping[str, str], transport: HttpTransport
 ) -> list[str]:
     try:
         await open_provider(name, options, environ, transport).close()
@@ -99,7 +99,7 @@ async def _unopenable(
     return []
 
 
-def configured_endpoint(provider: Provider, options: ProviderOptions, environ: Mapping[str, str]) -> Endpoint:
+def configured_endpoint(provider: Provider, options: ProviderSettings, environ: Mapping[str, str]) -> Endpoint:
     """Return where and as whom the settings say a provider is reached; without a base URL when nothing says."""
     return Endpoint(
         base_url=options.base_url or first_of(provider.base_url_variables, environ) or provider.base_url,
@@ -108,7 +108,7 @@ def configured_endpoint(provider: Provider, options: ProviderOptions, environ: M
     )
 
 
-def find_declared(name: str, options: ProviderOptions) -> Provider:
+def find_declared(name: str, options: ProviderSettings) -> Provider:
     """Find the declaration that a provider of the settings stands for.
 
     Raises:
@@ -121,7 +121,7 @@ def find_declared(name: str, options: ProviderOptions) -> Provider:
     return provider
 
 
-def _find(name: str, options: ProviderOptions) -> Provider:
+def _find(name: str, options: ProviderSettings) -> Provider:
     wanted = options.provider or name
     provider = find_provider(wanted)
     if provider is None and wanted in broken_providers():
@@ -133,7 +133,7 @@ def _find(name: str, options: ProviderOptions) -> Provider:
     return provider
 
 
-def _unknown_options(name: str, options: ProviderOptions, provider: Provider) -> list[str]:
+def _unknown_options(name: str, options: ProviderSettings, provider: Provider) -> list[str]:
     return [
         f"providers.{name}.options.{option} is not an option of {provider.name}{did_you_mean(option, provider.options)}"
         for option in options.options
@@ -152,7 +152,7 @@ def _missing(name: str, provider: Provider, endpoint: Endpoint) -> list[str]:
     return problems
 
 
-def _missing_files(name: str, options: ProviderOptions) -> list[str]:
+def _missing_files(name: str, options: ProviderSettings) -> list[str]:
     return [
         f'providers.{name}.models."{model}".tokenizer: there is no file {facts.tokenizer}'
         for model, facts in options.models.items()

@@ -14,7 +14,7 @@ import msgspec
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.engine.pipeline import Engine
 from rerankd.providers.opening import ProviderSettingsError
-from rerankd.providers.settings import ProviderOptions
+from rerankd.providers.settings import ProviderSettings
 from rerankd.sdk.parameters import ProviderAccess
 from rerankd.serving.composition import OpenedEngine
 from rerankd_adapters.base import ModelProvider
@@ -69,7 +69,7 @@ class Accesses:
             await self._kept.popitem()[1].provider.close()
 
     def _open(self, access: ProviderAccess) -> _Kept:
-        configured = self._opened.settings.providers.get(access.provider, ProviderOptions())
+        configured = self._opened.settings.providers.get(access.provider, ProviderSettings())
         options = msgspec.structs.replace(
             configured,
             api_key=access.api_key or configured.api_key,

@@ -21,7 +21,7 @@ from rerankd.providers.opening import (
     open_provider,
     open_providers,
 )
-from rerankd.providers.settings import ProviderOptions
+from rerankd.providers.settings import ProviderSettings
 from rerankd.settings import Settings
 from rerankd_adapters.base import ModelProvider
 
@@ -76,7 +76,7 @@ class OpenedEngine:
         """Return when nothing is being loaded any more, or could not be."""
         await self._local.wait_loaded()
 
-    def open_variant(self, name: str, options: ProviderOptions) -> tuple[Engine, ModelProvider]:
+    def open_variant(self, name: str, options: ProviderSettings) -> tuple[Engine, ModelProvider]:
         """Compose an engine in which the provider `name` is reached as `options` say, and all others as ever.
 
         It has no aliases: what it is asked for is `name/model`. Limits on calls under way are its own.

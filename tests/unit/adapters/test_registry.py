@@ -13,7 +13,7 @@ import pytest
 from rerankd.console.failures import CommandError
 from rerankd.console.providers import show_providers
 from rerankd.providers.opening import ProviderSettingsError, find_declared
-from rerankd.providers.settings import ProviderOptions
+from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters import registry
 from rerankd_adapters.base import AdapterError, HttpAdapter, Scheme, Scoring
 from rerankd_adapters.registry import find_provider, open_adapter, parse_model, provider_names
@@ -169,7 +169,7 @@ def test_a_broken_package_breaks_no_other(install: Callable[..., None], source: 
     with pytest.raises(
         ProviderSettingsError, match=r"^providers\.wrong: the provider wrong is broken: fake_wrong:ACME"
     ):
-        find_declared("wrong", ProviderOptions())
+        find_declared("wrong", ProviderSettings())
 
 
 def test_a_package_cannot_replace_a_provider_of_ours(install: Callable[..., None]) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import uvicorn
 
-from rerankd.configuration.http import HttpOptions
+from rerankd.configuration.http import HttpSettings
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.gateway.app import Gateway, GatewayLimits
@@ -84,12 +84,12 @@ def app(service: FakeService, health: dict[str, Any]) -> Gateway:
 
 
 @pytest.fixture
-def options() -> HttpOptions:
-    return HttpOptions()
+def options() -> HttpSettings:
+    return HttpSettings()
 
 
 @pytest.fixture
-def front(service: FakeService, health: dict[str, Any], options: HttpOptions) -> Front:
+def front(service: FakeService, health: dict[str, Any], options: HttpSettings) -> Front:
     """The gateway as the service runs it, with everything that surrounds it."""
     limits = GatewayLimits(max_body_bytes=200_000, max_line_bytes=500)
     gateway = Gateway(service, health=lambda: health["status"], version="1.2.3", limits=limits)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rerankd.configuration.http import HttpOptions
+from rerankd.configuration.http import HttpSettings
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
@@ -39,7 +39,7 @@ class Served:
         self.engine = Engine(Router([self.provider], default_model="scripted/model"), RequestLimits())
         self.address = ("", 0)
         gateway = create_gateway(self.engine, health=lambda: "serving")
-        self.front = Front(gateway, HttpOptions())
+        self.front = Front(gateway, HttpSettings())
 
     async def open(self, headers: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection(*self.address)

@@ -11,7 +11,7 @@ import yaml
 
 from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
 from rerankd.providers.opening import provider_problems
-from rerankd.providers.settings import ProviderOptions
+from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters.base import Provider
 from scripts import generate, generate_provider_docs
 from scripts.generator.provider_pages import settings_example
@@ -40,7 +40,7 @@ async def test_the_example_can_be_used(provider: Provider, transport: HttpTransp
         for name in re.findall(r"\$\{(\w+)\}", text)
     }
     filled = re.sub(r"\$\{(\w+)\}", lambda found: environ[found[1]], text)
-    settings = msgspec.convert(yaml.safe_load(filled)["providers"], dict[str, ProviderOptions])
+    settings = msgspec.convert(yaml.safe_load(filled)["providers"], dict[str, ProviderSettings])
     assert await provider_problems(settings, environ, transport) == []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from rerankd.contract.errors import Reason
-from rerankd.providers.settings import ProviderOptions
+from rerankd.providers.settings import ProviderSettings
 from rerankd.sdk import Reranker, RerankError
 from rerankd.sdk.accesses import MOST_KEPT
 from rerankd.settings import Settings
@@ -76,7 +76,7 @@ def test_accesses_are_bounded(reranker: Reranker, upstream: Upstream) -> None:
 
 
 def test_what_the_settings_say_of_the_provider_still_holds(upstream: Upstream) -> None:
-    options = ProviderOptions(base_url=upstream.url, api_key="of the settings", headers={"X-Org": "o"})
+    options = ProviderSettings(base_url=upstream.url, api_key="of the settings", headers={"X-Org": "o"})
     with Reranker(Settings(providers={"cohere": options})) as reranker:
         reranker.rerank("cohere/x", "red", DOCUMENTS)
         reranker.rerank("cohere/x", "red", DOCUMENTS, api_key="of the call")

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from rerankd.engine.routing.settings import DeploymentSettings, ModelSettings
-from rerankd.providers.settings import ProviderOptions, TransportOptions
+from rerankd.providers.settings import ProviderSettings, TransportOptions
 from rerankd.serving.engine_versions import EngineVersion
 from rerankd.serving.service import Service
 from rerankd.settings import ServerSettings, Settings, SettingsError
 from tests.support.canary import CANARY_SECRET
 
-COHERE = ProviderOptions(api_key=CANARY_SECRET, base_url="http://127.0.0.1:1")
-TEI = ProviderOptions(base_url="http://127.0.0.1:1")
+COHERE = ProviderSettings(api_key=CANARY_SECRET, base_url="http://127.0.0.1:1")
+TEI = ProviderSettings(base_url="http://127.0.0.1:1")
 FIRST = Settings(providers={"cohere": COHERE, "tei": TEI}, server=ServerSettings(http_port=0, grpc_port=0))
 
 
@@ -51,7 +51,7 @@ async def test_deployments_stay_when_something_else_changes(service: Service) ->
 
 async def test_only_the_changed_provider_is_opened_anew(service: Service) -> None:
     before = named(current(service))
-    other = ProviderOptions(api_key="other", base_url="http://127.0.0.1:1")
+    other = ProviderSettings(api_key="other", base_url="http://127.0.0.1:1")
     update = await service.reload(changed(providers={"cohere": other, "vllm": TEI}))
     after = named(current(service))
     assert update.changed == ["providers.cohere.api_key", "providers.tei", "providers.vllm"]
@@ -61,7 +61,7 @@ async def test_only_the_changed_provider_is_opened_anew(service: Service) -> Non
 
 
 async def test_a_provider_of_the_environment_comes_and_goes_with_its_section(service: Service) -> None:
-    await service.reload(changed(providers={"voyage": ProviderOptions(api_key="of the settings")}))
+    await service.reload(changed(providers={"voyage": ProviderSettings(api_key="of the settings")}))
     section = named(current(service))["voyage"]
     await service.reload(changed(providers={}))
     assert named(current(service)).keys() == {"voyage"}
@@ -79,7 +79,7 @@ async def test_another_transport_opens_all_anew(service: Service) -> None:
     ("fields", "problems"),
     [
         (
-            {"providers": {"voyag": TEI, "tei": ProviderOptions()}},
+            {"providers": {"voyag": TEI, "tei": ProviderSettings()}},
             [
                 "providers.voyag: there is no provider voyag; did you mean voyage?",
                 "providers.tei.base_url is missing: Text Embeddings Inference has no public address",
