@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rerankd.http.transport import TransportSettings, open_transport
-from rerankd.providers.http_provider import HttpDeployment
+from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, ProviderCall
 from rerankd_adapters.cohere import COHERE
 
@@ -62,7 +62,7 @@ async def _serve(port: Connection, documents: int) -> None:
 
 async def measure(name: str, url: str, documents: int, calls: int, concurrency: int) -> Reading:
     transport = open_transport(name, TransportSettings(uses_environment_proxy=False))
-    deployment = HttpDeployment(COHERE, Endpoint(base_url=url, api_key="a-key"), transport)
+    deployment = HttpProvider(COHERE, Endpoint(base_url=url, api_key="a-key"), transport)
     call = ProviderCall(
         model="rerank-v3.5", query="what is the capital of France", documents=["a text about it"] * documents
     )

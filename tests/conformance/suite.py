@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from rerankd.http.transport import HttpTransport
-from rerankd.providers.http_provider import HttpDeployment
+from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.testing import Recording, load_recording
 
@@ -28,6 +28,6 @@ class Deployments:
     def __init__(self, transport: HttpTransport) -> None:
         self._transport = transport
 
-    def open(self, provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpDeployment:
+    def open(self, provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpProvider:
         """Open one; the suite's `OpenDeployment`."""
-        return HttpDeployment(provider, endpoint, self._transport, options=options)
+        return HttpProvider(provider, endpoint, self._transport, options=options)

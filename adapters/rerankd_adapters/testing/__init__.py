@@ -10,7 +10,7 @@ cares for::
         await behaviour.check(recording, provider, open_deployment)
 
 where `open_deployment(provider, endpoint, options)` returns something with
-`async rerank(call) -> ProviderReply`, such as `rerankd.providers.http_provider.HttpDeployment`.
+`async rerank(call) -> ProviderReply`, such as `rerankd.providers.http_provider.HttpProvider`.
 """
 
 from rerankd_adapters.testing.behaviours import BEHAVIOURS, Behaviour

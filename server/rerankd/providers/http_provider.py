@@ -39,7 +39,7 @@ _MOST_DESCRIBED: Final = 4096
 """Models whose description is kept: callers choose the names."""
 
 
-class HttpDeployment:
+class HttpProvider:
     """Runs an adapter's exchange over a transport. Satisfies `ModelProvider`.
 
     Safe for any number of tasks of one event loop. The transport is the caller's to close.
@@ -186,7 +186,7 @@ def open_deployment(provider: Provider, endpoint: Endpoint, transport: HttpTrans
         provider: Its declaration.
         endpoint: Where and as whom.
         transport: For HTTP, and for token exchanges.
-        **settings: As of `HttpDeployment`.
+        **settings: As of `HttpProvider`.
 
     Raises:
         AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for options that make no sense.
@@ -197,7 +197,7 @@ def open_deployment(provider: Provider, endpoint: Endpoint, transport: HttpTrans
 
         settings.setdefault("trace_headers", trace_headers)
         return open_grpc_deployment(provider, endpoint, transport, **settings)
-    return HttpDeployment(provider, endpoint, transport, **settings)
+    return HttpProvider(provider, endpoint, transport, **settings)
 
 
 def _remaining_s(deadline_s: float | None) -> float:

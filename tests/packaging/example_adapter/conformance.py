@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rerankd.http.transport import TransportSettings, open_transport
-from rerankd.providers.http_provider import HttpDeployment
+from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.registry import find_provider
 from rerankd_adapters.testing import BEHAVIOURS, check_case, load_recording
@@ -26,8 +26,8 @@ async def check(path: Path) -> int:
         "httpx", TransportSettings(max_response_bytes=MAX_RESPONSE_BYTES, uses_environment_proxy=False)
     )
 
-    def open_deployment(provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpDeployment:
-        return HttpDeployment(provider, endpoint, transport, options=options)
+    def open_deployment(provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpProvider:
+        return HttpProvider(provider, endpoint, transport, options=options)
 
     for case in recording.all_cases():
         await check_case(recording, case, provider, open_deployment)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rerankd.providers.http_provider import HttpDeployment
+from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,
@@ -51,9 +51,9 @@ def timing_out(request: HttpRequest) -> HttpResponse:
     raise AdapterError(AdapterErrorKind.TIMEOUT, "no whole answer")
 
 
-def deployment(transport: Transport, *, timeout_s: float = 60.0) -> HttpDeployment:
+def deployment(transport: Transport, *, timeout_s: float = 60.0) -> HttpProvider:
     endpoint = Endpoint(base_url="http://h", api_key=KEY)
-    return HttpDeployment(
+    return HttpProvider(
         VLLM,
         endpoint,
         transport,
@@ -112,7 +112,7 @@ async def test_key_never_shows() -> None:
 def test_scores_of_another_address_or_other_options_are_of_another_revision() -> None:
     def revision(base_url: str, **options: Any) -> str:
         endpoint = Endpoint(base_url=base_url, api_key=KEY)
-        return HttpDeployment(VLLM, endpoint, Transport(timing_out), options=options).describe("m").revision
+        return HttpProvider(VLLM, endpoint, Transport(timing_out), options=options).describe("m").revision
 
     assert revision("http://h") == revision("http://h")
     assert len({revision("http://h"), revision("http://other")}) == 2

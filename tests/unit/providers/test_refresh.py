@@ -10,7 +10,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
-from rerankd.providers.http_provider import HttpDeployment
+from rerankd.providers.http_provider import HttpProvider
 from rerankd.providers.refresh import Refresher
 from rerankd_adapters.base import Capabilities, Endpoint, Provider, ProviderCall, Scoring
 from rerankd_adapters.cohere import COHERE
@@ -77,9 +77,9 @@ def deployment(
     provider: Provider = TEI,
     overrides: dict[str, Capabilities] | None = None,
     refresh_s: float = 300.0,
-) -> HttpDeployment:
+) -> HttpProvider:
     endpoint = Endpoint(base_url=url, api_key=KEY)
-    return HttpDeployment(provider, endpoint, transport, overrides=overrides, refresh_s=refresh_s)
+    return HttpProvider(provider, endpoint, transport, overrides=overrides, refresh_s=refresh_s)
 
 
 @pytest.fixture(autouse=True)
