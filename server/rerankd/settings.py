@@ -18,11 +18,11 @@ import yaml
 
 from rerankd.cache.options import CacheOptions
 from rerankd.configuration.changes import changed_paths, is_within, keep
-from rerankd.configuration.http import HttpSettings, http_problems
 from rerankd.configuration.references import References, Text, referenced_files
 from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.routing.settings import ModelSettings
+from rerankd.http.settings import ListenerSettings, http_problems
 from rerankd.local.options import LocalOptions
 from rerankd.providers.settings import ProviderSettings, TransportOptions
 from rerankd.telemetry.options import LogSettings, TelemetryOptions
@@ -65,7 +65,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds that calls under way get to finish once the listeners are closed."""
     keepalive: Keepalive = Keepalive()
     """HTTP/2 keepalive of the gRPC listener."""
-    http: HttpSettings = HttpSettings()
+    http: ListenerSettings = ListenerSettings()
     """What the HTTP listener does besides answering: compression and cross-origin calls."""
 
 

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Final
 
-from rerankd.configuration.http import HttpSettings
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.gateway.asgi import Message, RawHeaders, Receive, Scope, Send
 from rerankd.gateway.compression import choose_coding, compress
 from rerankd.gateway.cross_origin import CrossOrigin
 from rerankd.http.decompression import Decoder, UndecodableError, readable_coding
+from rerankd.http.settings import ListenerSettings
 
 _VARY: Final = (b"vary", b"accept-encoding")
 
@@ -24,7 +24,7 @@ class Front:
         options: What the operator allows.
     """
 
-    def __init__(self, app: Any, options: HttpSettings) -> None:
+    def __init__(self, app: Any, options: ListenerSettings) -> None:
         self._app = app
         self._origins = CrossOrigin(options.allowed_origins)
         self._compress_from_bytes = options.compress_from_bytes

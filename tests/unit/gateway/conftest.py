@@ -13,11 +13,11 @@ import httpx
 import pytest
 import uvicorn
 
-from rerankd.configuration.http import HttpSettings
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.gateway.app import Gateway, GatewayLimits
 from rerankd.gateway.front import Front
+from rerankd.http.settings import ListenerSettings
 
 
 async def answer_in_order(request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
@@ -84,12 +84,12 @@ def app(service: FakeService, health: dict[str, Any]) -> Gateway:
 
 
 @pytest.fixture
-def options() -> HttpSettings:
-    return HttpSettings()
+def options() -> ListenerSettings:
+    return ListenerSettings()
 
 
 @pytest.fixture
-def front(service: FakeService, health: dict[str, Any], options: HttpSettings) -> Front:
+def front(service: FakeService, health: dict[str, Any], options: ListenerSettings) -> Front:
     """The gateway as the service runs it, with everything that surrounds it."""
     limits = GatewayLimits(max_body_bytes=200_000, max_line_bytes=500)
     gateway = Gateway(service, health=lambda: health["status"], version="1.2.3", limits=limits)

@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd.configuration.http import HttpSettings
 from rerankd.gateway.compression import choose_coding
 from rerankd.http.decompression import Decoder, UndecodableError
+from rerankd.http.settings import ListenerSettings
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -85,8 +85,8 @@ async def test_head_tells_no_length_that_get_would_not_have(browser: httpx.Async
     assert "content-length" not in answer.headers
 
 
-@pytest.mark.parametrize("options", [HttpSettings(compress_from_bytes=0)])
-async def test_compression_can_be_switched_off(browser: httpx.AsyncClient, options: HttpSettings) -> None:
+@pytest.mark.parametrize("options", [ListenerSettings(compress_from_bytes=0)])
+async def test_compression_can_be_switched_off(browser: httpx.AsyncClient, options: ListenerSettings) -> None:
     answer = await browser.get("/openapi.json", headers={"accept-encoding": "gzip"})
 
     assert "content-encoding" not in answer.headers

@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd.configuration.http import HttpSettings, http_problems
 from rerankd.contract import messages
+from rerankd.http.settings import ListenerSettings, http_problems
 from rerankd.response_facts import server_timing
 
 ORIGIN = "https://search.example.com"
-ALLOWED = HttpSettings(allowed_origins=[ORIGIN])
-ANY = HttpSettings(allowed_origins=["*"])
+ALLOWED = ListenerSettings(allowed_origins=[ORIGIN])
+ANY = ListenerSettings(allowed_origins=["*"])
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "authorization, content-type"}
 BODY = {"query": "q", "documents": ["a"]}
 
@@ -77,18 +77,18 @@ async def test_any_origin(browser: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("origin", ["https://host/", "https://host/path", "host", "", "https://", "*.example.com"])
 def test_what_is_no_origin(origin: str) -> None:
-    [problem] = http_problems(HttpSettings(allowed_origins=[origin]), "server.http")
+    [problem] = http_problems(ListenerSettings(allowed_origins=[origin]), "server.http")
 
     assert problem.startswith("server.http.allowed_origins must be")
 
 
 @pytest.mark.parametrize("origin", ["*", "https://host", "http://localhost:3000", "chrome-extension://abc"])
 def test_what_is_an_origin(origin: str) -> None:
-    assert http_problems(HttpSettings(allowed_origins=[origin]), "server.http") == []
+    assert http_problems(ListenerSettings(allowed_origins=[origin]), "server.http") == []
 
 
 def test_compression_limit_is_not_negative() -> None:
-    assert len(http_problems(HttpSettings(compress_from_bytes=-1), "server.http")) == 1
+    assert len(http_problems(ListenerSettings(compress_from_bytes=-1), "server.http")) == 1
 
 
 async def test_times_of_a_call(browser: httpx.AsyncClient, service: Any) -> None:

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rerankd.configuration.http import HttpSettings
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
 from rerankd.gateway.app import create_gateway
 from rerankd.gateway.front import Front
+from rerankd.http.settings import ListenerSettings
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from tests.support.providers import ScriptedProvider, by_length
 from tests.unit.gateway.conftest import serving
@@ -39,7 +39,7 @@ class Served:
         self.engine = Engine(Router([self.provider], default_model="scripted/model"), RequestLimits())
         self.address = ("", 0)
         gateway = create_gateway(self.engine, health=lambda: "serving")
-        self.front = Front(gateway, HttpSettings())
+        self.front = Front(gateway, ListenerSettings())
 
     async def open(self, headers: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection(*self.address)

@@ -10,7 +10,7 @@ import msgspec
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+", re.IGNORECASE)
 
 
-class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the HTTP listener does besides answering."""
 
     allowed_origins: list[str] = msgspec.field(default_factory=list)
@@ -19,7 +19,7 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Answers this long are compressed for clients that accept gzip or zstd; 0 for never."""
 
 
-def http_problems(options: HttpSettings, path: str) -> list[str]:
+def http_problems(options: ListenerSettings, path: str) -> list[str]:
     """Say what is wrong with the options found at `path`, one sentence each."""
     problems = [
         f"{path}.allowed_origins must be '*' or like https://host, without a path, has {origin!r}"
