@@ -17,7 +17,7 @@ from rerankd_adapters.grpc_upstream.upstream import DEFAULT_TIMEOUT_S, GrpcUpstr
 Headers = Mapping[str, str]
 
 
-def open_grpc_deployment(
+def open_grpc_provider(
     provider: Provider,
     endpoint: Endpoint,
     transport: HttpTransport,

@@ -193,10 +193,10 @@ def open_deployment(provider: Provider, endpoint: Endpoint, transport: HttpTrans
     """
     settings["options"] = with_discovered(provider, endpoint, settings.get("options"))
     if provider.is_grpc:
-        from rerankd.providers.grpc_provider import open_grpc_deployment
+        from rerankd.providers.grpc_provider import open_grpc_provider
 
         settings.setdefault("trace_headers", trace_headers)
-        return open_grpc_deployment(provider, endpoint, transport, **settings)
+        return open_grpc_provider(provider, endpoint, transport, **settings)
     return HttpProvider(provider, endpoint, transport, **settings)
 
 

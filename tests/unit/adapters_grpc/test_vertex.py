@@ -9,7 +9,7 @@ import pytest
 
 from rerankd.http.transport import TransportSettings
 from rerankd.providers.authentication import BearerToken
-from rerankd.providers.grpc_provider import open_grpc_deployment
+from rerankd.providers.grpc_provider import open_grpc_provider
 from rerankd.providers.tokens import Token, TokenCache
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Truncation
 from rerankd_adapters.grpc_upstream.messages import find_method
@@ -115,7 +115,7 @@ async def test_tokens_of_the_server_authorize(server: FakeUpstream) -> None:
     async def fetch() -> Token:
         return Token("fetched-token", float("inf"))
 
-    upstream = open_grpc_deployment(
+    upstream = open_grpc_provider(
         VERTEX_GRPC,
         Endpoint(base_url=server.base_url),
         None,  # type: ignore[arg-type]
