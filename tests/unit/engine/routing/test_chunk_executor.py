@@ -18,7 +18,7 @@ from tests.support.providers import ScriptedProvider, by_length
 CALL = ProviderCall(model="search", query="q", documents=["a", "bb"])
 
 
-def named(**answers: providers.ChunkResult) -> list[ScriptedProvider]:
+def named(**answers: providers.Answer) -> list[ScriptedProvider]:
     return [ScriptedProvider(name, model=answer) for name, answer in answers.items()]
 
 
