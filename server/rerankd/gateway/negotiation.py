@@ -64,7 +64,9 @@ def _deadline_s(timeout_ms: str | None) -> float | None:
 
 
 def check_media_type(headers: Mapping[str, str], accepted: tuple[str, ...]) -> None:
-    """Accept the body's declared type, or none declared; codings that `Front` undoes are gone from the headers.
+    """Accept the body's declared type, or none declared.
+
+    `HttpMiddleware` has removed `content-encoding` where it decodes the body.
 
     Raises:
         HttpRefusalError: 415 for another type, charset or content coding.

@@ -17,7 +17,7 @@ import structlog
 
 from rerankd.configuration.changes import is_within, keep
 from rerankd.gateway.app import create_gateway
-from rerankd.gateway.front import Front
+from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.gateway.server import HttpServer, bind
 from rerankd.http.transport import HttpTransport
 from rerankd.local.provider import LocalProvider
@@ -94,7 +94,7 @@ class Service:
             default_model=lambda: self._versions.current.settings.default_model,
             metrics=self._pulse.render,
         )
-        self._http = HttpServer(Front(gateway, settings.server.http), settings.server.drain_grace_s)
+        self._http = HttpServer(HttpMiddleware(gateway, settings.server.http), settings.server.drain_grace_s)
         self._is_port_shared = is_port_shared
         self.state = "starting"
         """"starting", "serving" or "draining"."""

@@ -16,7 +16,7 @@ import uvicorn
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.gateway.app import Gateway, GatewayLimits
-from rerankd.gateway.front import Front
+from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
 
 
@@ -89,16 +89,16 @@ def options() -> ListenerSettings:
 
 
 @pytest.fixture
-def front(service: FakeService, health: dict[str, Any], options: ListenerSettings) -> Front:
+def middleware(service: FakeService, health: dict[str, Any], options: ListenerSettings) -> HttpMiddleware:
     """The gateway as the service runs it, with everything that surrounds it."""
     limits = GatewayLimits(max_body_bytes=200_000, max_line_bytes=500)
     gateway = Gateway(service, health=lambda: health["status"], version="1.2.3", limits=limits)
-    return Front(gateway, options)
+    return HttpMiddleware(gateway, options)
 
 
 @pytest.fixture
-async def browser(front: Front) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://gateway") as client:
+async def browser(middleware: HttpMiddleware) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(middleware), base_url="http://gateway") as client:
         yield client
 
 
@@ -123,9 +123,9 @@ async def address(app: Any) -> AsyncIterator[tuple[str, int]]:
 
 
 @pytest.fixture
-async def front_address(front: Front) -> AsyncIterator[tuple[str, int]]:
+async def middleware_address(middleware: HttpMiddleware) -> AsyncIterator[tuple[str, int]]:
     """Serve the gateway and what surrounds it with uvicorn on a free loopback port."""
-    async with serving(front) as address:
+    async with serving(middleware) as address:
         yield address
 
 

@@ -178,8 +178,8 @@ async def test_stream_that_is_no_gzip_fails_the_call(browser: httpx.AsyncClient)
     assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_REQUEST")
 
 
-async def test_coded_lines_are_answered_as_they_come(front_address: tuple[str, int]) -> None:
-    reader, writer = await asyncio.open_connection(*front_address)
+async def test_coded_lines_are_answered_as_they_come(middleware_address: tuple[str, int]) -> None:
+    reader, writer = await asyncio.open_connection(*middleware_address)
     coder = zlib.compressobj(wbits=31)
 
     def chunk(data: bytes) -> bytes:
@@ -195,7 +195,7 @@ async def test_coded_lines_are_answered_as_they_come(front_address: tuple[str, i
     assert b'"items_received":2' in rest
 
 
-async def test_client_that_leaves_a_coded_stream_cancels_it(front_address: tuple[str, int], service: Any) -> None:
+async def test_client_that_leaves_a_coded_stream_cancels_it(middleware_address: tuple[str, int], service: Any) -> None:
     started, ended = asyncio.Event(), asyncio.Event()
 
     async def wait(*_: Any) -> Any:
@@ -206,7 +206,7 @@ async def test_client_that_leaves_a_coded_stream_cancels_it(front_address: tuple
             ended.set()
 
     service.answer = wait
-    _, writer = await asyncio.open_connection(*front_address)
+    _, writer = await asyncio.open_connection(*middleware_address)
     data = gzip.compress(ITEM)
     writer.write(b"POST /v1/rerank:batch HTTP/1.1\r\nhost: g\r\ncontent-encoding: gzip\r\n")
     writer.write(b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(data), data))

@@ -12,7 +12,7 @@ from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
 from rerankd.gateway.app import create_gateway
-from rerankd.gateway.front import Front
+from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from tests.support.providers import ScriptedProvider, by_length
@@ -39,7 +39,7 @@ class Served:
         self.engine = Engine(Router([self.provider], default_model="scripted/model"), RequestLimits())
         self.address = ("", 0)
         gateway = create_gateway(self.engine, health=lambda: "serving")
-        self.front = Front(gateway, ListenerSettings())
+        self.middleware = HttpMiddleware(gateway, ListenerSettings())
 
     async def open(self, headers: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection(*self.address)
@@ -50,7 +50,7 @@ class Served:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     made = Served()
-    async with serving(made.front) as made.address:
+    async with serving(made.middleware) as made.address:
         yield made
 
 

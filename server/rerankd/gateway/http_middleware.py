@@ -1,4 +1,4 @@
-"""What surrounds the gateway whatever is asked: content codings and cross-origin headers."""
+"""HTTP middleware: content codings of requests and responses, and cross-origin headers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rerankd.http.settings import ListenerSettings
 _VARY: Final = (b"vary", b"accept-encoding")
 
 
-class Front:
+class HttpMiddleware:
     """An ASGI application around another. Safe for any number of requests of one event loop.
 
     Args:

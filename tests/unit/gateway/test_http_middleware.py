@@ -134,8 +134,8 @@ HEAD = b"POST /v1/rerank HTTP/1.1\r\nhost: g\r\nconnection: close\r\n"
 JSON = b'{"query":"q","documents":["a"]}'
 
 
-async def test_client_is_told_to_continue(front_address: tuple[str, int]) -> None:
-    connection = await Connection.open(front_address)
+async def test_client_is_told_to_continue(middleware_address: tuple[str, int]) -> None:
+    connection = await Connection.open(middleware_address)
     connection.send(HEAD + b"content-length: %d\r\nexpect: 100-continue\r\n\r\n" % len(JSON))
     assert (await connection.head()).startswith("http/1.1 100")
     connection.send(JSON)
@@ -153,23 +153,23 @@ async def test_client_is_told_to_continue(front_address: tuple[str, int]) -> Non
     ],
 )
 async def test_client_is_not_told_to_continue_what_is_refused(
-    front_address: tuple[str, int], headers: bytes, status: str
+    middleware_address: tuple[str, int], headers: bytes, status: str
 ) -> None:
-    connection = await Connection.open(front_address)
+    connection = await Connection.open(middleware_address)
     connection.send(HEAD + headers + b"expect: 100-continue\r\n\r\n")
     assert (await connection.head()).startswith(f"http/1.1 {status}")
     connection.writer.close()
 
 
-async def test_chunked_body_over_the_limit_is_refused_while_it_comes(front_address: tuple[str, int]) -> None:
-    connection = await Connection.open(front_address)
+async def test_chunked_body_over_the_limit_is_refused_while_it_comes(middleware_address: tuple[str, int]) -> None:
+    connection = await Connection.open(middleware_address)
     connection.send(HEAD + b"transfer-encoding: chunked\r\n\r\n" + b"40000\r\n" + b" " * 0x40000 + b"\r\n")
     assert (await connection.head()).startswith("http/1.1 413")
     connection.writer.close()
 
 
-async def test_chunked_body(front_address: tuple[str, int]) -> None:
-    connection = await Connection.open(front_address)
+async def test_chunked_body(middleware_address: tuple[str, int]) -> None:
+    connection = await Connection.open(middleware_address)
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in JSON)
     connection.send(HEAD + b"transfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
     assert (await connection.head()).startswith("http/1.1 200")
@@ -178,8 +178,8 @@ async def test_chunked_body(front_address: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/openapi.json", "/docs", "/v1/models", "/v1/models/a/b"])
-async def test_head_is_get_without_its_body(front_address: tuple[str, int], path: str) -> None:
-    async with httpx.AsyncClient(base_url="http://{}:{}".format(*front_address), trust_env=False) as client:
+async def test_head_is_get_without_its_body(middleware_address: tuple[str, int], path: str) -> None:
+    async with httpx.AsyncClient(base_url="http://{}:{}".format(*middleware_address), trust_env=False) as client:
         plain = {"accept-encoding": "identity"}
         get, head = await client.get(path, headers=plain), await client.head(path, headers=plain)
 
@@ -192,8 +192,8 @@ async def test_head_is_get_without_its_body(front_address: tuple[str, int], path
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "TRACE", "HEAD"])
-async def test_other_methods(front_address: tuple[str, int], method: str) -> None:
-    async with httpx.AsyncClient(base_url="http://{}:{}".format(*front_address), trust_env=False) as client:
+async def test_other_methods(middleware_address: tuple[str, int], method: str) -> None:
+    async with httpx.AsyncClient(base_url="http://{}:{}".format(*middleware_address), trust_env=False) as client:
         answer = await client.request(method, "/v1/rerank")
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
