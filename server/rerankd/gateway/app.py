@@ -29,7 +29,6 @@ from rerankd.gateway.dialects.registry import (
     named_dialect,
     split_mount,
 )
-from rerankd.gateway.exchange import Exchange
 from rerankd.gateway.guard import CallGuard
 from rerankd.gateway.negotiation import (
     JSON_TYPES,
@@ -41,6 +40,7 @@ from rerankd.gateway.negotiation import (
 )
 from rerankd.gateway.pages import PAGE_PATHS, build_pages
 from rerankd.gateway.refusal import ClientGoneError
+from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
 from rerankd.gateway.tracing import ServerSpan, fact_headers
@@ -102,25 +102,25 @@ class Gateway:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope["headers"])
-        exchange = Exchange(send, request_id_of(headers), is_head=scope["method"] == "HEAD")
-        with ServerSpan(scope, headers, exchange) as span:
-            await self._serve_within(span, scope, receive, headers, exchange)
+        writer = ResponseWriter(send, request_id_of(headers), is_head=scope["method"] == "HEAD")
+        with ServerSpan(scope, headers, writer) as span:
+            await self._serve_within(span, scope, receive, headers, writer)
 
     async def _serve_within(
-        self, span: ServerSpan, scope: Scope, receive: Receive, headers: Mapping[str, str], exchange: Exchange
+        self, span: ServerSpan, scope: Scope, receive: Receive, headers: Mapping[str, str], writer: ResponseWriter
     ) -> None:
         try:
-            await self._answer(scope, receive, headers, exchange)
+            await self._answer(scope, receive, headers, writer)
         except ServiceError as error:
-            await exchange.refuse(error)
+            await writer.refuse(error)
         except ClientGoneError:
             span.is_client_gone = True
-            _log.debug("client gone", request_id=exchange.request_id)
+            _log.debug("client gone", request_id=writer.request_id)
         except Exception:
-            _log.exception("call failed", request_id=exchange.request_id, path=scope["path"])
-            await exchange.refuse(internal_error(exchange.request_id))
+            _log.exception("call failed", request_id=writer.request_id, path=scope["path"])
+            await writer.refuse(internal_error(writer.request_id))
 
-    async def _answer(self, scope: Scope, receive: Receive, headers: Mapping[str, str], exchange: Exchange) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, headers: Mapping[str, str], writer: ResponseWriter) -> None:
         http_method, path = scope["method"], normalise_path(scope["path"])
         mount: Dialect | None = None
         page, matches = self._pages.get(path), self._router.matches(path)
@@ -128,22 +128,22 @@ class Gateway:
             mount, path = split_mount(path)
             page, matches = self._pages.get(path), self._router.matches(path)
         if mount is not None:
-            exchange.dialect = mount
+            writer.dialect = mount
         if page is None and not matches:
             raise self._router.no_such_route(http_method, path)
         allowed = (*matches, "GET") if page is not None else tuple(matches)
         wanted = "GET" if http_method == "HEAD" else http_method
         if wanted == "OPTIONS":
-            await exchange.reply_empty([(b"allow", allowed_methods(allowed).encode("ascii"))])
+            await writer.reply_empty([(b"allow", allowed_methods(allowed).encode("ascii"))])
         elif (match := matches.get(wanted)) is not None:
             if match.route.method == "rerank":
-                await self._rerank(match, mount, receive, headers, exchange)
+                await self._rerank(match, mount, receive, headers, writer)
             else:
-                await self._call(match, scope, receive, headers, exchange)
+                await self._call(match, scope, receive, headers, writer)
         elif wanted not in allowed or page is None:
             raise method_not_allowed(http_method, path, allowed_methods(allowed))
         else:
-            await exchange.reply(*page(headers))
+            await writer.reply(*page(headers))
 
     async def _call(
         self,
@@ -151,23 +151,23 @@ class Gateway:
         scope: Scope,
         receive: Receive,
         headers: Mapping[str, str],
-        exchange: Exchange,
+        writer: ResponseWriter,
     ) -> None:
         route = match.route
-        exchange.route = route.template
-        call = open_call(headers, exchange.request_id, route.api_version)
+        writer.route = route.template
+        call = open_call(headers, writer.request_id, route.api_version)
         if route.has_body:
             check_media_type(headers, NDJSON_TYPES if route.is_streaming else JSON_TYPES)
         async with CallGuard(call.deadline_s) as guard:
             if route.is_streaming:
                 lines = RequestLines(receive, route.request_type, self._limits.max_line_bytes)
                 guard.watch(lines.pump)
-                await self._stream(route, lines, call, exchange)
+                await self._stream(route, lines, call, writer)
                 return
-            companion = None if isinstance(exchange.dialect, Own) else self._companions.get(route.method)
+            companion = None if isinstance(writer.dialect, Own) else self._companions.get(route.method)
             if companion is not None:
                 response = await companion(scope["query_string"], match.variables, call)
-                await exchange.reply(200, _encode(response))
+                await writer.reply(200, _encode(response))
                 return
             if route.has_body:
                 body = await read_body(receive, headers, self._limits.max_body_bytes)
@@ -181,7 +181,7 @@ class Gateway:
             response = await self._handlers[route.method](request, call)
         if route.response_body is not None:
             response = getattr(response, route.response_body)
-        await exchange.reply(200, _encode(response), fact_headers(response))
+        await writer.reply(200, _encode(response), fact_headers(response))
 
     async def _rerank(
         self,
@@ -189,46 +189,46 @@ class Gateway:
         mount: Dialect | None,
         receive: Receive,
         headers: Mapping[str, str],
-        exchange: Exchange,
+        writer: ResponseWriter,
     ) -> None:
         """Rerank in the dialect of the mount, a header, the path or the body, whichever tells first."""
         dialect = mount or dialect_of_headers(headers) or named_dialect(match.route.dialect)
-        exchange.dialect = dialect or UNDECIDED
-        exchange.route = match.route.template
-        call = open_call(headers, exchange.request_id, match.route.api_version)
+        writer.dialect = dialect or UNDECIDED
+        writer.route = match.route.template
+        call = open_call(headers, writer.request_id, match.route.api_version)
         check_media_type(headers, JSON_TYPES)
         async with CallGuard(call.deadline_s) as guard:
             body = await read_body(receive, headers, self._limits.max_body_bytes)
             asked = None
             if dialect is None:
                 dialect, asked, keys = identify(body)
-                exchange.dialect = dialect
+                writer.dialect = dialect
                 asked = asked or dialect.read(body, keys)
             else:
                 asked = dialect.read(body)
             del body  # may be large, and its texts are in what was read
             guard.watch_soon(receive)
             answer = await ask(self._service, dialect, asked, call, match.variables.get("model", ""))
-        await exchange.reply(200, dialect.write(answer, asked), [*fact_headers(answer), *dialect.headers(answer)])
+        await writer.reply(200, dialect.write(answer, asked), [*fact_headers(answer), *dialect.headers(answer)])
 
-    async def _stream(self, route: Route, lines: RequestLines, call: CallContext, exchange: Exchange) -> None:
+    async def _stream(self, route: Route, lines: RequestLines, call: CallContext, writer: ResponseWriter) -> None:
         """Answer line by line; an unreadable line is reported last, or alone when it was the first."""
         answers: AsyncIterator[Any] = self._handlers[route.method](lines.messages(), call)
         try:
             async for answer in answers:
                 if lines.failure is not None and not lines.taken:
                     raise lines.failure
-                if not exchange.is_started:
-                    await exchange.start_lines()
-                await exchange.send_line(_encode(answer))
+                if not writer.is_started:
+                    await writer.start_lines()
+                await writer.send_line(_encode(answer))
         finally:
             if (close := getattr(answers, "aclose", None)) is not None:
                 await close()
         if lines.failure is not None:
             raise lines.failure
-        if not exchange.is_started:
-            await exchange.start_lines()
-        await exchange.end_lines()
+        if not writer.is_started:
+            await writer.start_lines()
+        await writer.end_lines()
 
 
 def create_gateway(

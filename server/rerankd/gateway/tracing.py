@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from rerankd.gateway.asgi import RawHeaders, Scope
-from rerankd.gateway.exchange import Exchange
 from rerankd.gateway.pages import PAGE_PATHS
+from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.response_facts import response_facts
 from rerankd.telemetry import names
 from rerankd.telemetry.trace import begin
@@ -21,11 +21,11 @@ _CLIENT_GONE: Final = 499
 class ServerSpan:
     """A context in which one request is served: begins a span, and ends it with the status that was sent."""
 
-    __slots__ = ("_exchange", "_method", "_scope", "_trace", "is_client_gone")
+    __slots__ = ("_method", "_scope", "_trace", "_writer", "is_client_gone")
 
-    def __init__(self, scope: Scope, headers: Mapping[str, str], exchange: Exchange) -> None:
+    def __init__(self, scope: Scope, headers: Mapping[str, str], writer: ResponseWriter) -> None:
         self._scope = scope
-        self._exchange = exchange
+        self._writer = writer
         self._method = scope["method"] if scope["method"] in _KNOWN_METHODS else "_OTHER"
         self.is_client_gone = False
         """Whether there was nobody to answer."""
@@ -37,22 +37,22 @@ class ServerSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        trace, exchange = self._trace, self._exchange
+        trace, writer = self._trace, self._writer
         if trace is None:
             return
-        status = _CLIENT_GONE if self.is_client_gone else exchange.status or (500 if error else _CLIENT_GONE)
+        status = _CLIENT_GONE if self.is_client_gone else writer.status or (500 if error else _CLIENT_GONE)
         is_fault = status >= 500
         if trace.end(is_error=is_fault):
             attributes = {
                 names.HTTP_METHOD: self._method,
                 names.URL_PATH: self._scope["path"][:_MAX_PATH_CHARS],
                 names.URL_SCHEME: self._scope.get("scheme", "http"),
-                names.REQUEST_ID: exchange.request_id,
+                names.REQUEST_ID: writer.request_id,
                 names.HTTP_STATUS: status,
             }
-            if exchange.route:
-                attributes[names.HTTP_ROUTE] = exchange.route
-            name = f"{self._method} {exchange.route}" if exchange.route else None
+            if writer.route:
+                attributes[names.HTTP_ROUTE] = writer.route
+            name = f"{self._method} {writer.route}" if writer.route else None
             trace.finish(attributes, name=name, error=str(status) if is_fault else None)
 
 

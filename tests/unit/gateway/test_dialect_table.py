@@ -11,7 +11,7 @@ import pytest
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.gateway.dialects.registry import DIALECTS, MOUNTS
 from rerankd.gateway.dialects.table import BODIES, HEADERS, PATHS, dialect_of_body
-from rerankd.gateway.exchange import Exchange
+from rerankd.gateway.response_writer import ResponseWriter
 from scripts.generate_dialect_docs import PAGE, render
 
 COHERE = {"query": "q", "documents": ["a"]}
@@ -66,12 +66,12 @@ async def test_dialect_of_a_request(
     async def fail(*_: Any) -> Any:
         raise ServiceError(Reason.OVERLOADED, "full")
 
-    async def note(exchange: Exchange, _error: ServiceError) -> None:
-        spoken.append(exchange.dialect)
-        await exchange.reply(429, b"{}")
+    async def note(writer: ResponseWriter, _error: ServiceError) -> None:
+        spoken.append(writer.dialect)
+        await writer.reply(429, b"{}")
 
     service.answer = fail
-    monkeypatch.setattr(Exchange, "refuse", note)
+    monkeypatch.setattr(ResponseWriter, "refuse", note)
     await client.post(path, content=json.dumps(body), headers=headers)
 
     assert spoken == [DIALECTS[dialect]]

@@ -34,8 +34,8 @@ from rerankd.gateway.dialects.voyage import Voyage
 from rerankd.gateway.dialects.weaviate import Weaviate
 from rerankd.gateway.dialects.xinference import Xinference
 from rerankd.gateway.dialects.zeroentropy import ZeroEntropy
-from rerankd.gateway.exchange import PlainRefusal
 from rerankd.gateway.refusal import undecided_body
+from rerankd.gateway.response_writer import PlainRefusal
 from rerankd.gateway.routing import Route, normalise_path
 
 

@@ -1,4 +1,4 @@
-"""One HTTP answer being written: whole, or line by line."""
+"""Writes one HTTP response: whole, or line by line."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class PlainRefusal:
 _PLAIN: Final = PlainRefusal()
 
 
-class Exchange:
-    """The answering side of one request. For one task."""
+class ResponseWriter:
+    """Writes the response to one request. For one task."""
 
     def __init__(self, send: Send, request_id: str, *, is_head: bool) -> None:
         self._send = send
