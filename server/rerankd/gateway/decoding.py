@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
-from rerankd.gateway.explanation import explain
+from rerankd.gateway.decode_errors import explain
 from rerankd.gateway.routes import ROUTES
 
 _MOST_PARAMETERS: Final = 100

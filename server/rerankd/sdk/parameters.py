@@ -12,7 +12,7 @@ import msgspec
 from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.suggestions import closest
-from rerankd.gateway.explanation import explain
+from rerankd.gateway.decode_errors import explain
 from rerankd_adapters.registry import find_provider
 
 DocumentInput = str | messages.Document | Mapping[str, Any]

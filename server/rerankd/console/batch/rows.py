@@ -14,7 +14,7 @@ from rerankd.console.batch.plan import BatchPlan, Columns
 from rerankd.contract import messages
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.suggestions import did_you_mean
-from rerankd.gateway.explanation import explain
+from rerankd.gateway.decode_errors import explain
 from rerankd_client.documents import encode_document
 
 FIELDS: Final = frozenset(messages.RerankRequest.__struct_fields__)

@@ -1,6 +1,6 @@
-"""msgspec's complaints in the words of the contract: field paths, wanted and given types, near names.
+"""Turns msgspec's validation errors into field violations: field path, expected and given type, similar names.
 
-Only refused requests come here, so clarity goes before speed.
+Runs for refused requests only, so it is written for clarity, not for speed.
 """
 
 from __future__ import annotations
