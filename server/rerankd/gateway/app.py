@@ -17,9 +17,9 @@ from rerankd.contract.status import internal_error
 from rerankd.gateway.asgi import Receive, Scope, Send
 from rerankd.gateway.body import RequestLines, read_body
 from rerankd.gateway.decoding import decode_json, decode_query
-from rerankd.gateway.dialects.asking import ask
 from rerankd.gateway.dialects.base import Dialect
 from rerankd.gateway.dialects.companions import COMPANION_ROUTES, Companions, build_probes
+from rerankd.gateway.dialects.dialect_service import rerank_in_dialect
 from rerankd.gateway.dialects.own import Own
 from rerankd.gateway.dialects.registry import (
     DIALECT_ROUTES,
@@ -208,7 +208,7 @@ class Gateway:
                 asked = dialect.read(body)
             del body  # may be large, and its texts are in what was read
             guard.watch_soon(receive)
-            answer = await ask(self._service, dialect, asked, call, match.variables.get("model", ""))
+            answer = await rerank_in_dialect(self._service, dialect, asked, call, match.variables.get("model", ""))
         await writer.reply(200, dialect.write(answer, asked), [*fact_headers(answer), *dialect.headers(answer)])
 
     async def _stream(self, route: Route, lines: RequestLines, call: CallContext, writer: ResponseWriter) -> None:

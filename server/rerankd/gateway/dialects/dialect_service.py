@@ -1,4 +1,4 @@
-"""Calls the use case for a dialect: blank documents aside, scores on the scale the dialect promises."""
+"""Calls the use case under a dialect's rules: leaves blank documents out, converts scores to the dialect's scale."""
 
 from __future__ import annotations
 
@@ -19,33 +19,34 @@ _NEAREST_TO_ONE: Final = 1 - 1e-12
 _FURTHEST_LOGIT: Final = 700.0
 
 
-def ask(
+def rerank_in_dialect(
     service: RerankUseCase, dialect: Dialect, asked: Asked, call: CallContext, model_of_path: str = ""
 ) -> Awaitable[RerankResponse]:
-    """Answer what a dialect has read.
+    """Rerank a parsed request under the rules of its dialect.
 
     Args:
-        service: Answers.
-        dialect: Whose rules hold for blank documents and scores.
-        asked: What was read; may be changed.
-        call: Its context.
-        model_of_path: A model the path names. Where it is served it wins over the body's, which LiteLLM spoils.
+        service: The use case.
+        dialect: Decides how blank documents are treated.
+        asked: The parsed request; its documents and model may be replaced.
+        call: Context of the call.
+        model_of_path: Model named by the path, empty for none. It overrides the body's model if it is served, because
+            LiteLLM sends a shortened name in the body.
 
     Raises:
-        ServiceError: What the use case says.
+        ServiceError: As the use case.
     """
     if asked.scale == "own" and not dialect.scores_blank and not model_of_path:
         return service.rerank(asked.request, call)
-    return _ask(service, dialect, asked, call, model_of_path)
+    return _rerank(service, dialect, asked, call, model_of_path)
 
 
-async def _ask(
+async def _rerank(
     service: RerankUseCase, dialect: Dialect, asked: Asked, call: CallContext, model_of_path: str
 ) -> RerankResponse:
     if model_of_path and (not asked.request.model or await _is_served(service, model_of_path, call)):
         asked.request.model = model_of_path
     if dialect.scores_blank and any(map(is_blank, asked.request.documents)):
-        answer = await _ask_without_blanks(service, asked, call)
+        answer = await _rerank_without_blanks(service, asked, call)
     else:
         answer = await service.rerank(asked.request, call)
     if asked.scale != "own":
@@ -61,7 +62,7 @@ async def _is_served(service: RerankUseCase, model: str, call: CallContext) -> b
     return True
 
 
-async def _ask_without_blanks(service: RerankUseCase, asked: Asked, call: CallContext) -> RerankResponse:
+async def _rerank_without_blanks(service: RerankUseCase, asked: Asked, call: CallContext) -> RerankResponse:
     """Score what there is to score; blank documents follow in request order, with a score no better than any other."""
     request = asked.request
     kept = [index for index, document in enumerate(request.documents) if not is_blank(document)]
