@@ -199,17 +199,17 @@ class Gateway:
         check_media_type(headers, JSON_TYPES)
         async with CallGuard(call.deadline_s) as guard:
             body = await read_body(receive, headers, self._limits.max_body_bytes)
-            asked = None
+            parsed = None
             if dialect is None:
-                dialect, asked, keys = identify(body)
+                dialect, parsed, keys = identify(body)
                 writer.dialect = dialect
-                asked = asked or dialect.read(body, keys)
+                parsed = parsed or dialect.read(body, keys)
             else:
-                asked = dialect.read(body)
+                parsed = dialect.read(body)
             del body  # may be large, and its texts are in what was read
             guard.watch_soon(receive)
-            answer = await rerank_in_dialect(self._service, dialect, asked, call, match.variables.get("model", ""))
-        await writer.reply(200, dialect.write(answer, asked), [*fact_headers(answer), *dialect.headers(answer)])
+            answer = await rerank_in_dialect(self._service, dialect, parsed, call, match.variables.get("model", ""))
+        await writer.reply(200, dialect.write(answer, parsed), [*fact_headers(answer), *dialect.headers(answer)])
 
     async def _stream(self, route: Route, lines: RequestLines, call: CallContext, writer: ResponseWriter) -> None:
         """Answer line by line; an unreadable line is reported last, or alone when it was the first."""

@@ -25,14 +25,14 @@ _TRUTHS: Final = {True: True, False: False, None: None, "true": True, "false": F
 
 
 @dataclass(slots=True)
-class Asked:
-    """A request as the engine takes it, and what its answer must know of the caller's own form."""
+class ParsedRequest:
+    """A request in the contract's form, and what the response needs of the caller's own form."""
 
     request: RerankRequest
     documents: Sequence[Any] = ()
     """As the caller sent them: strings or objects, in request order."""
     returns_documents: bool = False
-    """Whether the dialect writes the documents into its answer; the engine is not asked for them."""
+    """Whether the dialect writes the documents into its answer; the engine does not return them."""
     scale: Scale = "own"
     """What the scores are to be."""
     warnings: Sequence[str] = ()
@@ -77,7 +77,7 @@ class Dialect:
     def __init__(self) -> None:
         self._decode = msgspec.json.Decoder(self.body_type).decode
 
-    def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> Asked:
+    def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
         """Read a body.
 
         Args:
@@ -87,10 +87,10 @@ class Dialect:
         Raises:
             ServiceError: `INVALID_REQUEST`, with the path of the field by the dialect's own names.
         """
-        return self.ask(decode_with(self._decode, data, self.body_type, "the body"), keys)
+        return self.parse(decode_with(self._decode, data, self.body_type, "the body"), keys)
 
-    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
-        """Say in the contract's terms what a body asks for."""
+    def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
+        """Convert a decoded body to the contract's request."""
         documents = body.documents or []
         request = RerankRequest(
             model=body.model or "",
@@ -105,17 +105,17 @@ class Dialect:
             user=body.user or "",
         )
         returns = as_truth(body.return_documents, "return_documents")
-        return Asked(request, documents, self.echoes_documents if returns is None else returns, body=body)
+        return ParsedRequest(request, documents, self.echoes_documents if returns is None else returns, body=body)
 
     def top_n(self, given: int | None) -> int | None:
         """Read how many results are wanted; None for all."""
         return None if given == 0 and self.reads_zero_top_n_as_all else given
 
-    def write(self, answer: RerankResponse, asked: Asked) -> bytes:
+    def write(self, answer: RerankResponse, parsed: ParsedRequest) -> bytes:
         """Encode an answer."""
-        return encode(self.answer(answer, asked))
+        return encode(self.answer(answer, parsed))
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build the body of an answer."""
         raise NotImplementedError
 
@@ -136,21 +136,25 @@ class Dialect:
         return []
 
 
-def rows(answer: RerankResponse, asked: Asked, score: str, document: str = "document") -> Iterator[dict[str, Any]]:
+def rows(
+    answer: RerankResponse, parsed: ParsedRequest, score: str, document: str = "document"
+) -> Iterator[dict[str, Any]]:
     """Yield one object a result: `index`, the score under its name, and the document where documents are returned."""
-    if not asked.returns_documents:
+    if not parsed.returns_documents:
         for result in answer.results:
             yield {"index": result.index, score: result.relevance_score}
         return
-    documents = asked.documents
+    documents = parsed.documents
     for result in answer.results:
         sent = as_returned(documents[result.index])
         yield {"index": result.index, score: result.relevance_score, document: sent}
 
 
-def text_rows(answer: RerankResponse, asked: Asked, score: str, document: str = "document") -> list[dict[str, Any]]:
+def text_rows(
+    answer: RerankResponse, parsed: ParsedRequest, score: str, document: str = "document"
+) -> list[dict[str, Any]]:
     """List what `rows` does, with the document as its bare text."""
-    listed = list(rows(answer, asked, score, document))
+    listed = list(rows(answer, parsed, score, document))
     for row in listed:
         if document in row:
             row[document] = text_of(row[document])

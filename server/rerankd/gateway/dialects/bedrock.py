@@ -12,7 +12,7 @@ from rerankd.contract import messages
 from rerankd.contract.errors import Code, ServiceError
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
-from rerankd.gateway.dialects.base import Asked, Dialect, rows
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows
 
 _KINDS: Final[Mapping[Code, str]] = {
     Code.INVALID_ARGUMENT: "ValidationException",
@@ -85,7 +85,7 @@ class Bedrock(Dialect):
     title = "Amazon Bedrock"
     body_type = BedrockBody
 
-    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Say in the contract's terms what a body asks for."""
         options = body.reranking_configuration.bedrock_reranking_configuration
         extra = options.model_configuration.additional_model_request_fields or {}
@@ -97,11 +97,11 @@ class Bedrock(Dialect):
             top_n=options.number_of_results,
             max_tokens_per_doc=tokens if isinstance(tokens, int) else None,
         )
-        return Asked(request)
+        return ParsedRequest(request)
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build results."""
-        return {"results": list(rows(answer, asked, "relevanceScore"))}
+        return {"results": list(rows(answer, parsed, "relevanceScore"))}
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
         """Build `{message, __type}`."""

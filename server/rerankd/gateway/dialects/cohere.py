@@ -6,7 +6,7 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, encode
+from rerankd.gateway.dialects.base import ParsedRequest, encode
 from rerankd.gateway.dialects.superset import Answer, Superset, meta_of, results_of
 
 
@@ -20,15 +20,15 @@ class Cohere(Superset):
     name = "cohere"
     title = "Cohere v1 and v2, Azure AI"
 
-    def write(self, answer: RerankResponse, asked: Asked) -> bytes:
+    def write(self, answer: RerankResponse, parsed: ParsedRequest) -> bytes:
         """Encode id, results and meta, and beside them what only this service tells: model, usage, extra_fields."""
         return encode(
             Answer(
                 id=answer.id,
                 model=answer.model,
-                results=results_of(answer, asked),
+                results=results_of(answer, parsed),
                 usage=answer.usage,
-                meta=meta_of(answer, asked),
+                meta=meta_of(answer, parsed),
                 extra_fields=answer.extra_fields,
             )
         )

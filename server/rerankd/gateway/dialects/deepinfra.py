@@ -11,7 +11,7 @@ from msgspec import Struct
 from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest
 
 
 class DeepInfraBody(Struct):
@@ -30,7 +30,7 @@ class DeepInfra(Dialect):
     body_type = DeepInfraBody
     scores_blank = True
 
-    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Say in the contract's terms what a body asks for.
 
         Raises:
@@ -40,14 +40,14 @@ class DeepInfra(Dialect):
         if len(set(queries)) > 1:
             raise invalid_request([FieldViolation("queries", "queries must be the same for all documents of a call")])
         request = RerankRequest(query=queries[0], documents=documents, instruction=body.instruction or "")
-        return Asked(request, documents)
+        return ParsedRequest(request, documents)
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build scores, input_tokens, request_id and inference_status."""
         usage, extra = answer.usage or messages.Usage(), answer.extra_fields or messages.ExtraFields()
         scores = {result.index: result.relevance_score for result in answer.results}
         return {
-            "scores": [scores[index] for index in range(len(asked.documents))],
+            "scores": [scores[index] for index in range(len(parsed.documents))],
             "input_tokens": usage.prompt_tokens,
             "request_id": answer.id,
             "inference_status": {

@@ -11,7 +11,7 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse, RerankResult, ScoreSpace
 from rerankd.contract.service import RerankUseCase
-from rerankd.gateway.dialects.base import Asked, Dialect, Scale
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, Scale
 from rerankd.gateway.dialects.documents import is_blank
 
 _WITHIN_UNIT: Final = frozenset({ScoreSpace.PROBABILITY, ScoreSpace.RELATIVE})
@@ -20,14 +20,14 @@ _FURTHEST_LOGIT: Final = 700.0
 
 
 def rerank_in_dialect(
-    service: RerankUseCase, dialect: Dialect, asked: Asked, call: CallContext, model_of_path: str = ""
+    service: RerankUseCase, dialect: Dialect, parsed: ParsedRequest, call: CallContext, model_of_path: str = ""
 ) -> Awaitable[RerankResponse]:
     """Rerank a parsed request under the rules of its dialect.
 
     Args:
         service: The use case.
         dialect: Decides how blank documents are treated.
-        asked: The parsed request; its documents and model may be replaced.
+        parsed: The parsed request; its documents and model may be replaced.
         call: Context of the call.
         model_of_path: Model named by the path, empty for none. It overrides the body's model if it is served, because
             LiteLLM sends a shortened name in the body.
@@ -35,22 +35,22 @@ def rerank_in_dialect(
     Raises:
         ServiceError: As the use case.
     """
-    if asked.scale == "own" and not dialect.scores_blank and not model_of_path:
-        return service.rerank(asked.request, call)
-    return _rerank(service, dialect, asked, call, model_of_path)
+    if parsed.scale == "own" and not dialect.scores_blank and not model_of_path:
+        return service.rerank(parsed.request, call)
+    return _rerank(service, dialect, parsed, call, model_of_path)
 
 
 async def _rerank(
-    service: RerankUseCase, dialect: Dialect, asked: Asked, call: CallContext, model_of_path: str
+    service: RerankUseCase, dialect: Dialect, parsed: ParsedRequest, call: CallContext, model_of_path: str
 ) -> RerankResponse:
-    if model_of_path and (not asked.request.model or await _is_served(service, model_of_path, call)):
-        asked.request.model = model_of_path
-    if dialect.scores_blank and any(map(is_blank, asked.request.documents)):
-        answer = await _rerank_without_blanks(service, asked, call)
+    if model_of_path and (not parsed.request.model or await _is_served(service, model_of_path, call)):
+        parsed.request.model = model_of_path
+    if dialect.scores_blank and any(map(is_blank, parsed.request.documents)):
+        answer = await _rerank_without_blanks(service, parsed, call)
     else:
-        answer = await service.rerank(asked.request, call)
-    if asked.scale != "own":
-        await _rescale(service, answer, asked.scale, call)
+        answer = await service.rerank(parsed.request, call)
+    if parsed.scale != "own":
+        await _rescale(service, answer, parsed.scale, call)
     return answer
 
 
@@ -62,13 +62,13 @@ async def _is_served(service: RerankUseCase, model: str, call: CallContext) -> b
     return True
 
 
-async def _rerank_without_blanks(service: RerankUseCase, asked: Asked, call: CallContext) -> RerankResponse:
+async def _rerank_without_blanks(service: RerankUseCase, parsed: ParsedRequest, call: CallContext) -> RerankResponse:
     """Score what there is to score; blank documents follow in request order, with a score no better than any other."""
-    request = asked.request
+    request = parsed.request
     kept = [index for index, document in enumerate(request.documents) if not is_blank(document)]
     blank = [index for index, document in enumerate(request.documents) if is_blank(document)]
     if kept:
-        asked.request.documents = [request.documents[index] for index in kept]
+        parsed.request.documents = [request.documents[index] for index in kept]
         answer = await service.rerank(request, call)
         for result in answer.results:
             result.index = kept[result.index]
@@ -83,7 +83,7 @@ async def _rerank_without_blanks(service: RerankUseCase, asked: Asked, call: Cal
 async def _all_blank(service: RerankUseCase, request: messages.RerankRequest, call: CallContext) -> RerankResponse:
     """Answer for documents of which none can be scored, with the errors that other documents would have met.
 
-    The use case is asked with a word in their place, so that model, query and limits are checked as ever.
+    One non-blank document is scored in their place, so that model, query and limits are still validated.
     """
     count = len(request.documents)
     request.documents = ["-"]

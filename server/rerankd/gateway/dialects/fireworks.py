@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, text_rows, token_usage
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, RerankBody, text_rows, token_usage
 
 
 class FireworksBody(RerankBody):
@@ -25,17 +25,17 @@ class Fireworks(Dialect):
     body_type = FireworksBody
     echoes_documents = True
 
-    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Read what is common, and `task`."""
-        asked = super().ask(body, keys)
-        asked.request.instruction = body.task or asked.request.instruction
-        return asked
+        parsed = super().parse(body, keys)
+        parsed.request.instruction = body.task or parsed.request.instruction
+        return parsed
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build object, model, data and usage."""
         return {
             "object": "list",
             "model": answer.model,
-            "data": text_rows(answer, asked, "relevance_score"),
+            "data": text_rows(answer, parsed, "relevance_score"),
             "usage": token_usage(answer),
         }

@@ -10,7 +10,14 @@ import msgspec
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, numbered_error, text_rows, token_usage
+from rerankd.gateway.dialects.base import (
+    Dialect,
+    ParsedRequest,
+    RerankBody,
+    numbered_error,
+    text_rows,
+    token_usage,
+)
 
 
 class InfinityBody(RerankBody):
@@ -27,20 +34,20 @@ class Infinity(Dialect):
     body_type = InfinityBody
     scores_blank = True
 
-    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Read what is common, and the scale."""
-        asked = super().ask(body, keys)
-        asked.scale = "logit" if body.raw_scores else "probability"
-        return asked
+        parsed = super().parse(body, keys)
+        parsed.scale = "logit" if body.raw_scores else "probability"
+        return parsed
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build object, id, model, results and usage."""
         return {
             "object": "rerank",
             "id": answer.id,
             "created": int(time.time()),
             "model": answer.model,
-            "results": text_rows(answer, asked, "relevance_score"),
+            "results": text_rows(answer, parsed, "relevance_score"),
             "usage": token_usage(answer),
         }
 

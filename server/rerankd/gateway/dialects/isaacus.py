@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from rerankd.contract import messages
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
 
 
 class IsaacusBody(Struct):
@@ -29,16 +29,16 @@ class Isaacus(Dialect):
     title = "Isaacus"
     body_type = IsaacusBody
 
-    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Say in the contract's terms what a body asks for."""
         texts = body.texts or []
-        return Asked(
+        return ParsedRequest(
             RerankRequest(model=body.model or "", query=body.query or "", documents=texts, top_n=body.top_n), texts
         )
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build results and usage."""
         return {
-            "results": list(rows(answer, asked, "score")),
+            "results": list(rows(answer, parsed, "score")),
             "usage": {"input_tokens": token_usage(answer)["prompt_tokens"]},
         }

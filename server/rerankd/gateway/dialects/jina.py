@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
 
 
 class Jina(Dialect):
@@ -14,11 +14,11 @@ class Jina(Dialect):
     name = "jina"
     title = "Jina AI"
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build model, usage and results."""
         return {
             "model": answer.model,
             "object": "list",
             "usage": token_usage(answer),
-            "results": list(rows(answer, asked, "relevance_score")),
+            "results": list(rows(answer, parsed, "relevance_score")),
         }

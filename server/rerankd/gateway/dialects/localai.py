@@ -6,7 +6,7 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, numbered_error, rows, token_usage
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, numbered_error, rows, token_usage
 
 
 class LocalAi(Dialect):
@@ -16,12 +16,12 @@ class LocalAi(Dialect):
     title = "LocalAI"
     scores_blank = True
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build model, usage and results."""
         return {
             "model": answer.model,
             "usage": token_usage(answer),
-            "results": list(rows(answer, asked, "relevance_score")),
+            "results": list(rows(answer, parsed, "relevance_score")),
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:

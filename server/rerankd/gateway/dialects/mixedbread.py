@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from rerankd.contract import messages
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, as_truth, text_of, token_usage
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, as_truth, text_of, token_usage
 from rerankd.gateway.dialects.documents import as_documents
 
 
@@ -33,7 +33,7 @@ class Mixedbread(Dialect):
     title = "Mixedbread"
     body_type = MixedbreadBody
 
-    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Say in the contract's terms what a body asks for."""
         sent = body.input or []
         request = RerankRequest(
@@ -44,15 +44,15 @@ class Mixedbread(Dialect):
             rank_fields=body.rank_fields or [],
             instruction=body.instruction or "",
         )
-        return Asked(request, sent, as_truth(body.return_input, "return_input") or False)
+        return ParsedRequest(request, sent, as_truth(body.return_input, "return_input") or False)
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build usage, model, data, object, top_k and return_input; old clients require each."""
         data = []
         for result in answer.results:
             row: dict[str, Any] = {"index": result.index, "score": result.relevance_score, "object": "rank_result"}
-            if asked.returns_documents:
-                sent = asked.documents[result.index]
+            if parsed.returns_documents:
+                sent = parsed.documents[result.index]
                 row["input"] = sent if isinstance(sent, dict) else text_of(sent)
             data.append(row)
         return {
@@ -60,6 +60,6 @@ class Mixedbread(Dialect):
             "model": answer.model,
             "data": data,
             "object": "list",
-            "top_k": asked.request.top_n or len(answer.results),
-            "return_input": asked.returns_documents,
+            "top_k": parsed.request.top_n or len(answer.results),
+            "return_input": parsed.returns_documents,
         }

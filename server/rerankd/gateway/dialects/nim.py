@@ -12,7 +12,7 @@ from msgspec import Struct
 from rerankd.contract import messages
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
 from rerankd.gateway.dialects.documents import as_documents
 from rerankd.gateway.refusal import superset_body
 
@@ -41,7 +41,7 @@ class Nim(Dialect):
     title = "NVIDIA NIM"
     body_type = NimBody
 
-    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Say in the contract's terms what a body asks for."""
         passages = body.passages or []
         request = RerankRequest(
@@ -51,11 +51,11 @@ class Nim(Dialect):
             top_n=body.top_k if body.top_n is None else body.top_n,
             truncation=truncation_of(body.truncate),
         )
-        return Asked(request, passages, scale="logit")
+        return ParsedRequest(request, passages, scale="logit")
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build rankings and usage."""
-        return {"rankings": list(rows(answer, asked, "logit")), "usage": token_usage(answer)}
+        return {"rankings": list(rows(answer, parsed, "logit")), "usage": token_usage(answer)}
 
     def refusal(self, error: ServiceError, request_id: str) -> Any:
         """Build `{status, title, detail, requestId}` and the keys of the common form."""

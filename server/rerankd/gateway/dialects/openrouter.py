@@ -7,7 +7,7 @@ from typing import Any
 from rerankd.contract import messages
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, rows
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows
 
 
 class OpenRouter(Dialect):
@@ -17,14 +17,14 @@ class OpenRouter(Dialect):
     title = "OpenRouter"
     echoes_documents = True
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build id, model, provider, results and usage."""
         usage = answer.usage or messages.Usage()
         return {
             "id": answer.id,
             "model": answer.model,
             "provider": answer.extra_fields.provider if answer.extra_fields is not None else "",
-            "results": list(rows(answer, asked, "relevance_score")),
+            "results": list(rows(answer, parsed, "relevance_score")),
             "usage": {"total_tokens": usage.total_tokens, "search_units": usage.search_units, "cost": usage.cost},
         }
 

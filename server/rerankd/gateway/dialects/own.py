@@ -8,7 +8,7 @@ import msgspec
 
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.decoding import decode_json
-from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect, encode
+from rerankd.gateway.dialects.base import NO_KEYS, Dialect, ParsedRequest, encode
 
 
 class Own(Dialect):
@@ -17,11 +17,11 @@ class Own(Dialect):
     name = "rerankd"
     title = "rerankd, strict"
 
-    def read(self, data: bytes, _keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> Asked:
+    def read(self, data: bytes, _keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
         """Read a body that must be the contract's."""
         request = decode_json(data, RerankRequest, "the body")
-        return Asked(request, request.documents)
+        return ParsedRequest(request, request.documents)
 
-    def write(self, answer: RerankResponse, _asked: Asked) -> bytes:
+    def write(self, answer: RerankResponse, _parsed: ParsedRequest) -> bytes:
         """Encode the contract's answer."""
         return encode(answer)

@@ -10,7 +10,7 @@ import msgspec
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, kind_of, rows
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, RerankBody, kind_of, rows
 from rerankd.gateway.dialects.nim import truncation_of
 
 _DOCUMENTS_A_UNIT: Final = 100
@@ -30,20 +30,20 @@ class Pinecone(Dialect):
     body_type = PineconeBody
     echoes_documents = True
 
-    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Read what is common, and whether documents may be cut."""
-        asked = super().ask(body, keys)
+        parsed = super().parse(body, keys)
         truncate = (body.parameters or {}).get("truncate")
-        asked.request.truncation = truncation_of(truncate if isinstance(truncate, str) else None)
-        return asked
+        parsed.request.truncation = truncation_of(truncate if isinstance(truncate, str) else None)
+        return parsed
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build model, data and usage; the client refuses an answer without them."""
         units = answer.usage.search_units if answer.usage is not None else 0
         return {
             "model": answer.model,
-            "data": list(rows(answer, asked, "score")),
-            "usage": {"rerank_units": units or math.ceil(len(asked.documents) / _DOCUMENTS_A_UNIT)},
+            "data": list(rows(answer, parsed, "score")),
+            "usage": {"rerank_units": units or math.ceil(len(parsed.documents) / _DOCUMENTS_A_UNIT)},
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:

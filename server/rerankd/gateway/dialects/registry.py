@@ -8,7 +8,7 @@ from typing import Final
 from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.contract.suggestions import did_you_mean
-from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect
+from rerankd.gateway.dialects.base import NO_KEYS, Dialect, ParsedRequest
 from rerankd.gateway.dialects.bedrock import Bedrock
 from rerankd.gateway.dialects.cohere import Cohere
 from rerankd.gateway.dialects.deepinfra import DeepInfra
@@ -117,20 +117,20 @@ def dialect_of_headers(headers: Mapping[str, str]) -> Dialect | None:
     return None
 
 
-def identify(data: bytes) -> tuple[Dialect, Asked | None, Keys]:
+def identify(data: bytes) -> tuple[Dialect, ParsedRequest | None, Keys]:
     """Tell the dialect of a body that came to a path of several services.
 
     A body that is the contract's needs no second look, and most are: the SDKs of Cohere, Together, Jina and this
     service send nothing else.
 
     Returns:
-        The dialect; what is asked, where that is known already; else the body's keys.
+        The dialect; the parsed request where that is known already, else the body's keys.
 
     Raises:
         ServiceError: `INVALID_REQUEST` for a body that is no JSON object.
     """
-    asked = read_own(data)
-    if asked is not None:
-        return DIALECTS[SHARED], asked, NO_KEYS
+    parsed = read_own(data)
+    if parsed is not None:
+        return DIALECTS[SHARED], parsed, NO_KEYS
     keys = keys_of(data)
     return DIALECTS[dialect_of_body(keys)], None, keys

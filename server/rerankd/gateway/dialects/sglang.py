@@ -6,7 +6,7 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, numbered_error, text_rows
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, numbered_error, text_rows
 
 
 class SgLang(Dialect):
@@ -16,9 +16,9 @@ class SgLang(Dialect):
     title = "SGLang"
     scores_blank = True
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build the list of index, score and document."""
-        return text_rows(answer, asked, "score")
+        return text_rows(answer, parsed, "score")
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
         """Build OpenAI's form of an error, its code being the status."""

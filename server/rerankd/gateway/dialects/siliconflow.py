@@ -6,7 +6,7 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
 
 
 class SiliconFlow(Dialect):
@@ -15,13 +15,13 @@ class SiliconFlow(Dialect):
     name = "siliconflow"
     title = "SiliconFlow"
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build id, results, tokens and meta."""
         usage = token_usage(answer)
         tokens = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
         return {
             "id": answer.id,
-            "results": list(rows(answer, asked, "relevance_score")),
+            "results": list(rows(answer, parsed, "relevance_score")),
             "tokens": tokens,
             "meta": {"tokens": tokens, "billed_units": tokens},
             "usage": usage,

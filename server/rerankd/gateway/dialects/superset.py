@@ -19,7 +19,7 @@ from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.decoding import decode_with
-from rerankd.gateway.dialects.base import NO_KEYS, Asked, Dialect, RerankBody, encode, rows, text_of
+from rerankd.gateway.dialects.base import NO_KEYS, Dialect, ParsedRequest, RerankBody, encode, rows, text_of
 
 _MOST_WARNINGS: Final = 20
 _MISSPELT: Final = 0.75
@@ -78,15 +78,15 @@ class Superset(Dialect):
     list_kind = "rerank"
     """What `object` of the answer says."""
 
-    def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> Asked:
+    def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
         """Read a body: as the contract's where it is, else as the services have in common."""
         return (None if keys else read_own(data)) or super().read(data, keys or keys_of(data))
 
-    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Read a body that is not quite the contract's."""
         _check_spelling(body, keys)
-        asked = super().ask(body, keys)
-        request = asked.request
+        parsed = super().parse(body, keys)
+        request = parsed.request
         if request.top_n is None:
             request.top_n = body.top_n_in_camel_case
         request.fallbacks = body.fallbacks or []
@@ -96,14 +96,14 @@ class Superset(Dialect):
         request.cache = body.cache or messages.CacheControl.UNSPECIFIED
         request.include_details = body.include_details
         request.normalization = body.normalization or messages.ScoreNormalization.UNSPECIFIED
-        asked.warnings = unknown_fields(keys, self.body_type)
-        return asked
+        parsed.warnings = unknown_fields(keys, self.body_type)
+        return parsed
 
-    def write(self, answer: RerankResponse, asked: Asked) -> bytes:
+    def write(self, answer: RerankResponse, parsed: ParsedRequest) -> bytes:
         """Encode an answer; its list is encoded once where both are the same."""
-        results = results_of(answer, asked)
-        if _has_documents(answer, asked):
-            data: Any = _with_texts(answer, asked)
+        results = results_of(answer, parsed)
+        if _has_documents(answer, parsed):
+            data: Any = _with_texts(answer, parsed)
         else:
             results = data = msgspec.Raw(encode(results))
         return encode(
@@ -114,25 +114,25 @@ class Superset(Dialect):
                 results=results,
                 data=data,
                 usage=answer.usage or messages.Usage(),
-                meta=meta_of(answer, asked),
+                meta=meta_of(answer, parsed),
                 extra_fields=answer.extra_fields,
             )
         )
 
 
-def results_of(answer: RerankResponse, asked: Asked) -> Any:
+def results_of(answer: RerankResponse, parsed: ParsedRequest) -> Any:
     """List the results as Cohere does, each document as an object; documents are not copied."""
-    return list(rows(answer, asked, "relevance_score")) if asked.returns_documents else answer.results
+    return list(rows(answer, parsed, "relevance_score")) if parsed.returns_documents else answer.results
 
 
-def meta_of(answer: RerankResponse, asked: Asked) -> Meta:
+def meta_of(answer: RerankResponse, parsed: ParsedRequest) -> Meta:
     """Return `meta` with Cohere's `tokens`, and the request's warnings before the engine's."""
     meta, usage = answer.meta or messages.Meta(), answer.usage
     return Meta(
         meta.api_version,
         meta.billed_units,
         None if usage is None else Tokens(usage.prompt_tokens, usage.completion_tokens),
-        [*asked.warnings, *meta.warnings] if asked.warnings or meta.warnings else (),
+        [*parsed.warnings, *meta.warnings] if parsed.warnings or meta.warnings else (),
     )
 
 
@@ -175,28 +175,28 @@ def _did_you_mean(key: str, known: Sequence[str]) -> str:
     return f"; did you mean {match}?" if match else ""
 
 
-def _has_documents(answer: RerankResponse, asked: Asked) -> bool:
-    return asked.returns_documents or (bool(answer.results) and answer.results[0].document is not None)
+def _has_documents(answer: RerankResponse, parsed: ParsedRequest) -> bool:
+    return parsed.returns_documents or (bool(answer.results) and answer.results[0].document is not None)
 
 
-def _with_texts(answer: RerankResponse, asked: Asked) -> list[dict[str, Any]]:
+def _with_texts(answer: RerankResponse, parsed: ParsedRequest) -> list[dict[str, Any]]:
     return [
         {
             "index": result.index,
             "relevance_score": result.relevance_score,
-            "document": text_of(result.document if result.document is not None else asked.documents[result.index]),
+            "document": text_of(result.document if result.document is not None else parsed.documents[result.index]),
         }
         for result in answer.results
     ]
 
 
-def read_own(data: bytes) -> Asked | None:
+def read_own(data: bytes) -> ParsedRequest | None:
     """Read a body that is the contract's, documents to be returned by the engine; None for any other."""
     try:
         request = _decode_own(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return Asked(request, request.documents)
+    return ParsedRequest(request, request.documents)
 
 
 def keys_of(data: bytes) -> dict[str, msgspec.Raw]:

@@ -12,7 +12,7 @@ from rerankd.contract import messages
 from rerankd.contract.errors import Code, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
-from rerankd.gateway.dialects.base import Asked, Dialect, as_truth, text_rows
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, as_truth, text_rows
 
 _KINDS: Final[Mapping[Code, tuple[int, str]]] = {
     Code.INVALID_ARGUMENT: (422, "Validation"),
@@ -45,7 +45,7 @@ class Tei(Dialect):
     body_type = TeiBody
     scores_blank = True
 
-    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Say in the contract's terms what a body asks for."""
         texts = body.texts or []
         request = RerankRequest(model=body.model or "", query=body.query or "", documents=texts, top_n=body.top_n)
@@ -57,11 +57,11 @@ class Tei(Dialect):
             )
             request.truncation = cut if body.truncate else messages.Truncation.NONE
         returns = as_truth(body.return_text, "return_text") or False
-        return Asked(request, texts, returns, scale="logit" if body.raw_scores else "probability")
+        return ParsedRequest(request, texts, returns, scale="logit" if body.raw_scores else "probability")
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build the list of index, score and text."""
-        return text_rows(answer, asked, "score", "text")
+        return text_rows(answer, parsed, "score", "text")
 
     def headers(self, answer: RerankResponse) -> RawHeaders:
         """Tell tokens and time where TEI's clients read them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
 
 
 class Together(Dialect):
@@ -14,12 +14,12 @@ class Together(Dialect):
     name = "together"
     title = "Together AI"
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build id, object, model, results and usage."""
         return {
             "id": answer.id,
             "object": "rerank",
             "model": answer.model,
-            "results": list(rows(answer, asked, "relevance_score")),
+            "results": list(rows(answer, parsed, "relevance_score")),
             "usage": token_usage(answer),
         }

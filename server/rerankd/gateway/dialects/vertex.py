@@ -11,7 +11,7 @@ from msgspec import Struct
 from rerankd.contract import messages
 from rerankd.contract.errors import DOMAIN, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, kind_of
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, kind_of
 
 
 class Record(Struct, omit_defaults=True):
@@ -39,7 +39,7 @@ class Vertex(Dialect):
     title = "Google Vertex AI ranking"
     body_type = VertexBody
 
-    def ask(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Say in the contract's terms what a body asks for; no or a negative `topN` means all."""
         records = body.records or []
         request = RerankRequest(
@@ -48,15 +48,15 @@ class Vertex(Dialect):
             documents=["\n".join(filter(None, (record.title, record.content))) for record in records],
             top_n=body.top_n if (body.top_n or 0) > 0 else None,
         )
-        return Asked(request, records, returns_documents=not body.ignore_record_details_in_response)
+        return ParsedRequest(request, records, returns_documents=not body.ignore_record_details_in_response)
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build records."""
         records = []
         for result in answer.results:
-            sent = asked.documents[result.index]
+            sent = parsed.documents[result.index]
             row = {"id": sent.id}
-            if asked.returns_documents:
+            if parsed.returns_documents:
                 row |= {"title": sent.title, "content": sent.content}
             records.append({**row, "score": result.relevance_score})
         return {"records": records}

@@ -10,7 +10,15 @@ import msgspec
 from rerankd.contract import messages
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, numbered_error, rows, text_of, token_usage
+from rerankd.gateway.dialects.base import (
+    Dialect,
+    ParsedRequest,
+    RerankBody,
+    numbered_error,
+    rows,
+    text_of,
+    token_usage,
+)
 
 
 class VllmBody(RerankBody):
@@ -31,24 +39,24 @@ class Vllm(Dialect):
     echoes_documents = True
     reads_zero_top_n_as_all = True
 
-    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Read what is common, and -1 or more tokens as leave to cut documents."""
         if isinstance(body.documents, str):
             body.documents = [body.documents]
         if isinstance(body.query, dict):
             body.query = text_of(body.query)
-        asked = super().ask(body, keys)
+        parsed = super().parse(body, keys)
         if body.truncate_prompt_tokens is not None:
-            asked.request.truncation = messages.Truncation.END
-        return asked
+            parsed.request.truncation = messages.Truncation.END
+        return parsed
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build id, model, usage and results."""
         return {
             "id": answer.id,
             "model": answer.model,
             "usage": token_usage(answer),
-            "results": list(rows(answer, asked, "relevance_score")),
+            "results": list(rows(answer, parsed, "relevance_score")),
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:

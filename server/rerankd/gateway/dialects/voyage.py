@@ -9,7 +9,7 @@ import msgspec
 
 from rerankd.contract import messages
 from rerankd.contract.errors import ServiceError
-from rerankd.gateway.dialects.base import Asked, is_unknown_model
+from rerankd.gateway.dialects.base import ParsedRequest, is_unknown_model
 from rerankd.gateway.dialects.superset import SharedBody, Superset
 
 
@@ -27,12 +27,12 @@ class Voyage(Superset):
     body_type = VoyageBody
     list_kind = "list"
 
-    def ask(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> Asked:
+    def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Read `top_k` besides what is shared."""
-        asked = super().ask(body, keys)
-        if asked.request.top_n is None:
-            asked.request.top_n = body.top_k
-        return asked
+        parsed = super().parse(body, keys)
+        if parsed.request.top_n is None:
+            parsed.request.top_n = body.top_k
+        return parsed
 
     def status(self, error: ServiceError) -> int:
         """Answer 400 for an unknown model, as Voyage does."""

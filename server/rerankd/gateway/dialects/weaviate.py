@@ -6,7 +6,7 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, RerankBody, text_of
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, RerankBody, text_of
 
 
 class WeaviateBody(RerankBody):
@@ -23,13 +23,13 @@ class Weaviate(Dialect):
     body_type = WeaviateBody
     scores_blank = True
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build query, property and scores."""
         return {
-            "query": asked.request.query,
-            "property": asked.body.property,
+            "query": parsed.request.query,
+            "property": parsed.body.property,
             "scores": [
-                {"document": text_of(asked.documents[result.index]), "score": result.relevance_score}
+                {"document": text_of(parsed.documents[result.index]), "score": result.relevance_score}
                 for result in answer.results
             ],
         }

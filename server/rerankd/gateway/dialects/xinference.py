@@ -6,7 +6,7 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, rows, token_usage
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
 
 
 class Xinference(Dialect):
@@ -16,13 +16,13 @@ class Xinference(Dialect):
     title = "Xinference"
     scores_blank = True
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build id, results and meta."""
         usage = token_usage(answer)
         tokens = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
         return {
             "id": answer.id,
-            "results": list(rows(answer, asked, "relevance_score")),
+            "results": list(rows(answer, parsed, "relevance_score")),
             "meta": {"api_version": None, "billed_units": None, "tokens": tokens, "warnings": None},
         }
 

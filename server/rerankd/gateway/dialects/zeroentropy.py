@@ -6,7 +6,7 @@ from typing import Any
 
 from rerankd.contract import messages
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Asked, Dialect, rows, text_of
+from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, text_of
 
 
 class ZeroEntropy(Dialect):
@@ -15,12 +15,12 @@ class ZeroEntropy(Dialect):
     name = "zeroentropy"
     title = "ZeroEntropy"
 
-    def answer(self, answer: RerankResponse, asked: Asked) -> Any:
+    def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build results, and totals in bytes, tokens and seconds."""
         usage, extra = answer.usage or messages.Usage(), answer.extra_fields or messages.ExtraFields()
-        texts = [asked.request.query, *map(text_of, asked.documents)]
+        texts = [parsed.request.query, *map(text_of, parsed.documents)]
         return {
-            "results": list(rows(answer, asked, "relevance_score")),
+            "results": list(rows(answer, parsed, "relevance_score")),
             "total_bytes": sum(len(text.encode("utf-8", "surrogatepass")) for text in texts),
             "total_tokens": usage.total_tokens,
             "e2e_latency": extra.latency / 1000,
