@@ -18,7 +18,7 @@ from rerankd.gateway.asgi import Receive, Scope, Send
 from rerankd.gateway.body import RequestLines, read_body
 from rerankd.gateway.decoding import decode_json, decode_query
 from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.companions import COMPANION_ROUTES, Companions, build_probes
+from rerankd.gateway.dialects.compatibility_routes import COMPATIBILITY_ROUTES, CompatibilityHandlers, build_probes
 from rerankd.gateway.dialects.dialect_service import rerank_in_dialect
 from rerankd.gateway.dialects.own import Own
 from rerankd.gateway.dialects.registry import (
@@ -88,8 +88,8 @@ class Gateway:
         self._service = service
         self._limits = limits or GatewayLimits()
         self._pages = {**build_probes(health), **build_pages(health, version, metrics)}
-        self._companions = Companions(service, default_model, version).handlers
-        self._router = Router((*ROUTES, *DIALECT_ROUTES, *COMPANION_ROUTES), PAGE_PATHS)
+        self._compatibility = CompatibilityHandlers(service, default_model, version).handlers
+        self._router = Router((*ROUTES, *DIALECT_ROUTES, *COMPATIBILITY_ROUTES), PAGE_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection scope."""
@@ -164,9 +164,9 @@ class Gateway:
                 guard.watch(lines.pump)
                 await self._stream(route, lines, call, writer)
                 return
-            companion = None if isinstance(writer.dialect, Own) else self._companions.get(route.method)
-            if companion is not None:
-                response = await companion(scope["query_string"], match.variables, call)
+            handler = None if isinstance(writer.dialect, Own) else self._compatibility.get(route.method)
+            if handler is not None:
+                response = await handler(scope["query_string"], match.variables, call)
                 await writer.reply(200, _encode(response))
                 return
             if route.has_body:

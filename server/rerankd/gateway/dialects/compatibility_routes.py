@@ -1,4 +1,4 @@
-"""The calls that other services' clients make besides rerank: lists of models, facts, keys and probes."""
+"""Routes that other services' clients call besides rerank: model lists, server info, key checks, health probes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _route(http_method: str, template: str, method: str) -> Route:
     return Route(http_method, template, "", method, object, object, False, None, False)
 
 
-COMPANION_ROUTES: Final = (
+COMPATIBILITY_ROUTES: Final = (
     _route("GET", "/models", "list_models"),
     _route("GET", "/models/{model=**}", "get_model"),
     _route("GET", "/inference/v1/models", "list_models"),
@@ -47,8 +47,8 @@ COMPANION_ROUTES: Final = (
 )
 
 
-class Companions:
-    """Answers them. Safe for any number of calls.
+class CompatibilityHandlers:
+    """Answers the compatibility routes. Safe for any number of calls.
 
     Args:
         service: Knows the models.
