@@ -1,4 +1,4 @@
-"""Generate everything that follows from protos/: stubs, contract, converters, routes, OpenAPI.
+"""Generate everything that follows from protos/: stubs, messages, services, converters, routes, OpenAPI.
 
 Run by `make generate`. Works offline and gives the same files every time; `--check` writes nothing and
 exits 1, with a diff, when a committed file differs.
@@ -20,6 +20,7 @@ from scripts.generator.convert import render_convert
 from scripts.generator.openapi import render_openapi
 from scripts.generator.routes import render_routes
 from scripts.generator.schema import read_schema
+from scripts.generator.services import render_protocols, render_servicers
 from scripts.generator.stubs import STUB_FOLDER, read_descriptor_set, render_stubs
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -50,7 +51,9 @@ def render_files() -> dict[str, str]:
     schema = read_schema(read_descriptor_set(ROOT))
     modules = {
         "server/rerankd/contract/messages.py": render_contract(schema),
+        "server/rerankd/contract/service.py": render_protocols(schema),
         "server/rerankd/rpc/convert.py": render_convert(schema),
+        "server/rerankd/rpc/servicers.py": render_servicers(schema),
         "server/rerankd/gateway/routes.py": render_routes(schema),
     }
     formatted = {path: format_module(path, source) for path, source in modules.items()}

@@ -11,12 +11,15 @@ import msgspec
 from rerankd.cache.lists import ListedKeys
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.pair_scores import PairScores
+from rerankd.contract.service import RerankService, Services
+from rerankd.engine.batch import BatchService
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.router import Router
 from rerankd.engine.routing.settings import CircuitBreakerSettings, DeploymentSettings, ModelSettings
+from rerankd.telemetry.recording import RecordedService
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.providers import Answer, ScriptedProvider
 
@@ -107,6 +110,12 @@ def engine(
     )
     cache = PairScores(ScoreMemory(1 << 24, 3600.0), ListedKeys(1 << 20)) if is_cached else None
     return Engine(router, RequestLimits(**limits), cache)
+
+
+def services_of(service: RerankService, concurrency: int = 16) -> Services:
+    """Return what transports serve over one engine, recorded as the service records its calls."""
+    recorded = RecordedService(service)
+    return Services(recorded, BatchService(recorded, lambda: concurrency))
 
 
 def deployments_of(opened: Engine, model: str) -> Sequence[Deployment]:

@@ -15,8 +15,8 @@ import msgspec
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest
-from rerankd.engine.pipeline import Engine
-from rerankd.serving.composition import open_engine
+from rerankd.contract.service import RerankService
+from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings
 from rerankd_adapters.testing import Answer, LoopbackServer, Received
 from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
@@ -82,7 +82,7 @@ class Load:
 class Service:
     """An engine over three upstreams."""
 
-    engine: Engine
+    service: RerankService
     upstreams: list[BreakableUpstream]
 
     async def load(self, duration_s: float, concurrency: int = 16) -> Load:
@@ -100,7 +100,7 @@ class Service:
         while (began_s := time.monotonic()) < end_s:
             request = RerankRequest(model="search", query="the capital of France", documents=[*DOCUMENTS])
             try:
-                await self.engine.rerank(request, CallContext("fault", deadline_s=began_s + DEADLINE_S))
+                await self.service.rerank(request, CallContext("fault", deadline_s=began_s + DEADLINE_S))
             except ServiceError as failure:
                 seen.failures.append(failure)
             else:
@@ -125,11 +125,11 @@ async def service(**policy: Any) -> AsyncIterator[Service]:
             },
             "models": {"search": model},
         }
-        opened = open_engine(msgspec.convert(settings, Settings), {})
+        host = EngineHost(msgspec.convert(settings, Settings), {})
         try:
-            yield Service(opened.engine, upstreams)
+            yield Service(host.services.rerank_service, upstreams)
         finally:
-            await opened.close()
+            await host.close()
 
 
 @dataclass(frozen=True, slots=True)

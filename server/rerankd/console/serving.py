@@ -109,10 +109,10 @@ def _unusable(config: Path | None, problems: Sequence[str]) -> CommandError:
 async def _model_problems(settings: Settings) -> list[str]:
     """Say what keeps the models of the settings from being served."""
     from rerankd.providers.opening import ProviderSettingsError
-    from rerankd.serving.composition import open_engine
+    from rerankd.serving.engine_host import EngineHost
 
     try:
-        await open_engine(settings).close()
+        await EngineHost(settings).close()
     except ProviderSettingsError as error:
         return [str(error)]
     return []

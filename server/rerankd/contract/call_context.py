@@ -15,6 +15,20 @@ import msgspec
 MAX_REQUEST_ID_CHARS: Final = 128
 
 
+class Caller(msgspec.Struct, frozen=True):
+    """Who calls. Nothing in it is secret."""
+
+    identity: str = ""
+    """Stable name of the caller; empty for an anonymous one."""
+    key_id: str = ""
+    """Public id of the API key that was sent; empty without one."""
+    groups: tuple[str, ...] = ()
+    """Groups the caller belongs to."""
+
+
+ANONYMOUS: Final = Caller()
+
+
 class CallContext(msgspec.Struct, frozen=True):
     """Who calls, over what, and until when."""
 
@@ -30,6 +44,10 @@ class CallContext(msgspec.Struct, frozen=True):
     """Interface the caller used, for `Meta.api_version`: "1" or "2"."""
     request_type: str = "rerank"
     """"rerank" or "batch_rerank", for `ExtraFields.request_type`."""
+    caller: Caller = ANONYMOUS
+    """Who calls."""
+    ranks_blank_last: bool = False
+    """Whether blank documents are ranked last, instead of refused; no model sees them."""
 
     def remaining_s(self) -> float | None:
         """Seconds until the deadline, negative when it has passed; `None` without one."""

@@ -160,6 +160,10 @@ class ServiceError(Exception):
         return self.message
 
 
+MAX_VIOLATIONS: Final = 20
+"""Violations reported for one request; the rest would say nothing new."""
+
+
 def invalid_request(violations: Sequence[FieldViolation]) -> ServiceError:
     """Build the error for one or more fields that break a rule (n >= 1)."""
     fields = [violation.field for violation in violations]

@@ -362,6 +362,8 @@ class ExtraFields(Struct, kw_only=True, omit_defaults=True, forbid_unknown_field
     fell_back_from: list[FailedModel] = field(default_factory=_empty_list)
     """The models that failed before the one that answered, in the order they were tried; empty when no
     fallback was taken."""
+    score_space: ScoreSpace = field(default_factory=lambda: ScoreSpace.UNSPECIFIED)
+    """What the relevance scores of this answer are, after `normalization`."""
 
 
 class RerankResponse(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

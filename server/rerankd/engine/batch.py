@@ -23,8 +23,10 @@ from rerankd.contract.messages import (
     BatchRerankResponse,
     RerankRequest,
 )
+from rerankd.contract.service import RerankService
 from rerankd.contract.status import OK, internal_error, status_of
 from rerankd.engine.response import elapsed_ms
+from rerankd.engine.scoring.usage import add_usage
 from rerankd.telemetry.metrics import metrics
 
 Rerank = Callable[[RerankRequest, CallContext], Awaitable[messages.RerankResponse]]
@@ -36,6 +38,25 @@ _DEFAULTED_FIELDS = tuple(name for name in RerankRequest.__struct_fields__ if na
 _UNSET = RerankRequest()
 
 _log = structlog.get_logger("rerankd.batch")
+
+
+class BatchService:
+    """`BatchRerank` over any service: every item is a call of its `rerank`. Satisfies `RerankServiceStreams`.
+
+    Args:
+        service: Answers the items.
+        max_concurrency: Returns the items of one stream held at once; asked when a stream begins.
+    """
+
+    def __init__(self, service: RerankService, max_concurrency: Callable[[], int]) -> None:
+        self._service = service
+        self._max_concurrency = max_concurrency
+
+    def batch_rerank(
+        self, requests: AsyncIterator[BatchRerankRequest], call: CallContext
+    ) -> AsyncIterator[BatchRerankResponse]:
+        """Rerank a stream of items, reading no faster than the answers are taken."""
+        return run_batch(self._service.rerank, requests, call, self._max_concurrency())
 
 
 async def run_batch(
@@ -160,7 +181,8 @@ class _BatchRun:
             self._failed += 1
             return
         self._succeeded += 1
-        _add_usage(self._usage, outcome.response.usage)
+        if outcome.response.usage is not None:
+            add_usage(self._usage, outcome.response.usage)
 
     def progress(self) -> messages.BatchProgress:
         """Report how far the batch has come."""
@@ -193,12 +215,3 @@ def apply_defaults(request: RerankRequest, defaults: RerankRequest | None) -> Re
             if getattr(request, name) == getattr(_UNSET, name):
                 setattr(request, name, getattr(defaults, name))
     return request
-
-
-def _add_usage(total: messages.Usage, usage: messages.Usage | None) -> None:
-    if usage is None:
-        return
-    for name in ("documents", "prompt_tokens", "completion_tokens", "total_tokens", "search_units"):
-        setattr(total, name, getattr(total, name) + getattr(usage, name))
-    if usage.cost is not None:
-        total.cost = (total.cost or 0.0) + usage.cost

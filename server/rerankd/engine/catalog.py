@@ -6,6 +6,7 @@ from itertools import islice
 
 from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, invalid_request
+from rerankd.engine.response import SCORE_SPACES
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.router import Router
 from rerankd_adapters.base import Price
@@ -68,11 +69,7 @@ def describe_model(router: Router, group: ModelGroup) -> messages.Model:
             max_request_bytes=facts.max_request_bytes or 0,
         ),
         scoring=messages.Scoring.UNSPECIFIED if facts.scoring == "unknown" else messages.Scoring(facts.scoring),
-        score_space=(
-            messages.ScoreSpace.UNSPECIFIED
-            if facts.score_space == "unknown"
-            else messages.ScoreSpace(facts.score_space)
-        ),
+        score_space=SCORE_SPACES[facts.score_space],
         takes_images=facts.takes_images,
         deployments=[deployment.name for deployment in group.deployments if deployment.name != group.name],
         truncation_default=truncation or messages.Truncation.UNSPECIFIED,

@@ -4,66 +4,69 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-
-from msgspec import structs
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from rerankd.cache.pair_scores import CacheUse, PairScores
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
-from rerankd.contract.errors import Code, Reason, ServiceError, deadline_exceeded
+from rerankd.contract.errors import ServiceError, deadline_exceeded
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.engine import batch, catalog
+from rerankd.engine import catalog
 from rerankd.engine.limits import Admission, RequestLimits
+from rerankd.engine.models import Models
 from rerankd.engine.ranking import Normalisation, normalise, rank
-from rerankd.engine.rendering import document_texts, rank_field_warnings
-from rerankd.engine.response import ModelResult, build_response
+from rerankd.engine.rendering import RenderedRequest, render
+from rerankd.engine.response import build_response
 from rerankd.engine.routing.deployment import Deployment
-from rerankd.engine.routing.failures import all_models_failed
-from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.routing.failures import FailedModel, all_models_failed
 from rerankd.engine.routing.router import Router
-from rerankd.engine.scoring.provider_call import provider_call_of
-from rerankd.engine.scoring.request_scoring import RequestScoring
+from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.start_pacer import StartPacer
 from rerankd.engine.validation import check_request
-from rerankd.telemetry.call import CallRecord
-from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
+from rerankd.telemetry.recording import current_record
 
-_NORMALISATIONS = {
+_NORMALISATIONS: Final = {
     messages.ScoreNormalization.NONE: Normalisation.NONE,
     messages.ScoreNormalization.MINMAX: Normalisation.MINMAX,
     messages.ScoreNormalization.SIGMOID: Normalisation.SIGMOID,
 }
-_CACHE_USES = {
+_CACHE_USES: Final = {
     messages.CacheControl.UNSPECIFIED: CacheUse.READ_WRITE,
     messages.CacheControl.NO_STORE: CacheUse.READ_ONLY,
     messages.CacheControl.BYPASS: CacheUse.BYPASS,
 }
 
-_TIMER_EARLY_S = 0.002
-"""So much earlier than it was set for, a timer of the event loop may end a call: it counts whole milliseconds."""
-
 
 class Engine:
-    """What both transports call. Safe for any number of tasks of one event loop.
+    """Answers calls with the models of one state of the settings. Safe for any number of tasks of one event loop.
+
+    Satisfies `RerankService`.
 
     Args:
-        router: Finds models.
+        router: Finds deployments.
         limits: Of one call, and of calls at once.
         cache: Known scores; `None` keeps none.
+        models: What callers can name; default: the router's.
     """
 
-    def __init__(self, router: Router, limits: RequestLimits, cache: PairScores | None = None) -> None:
+    def __init__(
+        self, router: Router, limits: RequestLimits, cache: PairScores | None = None, models: Models | None = None
+    ) -> None:
         self._router = router
         self._limits = limits
-        self._cache = cache
+        self._models = models or Models(router, cache)
         self._admission = Admission(limits.max_concurrent_calls)
         self._pacer = StartPacer()
 
     def deployments(self) -> Iterable[Deployment]:
         """List the deployments of the models in use."""
         return self._router.deployments()
+
+    def reachable(self, request: RerankRequest) -> Iterable[Deployment]:
+        """List the deployments that a request may use."""
+        return self._router.reachable((request.model, *request.fallbacks))
 
     async def rerank(self, request: RerankRequest, call: CallContext) -> RerankResponse:
         """Score every document of `request` and return the best, best first.
@@ -72,37 +75,21 @@ class Engine:
             ServiceError: What the caller should know of the failure.
         """
         started_s = time.monotonic()
-        record = CallRecord(request, call)
-        try:
-            response = await self._rerank(request, call, record, started_s)
-        except ServiceError as error:
-            record.failed(error.reason, error.code)
-            raise
-        except asyncio.CancelledError:
-            record.failed(*_cancel_cause(call))
-            raise
-        except BaseException:
-            record.failed(Reason.INTERNAL, Code.INTERNAL)
-            raise
-        record.answered(response)
-        return response
-
-    async def _rerank(
-        self, request: RerankRequest, call: CallContext, record: CallRecord, started_s: float
-    ) -> RerankResponse:
         self._admission.enter()
         try:
             if not self._pacer.try_start():
                 await self._pacer.wait()
-            check_request(request, self._limits)
-            group = self._router.resolve(request.model)
-            record.model = group.name
-            groups = [group, *self._router.fallbacks_of(group, request.fallbacks)]
-            answered = await self._in_time(groups, request, call, record)
-            scores = answered.scores
-            values = normalise(scores.values, _normalisation(request, answered.group))
-            ranking = rank(scores.indices, values, request.top_n, request.score_threshold)
-            return build_response(request, call, answered, ranking, started_s)
+            check_request(request, self._limits, allows_blank=call.ranks_blank_last)
+            models = self._models.candidates(request.model, request.fallbacks)
+            if (record := current_record()) is not None:
+                record.model = models[0].name
+            rendered = render(request, leaves_out_blank=call.ranks_blank_last)
+            asked = _Asked(rendered, call)
+            model, result = await asked.in_time(models)
+            normalisation = asked.normalisation_of(model)
+            values = normalise(result.scores, normalisation)
+            ranking = rank(result.indices, values, request.top_n, request.score_threshold, rendered.blank_indices)
+            return build_response(request, call, result, asked.failures, ranking, normalisation, started_s)
         finally:
             self._admission.leave()
 
@@ -122,90 +109,57 @@ class Engine:
         """
         return catalog.get_model(self._router, request)
 
-    def batch_rerank(
-        self, requests: AsyncIterator[messages.BatchRerankRequest], call: CallContext
-    ) -> AsyncIterator[messages.BatchRerankResponse]:
-        """Rerank a stream of items, reading no faster than the answers are taken."""
-        return batch.run_batch(self.rerank, requests, call, self._limits.batch_concurrency)
 
-    async def _in_time(
-        self, groups: Sequence[ModelGroup], request: RerankRequest, call: CallContext, record: CallRecord
-    ) -> ModelResult:
+class _Asked:
+    """One request on its way through the models that may answer it."""
+
+    def __init__(self, rendered: RenderedRequest, call: CallContext) -> None:
+        self._rendered = rendered
+        self._request = rendered.request
+        self._call = call
+        self.failures: list[FailedModel] = []
+        """The models that failed, in the order they were asked."""
+
+    def normalisation_of(self, model: ScoringModel) -> Normalisation:
+        """Return what is made of the scores of `model`."""
+        return _NORMALISATIONS.get(self._request.normalization) or model.normalisation
+
+    async def in_time(self, models: Sequence[ScoringModel]) -> tuple[ScoringModel, ModelResult]:
         """Ask the models for as long as the caller waits."""
-        remaining_s = call.remaining_s()
+        remaining_s = self._call.remaining_s()
         if remaining_s is None:
-            return await self._first_answer(groups, request, call, record)
+            return await self._first_result(models)
         if remaining_s <= 0:
             raise deadline_exceeded()
         try:
             async with asyncio.timeout(remaining_s):
-                return await self._first_answer(groups, request, call, record)
+                return await self._first_result(models)
         except TimeoutError:
             raise deadline_exceeded() from None
 
-    async def _first_answer(
-        self, groups: Sequence[ModelGroup], request: RerankRequest, call: CallContext, record: CallRecord
-    ) -> ModelResult:
+    async def _first_result(self, models: Sequence[ScoringModel]) -> tuple[ScoringModel, ModelResult]:
         """Ask the models in order, the whole request each time, until one answers."""
-        documents = document_texts(request)
-        failures: list[tuple[ModelGroup, ServiceError]] = []
-        for place, group in enumerate(groups):
-            is_last = place == len(groups) - 1
+        record = current_record()
+        for number, model in enumerate(models, 1):
+            has_fallback = number < len(models)
             try:
-                common = ScoringContext(group, has_fallback=not is_last, record=record)
-                answered = await self._ask(common, request, documents, call)
+                return model, await model.score(self._rendered, self._context(model, has_fallback=has_fallback))
             except ServiceError as error:
-                if (remaining_s := call.remaining_s()) is not None and remaining_s <= 0:
+                if (remaining_s := self._call.remaining_s()) is not None and remaining_s <= 0:
                     raise deadline_exceeded() from None
-                if error.reason not in group.options.fallback_on and not failures:
+                if error.reason not in model.fallback_on and not self.failures:
                     raise
-                failures.append((group, error))
-                if not is_last:
-                    record.fell_back(group.name, groups[place + 1].name, error.reason)
-                continue
-            answered.failures = failures
-            return answered
-        raise all_models_failed(failures)
+                self.failures.append(FailedModel(model.name, error))
+                if has_fallback and record is not None:
+                    record.fell_back(model.name, models[number].name, error.reason)
+        raise all_models_failed(self.failures)
 
-    async def _ask(
-        self, common: ScoringContext, request: RerankRequest, documents: Sequence[str], call: CallContext
-    ) -> ModelResult:
-        group = common.group
-        info = group.info()
-        provider_call = provider_call_of(request, group.name, info, documents, call.deadline_s)
-        if _normalisation(request, group) is Normalisation.MINMAX:
-            provider_call = structs.replace(provider_call, top_n=None)
-        use = _CACHE_USES[request.cache]
-        cache = self._cache if _is_cacheable(group, info, provider_call, use) else None
-        scoring = RequestScoring(common, info, provider_call, cache, use)
-        scores = await scoring.run()
-        warnings = [*_warnings(group, info, request), *scoring.warnings]
-        return ModelResult(group, info, scores, scoring.answers, warnings)
-
-
-def _is_cacheable(group: ModelGroup, info: ModelInfo, call: ProviderCall, use: CacheUse) -> bool:
-    """Whether scores depend on nothing but what the cache's keys are made of."""
-    is_pointwise = info.capabilities.scoring is Scoring.POINTWISE
-    return is_pointwise and group.options.cache and use is not CacheUse.BYPASS and call.prior_scores is None
-
-
-def _normalisation(request: RerankRequest, group: ModelGroup) -> Normalisation:
-    return _NORMALISATIONS.get(request.normalization) or Normalisation(group.options.normalization)
-
-
-def _cancel_cause(call: CallContext) -> tuple[Reason, Code]:
-    """Tell a caller who went away from a transport that ended the call at its deadline."""
-    remaining_s = call.remaining_s()
-    if remaining_s is not None and remaining_s <= _TIMER_EARLY_S:
-        return Reason.DEADLINE_EXCEEDED, Code.DEADLINE_EXCEEDED
-    return Reason.CANCELLED, Code.CANCELLED
-
-
-def _warnings(group: ModelGroup, info: ModelInfo, request: RerankRequest) -> list[str]:
-    warnings = rank_field_warnings(request)
-    capabilities = info.capabilities
-    if request.instruction and not capabilities.takes_instruction:
-        warnings.append(f"instruction was ignored: {group.name} does not follow instructions")
-    if request.score_threshold is not None and not capabilities.score_space.is_absolute:
-        warnings.append(f"score_threshold: scores of {group.name} compare within one response only")
-    return warnings
+    def _context(self, model: ScoringModel, *, has_fallback: bool) -> ScoringContext:
+        needs_all = self.normalisation_of(model) is Normalisation.MINMAX
+        return ScoringContext(
+            deadline_s=self._call.deadline_s,
+            top_n=None if needs_all else self._request.top_n,
+            cache_use=_CACHE_USES[self._request.cache],
+            has_fallback=has_fallback,
+            record=current_record(),
+        )

@@ -81,7 +81,13 @@ def _set_apart(mapped: list[float]) -> list[float]:
     return mapped
 
 
-def rank(indices: Sequence[int], scores: Sequence[float], top_n: int | None, threshold: float | None) -> Ranking:
+def rank(
+    indices: Sequence[int],
+    scores: Sequence[float],
+    top_n: int | None,
+    threshold: float | None,
+    blank_indices: Sequence[int] = (),
+) -> Ranking:
     """Order by (-score, index), drop scores below `threshold`, keep the first `top_n`.
 
     Args:
@@ -89,6 +95,7 @@ def rank(indices: Sequence[int], scores: Sequence[float], top_n: int | None, thr
         scores: n finite numbers, normalised already if they are to be.
         top_n: At least 1, or `None` for all.
         threshold: Lowest score that is kept.
+        blank_indices: Documents that were not scored, ascending: they come last, with a score no better than any.
     """
     # Adding 0.0 makes -0.0 and whole numbers what they equal, so that the same scores give the same bytes.
     score_of = dict(zip(indices, map(add, scores, repeat(0.0)), strict=True)).__getitem__
@@ -99,4 +106,10 @@ def rank(indices: Sequence[int], scores: Sequence[float], top_n: int | None, thr
         ranked = heapq.nlargest(top_n, by_index, key=score_of)
     else:
         ranked = sorted(by_index, key=score_of, reverse=True)[:top_n]  # which leaves equal ones in their order
-    return Ranking(ranked, list(map(score_of, ranked)))
+    kept = list(map(score_of, ranked))
+    if blank_indices:
+        worst = min(0.0, *scores) if scores else 0.0
+        if threshold is None or worst >= threshold:
+            ranked += blank_indices[: None if top_n is None else top_n - len(ranked)]
+            kept += [worst] * (len(ranked) - len(kept))
+    return Ranking(ranked, kept)

@@ -1,35 +1,109 @@
-"""What of a document a model gets to see: its text, its fields, its image."""
+"""Renders a request's documents: what a model reads of each of them. Done once a request."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import yaml
+from msgspec import Struct
 
 from rerankd.contract.messages import Document, RerankRequest
-from rerankd_adapters.base import ProviderCall
 from rerankd_adapters.wire import whole_numbers
 
 _YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def document_texts(request: RerankRequest) -> list[str]:
-    """Render every document to text: n texts in request order; strings are not copied."""
-    if are_strings(request):
-        return list(request.documents)  # type: ignore[arg-type]
-    rank_fields = request.rank_fields
-    return [
-        document if type(document) is str else render_document(document, rank_fields)  # type: ignore[arg-type]
-        for document in request.documents
+class RenderedRequest(Struct, frozen=True):
+    """A request's query and documents as they are scored. Whatever masks or changes a text makes another of these."""
+
+    request: RerankRequest
+    """As it came; never changed."""
+    query: str
+    texts: Sequence[str]
+    """n texts, n >= 0: one for each document that is scored, in request order."""
+    indices: Sequence[int]
+    """Index in the request of each text; fewer than the request's documents where blank ones are left out."""
+    blank_indices: Sequence[int] = ()
+    """Indices in the request of the documents that are left out, ascending."""
+    rank_fields: Sequence[str] = ()
+    """Names of the fields that `objects` are scored by."""
+    objects: Sequence[dict[str, Any] | None] | None = None
+    """Fields of each document that can be sent as an object, n of them; `None` when there is none."""
+    images: Sequence[str | None] | None = None
+    """Image of each document as a URL, n of them; `None` when no document has one."""
+    prior_scores: Sequence[float] | None = None
+    """Score an earlier stage gave each document, n of them; `None` unless every document has one."""
+    warnings: Sequence[str] = ()
+    """What the caller should know."""
+
+
+def render(request: RerankRequest, *, leaves_out_blank: bool = False) -> RenderedRequest:
+    """Render every document to text, with its fields and image beside it; strings are not copied.
+
+    Args:
+        request: A valid one.
+        leaves_out_blank: Whether blank documents are left out; else the request has none.
+    """
+    documents = request.documents
+    indices: Sequence[int] = range(len(documents))
+    blank_indices: Sequence[int] = ()
+    if leaves_out_blank:
+        blank_indices = [index for index in indices if is_blank(documents[index])]
+        if blank_indices:
+            indices = [index for index in indices if not is_blank(documents[index])]
+            documents = [documents[index] for index in indices]
+    if are_strings(documents):
+        texts: list[str] = documents  # type: ignore[assignment]
+        return RenderedRequest(request, request.query, texts, indices, blank_indices)
+    return _render_mixed(request, documents, indices, blank_indices)
+
+
+def are_strings(documents: Sequence[str | Document]) -> bool:
+    """Whether every document is text and nothing else."""
+    return set(map(type, documents)) <= {str}
+
+
+def is_blank(document: str | Document) -> bool:
+    """Whether there is nothing in a document to be scored."""
+    if isinstance(document, str):
+        return not document or document.isspace()
+    return not (document.fields or document.image or document.text.strip())
+
+
+def _render_mixed(
+    request: RerankRequest,
+    documents: Sequence[str | Document],
+    indices: Sequence[int],
+    blank_indices: Sequence[int],
+) -> RenderedRequest:
+    chosen = [_scored_fields(document, request.rank_fields) for document in documents]
+    texts = [
+        _text_of(document) if fields is None else _render_fields(fields)
+        for document, fields in zip(documents, chosen, strict=True)
     ]
+    names, objects = _objects(request, documents, chosen)
+    return RenderedRequest(
+        request=request,
+        query=request.query,
+        texts=texts,
+        indices=indices,
+        blank_indices=blank_indices,
+        rank_fields=names,
+        objects=objects,
+        images=_images(documents),
+        prior_scores=_prior_scores(documents),
+        warnings=_rank_field_warnings(request, documents),
+    )
 
 
-def prior_scores(request: RerankRequest) -> list[float] | None:
-    """Return the score an earlier stage gave each document: n numbers, or `None` unless every document has one."""
+def _text_of(document: str | Document) -> str:
+    return document if isinstance(document, str) else document.text
+
+
+def _prior_scores(documents: Sequence[str | Document]) -> list[float] | None:
     scores = []
-    for document in request.documents:
+    for document in documents:
         score = None if isinstance(document, str) else document.prior_score
         if score is None:
             return None
@@ -37,83 +111,50 @@ def prior_scores(request: RerankRequest) -> list[float] | None:
     return scores
 
 
-def document_images(request: RerankRequest) -> list[str | None] | None:
-    """Return the image of each document: n URLs or `None`s, or `None` when no document has one."""
-    images = [None if isinstance(document, str) else document.image or None for document in request.documents]
+def _images(documents: Sequence[str | Document]) -> list[str | None] | None:
+    images = [None if isinstance(document, str) else document.image or None for document in documents]
     return images if any(images) else None
 
 
-def document_objects(request: RerankRequest) -> tuple[list[str], list[dict[str, Any] | None] | None]:
+def _objects(
+    request: RerankRequest, documents: Sequence[str | Document], chosen: Sequence[dict[str, Any] | None]
+) -> tuple[list[str], list[dict[str, Any] | None] | None]:
     """Return the documents that can be sent as objects, and the names of the fields that are scored of them.
 
     One list of names goes with all documents of a call. It is `rank_fields`; without them, the fields of the
     first document that has no text. A document that is scored by anything else than exactly these has no
     object: its text says what is scored.
-
-    Returns:
-        The names, and for each of the n documents its fields or `None`; `None` when there is no object.
     """
     names = list(dict.fromkeys(request.rank_fields))
     objects: list[dict[str, Any] | None] = []
-    for document in request.documents:
-        chosen = None if isinstance(document, str) else _scored_fields(document, request.rank_fields)
-        if chosen is None or isinstance(document, str):
+    for document, fields in zip(documents, chosen, strict=True):
+        if fields is None or isinstance(document, str):
             objects.append(None)
             continue
-        names = names or list(chosen)
-        objects.append(whole_numbers({**chosen, **(document.fields or {})}) if list(chosen) == names else None)
+        names = names or list(fields)
+        objects.append(whole_numbers({**fields, **(document.fields or {})}) if list(fields) == names else None)
     return (names, objects) if any(fields is not None for fields in objects) else ([], None)
 
 
-def are_strings(request: RerankRequest) -> bool:
-    """Whether every document is text and nothing else."""
-    return set(map(type, request.documents)) <= {str}
-
-
-def rank_field_warnings(request: RerankRequest) -> list[str]:
+def _rank_field_warnings(request: RerankRequest, documents: Sequence[str | Document]) -> list[str]:
     """Say of how many documents with fields none is ranked: they are scored by their text, or by all fields."""
-    if not request.rank_fields or are_strings(request):
+    if not request.rank_fields:
         return []
     count = sum(
         not any(_field(document, document.fields, name) is not None for name in request.rank_fields)
-        for document in request.documents
+        for document in documents
         if not isinstance(document, str) and document.fields
     )
-    total = len(request.documents)
+    total = len(documents)
     return (
         [f"rank_fields: {count} of {total} documents have none of these fields and were scored whole"] if count else []
     )
 
 
-def document_contents(call: ProviderCall) -> Sequence[str | bytes]:
-    """Return for each document of `call` what is scored of it, and nothing else: keys for a cache.
-
-    A document that is text alone is that `str`, not copied. One with an image or fields is `bytes`, equal for
-    two documents only when text, image and scored fields are. Compare `str` and `bytes` as different things.
-    """
-    if call.objects is None and call.images is None:
-        return call.documents
-    objects = call.objects or [None] * len(call.documents)
-    images = call.images or [None] * len(call.documents)
-    return [
-        text if image is None and fields is None else _content(text, image, fields, call.rank_fields)
-        for text, image, fields in zip(call.documents, images, objects, strict=True)
-    ]
-
-
-def _content(text: str, image: str | None, fields: Mapping[str, Any] | None, names: Sequence[str]) -> bytes:
-    scored = None if fields is None else [(name, fields[name]) for name in names]
-    return msgspec.json.encode((text, image, scored))
-
-
-def render_document(document: Document, rank_fields: Sequence[str]) -> str:
-    """Render one document: the fields named in `rank_fields`, else its text, else all its fields."""
-    chosen = _scored_fields(document, rank_fields)
-    return document.text if chosen is None else _render_fields(chosen)
-
-
-def _scored_fields(document: Document, rank_fields: Sequence[str]) -> dict[str, Any] | None:
+def _scored_fields(document: str | Document, rank_fields: Sequence[str]) -> dict[str, Any] | None:
     """Return the fields that are scored, in order; `None` for a document that is scored by its text."""
+    if isinstance(document, str):
+        return None
     fields = document.fields or {}
     if rank_fields and fields:
         named = {name: _field(document, fields, name) for name in rank_fields}

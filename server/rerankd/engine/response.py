@@ -1,48 +1,41 @@
-"""The answer to a caller, built from what a model replied."""
+"""The response to a caller, built from what a model answered."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
-from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse, RerankResult
-from rerankd.engine.ranking import Ranking
-from rerankd.engine.routing.chunk_executor import ChunkResult
-from rerankd.engine.routing.model_group import ModelGroup
-from rerankd.engine.scoring.planner import SEARCH_UNIT_DOCUMENTS
-from rerankd.engine.scoring.request_scoring import Scores
-from rerankd.engine.scoring.tokens import ESTIMATE
-from rerankd_adapters.base import ModelInfo
+from rerankd.engine.ranking import Normalisation, Ranking
+from rerankd.engine.routing.failures import FailedModel
+from rerankd.engine.scoring.model_result import ModelResult
+from rerankd_adapters.base import ScoreSpace
 
-_MILLION: Final = 1_000_000
-
-
-@dataclass(slots=True)
-class ModelResult:
-    """A model that answered, and how it came to that."""
-
-    group: ModelGroup
-    info: ModelInfo
-    scores: Scores
-    calls: Sequence[tuple[Sequence[int], ChunkResult]]
-    """Every provider call: the positions in the request it scored, and what came of it."""
-    warnings: Sequence[str] = ()
-    """What the engine adds to the provider's own warnings."""
-    failures: Sequence[tuple[ModelGroup, ServiceError]] = ()
-    """The models that failed before, in the order they were asked."""
+SCORE_SPACES: Final = {
+    ScoreSpace.UNKNOWN: messages.ScoreSpace.UNSPECIFIED,
+    ScoreSpace.PROBABILITY: messages.ScoreSpace.PROBABILITY,
+    ScoreSpace.LOGIT: messages.ScoreSpace.LOGIT,
+    ScoreSpace.COSINE: messages.ScoreSpace.COSINE,
+    ScoreSpace.UNBOUNDED: messages.ScoreSpace.UNBOUNDED,
+    ScoreSpace.RELATIVE: messages.ScoreSpace.RELATIVE,
+}
+"""The contract's name of each score space."""
+_NORMALISED: Final = {
+    Normalisation.MINMAX: messages.ScoreSpace.RELATIVE,
+    Normalisation.SIGMOID: messages.ScoreSpace.PROBABILITY,
+}
 
 
 def build_response(
     request: RerankRequest,
     call: CallContext,
-    answered: ModelResult,
+    result: ModelResult,
+    failures: Sequence[FailedModel],
     ranking: Ranking,
+    normalisation: Normalisation,
     started_s: float,
 ) -> RerankResponse:
     """Build the response to `request`.
@@ -50,17 +43,19 @@ def build_response(
     Args:
         request: As it came.
         call: Its context.
-        answered: The model that answered.
+        result: What the model answered.
+        failures: The models that failed before, in the order they were asked.
         ranking: What is returned, best first.
+        normalisation: What was made of the scores.
         started_s: `time.monotonic()` when the call came in.
     """
-    usage = _usage(request, answered)
-    said = dict.fromkeys([warning for _, answer in answered.calls for warning in answer.reply.warnings])
-    fell_back = [f"fell back: {error}" for _, error in answered.failures]
+    usage = result.usage
+    said = dict.fromkeys([warning for chunk in result.calls for warning in chunk.result.reply.warnings])
+    fell_back = [f"fell back: {failed.error}" for failed in failures]
     return RerankResponse(
         id=call.request_id,
         results=_results(request, ranking),
-        model=answered.group.name,
+        model=result.model,
         usage=usage,
         meta=messages.Meta(
             api_version=messages.ApiVersion(version=call.api_version),
@@ -69,9 +64,21 @@ def build_response(
                 input_tokens=usage.prompt_tokens,
                 output_tokens=usage.completion_tokens,
             ),
-            warnings=[*answered.warnings, *fell_back, *said],
+            warnings=[*result.warnings, *fell_back, *said],
         ),
-        extra_fields=_extra_fields(request, call, answered, started_s),
+        extra_fields=messages.ExtraFields(
+            request_type=call.request_type,
+            provider=result.provider,
+            latency=elapsed_ms(started_s),
+            chunk_index=max(len(result.calls) - 1, 0),
+            chunks=_chunks(result) if request.include_details else [],
+            stages=_stages(result),
+            fell_back_from=[
+                messages.FailedModel(model=failed.model, reason=failed.error.reason.value, message=failed.error.message)
+                for failed in failures
+            ],
+            score_space=_NORMALISED.get(normalisation) or SCORE_SPACES[result.score_space],
+        ),
     )
 
 
@@ -91,85 +98,34 @@ def as_document(document: str | messages.Document) -> messages.Document:
     return messages.Document(text=document) if isinstance(document, str) else document
 
 
-def _usage(request: RerankRequest, answered: ModelResult) -> messages.Usage:
-    price = answered.info.price
-    prompt_tokens = completion_tokens = search_units = 0
-    cost: float | None = 0 if answered.calls or price is not None else None
-    for _, answer in answered.calls:
-        reply = answer.reply
-        prompt_tokens += reply.prompt_tokens
-        completion_tokens += reply.completion_tokens
-        search_units += reply.search_units
-        cost = None if cost is None or reply.cost_usd is None else cost + reply.cost_usd
-    return messages.Usage(
-        documents=len(request.documents),
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        total_tokens=prompt_tokens + completion_tokens,
-        search_units=search_units,
-        cost=cost,
-        cached_documents=answered.scores.cached,
-        saved_cost=_saved_cost(request, answered) if answered.scores.cached else None,
-    )
+def _stages(result: ModelResult) -> list[messages.StageDetail]:
+    return [
+        messages.StageDetail(
+            stage=stage.name,
+            model=stage.model,
+            documents=stage.documents,
+            latency_ms=stage.latency_ms,
+            shortened_by=stage.shortened_by,
+            indices=list(map(indices.__getitem__, stage.positions)),
+        )
+        for indices, chunk in result.calls
+        for stage in chunk.reply.stages
+    ]
 
 
-def _saved_cost(request: RerankRequest, answered: ModelResult) -> float | None:
-    """Reckon what the documents that were not asked for would have cost; tokens are estimated."""
-    price, cached = answered.info.price, answered.scores.cached
-    if price is None:
-        return None
-    total = len(request.documents)
-    if price.unit == "search_unit":
-        asked = sum(math.ceil(len(positions) / SEARCH_UNIT_DOCUMENTS) for positions, _ in answered.calls)
-        units = max(math.ceil(total / SEARCH_UNIT_DOCUMENTS) - asked, 0)
-        return units * price.usd_per_million / _MILLION
-    texts = (document if isinstance(document, str) else document.text for document in request.documents)
-    tokens = sum(map(ESTIMATE.count, texts)) * cached / total + ESTIMATE.count(request.query) * cached
-    return round(tokens) * price.usd_per_million / _MILLION
-
-
-def _extra_fields(
-    request: RerankRequest, call: CallContext, answered: ModelResult, started_s: float
-) -> messages.ExtraFields:
-    calls = answered.calls
-    return messages.ExtraFields(
-        request_type=call.request_type,
-        provider=calls[0][1].deployment.provider.name if calls else answered.group.deployments[0].provider.name,
-        latency=elapsed_ms(started_s),
-        chunk_index=max(len(calls) - 1, 0),
-        chunks=_chunks(answered) if request.include_details else [],
-        stages=[
-            messages.StageDetail(
-                stage=stage.name,
-                model=stage.model,
-                documents=stage.documents,
-                latency_ms=stage.latency_ms,
-                shortened_by=stage.shortened_by,
-                indices=list(stage.positions),
-            )
-            for _, answer in calls
-            for stage in answer.reply.stages
-        ],
-        fell_back_from=[
-            messages.FailedModel(model=group.name, reason=error.reason.value, message=error.message)
-            for group, error in answered.failures
-        ],
-    )
-
-
-def _chunks(answered: ModelResult) -> list[messages.ChunkDetail]:
+def _chunks(result: ModelResult) -> list[messages.ChunkDetail]:
     return [
         messages.ChunkDetail(
-            chunk_index=index,
-            documents=len(positions),
-            provider=answer.deployment.provider.name,
-            model=answer.reply.model or answer.deployment.model,
-            attempts=answer.attempts,
-            latency_ms=answer.latency_ms,
-            deployment=answer.deployment.name,
-            hedged=answer.is_hedged,
+            chunk_index=number,
+            documents=len(indices),
+            provider=chunk.deployment.provider.name,
+            model=chunk.reply.model or chunk.deployment.model,
+            attempts=chunk.attempts,
+            latency_ms=chunk.latency_ms,
+            deployment=chunk.deployment.name,
+            hedged=chunk.is_hedged,
         )
-        for index, (positions, answer) in enumerate(answered.calls)
+        for number, (indices, chunk) in enumerate(result.calls)
     ]
 
 

@@ -8,22 +8,25 @@ import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
-from rerankd.contract.messages import Document, RerankRequest
+from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.contract.messages import RerankRequest
 from rerankd.engine.limits import RequestLimits
-from rerankd.engine.rendering import are_strings
+from rerankd.engine.rendering import are_strings, is_blank
 
 MAX_PRIORITY = 999
 MAX_DEPTH = 32
 """Objects and lists in one another, about as many as protobuf reads."""
-MAX_VIOLATIONS = 20
-"""Violations reported for one request; the rest would say nothing new."""
 
 _IMAGE_HEAD: Final = re.compile(r"data:image/[a-z0-9.+-]+;base64", re.IGNORECASE)
 
 
-def check_request(request: RerankRequest, limits: RequestLimits) -> None:
+def check_request(request: RerankRequest, limits: RequestLimits, *, allows_blank: bool = False) -> None:
     """Raise if `request` breaks a rule of the contract or of this server.
+
+    Args:
+        request: As it was decoded.
+        limits: Of this server.
+        allows_blank: Whether documents may be blank.
 
     Raises:
         ServiceError: `TOO_MANY_DOCUMENTS`, or `INVALID_REQUEST` with every violation.
@@ -32,7 +35,7 @@ def check_request(request: RerankRequest, limits: RequestLimits) -> None:
     if count > limits.max_documents:
         raise _too_many_documents(count, limits.max_documents)
     violations = _check_query(request, limits)
-    violations += _check_documents(request, limits)
+    violations += _check_documents(request, limits, allows_blank=allows_blank)
     violations += _check_numbers(request)
     if request.provider_options and _is_too_deep(request.provider_options):
         violations.append(FieldViolation("provider_options", _depth_rule("provider_options")))
@@ -59,11 +62,11 @@ def _check_query(request: RerankRequest, limits: RequestLimits) -> list[FieldVio
     return []
 
 
-def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[FieldViolation]:
+def _check_documents(request: RerankRequest, limits: RequestLimits, *, allows_blank: bool) -> list[FieldViolation]:
     if not request.documents:
         return [FieldViolation("documents", "documents are required for rerank")]
     longest = limits.max_document_chars
-    if are_strings(request) and _are_good(request.documents, longest):  # type: ignore[arg-type]
+    if are_strings(request.documents) and _are_good(request.documents, longest):  # type: ignore[arg-type]
         return []
     violations: list[FieldViolation] = []
     for index, document in enumerate(request.documents):
@@ -73,7 +76,7 @@ def _check_documents(request: RerankRequest, limits: RequestLimits) -> list[Fiel
         if len(text) > longest:
             rule = f"documents[{index}].text is {len(text)} characters long; this server takes {longest}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
-        elif (not text or text.isspace()) and not _has_other_content(document):
+        elif not allows_blank and is_blank(document):
             rule = f"document text is required for rerank at index {index}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
         elif type(document) is not str and _is_too_deep(document.fields):  # type: ignore[union-attr]
@@ -101,10 +104,6 @@ def _is_too_deep(value: Any) -> bool:
 
 def _depth_rule(field: str) -> str:
     return f"{field} is nested more than {MAX_DEPTH} levels deep"
-
-
-def _has_other_content(document: str | Document) -> bool:
-    return not isinstance(document, str) and bool(document.fields or document.image)
 
 
 def _check_image(image: str, field: str, limits: RequestLimits) -> list[FieldViolation]:

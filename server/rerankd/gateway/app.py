@@ -1,4 +1,4 @@
-"""The ASGI application: from a request to the use case and back."""
+"""The ASGI application: from a request to a service and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
-from rerankd.contract.service import RerankUseCase
+from rerankd.contract.service import Services
 from rerankd.contract.status import internal_error
 from rerankd.gateway.asgi import Receive, Scope, Send
 from rerankd.gateway.body import RequestLines, read_body
@@ -61,10 +61,10 @@ class GatewayLimits:
 
 
 class Gateway:
-    """An ASGI application over one use case. Safe for any number of requests of one event loop.
+    """An ASGI application over the services. Safe for any number of requests of one event loop.
 
     Args:
-        service: Answers the calls.
+        services: Answer the calls.
         health: Says "starting", "serving" or "draining"; asked at every health request.
         version: Version shown by `GET /`.
         limits: Size limits.
@@ -74,7 +74,7 @@ class Gateway:
 
     def __init__(
         self,
-        service: RerankUseCase,
+        services: Services,
         *,
         health: Callable[[], str],
         version: str,
@@ -83,12 +83,12 @@ class Gateway:
         metrics: Callable[[str], tuple[bytes, str]] | None = None,
     ) -> None:
         self._handlers: Mapping[str, Callable[..., Any]] = {
-            route.method: getattr(service, route.method) for route in ROUTES
+            route.rpc: getattr(getattr(services, route.service), route.method) for route in ROUTES
         }
-        self._service = service
+        self._service = services.rerank_service
         self._limits = limits or GatewayLimits()
         self._pages = {**build_probes(health), **build_pages(health, version, metrics)}
-        self._compatibility = CompatibilityHandlers(service, default_model, version).handlers
+        self._compatibility = CompatibilityHandlers(services.rerank_service, default_model, version).handlers
         self._router = Router((*ROUTES, *DIALECT_ROUTES, *COMPATIBILITY_ROUTES), PAGE_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -178,7 +178,7 @@ class Gateway:
             else:
                 request = decode_query(scope["query_string"], match.variables, route.request_type)
             guard.watch_soon(receive)
-            response = await self._handlers[route.method](request, call)
+            response = await self._handlers[route.rpc](request, call)
         if route.response_body is not None:
             response = getattr(response, route.response_body)
         await writer.reply(200, _encode(response), fact_headers(response))
@@ -213,7 +213,7 @@ class Gateway:
 
     async def _stream(self, route: Route, lines: RequestLines, call: CallContext, writer: ResponseWriter) -> None:
         """Answer line by line; an unreadable line is reported last, or alone when it was the first."""
-        answers: AsyncIterator[Any] = self._handlers[route.method](lines.messages(), call)
+        answers: AsyncIterator[Any] = self._handlers[route.rpc](lines.messages(), call)
         try:
             async for answer in answers:
                 if lines.failure is not None and not lines.taken:
@@ -232,7 +232,7 @@ class Gateway:
 
 
 def create_gateway(
-    service: RerankUseCase,
+    services: Services,
     *,
     health: Callable[[], str],
     max_body_bytes: int = _DEFAULT_MAX_BYTES,
@@ -243,7 +243,7 @@ def create_gateway(
     """Build the application.
 
     Args:
-        service: Answers the calls.
+        services: Answer the calls.
         health: Says "starting", "serving" or "draining".
         max_body_bytes: Longest body, and longest line of a streamed one.
         version: Version shown by `GET /`; the installed distribution's when not given.
@@ -252,7 +252,7 @@ def create_gateway(
     """
     limits = GatewayLimits(max_body_bytes=max_body_bytes, max_line_bytes=max_body_bytes)
     return Gateway(
-        service,
+        services,
         health=health,
         version=version or _installed_version(),
         limits=limits,

@@ -22,8 +22,10 @@ class Route(NamedTuple):
     template: str
     """Path; `{name}` stands for one segment, `{name=**}` for one or more."""
     rpc: str
+    service: str
+    """Member of `Services` that answers; empty for a compatibility route."""
     method: str
-    """Name of the use case's method."""
+    """Name of that member's method."""
     request_type: type[Any]
     response_type: type[Any]
     has_body: bool

@@ -550,6 +550,7 @@ def extra_fields_from_proto(message: pb.ExtraFields) -> messages.ExtraFields:
         chunks=[chunk_detail_from_proto(item) for item in message.chunks],
         stages=[stage_detail_from_proto(item) for item in message.stages],
         fell_back_from=[failed_model_from_proto(item) for item in message.fell_back_from],
+        score_space=_known(_SCORE_SPACE_FROM_PROTO, message.score_space, "score_space"),
     )
 
 
@@ -601,6 +602,8 @@ def _fill_extra_fields(value: messages.ExtraFields, message: pb.ExtraFields) -> 
                 fell_back_from_added.reason = fell_back_from_item.reason
             if fell_back_from_item.message:
                 fell_back_from_added.message = fell_back_from_item.message
+    if value.score_space:
+        message.score_space = _SCORE_SPACE_TO_PROTO[value.score_space]
 
 
 def rerank_response_from_proto(message: pb.RerankResponse) -> messages.RerankResponse:

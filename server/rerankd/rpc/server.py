@@ -8,14 +8,14 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health
 
-from rerankd.contract.service import RerankUseCase
+from rerankd.contract.service import Services
 from rerankd.rpc.health import Health
 from rerankd.rpc.reflection import add_reflection
-from rerankd.rpc.servicers import RERANK_SERVICE, rerank_handler
+from rerankd.rpc.servicers import SERVICE_NAMES, service_handlers
 from rerankd.rpc.tei import TEI_INFO, TEI_RERANK, tei_handlers
 from rerankd.settings import Keepalive, Settings
 
-SERVICES: Final = (RERANK_SERVICE, TEI_RERANK, TEI_INFO, health.SERVICE_NAME)
+SERVED: Final = (*SERVICE_NAMES, TEI_RERANK, TEI_INFO, health.SERVICE_NAME)
 
 
 class GrpcServer:
@@ -23,7 +23,7 @@ class GrpcServer:
 
     def __init__(
         self,
-        engine: RerankUseCase,
+        services: Services,
         keepalive: Keepalive,
         max_message_bytes: int,
         *,
@@ -33,7 +33,7 @@ class GrpcServer:
         """Build the server.
 
         Args:
-            engine: Answers the calls.
+            services: Answer the calls.
             keepalive: HTTP/2 keepalive.
             max_message_bytes: Largest message taken or sent.
             settings: Returns those of the moment: the default model and the limits, which TEI's clients ask for.
@@ -41,10 +41,12 @@ class GrpcServer:
         """
         options = _options(keepalive, max_message_bytes, is_port_shared)
         self._server = grpc.aio.server(options=options)
-        self._health = Health(SERVICES)
-        self._server.add_generic_rpc_handlers((rerank_handler(engine), *tei_handlers(engine, settings)))
+        self._health = Health(SERVED)
+        self._server.add_generic_rpc_handlers(
+            (*service_handlers(services), *tei_handlers(services.rerank_service, settings))
+        )
         self._health.add_to(self._server)
-        add_reflection(SERVICES, self._server)
+        add_reflection(SERVED, self._server)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port, which differs from `port` when that is 0.

@@ -6,7 +6,7 @@ what they mean there: INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib import metadata
 from typing import Any, Final
 
@@ -15,8 +15,9 @@ import grpc
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
-from rerankd.contract.messages import RerankRequest, RerankResponse, ScoreNormalization, ScoreSpace, Truncation
-from rerankd.contract.service import RerankUseCase
+from rerankd.contract.messages import RerankRequest, RerankResponse, ScoreSpace, Truncation
+from rerankd.contract.service import RerankService
+from rerankd.engine.ranking import Normalisation, normalise
 from rerankd.rpc.behaviour import collecting, unary
 from rerankd.rpc.codec import decoder
 from rerankd.settings import Settings
@@ -33,9 +34,9 @@ _NS_PER_MS: Final = 1_000_000
 _HIGHEST: Final = 2**32 - 1
 
 
-def tei_handlers(engine: RerankUseCase, settings: Callable[[], Settings]) -> tuple[grpc.GenericRpcHandler, ...]:
+def tei_handlers(service: RerankService, settings: Callable[[], Settings]) -> tuple[grpc.GenericRpcHandler, ...]:
     """Build the handlers of both services; `settings` returns those of the moment."""
-    servicer = _Servicer(engine, settings)
+    servicer = _Servicer(service, settings)
     rerank: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Rerank": grpc.unary_unary_rpc_method_handler(
             unary(servicer.rerank, f"{TEI_RERANK}/Rerank"), _decoder(_RERANK.request), _encode
@@ -58,8 +59,8 @@ def tei_handlers(engine: RerankUseCase, settings: Callable[[], Settings]) -> tup
 class _Servicer:
     """Hands what TEI's clients send to the use case and back."""
 
-    def __init__(self, engine: RerankUseCase, settings: Callable[[], Settings]) -> None:
-        self._engine = engine
+    def __init__(self, service: RerankService, settings: Callable[[], Settings]) -> None:
+        self._service = service
         self._settings = settings
 
     async def rerank(self, sent: Any, call: CallContext) -> Any:
@@ -84,12 +85,16 @@ class _Servicer:
 
     async def _model(self, call: CallContext) -> messages.Model:
         request = messages.GetModelRequest(model=self._settings().default_model)
-        return (await self._engine.get_model(request, call)).model or messages.Model()
+        return (await self._service.get_model(request, call)).model or messages.Model()
 
     async def _answer(self, sent: Any, texts: list[str], call: CallContext) -> Any:
-        request = _request_of(sent, texts, await self._model(call))
-        response = await self._engine.rerank(request, call)
-        return _response_of(response, request, returns_texts=sent.return_text)
+        request = _request_of(sent, texts)
+        response = await self._service.rerank(request, call)
+        scores: Sequence[float] = [result.relevance_score for result in response.results]
+        space = response.extra_fields.score_space if response.extra_fields else ScoreSpace.UNSPECIFIED
+        if space is ScoreSpace.LOGIT and not sent.raw_scores:
+            scores = normalise(scores, Normalisation.SIGMOID)
+        return _response_of(response, request, scores, returns_texts=sent.return_text)
 
     async def _collect(self, messages: AsyncIterator[Any]) -> tuple[Any, list[str]]:
         """Read the whole stream, within what one call may send; the first message has the options."""
@@ -125,30 +130,21 @@ def _too_large(what: str, most: int) -> ServiceError:
     )
 
 
-def _request_of(sent: Any, texts: list[str], model: messages.Model) -> RerankRequest:
-    """Build our request, asking only for what `model` does not do by itself: many can be asked for nothing else.
-
-    `truncate` has no presence, so false is what clients send that do not care.
-    """
+def _request_of(sent: Any, texts: list[str]) -> RerankRequest:
+    """Build our request. `truncate` has no presence, so false is what clients send that do not care."""
     truncation = Truncation.UNSPECIFIED
-    if sent.truncate and sent.truncation_direction == _LEFT:
-        truncation = Truncation.START
-    elif sent.truncate and model.truncation_default is not Truncation.END:
-        truncation = Truncation.END
-    needs_sigmoid = model.score_space is ScoreSpace.LOGIT and not sent.raw_scores
-    return RerankRequest(
-        query=sent.query,
-        documents=list(texts),
-        truncation=truncation,
-        normalization=ScoreNormalization.SIGMOID if needs_sigmoid else ScoreNormalization.UNSPECIFIED,
-    )
+    if sent.truncate:
+        truncation = Truncation.START if sent.truncation_direction == _LEFT else Truncation.END
+    return RerankRequest(query=sent.query, documents=list(texts), truncation=truncation)
 
 
-def _response_of(response: RerankResponse, request: RerankRequest, *, returns_texts: bool) -> Any:
+def _response_of(
+    response: RerankResponse, request: RerankRequest, scores: Sequence[float], *, returns_texts: bool
+) -> Any:
     texts: list[Any] = request.documents
     answer = _RERANK.response()
-    for result in response.results:
-        rank = answer.ranks.add(index=result.index, score=result.relevance_score)
+    for result, score in zip(response.results, scores, strict=True):
+        rank = answer.ranks.add(index=result.index, score=score)
         if returns_texts:
             rank.text = texts[result.index]
     taken = answer.metadata

@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 
 from rerankd.contract.errors import FieldViolation, invalid_request
-from rerankd.engine.pipeline import Engine
+from rerankd.contract.service import RerankService
 from rerankd.providers.opening import ProviderSettingsError
 from rerankd.providers.settings import ProviderSettings
 from rerankd.sdk.parameters import ProviderAccess
-from rerankd.serving.composition import OpenedEngine
+from rerankd.serving.engine_host import EngineHost
 from rerankd_adapters.base import ModelProvider
 
 MOST_KEPT: Final = 32
@@ -25,7 +25,7 @@ MOST_KEPT: Final = 32
 
 @dataclass(slots=True)
 class _Kept:
-    engine: Engine
+    service: RerankService
     provider: ModelProvider
     users: int = 0
     is_dropped: bool = False
@@ -34,15 +34,15 @@ class _Kept:
 class Accesses:
     """Keeps an engine for each way of reaching a provider. For one event loop."""
 
-    def __init__(self, opened: OpenedEngine) -> None:
-        self._opened = opened
+    def __init__(self, host: EngineHost) -> None:
+        self._host = host
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
     @asynccontextmanager
-    async def use(self, access: ProviderAccess) -> AsyncIterator[Engine]:
+    async def use(self, access: ProviderAccess) -> AsyncIterator[RerankService]:
         """Hold the engine of an access for one call.
 
         Raises:
@@ -57,7 +57,7 @@ class Accesses:
         try:
             while len(self._kept) > MOST_KEPT:
                 await self._drop(self._kept.popitem(last=False)[1])
-            yield kept.engine
+            yield kept.service
         finally:
             kept.users -= 1
             if kept.is_dropped:
@@ -69,7 +69,7 @@ class Accesses:
             await self._kept.popitem()[1].provider.close()
 
     def _open(self, access: ProviderAccess) -> _Kept:
-        configured = self._opened.settings.providers.get(access.provider, ProviderSettings())
+        configured = self._host.settings.providers.get(access.provider, ProviderSettings())
         options = msgspec.structs.replace(
             configured,
             api_key=access.api_key or configured.api_key,
@@ -77,7 +77,7 @@ class Accesses:
             headers={**configured.headers, **dict(access.headers)},
         )
         try:
-            return _Kept(*self._opened.open_variant(access.provider, options))
+            return _Kept(*self._host.open_variant(access.provider, options))
         except ProviderSettingsError as error:
             raise _unusable(access, str(error)) from None
 

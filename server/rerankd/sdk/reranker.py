@@ -28,7 +28,7 @@ from rerankd.sdk.engine_thread import EngineThread
 from rerankd.sdk.failures import error_of
 from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
-from rerankd.serving.composition import OpenedEngine, open_engine
+from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings, SettingsError, load_settings
 from rerankd.telemetry.program import ProgramTracing, calling_span
 from rerankd.telemetry.trace import Parent
@@ -174,38 +174,43 @@ class Reranker:
 class _Opened:
     """An engine with its accesses, in the loop they belong to."""
 
-    def __init__(self, engine: OpenedEngine) -> None:
-        self._engine = engine
-        self.tracing = ProgramTracing(engine.settings.telemetry, os.environ)
+    def __init__(self, host: EngineHost) -> None:
+        self._host = host
+        self.tracing = ProgramTracing(host.settings.telemetry, os.environ)
         atexit.register(self.tracing.close)
-        self._accesses = Accesses(engine)
-        self._starting: asyncio.Task[None] | None = None
+        self._accesses = Accesses(host)
+        self._cache_start = asyncio.create_task(host.start_cache())
+        self._models_start: asyncio.Task[None] | None = None
 
     async def answer(self, plan: CallPlan, call: CallContext) -> messages.RerankResponse:
-        if self._needs_models(plan.request):
-            if self._starting is None:
-                self._starting = asyncio.create_task(self._start())
-            await asyncio.shield(self._starting)
+        if not self._cache_start.done():
+            await asyncio.shield(self._cache_start)
+        if not self._is_loaded and self._needs_models(plan.request):
+            self._models_start = self._models_start or asyncio.create_task(self._start_models())
+            await asyncio.shield(self._models_start)
         if plan.access is None:
-            return await _within(call, self._engine.engine.rerank(plan.request, call))
-        async with self._accesses.use(plan.access) as engine:
-            return await _within(call, engine.rerank(plan.request, call))
+            return await _within(call, self._host.services.rerank_service.rerank(plan.request, call))
+        async with self._accesses.use(plan.access) as service:
+            return await _within(call, service.rerank(plan.request, call))
+
+    @property
+    def _is_loaded(self) -> bool:
+        return self._models_start is not None and self._models_start.done()
 
     def _needs_models(self, request: messages.RerankRequest) -> bool:
-        """Tell whether embedded models are called for: a program that only calls providers never loads them."""
-        settings = self._engine.settings
-        named = (request.model or settings.default_model, *request.fallbacks)
-        names = [settings.aliases.get(name, name) for name in named]
-        return any(name.startswith("local/") and name != "local/bm25" for name in names)
+        """Tell whether embedded models may be asked: a program that only calls providers never loads them."""
+        deployments = self._host.versions.current.engine.reachable(request)
+        return any(each.provider is self._host.local and each.model != "bm25" for each in deployments)
 
-    async def _start(self) -> None:
-        await self._engine.start()
-        if self._engine.settings.local.models:
-            await self._engine.wait_loaded()
+    async def _start_models(self) -> None:
+        await self._host.local.start()
+        if self._host.settings.local.models:
+            await self._host.local.wait_loaded()
 
     async def close(self) -> None:
+        await self._cache_start
         await self._accesses.close()
-        await self._engine.close()
+        await self._host.close()
         atexit.unregister(self.tracing.close)
         await asyncio.to_thread(self.tracing.close)
 
@@ -224,7 +229,7 @@ async def _open(settings: Settings | str | os.PathLike[str] | None) -> _Opened:
     try:
         if not isinstance(settings, Settings):
             settings = load_settings(None if settings is None else Path(settings))
-        return _Opened(open_engine(_after_fork(settings) if _forked.is_set() else settings))
+        return _Opened(EngineHost(_after_fork(settings) if _forked.is_set() else settings))
     except (SettingsError, ProviderSettingsError) as error:
         raise ServiceError(Reason.INVALID_REQUEST, f"the settings cannot be used: {error}") from None
 

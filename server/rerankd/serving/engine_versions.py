@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,9 +16,8 @@ import structlog
 
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
-from rerankd.contract.service import RerankUseCase
-from rerankd.engine.batch import run_batch
-from rerankd.engine.routing.deployment import Deployment as ModelDeployment
+from rerankd.contract.service import RerankService
+from rerankd.engine.routing.deployment import Deployment
 from rerankd.http.transport import HttpTransport
 from rerankd.settings import Settings
 from rerankd_adapters.base import ModelProvider
@@ -33,17 +32,27 @@ class Resource(Protocol):
         """Let them go."""
 
 
+class ServedEngine(RerankService, Protocol):
+    """What a version answers calls with."""
+
+    def deployments(self) -> Iterable[Deployment]:
+        """List the deployments of the models in use."""
+        ...
+
+    def reachable(self, request: messages.RerankRequest) -> Iterable[Deployment]:
+        """List the deployments that a request may use."""
+        ...
+
+
 @dataclass(eq=False, slots=True)
 class EngineVersion:
     """All that is made of one state of the settings."""
 
     settings: Settings
-    engine: RerankUseCase
+    engine: ServedEngine
     transport: HttpTransport
     deployments: Sequence[ModelProvider]
     """Of providers reached over a network; may belong to several versions, as the transport may."""
-    in_use: Callable[[], Iterable[ModelDeployment]] = tuple
-    """Lists the deployments of the models that were asked for lately."""
     calls: int = 0
     """Under way in this version."""
     idle: asyncio.Event | None = field(default=None)
@@ -58,7 +67,7 @@ class EngineVersion:
 class EngineVersions:
     """Hands each call to the current version; closes a replaced one when its last call has ended.
 
-    Satisfies `RerankUseCase`. For one event loop.
+    Satisfies `RerankService`. For one event loop.
     """
 
     def __init__(self, first: EngineVersion) -> None:
@@ -89,12 +98,6 @@ class EngineVersions:
     async def get_model(self, request: messages.GetModelRequest, call: CallContext) -> messages.GetModelResponse:
         """Return a model of the current version."""
         return await self._current.engine.get_model(request, call)
-
-    def batch_rerank(
-        self, requests: AsyncIterator[messages.BatchRerankRequest], call: CallContext
-    ) -> AsyncIterator[messages.BatchRerankResponse]:
-        """Rerank a stream; each item goes to the version that is current when it is read."""
-        return run_batch(self.rerank, requests, call, self._current.settings.limits.batch_concurrency)
 
     def replace(self, new: EngineVersion) -> None:
         """Give every further call to `new`; the old version finishes its calls, then is closed."""

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -19,25 +19,19 @@ from rerankd.configuration.changes import is_within, keep
 from rerankd.gateway.app import create_gateway
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.gateway.server import HttpServer, bind
-from rerankd.http.transport import HttpTransport
-from rerankd.local.provider import LocalProvider
 from rerankd.providers.opening import (
     ProviderSettingsError,
     open_configured_transport,
-    open_providers,
     provider_problems,
 )
-from rerankd.providers.refresh import Refresher
 from rerankd.rpc.server import GrpcServer
-from rerankd.serving.composition import compose_engine, open_cache
-from rerankd.serving.engine_versions import EngineVersion, EngineVersions
+from rerankd.serving.engine_host import EngineHost
 from rerankd.serving.gauges import Gauges
 from rerankd.serving.reload import Reloader
 from rerankd.settings import FIXED, Settings, SettingsError, SettingsOrigin, Update, update
 from rerankd.telemetry.logging import log_slow_calls
 from rerankd.telemetry.pulse import Pulse
 from rerankd.telemetry.setup import Telemetry, TelemetrySettingsError, open_telemetry
-from rerankd_adapters.base import ModelProvider
 
 EXIT_OK = 0
 EXIT_CANNOT_START = 1
@@ -72,26 +66,24 @@ class Service:
         self._settings = settings
         self._as_read = as_read or settings
         is_port_shared = settings.server.workers > 1
-        self._local = LocalProvider(settings.local)
-        self._cache = open_cache(settings)
-        self._refresher = Refresher()
-        self._versions = EngineVersions(self._open_version(settings))
+        self.host = EngineHost(settings)
+        """Answers the calls."""
         self._telemetry: Telemetry | None = None
-        gauges = Gauges(lambda: self._versions.current.in_use(), self._cache)
+        gauges = Gauges(lambda: self.host.versions.current.engine.deployments(), self.host.cache)
         self._pulse = Pulse(gauges.read)
         log_slow_calls(settings.telemetry.slow_call_ms)
         self._grpc = GrpcServer(
-            self._versions,
+            self.host.services,
             settings.server.keepalive,
             settings.limits.max_request_bytes,
-            settings=lambda: self._versions.current.settings,
+            settings=lambda: self.host.settings,
             is_port_shared=is_port_shared,
         )
         gateway = create_gateway(
-            self._versions,
+            self.host.services,
             health=lambda: self.state,
             max_body_bytes=settings.limits.max_request_bytes,
-            default_model=lambda: self._versions.current.settings.default_model,
+            default_model=lambda: self.host.settings.default_model,
             metrics=self._pulse.render,
         )
         self._http = HttpServer(HttpMiddleware(gateway, settings.server.http), settings.server.drain_grace_s)
@@ -114,22 +106,12 @@ class Service:
             if any(is_within(path, ("transport", "providers")) for path in found.changed):
                 await _check_providers(settings)
             try:
-                opened = self._open_version(settings, self._versions.current)
+                self.host.replace(settings)
             except ProviderSettingsError as error:
                 raise SettingsError([str(error)]) from None
-            self._versions.replace(opened)
-            self._refresher.watch(self._versions.current.deployments)
             self._settings = settings
         self._as_read = found.settings
         return found
-
-    def _open_version(self, settings: Settings, previous: EngineVersion | None = None) -> EngineVersion:
-        """Build what answers calls; connections to providers whose settings are as before are kept."""
-        is_kept = previous is not None and previous.settings.transport == settings.transport
-        transport = previous.transport if previous and is_kept else open_configured_transport(settings.transport)
-        deployments = _open_deployments(settings, transport, previous if is_kept else None)
-        engine = compose_engine(settings, [self._local, *deployments], self._cache)
-        return EngineVersion(settings, engine, transport, deployments, engine.deployments)
 
     async def start(self) -> Addresses:
         """Listen, load the models, then say SERVING.
@@ -153,10 +135,9 @@ class Service:
             listener.close()
             raise _cannot_listen(server.host, server.grpc_port, "grpc", error) from None
         await self._http.start(listener)
-        self._refresher.watch(self._versions.current.deployments)
-        if self._cache is not None:
-            await self._cache.start()
-        await self._local.start()
+        self.host.refresh()
+        await self.host.start_cache()
+        await self.host.local.start()
         await self._grpc.serve()
         self.state = "serving"
         return Addresses(server.host, grpc_port, listener.getsockname()[1])
@@ -168,29 +149,10 @@ class Service:
         await self._grpc.drain()
         await asyncio.sleep(server.drain_delay_s)
         await asyncio.gather(self._grpc.stop(server.drain_grace_s), self._http.stop())
-        await self._refresher.close()
-        await self._local.close()
-        await self._versions.close()
-        if self._cache is not None:
-            await self._cache.close()
+        await self.host.close()
         await self._pulse.close()
         if self._telemetry is not None:
             await self._telemetry.close()
-
-
-def _open_deployments(
-    settings: Settings, transport: HttpTransport, previous: EngineVersion | None
-) -> Sequence[ModelProvider]:
-    """Open the providers, but for those that `previous` opened from the same settings over the same transport."""
-    if previous is not None and previous.settings.providers == settings.providers:
-        return previous.deployments
-    kept = {
-        deployment.name: deployment
-        for deployment in (previous.deployments if previous else ())
-        if previous and settings.providers.get(deployment.name) == previous.settings.providers.get(deployment.name)
-    }
-    wanted = {name: options for name, options in settings.providers.items() if name not in kept}
-    return [*kept.values(), *open_providers(wanted, os.environ, transport, taken=kept.keys())]
 
 
 async def _check_providers(settings: Settings) -> None:

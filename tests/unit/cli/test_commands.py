@@ -8,12 +8,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import rerankd
 from rerankd.console.rendering import bar_share, draw_bar, format_score
 
 if TYPE_CHECKING:
@@ -114,7 +112,7 @@ async def test_serve_passes_its_options_on(run: Run, tmp_path: Path, monkeypatch
         seen.append(settings)
         return 3
 
-    monkeypatch.setattr(rerankd, "launcher", SimpleNamespace(run=run_app), raising=False)
+    monkeypatch.setattr("rerankd.serving.launcher.run", run_app)
     config = tmp_path / "rerankd.yaml"
     config.write_text("server: {host: 10.0.0.1, workers: 4}\n")
 

@@ -7,6 +7,7 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import BatchItem, BatchOptions, BatchRerankRequest, BatchRerankResponse, RerankRequest
+from rerankd.engine.batch import BatchService
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
@@ -16,8 +17,9 @@ from tests.support.providers import ScriptedProvider, by_length
 CALL = CallContext(request_id="batch")
 
 
-def engine(provider: ScriptedProvider, concurrency: int = 4) -> Engine:
-    return Engine(Router([provider], default_model="scripted/model"), RequestLimits(batch_concurrency=concurrency))
+def engine(provider: ScriptedProvider, concurrency: int = 4) -> BatchService:
+    answering = Engine(Router([provider], default_model="scripted/model"), RequestLimits())
+    return BatchService(answering, lambda: concurrency)
 
 
 def item(name: str, *documents: str) -> BatchRerankRequest:

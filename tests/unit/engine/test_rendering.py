@@ -3,13 +3,8 @@ from typing import Any
 import pytest
 
 from rerankd.contract.messages import Document, RerankRequest
-from rerankd.engine.rendering import (
-    document_contents,
-    document_images,
-    document_objects,
-    document_texts,
-    rank_field_warnings,
-)
+from rerankd.engine.rendering import render
+from rerankd.engine.scoring.provider_call import document_contents
 from rerankd_adapters.base import ProviderCall
 
 
@@ -33,12 +28,12 @@ from rerankd_adapters.base import ProviderCall
 )
 def test_text_of_a_document(document: str | Document, rank_fields: list[str], text: str) -> None:
     request = RerankRequest(query="q", documents=[document], rank_fields=rank_fields)
-    assert document_texts(request) == [text]
+    assert render(request).texts == [text]
 
 
 def test_strings_are_not_copied() -> None:
     long: Any = "x" * 1000
-    assert document_texts(RerankRequest(query="q", documents=[long]))[0] is long
+    assert render(RerankRequest(query="q", documents=[long])).texts[0] is long
 
 
 @pytest.mark.parametrize(
@@ -64,26 +59,28 @@ def test_documents_that_can_be_sent_as_objects(
         objects = [documents[0].fields, None]
     elif objects == ["second"]:
         objects = [None, documents[1].fields]
-    assert document_objects(request) == (names, objects)
-    said, found = document_objects(request)
-    for text, fields in zip(document_texts(request), found or (), strict=False):
+    rendered = render(request)
+    said, found = rendered.rank_fields, rendered.objects
+    assert (list(said), found) == (names, objects)
+    for text, fields in zip(render(request).texts, found or (), strict=False):
         if fields is not None:
             scored = Document(fields={name: fields[name] for name in said})
-            assert text == document_texts(RerankRequest(query="q", documents=[scored]))[0]
+            assert text == render(RerankRequest(query="q", documents=[scored])).texts[0]
 
 
 def test_the_callers_fields_are_not_changed() -> None:
     fields = {"n": 3.0, "deep": {"m": [1.0]}}
     request = RerankRequest(query="q", documents=[Document(fields=fields)])
-    assert document_objects(request) == (["n", "deep"], [{"n": 3, "deep": {"m": [1]}}])
+    rendered = render(request)
+    assert (rendered.rank_fields, rendered.objects) == (["n", "deep"], [{"n": 3, "deep": {"m": [1]}}])
     assert [type(fields["n"]), fields["deep"]] == [float, {"m": [1.0]}]
 
 
 def test_images() -> None:
     request = RerankRequest(query="q", documents=["a", Document(image="https://h/1"), Document(text="b")])
-    assert document_images(request) == [None, "https://h/1", None]
-    assert document_images(RerankRequest(query="q", documents=["a", Document(text="b")])) is None
-    assert document_texts(request) == ["a", "", "b"]
+    assert render(request).images == [None, "https://h/1", None]
+    assert render(RerankRequest(query="q", documents=["a", Document(text="b")])).images is None
+    assert render(request).texts == ["a", "", "b"]
 
 
 def test_contents_tell_apart_what_is_scored() -> None:
@@ -110,9 +107,18 @@ def test_contents_of_texts_are_the_texts() -> None:
 
 def test_documents_without_any_ranked_field_are_counted() -> None:
     documents: list[str | Document] = ["s", Document(text="t"), Document(fields={"a": 1}), Document(fields={"b": 1})]
-    said = rank_field_warnings(RerankRequest(query="q", documents=documents, rank_fields=["c", "b"]))
+    said = render(RerankRequest(query="q", documents=documents, rank_fields=["c", "b"])).warnings
     assert said == ["rank_fields: 1 of 4 documents have none of these fields and were scored whole"]
-    assert rank_field_warnings(RerankRequest(query="q", documents=documents, rank_fields=["a", "b"])) == []
-    assert rank_field_warnings(RerankRequest(query="q", documents=documents)) == []
+    assert render(RerankRequest(query="q", documents=documents, rank_fields=["a", "b"])).warnings == []
+    assert render(RerankRequest(query="q", documents=documents)).warnings == []
     titled = Document(text="t", fields={"a": 1})
-    assert rank_field_warnings(RerankRequest(query="q", documents=[titled], rank_fields=["text"])) == []
+    assert render(RerankRequest(query="q", documents=[titled], rank_fields=["text"])).warnings == []
+
+
+def test_blank_documents_are_left_out_where_they_rank_last() -> None:
+    documents: list[str | Document] = ["", "a", Document(text=" "), Document(fields={"t": "b"}), Document(image="i")]
+    rendered = render(RerankRequest(query="q", documents=documents), leaves_out_blank=True)
+    assert (rendered.texts, rendered.indices, rendered.blank_indices) == (["a", "b", ""], [1, 3, 4], [0, 2])
+    none = render(RerankRequest(query="q", documents=["", " "]), leaves_out_blank=True)
+    assert (none.texts, none.indices, none.blank_indices) == ([], [], [0, 1])
+    assert len(documents) == 5

@@ -9,7 +9,7 @@ import pytest
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Document, RerankRequest
 from rerankd.engine.limits import RequestLimits
-from rerankd.engine.rendering import document_texts
+from rerankd.engine.rendering import render
 from rerankd.engine.validation import check_request
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -82,4 +82,4 @@ def test_what_is_nested_too_deep_is_refused_by_name(depth: int) -> None:
 def test_what_is_nested_as_deep_as_allowed() -> None:
     request = RerankRequest(query="q", documents=[Document(fields=nested(31))], provider_options=nested(31))
     check_request(request, RequestLimits())
-    assert document_texts(request)
+    assert render(request).texts

@@ -15,6 +15,7 @@ import uvicorn
 
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
+from rerankd.contract.service import Services
 from rerankd.gateway.app import Gateway, GatewayLimits
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
@@ -80,7 +81,7 @@ def health() -> dict[str, str]:
 @pytest.fixture
 def app(service: FakeService, health: dict[str, Any]) -> Gateway:
     limits = GatewayLimits(max_body_bytes=2000, max_line_bytes=500)
-    return Gateway(service, health=lambda: health["status"], version="1.2.3", limits=limits)
+    return Gateway(Services(service, service), health=lambda: health["status"], version="1.2.3", limits=limits)
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def options() -> ListenerSettings:
 def middleware(service: FakeService, health: dict[str, Any], options: ListenerSettings) -> HttpMiddleware:
     """The gateway as the service runs it, with everything that surrounds it."""
     limits = GatewayLimits(max_body_bytes=200_000, max_line_bytes=500)
-    gateway = Gateway(service, health=lambda: health["status"], version="1.2.3", limits=limits)
+    gateway = Gateway(Services(service, service), health=lambda: health["status"], version="1.2.3", limits=limits)
     return HttpMiddleware(gateway, options)
 
 

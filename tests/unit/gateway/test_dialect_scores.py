@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from rerankd.contract import messages
-from rerankd.contract.messages import ScoreSpace
+from rerankd_adapters.base import ProviderCall, ProviderReply, ScoreSpace
+from tests.support.engines import engine
+from tests.support.providers import FACTS, ScriptedProvider
 
 TEI = {"query": "q", "texts": ["a", "b"]}
 NIM = {"query": {"text": "q"}, "passages": [{"text": "a"}, {"text": "b"}]}
 
 
 def score_with(service: Any, scores: Sequence[float], space: ScoreSpace) -> None:
-    async def answer(request: messages.RerankRequest, _call: Any) -> messages.RerankResponse:
-        pairs = sorted(enumerate(scores[: len(request.documents)]), key=lambda pair: -pair[1])[: request.top_n]
-        results = [messages.RerankResult(index=index, relevance_score=score) for index, score in pairs]
-        return messages.RerankResponse(model="m", results=results)
+    """Have documents `a`, `b` and so on scored by a real engine."""
 
-    async def get_model(request: messages.GetModelRequest, _call: Any) -> messages.GetModelResponse:
-        return messages.GetModelResponse(model=messages.Model(name=request.model, score_space=space))
+    async def answer(call: ProviderCall) -> ProviderReply:
+        found = [scores[ord(text[0]) - ord("a")] for text in call.documents]
+        return ProviderReply(indices=range(len(found)), scores=found)
 
-    service.answer = answer
-    service.get_model = get_model
+    facts = replace(FACTS, score_space=space)
+    opened = engine([ScriptedProvider("scripted", facts=facts, model=answer)])
+    service.answer = opened.rerank
 
 
 @pytest.mark.parametrize(
@@ -59,11 +60,13 @@ async def test_probabilities_become_logits_that_clients_can_turn_back(client: ht
 @pytest.mark.parametrize("path", ["/vllm/rerank", "/infinity/rerank", "/sglang/rerank", "/localai/rerank"])
 async def test_blank_documents_come_last_in_request_order(client: httpx.AsyncClient, service: Any, path: str) -> None:
     score_with(service, [-5.0, -1.0], ScoreSpace.UNBOUNDED)
-    answer = (await client.post(path, json={"query": "q", "documents": ["", "a", {"text": " "}, "b"]})).json()
+    documents: list[Any] = ["", "a", {"text": " "}, "b"]
+    answer = (await client.post(path, json={"query": "q", "documents": documents})).json()
     rows = answer["results"] if isinstance(answer, dict) else answer
 
     assert [row["index"] for row in rows] == [3, 1, 0, 2]
     assert [row.get("relevance_score", row.get("score")) for row in rows] == [-1.0, -5.0, -5.0, -5.0]
+    assert len(service.requests[0].documents) == 4
 
 
 async def test_top_n_counts_blank_documents(client: httpx.AsyncClient, service: Any) -> None:
@@ -75,9 +78,8 @@ async def test_top_n_counts_blank_documents(client: httpx.AsyncClient, service: 
     assert [row["relevance_score"] for row in rows] == [0.9, 0.5, 0.0]
 
 
-async def test_fields_without_content_are_blank(client: httpx.AsyncClient, service: Any) -> None:
-    body = {"query": "q", "documents": [{"title": " ", "n": None}, {"title": "a"}]}
-    rows = (await client.post("/sglang/rerank", json=body)).json()
+async def test_other_dialects_refuse_blank_documents(client: httpx.AsyncClient, service: Any) -> None:
+    score_with(service, [0.5], ScoreSpace.PROBABILITY)
+    answer = await client.post("/v2/rerank", json={"query": "q", "documents": ["a", ""]})
 
-    assert [row["index"] for row in rows] == [1, 0]
-    assert len(service.requests[0].documents) == 1
+    assert (answer.status_code, "index 1" in answer.text) == (400, True)

@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
+from rerankd.contract.service import Services
 from rerankd.gateway.app import create_gateway
 from rerankd.gateway.routing import Route, Router, normalise_path
 
 
 def route(http_method: str, template: str) -> Route:
-    return Route(http_method, template, "X", "x", object, object, False, None, False)
+    return Route(http_method, template, "X", "x_service", "x", object, object, False, None, False)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ async def test_lifespan_is_acknowledged(app: Any) -> None:
 
 
 async def test_created_gateway_shows_a_version(service: Any) -> None:
-    gateway = create_gateway(service, health=lambda: "serving", max_body_bytes=1000)
+    gateway = create_gateway(Services(service, service), health=lambda: "serving", max_body_bytes=1000)
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway), base_url="http://gateway") as client:
         assert (await client.get("/")).json()["version"]

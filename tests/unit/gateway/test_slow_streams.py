@@ -15,6 +15,7 @@ from rerankd.gateway.app import create_gateway
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
 from rerankd_adapters.base import ProviderCall, ProviderReply
+from tests.support.engines import services_of
 from tests.support.providers import ScriptedProvider, by_length
 from tests.unit.gateway.conftest import serving
 
@@ -38,7 +39,7 @@ class Served:
         self.provider = ScriptedProvider(model=answer)
         self.engine = Engine(Router([self.provider], default_model="scripted/model"), RequestLimits())
         self.address = ("", 0)
-        gateway = create_gateway(self.engine, health=lambda: "serving")
+        gateway = create_gateway(services_of(self.engine), health=lambda: "serving")
         self.middleware = HttpMiddleware(gateway, ListenerSettings())
 
     async def open(self, headers: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

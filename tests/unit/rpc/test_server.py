@@ -24,6 +24,7 @@ from rerankd.engine.routing.router import Router
 from rerankd.rpc.server import GrpcServer
 from rerankd.settings import Keepalive
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
+from tests.support.engines import services_of
 from tests.support.providers import ScriptedProvider, by_length
 
 
@@ -60,7 +61,7 @@ class Served:
 async def served() -> AsyncIterator[Served]:
     provider = ScriptedProvider(model=by_length, explode=explode, rate_limit=rate_limit, slow=slow)
     engine = Engine(Router([provider], default_model="scripted/model"), RequestLimits())
-    server = GrpcServer(engine, Keepalive(), 1024 * 1024)
+    server = GrpcServer(services_of(engine), Keepalive(), 1024 * 1024)
     port = await server.start("127.0.0.1", 0)
     await server.serve()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

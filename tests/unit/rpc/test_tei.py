@@ -33,6 +33,7 @@ from rerankd_adapters.base import (
 )
 from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.tei_grpc import TEI_GRPC
+from tests.support.engines import services_of
 from tests.support.providers import ScriptedProvider, by_length
 from tests.unit.adapters_grpc.fake_upstream import call_of, open_upstream
 
@@ -73,7 +74,7 @@ async def served() -> AsyncIterator[Served]:
     provider = ScriptedProvider(facts=FACTS, model=answer)
     settings = Settings(default_model="scripted/model", limits=RequestLimits(max_documents=5, max_request_bytes=2000))
     engine = Engine(Router([provider], default_model="scripted/model"), settings.limits)
-    server = GrpcServer(engine, Keepalive(), 1024 * 1024, settings=lambda: settings)
+    server = GrpcServer(services_of(engine), Keepalive(), 1024 * 1024, settings=lambda: settings)
     port = await server.start("127.0.0.1", 0)
     await server.serve()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ import pytest
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.messages import BatchItem, BatchRerankRequest, RerankRequest, RerankResponse
+from rerankd.engine.batch import BatchService
+from rerankd.engine.routing.deployment import Deployment
 from rerankd.serving.engine_versions import EngineVersion, EngineVersions
 from rerankd.settings import Settings
 
@@ -55,8 +57,11 @@ class Engine:
     async def get_model(self, request: Any, call: CallContext) -> messages.GetModelResponse:
         return messages.GetModelResponse(model=messages.Model(name=self.name))
 
-    def batch_rerank(self, requests: Any, call: CallContext) -> Any:
-        raise NotImplementedError
+    def deployments(self) -> Iterable[Deployment]:
+        return ()
+
+    def reachable(self, request: RerankRequest) -> Iterable[Deployment]:
+        return ()
 
 
 def version(name: str, transport: Any, *deployments: Any) -> tuple[EngineVersion, Engine]:
@@ -70,7 +75,7 @@ async def settle() -> None:
 
 
 @pytest.mark.parametrize("end", ["answer", "failure", "cancellation"])
-async def test_a_replaced_generation_is_closed_after_its_last_call(end: str) -> None:
+async def test_a_replaced_version_is_closed_after_its_last_call(end: str) -> None:
     transport, deployment = Part(), Part()
     old, engine = version("old", transport, deployment)
     versions = EngineVersions(old)
@@ -95,7 +100,7 @@ async def test_a_replaced_generation_is_closed_after_its_last_call(end: str) -> 
         assert [each.model for each in ended if isinstance(each, RerankResponse)] == ["old", "old"]
 
 
-async def test_shared_parts_live_as_long_as_any_generation_that_has_them() -> None:
+async def test_shared_parts_live_as_long_as_any_version_that_has_them() -> None:
     transport, kept, dropped, broken = Part(), Part(), Part(), Broken()
     first, first_engine = version("1", transport, kept, dropped)
     second, _ = version("2", transport, kept, dropped, broken)
@@ -128,7 +133,7 @@ async def test_close_does_not_wait_for_calls() -> None:
     await asyncio.gather(call, return_exceptions=True)
 
 
-async def test_each_item_of_a_stream_goes_to_the_current_generation() -> None:
+async def test_each_item_of_a_stream_goes_to_the_current_version() -> None:
     transport = Part()
     old, engine = version("old", transport)
     new, new_engine = version("new", Part())
@@ -145,7 +150,7 @@ async def test_each_item_of_a_stream_goes_to_the_current_generation() -> None:
         assert transport.closed == 1
         yield BatchRerankRequest(item=BatchItem(request=REQUEST))
 
-    outcomes = [each.item async for each in versions.batch_rerank(items(), CALL) if each.item]
+    outcomes = [each.item async for each in BatchService(versions, lambda: 1).batch_rerank(items(), CALL) if each.item]
     assert [each.response.model for each in outcomes if each.response] == ["old", "new"]
     assert (await versions.list_models(messages.ListModelsRequest(), CALL)).next_page_token == "new"
     model = (await versions.get_model(messages.GetModelRequest(), CALL)).model

@@ -29,7 +29,7 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
 
 
 def current(service: Service) -> EngineVersion:
-    return service._versions.current
+    return service.host.versions.current
 
 
 def named(version: EngineVersion) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest
 from rerankd.telemetry.options import TelemetryOptions
 from rerankd.telemetry.program import ProgramSpans, ProgramTracing, calling_span
+from rerankd.telemetry.recording import RecordedService
 from rerankd.telemetry.trace import active, begin_within, trace_headers
 from tests.support.engines import engine, failing, in_turn
 from tests.support.providers import ScriptedProvider, by_length
@@ -41,7 +42,9 @@ async def call(provider: TracerProvider, *answers: Any) -> None:
     begin_within(None, ProgramSpans(provider, TelemetryOptions(slow_call_ms=0.001)), "rerank")
     retries = {"*": {"retries": {"max_attempts": 2, "initial_delay_ms": 0.1}}}
     scripted = ScriptedProvider(model=in_turn(*answers))
-    await engine([scripted], retries).rerank(RerankRequest(query="q", documents=["a", "bb"]), CallContext("id"))
+    await RecordedService(engine([scripted], retries)).rerank(
+        RerankRequest(query="q", documents=["a", "bb"]), CallContext("id")
+    )
 
 
 async def test_events_errors_and_times_are_those_of_the_call() -> None:

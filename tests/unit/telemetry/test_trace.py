@@ -15,6 +15,7 @@ from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
 from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.recording import RecordedService
 from rerankd.telemetry.trace import Parent, SpanRecord, Trace, active, begin, install, trace_headers
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from rerankd_adapters.call import Stage
@@ -134,8 +135,9 @@ async def hang(call: ProviderCall) -> ProviderReply:
     raise AssertionError
 
 
-def engine(**answers: Any) -> Engine:
-    return Engine(Router([ScriptedProvider(**answers)], default_model="scripted/model"), RequestLimits())
+def engine(**answers: Any) -> RecordedService:
+    router = Router([ScriptedProvider(**answers)], default_model="scripted/model")
+    return RecordedService(Engine(router, RequestLimits()))
 
 
 def request(model: str = "") -> RerankRequest:

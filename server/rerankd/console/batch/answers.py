@@ -71,14 +71,14 @@ class EngineAnswers:
 
         from rerankd.console.serving import load
         from rerankd.sdk.logs import quieten_logs
-        from rerankd.serving.composition import open_engine
+        from rerankd.serving.engine_host import EngineHost
 
         quieten_logs()
         settings = load(None, {})
         if plan.concurrency is not None:
             limits = msgspec.structs.replace(settings.limits, batch_concurrency=plan.concurrency)
             settings = msgspec.structs.replace(settings, limits=limits)
-        self._opened = open_engine(settings)
+        self._host = EngineHost(settings)
         self._plan = plan
         self._is_started = False
 
@@ -91,8 +91,9 @@ class EngineAnswers:
 
         if not self._is_started:
             self._is_started = True
-            await self._opened.start()
-            await self._opened.wait_loaded()
+            await self._host.start_cache()
+            await self._host.local.start()
+            await self._host.local.wait_loaded()
         run = BatchRun(
             defaults=self._plan.defaults, ordered=False, max_concurrency=self._plan.concurrency, on_progress=None
         )
@@ -103,7 +104,7 @@ class EngineAnswers:
                 yield convert.batch_rerank_request_from_proto(encode_batch_item(item))
 
         call = CallContext(usable_request_id(None), transport="in_process")
-        responses: Any = self._opened.engine.batch_rerank(requests(), call)
+        responses: Any = self._host.services.rerank_service_streams.batch_rerank(requests(), call)
         async with aclosing(responses):
             async for response in responses:
                 result = run.receive(convert.batch_rerank_response_to_proto(response))
@@ -112,4 +113,4 @@ class EngineAnswers:
 
     async def close(self) -> None:
         """Stop the engine."""
-        await self._opened.close()
+        await self._host.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError
 from rerankd.engine.routing.deployment import Deployment
@@ -89,15 +89,24 @@ def rate_limited(group: ModelGroup, wait_s: float) -> ServiceError:
     )
 
 
-def all_models_failed(failures: Sequence[tuple[ModelGroup, ServiceError]]) -> ServiceError:
+class FailedModel(NamedTuple):
+    """A model that was asked and failed."""
+
+    model: str
+    """Public name."""
+    error: ServiceError
+
+
+def all_models_failed(failures: Sequence[FailedModel]) -> ServiceError:
     """Build the error for a request whose every model failed (n >= 1), saying what each said."""
-    errors = [error for _, error in failures]
+    errors = [failed.error for failed in failures]
     last = errors[-1]
     if len(errors) == 1:
         return last
     reasons = {error.reason for error in errors}
     said = "; ".join(
-        f"{group.name}: {error}" if group.name not in str(error) else str(error) for group, error in failures
+        f"{failed.model}: {failed.error}" if failed.model not in str(failed.error) else str(failed.error)
+        for failed in failures
     )
     waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]
     return ServiceError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError
@@ -89,20 +89,22 @@ class Router:
             self._groups.popitem(last=False)
         return group
 
-    def fallbacks_of(self, group: ModelGroup, asked: Sequence[str]) -> list[ModelGroup]:
-        """Return the models to try after `group`: those the caller asked for, then those of the settings.
+    def name_of(self, model: str) -> str:
+        """Return what a name stands for: aliases replaced, the default model for an empty one."""
+        wanted = model or self._default_model
+        return self._aliases.get(wanted, wanted)
 
-        One of the settings that is not there now, such as a model its server has not told of yet, is left out: it must
-        not fail calls that do not need it.
+    def fallbacks_of(self, group: ModelGroup) -> list[ModelGroup]:
+        """Return the models that the settings name to be tried after `group`, without those that are not there now."""
+        return [found for name in group.options.fallbacks if (found := self._find(name)) is not None]
 
-        Raises:
-            ServiceError: `MODEL_NOT_FOUND`, for one the caller asked for.
-        """
-        if not asked and not group.options.fallbacks:
-            return []
-        groups = [self.resolve(name, f"fallbacks[{index}]") for index, name in enumerate(asked)]
-        groups += [found for name in group.options.fallbacks if (found := self._find(name)) is not None]
-        return list(dict.fromkeys(each for each in groups if each is not group))
+    def reachable(self, names: Iterable[str]) -> Iterator[Deployment]:
+        """Yield the deployments that a call of these models may use, fallbacks of the settings included."""
+        for name in names:
+            group = self._find(name or self._default_model)
+            if group is not None:
+                for each in (group, *self.fallbacks_of(group)):
+                    yield from each.deployments
 
     def groups(self) -> Iterator[ModelGroup]:
         """Yield every model that can be named and described, in no order."""

@@ -1,16 +1,16 @@
-"""From the caller's request to the call of a provider."""
+"""From a rendered request to the call of a provider."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
 
 from rerankd.contract import messages
-from rerankd.contract.errors import FieldViolation, Reason, ServiceError
-from rerankd.contract.messages import RerankRequest
-from rerankd.engine.rendering import are_strings, document_images, document_objects, prior_scores
-from rerankd.engine.validation import MAX_VIOLATIONS
-from rerankd_adapters.base import ModelInfo, ProviderCall, Truncation
+from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, Reason, ServiceError
+from rerankd.engine.rendering import RenderedRequest
+from rerankd_adapters.base import Capabilities, ModelInfo, ProviderCall, Truncation
 
 _TRUNCATIONS: Final = {
     messages.Truncation.UNSPECIFIED: None,
@@ -21,42 +21,36 @@ _TRUNCATIONS: Final = {
 
 
 def provider_call_of(
-    request: RerankRequest, name: str, info: ModelInfo, documents: Sequence[str], deadline_s: float | None
+    rendered: RenderedRequest, name: str, info: ModelInfo, *, top_n: int | None, deadline_s: float | None
 ) -> ProviderCall:
-    """Say in a provider's terms what `request` asks for.
+    """Say in a provider's terms what a request asks for.
 
     Args:
-        request: As it came.
-        name: Public name of the model that is to be called.
+        rendered: Query and documents, n >= 1.
+        name: Public name of the model that is called.
         info: What it takes.
-        documents: Texts of the request's documents, in its order.
+        top_n: Results that are needed at least; `None` for all.
         deadline_s: `time.monotonic()` at which the caller stops waiting.
 
     Raises:
         ServiceError: `CAPABILITY_UNSUPPORTED` when a document has an image and the model takes none.
     """
-    facts = info.capabilities
-    rank_fields: Sequence[str] = ()
-    images = objects = priors = None
-    if not are_strings(request):
-        images = document_images(request)
-        if images is not None and not facts.takes_images:
-            raise _takes_no_images(name, images)
-        rank_fields, objects = document_objects(request)
-        priors = prior_scores(request)
+    facts, request = info.capabilities, rendered.request
+    if rendered.images is not None and not facts.takes_images:
+        raise _takes_no_images(name, rendered)
     return ProviderCall(
         model=info.name,
-        query=request.query,
-        documents=documents,
-        objects=objects,
-        rank_fields=rank_fields,
-        images=images,
-        top_n=request.top_n,
-        truncation=_TRUNCATIONS[request.truncation],
+        query=rendered.query,
+        documents=rendered.texts,
+        objects=rendered.objects,
+        rank_fields=rendered.rank_fields,
+        images=rendered.images,
+        top_n=top_n,
+        truncation=_truncation(request.truncation, facts),
         max_tokens_per_doc=request.max_tokens_per_doc,
         max_passages_per_doc=request.max_chunks_per_doc or 1,
         instruction=request.instruction if facts.takes_instruction else "",
-        prior_scores=priors,
+        prior_scores=rendered.prior_scores,
         priority=request.priority or 0,
         deadline_s=deadline_s,
         include_details=bool(request.include_details),
@@ -64,8 +58,36 @@ def provider_call_of(
     )
 
 
-def _takes_no_images(name: str, images: Sequence[str | None]) -> ServiceError:
-    fields = [f"documents[{position}].image" for position, image in enumerate(images) if image is not None]
+def _truncation(asked: messages.Truncation, facts: Capabilities) -> Truncation | None:
+    """Leave out what the model does unasked: many providers have no parameter for it."""
+    wanted = _TRUNCATIONS[asked]
+    return None if wanted is Truncation.END and facts.truncation_default is Truncation.END else wanted
+
+
+def document_contents(call: ProviderCall) -> Sequence[str | bytes]:
+    """Return for each document of `call` what is scored of it, and nothing else: keys for a cache.
+
+    A document that is text alone is that `str`, not copied. One with an image or fields is `bytes`, equal for
+    two documents only when text, image and scored fields are. Compare `str` and `bytes` as different things.
+    """
+    if call.objects is None and call.images is None:
+        return call.documents
+    objects = call.objects or [None] * len(call.documents)
+    images = call.images or [None] * len(call.documents)
+    return [
+        text if image is None and fields is None else _content(text, image, fields, call.rank_fields)
+        for text, image, fields in zip(call.documents, images, objects, strict=True)
+    ]
+
+
+def _content(text: str, image: str | None, fields: Mapping[str, Any] | None, names: Sequence[str]) -> bytes:
+    scored = None if fields is None else [(name, fields[name]) for name in names]
+    return msgspec.json.encode((text, image, scored))
+
+
+def _takes_no_images(name: str, rendered: RenderedRequest) -> ServiceError:
+    pairs = zip(rendered.indices, rendered.images or (), strict=True)
+    fields = [f"documents[{index}].image" for index, image in pairs if image is not None]
     message = f"{name} takes no images; ListModels says which models do (takes_images)"
     return ServiceError(
         Reason.CAPABILITY_UNSUPPORTED,

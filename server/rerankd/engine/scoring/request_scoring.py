@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 from msgspec import structs
 
 from rerankd.cache.keys import Scope
-from rerankd.cache.pair_scores import CacheUse, PairScores
-from rerankd.engine.rendering import document_contents
-from rerankd.engine.routing.chunk_executor import ChunkResult
+from rerankd.cache.pair_scores import PairScores
+from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.scoring.dispatch import concurrent_calls, dispatch
 from rerankd.engine.scoring.merge import join
+from rerankd.engine.scoring.model_result import ChunkCall
 from rerankd.engine.scoring.passages import PassageRules, Passages, best, cut
 from rerankd.engine.scoring.planner import listwise_window, plan_chunks
-from rerankd.engine.scoring.scoring_context import ScoringContext, dispatch
+from rerankd.engine.scoring.provider_call import document_contents
+from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.tokens import TokenCounter, counter_for
 from rerankd.engine.scoring.tournament import plan_windows, rank_listwise
 from rerankd_adapters.base import ModelInfo, ProviderCall, ProviderReply, Scoring, Truncation
@@ -26,35 +28,37 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Scores:
-    """What is known of a request's documents in the end."""
+    """The scores of a request's documents."""
 
     indices: Sequence[int]
-    """Positions in the request; fewer than all only where the call has `top_n`."""
+    """Index in the request of each scored document; fewer than all only where the call has `top_n`."""
     values: Sequence[float]
     """Relevance score of each."""
     cached: int = 0
-    """Documents that were not asked for, because their score was known or being asked for."""
+    """Documents that no provider call scored, because their score was known or on its way."""
 
 
 @dataclass(slots=True)
 class RequestScoring:
-    """One request's way through one model.
+    """Scores the documents of one request by one model group.
 
     Args:
-        common: Who answers.
+        group: Who is called.
+        context: Of the rerank call.
         info: The model.
-        call: The query and all documents.
+        call: The query and all documents, n >= 1.
+        indices: Index in the request of each document of `call`.
         cache: Known scores, for models and calls that may use them.
-        use: How this call uses them.
     """
 
-    common: ScoringContext
+    group: ModelGroup
+    context: ScoringContext
     info: ModelInfo
     call: ProviderCall
+    indices: Sequence[int]
     cache: PairScores | None = None
-    use: CacheUse = CacheUse.READ_WRITE
-    answers: list[tuple[Sequence[int], ChunkResult]] = field(default_factory=list)
-    """Every provider call that was made: the positions in the request it scored, and what came of it."""
+    calls: list[ChunkCall] = field(default_factory=list)
+    """Every provider call that was made."""
     warnings: list[str] = field(default_factory=list)
     """What the caller should know."""
     _counter: TokenCounter = field(init=False)
@@ -70,14 +74,21 @@ class RequestScoring:
         """
         count = len(self.call.documents)
         if self.cache is not None:
-            filled = await self.cache.fill(self._scope(), document_contents(self.call), self.use, self._fetch)
-            return Scores(range(count), filled.scores, cached=count - filled.fetched)
+            contents = document_contents(self.call)
+            filled = await self.cache.fill(self._scope(), contents, self.context.cache_use, self._fetch)
+            return Scores(self.indices, filled.scores, cached=count - filled.fetched)
         if self.info.capabilities.scoring is Scoring.LISTWISE:
             window = await self._plan(listwise_window, self.call.documents)
             if window < count:
                 return await self._tournament(window)
-        reply = await self._score(self.call, range(count))
-        return Scores(reply.indices, reply.scores)
+        reply = await self._score(self.call, self.indices)
+        return Scores(self._in_request(reply.indices), reply.scores)
+
+    def _in_request(self, positions: Sequence[int]) -> Sequence[int]:
+        """Return the index in the request of each position in the call."""
+        if len(self.indices) == self.indices[-1] + 1:  # ascending, so they are the same
+            return positions
+        return list(map(self.indices.__getitem__, positions))
 
     def _scope(self) -> Scope:
         """Say what the scores depend on beside the documents."""
@@ -89,7 +100,7 @@ class RequestScoring:
             "instruction": call.instruction,
             "options": call.options,
         }
-        return Scope(self.common.group.served_by, self.info.name, call.query, self.info.revision, parameters)
+        return Scope(self.group.served_by, self.info.name, call.query, self.info.revision, parameters)
 
     async def _fetch(self, positions: Sequence[int]) -> Sequence[float]:
         """Score some of the documents, all of them asked for."""
@@ -97,19 +108,19 @@ class RequestScoring:
         call = self.call if is_all else self.call.take(positions)
         if call.top_n is not None:
             call = structs.replace(call, top_n=None)
-        reply = await self._score(call, positions)
+        reply = await self._score(call, self._in_request(positions))
         return in_order(reply)
 
-    async def _score(self, call: ProviderCall, positions: Sequence[int]) -> ProviderReply:
-        """Score the documents of `call`, which stand at `positions` of the request."""
+    async def _score(self, call: ProviderCall, indices: Sequence[int]) -> ProviderReply:
+        """Score the documents of `call`, whose indices in the request are given."""
         passages = await self._passages(call) if call.max_passages_per_doc > 1 else None
         if passages is None:
-            return await self._dispatch(call, positions)
+            return await self._dispatch(call, indices)
         if len(passages.texts) == len(call.documents):
-            return await self._dispatch(structs.replace(call, max_passages_per_doc=1), positions)
+            return await self._dispatch(structs.replace(call, max_passages_per_doc=1), indices)
         # What is cut is text: an object has no passages of its own.
         pieces = structs.replace(call, documents=passages.texts, objects=None, top_n=None, max_passages_per_doc=1)
-        reply = await self._dispatch(pieces, [positions[owner] for owner in passages.owners])
+        reply = await self._dispatch(pieces, [indices[owner] for owner in passages.owners])
         scores = best(passages, in_order(reply))
         return structs.replace(reply, indices=range(len(scores)), scores=scores)
 
@@ -130,33 +141,34 @@ class RequestScoring:
         self.warnings += [warning for warning in passages.warnings if warning not in self.warnings]
         return passages
 
-    async def _dispatch(self, call: ProviderCall, positions: Sequence[int]) -> ProviderReply:
+    async def _dispatch(self, call: ProviderCall, indices: Sequence[int]) -> ProviderReply:
         chunks = await self._plan(plan_chunks, call.documents)
-        answers = await dispatch(self.common, call, chunks, positions)
+        results = await dispatch(self.group, self.context, call, chunks, indices)
         if len(chunks) == 1:
-            self.answers.append((positions, answers[0]))
-            return answers[0].reply
-        for chunk, answer in zip(chunks, answers, strict=True):
-            self.answers.append((positions[chunk.start : chunk.stop], answer))
-        return join([(chunk, answer.reply) for chunk, answer in zip(chunks, answers, strict=True)])
+            self.calls.append(ChunkCall(indices, results[0]))
+            return results[0].reply
+        for chunk, result in zip(chunks, results, strict=True):
+            self.calls.append(ChunkCall(indices[chunk.start : chunk.stop], result))
+        return join([(chunk, result.reply) for chunk, result in zip(chunks, results, strict=True)])
 
     async def _tournament(self, window: int) -> Scores:
         count = len(self.call.documents)
-        room, calls = self.common.room(count), plan_windows(count, window).calls
+        slots, total = concurrent_calls(self.group, count), plan_windows(count, window).calls
 
         async def score(positions: Sequence[int]) -> Sequence[float]:
             call = structs.replace(self.call.take(positions), top_n=None)
-            async with room:
-                (answer,) = await dispatch(self.common, call, [range(len(positions))], positions, calls)
-            self.answers.append((positions, answer))
-            return in_order(answer.reply)
+            indices = self._in_request(positions)
+            async with slots:
+                (result,) = await dispatch(self.group, self.context, call, [range(len(positions))], indices, total)
+            self.calls.append(ChunkCall(indices, result))
+            return in_order(result.reply)
 
         ranking = await rank_listwise(count, window, score, self.call.top_n)
         self.warnings.append(
-            f"{self.common.group.name} compares at most {window} of these documents at a time: they were ranked by"
-            f" a tournament of {calls} calls, and relevance scores are places"
+            f"{self.group.name} compares at most {window} of these documents at a time: they were ranked by"
+            f" a tournament of {total} calls, and relevance scores are places"
         )
-        return Scores(ranking.order, ranking.scores)
+        return Scores(self._in_request(ranking.order), ranking.scores)
 
     async def _plan(self, plan: Callable[..., T], documents: Sequence[str]) -> T:
         facts, query, counter = self.info.capabilities, self.call.query, self._counter
@@ -167,7 +179,7 @@ class RequestScoring:
     @property
     def _setting_name(self) -> str:
         """Name of the model under which the settings state its facts."""
-        first = self.common.group.deployments[0]
+        first = self.group.deployments[0]
         return f"{first.provider.name}/{first.model}"
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

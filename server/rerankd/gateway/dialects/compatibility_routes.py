@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
-from rerankd.contract.service import RerankUseCase
+from rerankd.contract.service import RerankService
 from rerankd.gateway.decoding import decode_query
 from rerankd.gateway.pages import Page
 from rerankd.gateway.routing import Route
@@ -33,7 +33,7 @@ class ModelsQuery(Struct, forbid_unknown_fields=True):
 
 
 def _route(http_method: str, template: str, method: str) -> Route:
-    return Route(http_method, template, "", method, object, object, False, None, False)
+    return Route(http_method, template, "", "", method, object, object, False, None, False)
 
 
 COMPATIBILITY_ROUTES: Final = (
@@ -56,7 +56,7 @@ class CompatibilityHandlers:
         version: Of this service.
     """
 
-    def __init__(self, service: RerankUseCase, default_model: Callable[[], str], version: str) -> None:
+    def __init__(self, service: RerankService, default_model: Callable[[], str], version: str) -> None:
         self._service = service
         self._default_model = default_model
         self._version = version

@@ -35,13 +35,6 @@ def as_returned(sent: Any) -> Any:
     return {"text": sent} if isinstance(sent, str) else sent
 
 
-def is_blank(document: str | Document) -> bool:
-    """Whether there is nothing in a document to be scored."""
-    if isinstance(document, str):
-        return not document or document.isspace()
-    return not (document.fields or document.image or document.text.strip())
-
-
 def _read_object(item: dict[str, Any], ranked: frozenset[str], path: str) -> Document:
     text = item.get("text")
     if text is not None and not isinstance(text, str):

@@ -82,7 +82,19 @@ MOUNTS: Final[Mapping[str, Dialect]] = {
 }
 UNDECIDED: Final = Undecided()
 DIALECT_ROUTES: Final = tuple(
-    Route("POST", rule.template, "Rerank", "rerank", RerankRequest, RerankResponse, True, None, False, rule.dialect)
+    Route(
+        "POST",
+        rule.template,
+        "Rerank",
+        "rerank_service",
+        "rerank",
+        RerankRequest,
+        RerankResponse,
+        True,
+        None,
+        False,
+        rule.dialect,
+    )
     for rule in PATHS
 )
 

@@ -102,20 +102,14 @@ def test_deployments_of_one_name_are_told_apart() -> None:
     assert [each.name for each in group.deployments] == ["any/x", "any/x#2", "any/x#3"]
 
 
-def test_fallbacks_of_the_caller_go_before_those_of_the_settings() -> None:
-    found = router({"search": deployed("one/model", fallbacks=["any/s", "search", "any/c"])})
-    group = found.resolve("search")
-    asked = ["any/c", "search"]
-    assert [each.name for each in found.fallbacks_of(group, asked)] == ["any/c", "any/s"]
-
-
-def test_an_unknown_fallback_of_the_caller_is_named_one_of_the_settings_left_out() -> None:
+def test_a_fallback_of_the_settings_that_is_not_there_is_left_out() -> None:
     found = router({"search": deployed("one/model", fallbacks=["one/gone", "any/x"])})
-    group = found.resolve("search")
-    assert [each.name for each in found.fallbacks_of(group, [])] == ["any/x"]
-    with pytest.raises(ServiceError) as raised:
-        found.fallbacks_of(group, ["any/x", "one/gone"])
-    assert raised.value.violations[0].field == "fallbacks[1]"
+    assert [each.name for each in found.fallbacks_of(found.resolve("search"))] == ["any/x"]
+
+
+def test_deployments_a_call_may_use_include_those_of_fallbacks_in_the_settings() -> None:
+    found = router({"search": deployed("one/model", fallbacks=["any/x"])})
+    assert [each.name for each in found.reachable(["search", "one/gone", "any/y"])] == ["one/model", "any/x", "any/y"]
 
 
 @pytest.mark.parametrize(

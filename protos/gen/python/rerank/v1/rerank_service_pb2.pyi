@@ -686,6 +686,7 @@ class ExtraFields(_message.Message):
     CHUNKS_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     FELL_BACK_FROM_FIELD_NUMBER: _builtins.int
+    SCORE_SPACE_FIELD_NUMBER: _builtins.int
     request_type: _builtins.str
     """"rerank" or "batch_rerank"."""
     provider: _builtins.str
@@ -694,6 +695,8 @@ class ExtraFields(_message.Message):
     """Milliseconds the server spent on the call."""
     chunk_index: _builtins.int
     """Zero-based number of the last chunk merged into the answer; 0 when one provider call was enough."""
+    score_space: Global___ScoreSpace.ValueType
+    """What the relevance scores of this answer are, after `normalization`."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChunkDetail]:
         """Each provider call; only with `include_details`."""
@@ -718,10 +721,11 @@ class ExtraFields(_message.Message):
         chunks: _abc.Iterable[Global___ChunkDetail] | None = ...,
         stages: _abc.Iterable[Global___StageDetail] | None = ...,
         fell_back_from: _abc.Iterable[Global___FailedModel] | None = ...,
+        score_space: Global___ScoreSpace.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_index", b"chunk_index", "chunks", b"chunks", "fell_back_from", b"fell_back_from", "latency", b"latency", "provider", b"provider", "request_type", b"request_type", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_index", b"chunk_index", "chunks", b"chunks", "fell_back_from", b"fell_back_from", "latency", b"latency", "provider", b"provider", "request_type", b"request_type", "score_space", b"score_space", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,78 @@
+"""A model group as a model that can be asked for scores."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from rerankd.cache.pair_scores import CacheUse, PairScores
+from rerankd.engine.ranking import Normalisation
+from rerankd.engine.rendering import RenderedRequest
+from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.scoring.model_result import ModelResult
+from rerankd.engine.scoring.provider_call import provider_call_of
+from rerankd.engine.scoring.request_scoring import RequestScoring, Scores
+from rerankd.engine.scoring.scoring_context import ScoringContext
+from rerankd.engine.scoring.usage import usage_of
+from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
+
+
+@dataclass(slots=True)
+class GroupModel:
+    """Scores by the deployments of one group. Satisfies `ScoringModel`.
+
+    Args:
+        group: Who is called.
+        cache: Known scores; `None` keeps none.
+    """
+
+    group: ModelGroup
+    cache: PairScores | None = None
+
+    @property
+    def name(self) -> str:
+        """See `ScoringModel`."""
+        return self.group.name
+
+    @property
+    def fallback_on(self) -> Collection[str]:
+        """See `ScoringModel`."""
+        return self.group.options.fallback_on
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """See `ScoringModel`."""
+        return Normalisation(self.group.options.normalization)
+
+    async def score(self, request: RenderedRequest, context: ScoringContext) -> ModelResult:
+        """See `ScoringModel`."""
+        group, info = self.group, self.group.info()
+        call = provider_call_of(request, group.name, info, top_n=context.top_n, deadline_s=context.deadline_s)
+        cache = self.cache if self._is_cacheable(info, call, context.cache_use) else None
+        scoring = RequestScoring(group, context, info, call, request.indices, cache)
+        scores = await scoring.run() if request.texts else Scores((), ())
+        calls = scoring.calls
+        answered = calls[0].result.deployment if calls else group.deployments[0]
+        return ModelResult(
+            model=group.name,
+            provider=answered.provider.name,
+            indices=scores.indices,
+            scores=scores.values,
+            score_space=info.capabilities.score_space,
+            usage=usage_of(request, calls, scores.cached, info.price),
+            calls=calls,
+            warnings=[*request.warnings, *self._warnings(info, request), *scoring.warnings],
+        )
+
+    def _is_cacheable(self, info: ModelInfo, call: ProviderCall, use: CacheUse) -> bool:
+        """Whether scores depend on nothing but what the cache's keys are made of."""
+        is_pointwise = info.capabilities.scoring is Scoring.POINTWISE
+        return is_pointwise and self.group.options.cache and use is not CacheUse.BYPASS and call.prior_scores is None
+
+    def _warnings(self, info: ModelInfo, request: RenderedRequest) -> list[str]:
+        warnings, name, facts = [], self.group.name, info.capabilities
+        if request.request.instruction and not facts.takes_instruction:
+            warnings.append(f"instruction was ignored: {name} does not follow instructions")
+        if request.request.score_threshold is not None and not facts.score_space.is_absolute:
+            warnings.append(f"score_threshold: scores of {name} compare within one response only")
+        return warnings

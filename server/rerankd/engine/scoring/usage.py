@@ -1,0 +1,67 @@
+"""What scoring a request consumed, and what known scores saved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from rerankd.contract.messages import Usage
+from rerankd.engine.rendering import RenderedRequest
+from rerankd.engine.scoring.model_result import ChunkCall
+from rerankd.engine.scoring.planner import SEARCH_UNIT_DOCUMENTS
+from rerankd.engine.scoring.tokens import ESTIMATE
+from rerankd_adapters.base import Price
+
+_MILLION: Final = 1_000_000
+
+
+def usage_of(request: RenderedRequest, calls: Sequence[ChunkCall], cached: int, price: Price | None) -> Usage:
+    """Sum up the provider calls of one model.
+
+    Args:
+        request: What was scored.
+        calls: Every provider call.
+        cached: Documents whose score was known.
+        price: Of the model, where it is known.
+
+    Returns:
+        Usage whose `cost` is `None` where one of the calls does not tell its own.
+    """
+    prompt_tokens = completion_tokens = search_units = 0
+    cost: float | None = 0 if calls or price is not None else None
+    for _, result in calls:
+        reply = result.reply
+        prompt_tokens += reply.prompt_tokens
+        completion_tokens += reply.completion_tokens
+        search_units += reply.search_units
+        cost = None if cost is None or reply.cost_usd is None else cost + reply.cost_usd
+    return Usage(
+        documents=len(request.request.documents),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        total_tokens=prompt_tokens + completion_tokens,
+        search_units=search_units,
+        cost=cost,
+        cached_documents=cached,
+        saved_cost=_saved_cost(request, calls, cached, price) if cached and price is not None else None,
+    )
+
+
+def add_usage(total: Usage, usage: Usage) -> None:
+    """Add `usage` to `total`; a cost that is not known adds nothing."""
+    for name in ("documents", "prompt_tokens", "completion_tokens", "total_tokens", "search_units"):
+        setattr(total, name, getattr(total, name) + getattr(usage, name))
+    if usage.cost is not None:
+        total.cost = (total.cost or 0.0) + usage.cost
+
+
+def _saved_cost(request: RenderedRequest, calls: Sequence[ChunkCall], cached: int, price: Price) -> float:
+    """Reckon what the documents that were not asked for would have cost; tokens are estimated."""
+    total = len(request.texts)
+    if price.unit == "search_unit":
+        asked = sum(math.ceil(len(call.indices) / SEARCH_UNIT_DOCUMENTS) for call in calls)
+        units = max(math.ceil(total / SEARCH_UNIT_DOCUMENTS) - asked, 0)
+        return units * price.usd_per_million / _MILLION
+    tokens = sum(map(ESTIMATE.count, request.texts)) * cached / total + ESTIMATE.count(request.query) * cached
+    return round(tokens) * price.usd_per_million / _MILLION
