@@ -57,7 +57,7 @@ def render_files() -> dict[str, str]:
         "server/rerankd/gateway/routes.py": render_routes(schema),
     }
     formatted = {path: format_module(path, source) for path, source in modules.items()}
-    return {**render_stubs(ROOT), **formatted, "server/rerankd/gateway/openapi.json": render_openapi(schema)}
+    return {**render_stubs(ROOT), **formatted, "server/rerankd/web/openapi.json": render_openapi(schema)}
 
 
 def format_module(path: str, source: str) -> str:

@@ -1,4 +1,4 @@
-"""Renders `server/rerankd/gateway/openapi.json`: an OpenAPI 3.1 description of the HTTP routes."""
+"""Renders `server/rerankd/web/openapi.json`: an OpenAPI 3.1 description of the HTTP routes."""
 
 from __future__ import annotations
 

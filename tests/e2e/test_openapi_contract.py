@@ -25,7 +25,7 @@ CHECKS = [
     checks.allow_header_conformance,
 ]
 
-schema: Any = schemathesis.openapi.from_path(str(ROOT / "server/rerankd/gateway/openapi.json"))
+schema: Any = schemathesis.openapi.from_path(str(ROOT / "server/rerankd/web/openapi.json"))
 
 
 @schemathesis.serializer(NDJSON)

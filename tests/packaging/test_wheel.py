@@ -31,7 +31,7 @@ def test_the_wheel_has_our_four_packages_and_nothing_else(wheel: Path) -> None:
 def test_every_package_is_marked_as_typed(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"{package}/py.typed" for package in TYPED} <= names
-    assert {"rerankd/gateway/openapi.json", "rerankd/settings.schema.json"} <= names
+    assert {"rerankd/web/openapi.json", "rerankd/web/docs.html", "rerankd/settings.schema.json"} <= names
 
 
 def test_licence_and_notice_travel(wheel: Path) -> None:

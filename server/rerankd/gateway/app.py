@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, Final
 
 import msgspec
@@ -14,11 +13,11 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.service import Services
 from rerankd.contract.status import internal_error
-from rerankd.gateway.asgi import Receive, Scope, Send
+from rerankd.gateway.asgi import MountedApp, Receive, Scope, Send
 from rerankd.gateway.body import RequestLines, read_body
 from rerankd.gateway.decoding import decode_json, decode_query
 from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.compatibility_routes import COMPATIBILITY_ROUTES, CompatibilityHandlers, build_probes
+from rerankd.gateway.dialects.compatibility_routes import COMPATIBILITY_ROUTES, CompatibilityHandlers
 from rerankd.gateway.dialects.dialect_service import rerank_in_dialect
 from rerankd.gateway.dialects.own import Own
 from rerankd.gateway.dialects.registry import (
@@ -38,7 +37,6 @@ from rerankd.gateway.negotiation import (
     read_headers,
     request_id_of,
 )
-from rerankd.gateway.pages import PAGE_PATHS, build_pages
 from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.gateway.routes import ROUTES
@@ -65,31 +63,30 @@ class Gateway:
 
     Args:
         services: Answer the calls.
-        health: Says "starting", "serving" or "draining"; asked at every health request.
-        version: Version shown by `GET /`.
+        web: Answers every path for which the gateway has no route.
+        version: Version of this service, for clients that ask a server for it.
         limits: Size limits.
         default_model: Names the model of calls that name none, for the lists of models; empty when it is not known.
-        metrics: Renders the metrics as an `accept` header asks, with their media type; `None` shows none.
     """
 
     def __init__(
         self,
         services: Services,
+        web: MountedApp,
         *,
-        health: Callable[[], str],
         version: str,
         limits: GatewayLimits | None = None,
         default_model: Callable[[], str] = str,
-        metrics: Callable[[str], tuple[bytes, str]] | None = None,
     ) -> None:
         self._handlers: Mapping[str, Callable[..., Any]] = {
             route.rpc: getattr(getattr(services, route.service), route.method) for route in ROUTES
         }
         self._service = services.rerank_service
         self._limits = limits or GatewayLimits()
-        self._pages = {**build_probes(health), **build_pages(health, version, metrics)}
+        self._web = web
+        self._page_paths = frozenset(web.page_paths)
         self._compatibility = CompatibilityHandlers(services.rerank_service, default_model, version).handlers
-        self._router = Router((*ROUTES, *DIALECT_ROUTES, *COMPATIBILITY_ROUTES), PAGE_PATHS)
+        self._router = Router((*ROUTES, *DIALECT_ROUTES, *COMPATIBILITY_ROUTES), web.page_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection scope."""
@@ -103,14 +100,14 @@ class Gateway:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope["headers"])
         writer = ResponseWriter(send, request_id_of(headers), is_head=scope["method"] == "HEAD")
-        with ServerSpan(scope, headers, writer) as span:
+        with ServerSpan(scope, headers, writer, is_traced=scope["path"] not in self._page_paths) as span:
             await self._serve_within(span, scope, receive, headers, writer)
 
     async def _serve_within(
         self, span: ServerSpan, scope: Scope, receive: Receive, headers: Mapping[str, str], writer: ResponseWriter
     ) -> None:
         try:
-            await self._answer(scope, receive, headers, writer)
+            await self._dispatch(scope, receive, headers, writer)
         except ServiceError as error:
             await writer.refuse(error)
         except ClientGoneError:
@@ -120,30 +117,41 @@ class Gateway:
             _log.exception("call failed", request_id=writer.request_id, path=scope["path"])
             await writer.refuse(internal_error(writer.request_id))
 
-    async def _answer(self, scope: Scope, receive: Receive, headers: Mapping[str, str], writer: ResponseWriter) -> None:
+    async def _dispatch(
+        self, scope: Scope, receive: Receive, headers: Mapping[str, str], writer: ResponseWriter
+    ) -> None:
+        """Pass a request to its route: one of the gateway's, of a dialect's mount, or else of the web application."""
         http_method, path = scope["method"], normalise_path(scope["path"])
         mount: Dialect | None = None
-        page, matches = self._pages.get(path), self._router.matches(path)
-        if page is None and not matches:
+        matches = self._router.matches(path)
+        if not matches:
             mount, path = split_mount(path)
-            page, matches = self._pages.get(path), self._router.matches(path)
-        if mount is not None:
-            writer.dialect = mount
-        if page is None and not matches:
-            raise self._router.no_such_route(http_method, path)
-        allowed = (*matches, "GET") if page is not None else tuple(matches)
-        wanted = "GET" if http_method == "HEAD" else http_method
-        if wanted == "OPTIONS":
-            await writer.reply_empty([(b"allow", allowed_methods(allowed).encode("ascii"))])
-        elif (match := matches.get(wanted)) is not None:
-            if match.route.method == "rerank":
-                await self._rerank(match, mount, receive, headers, writer)
-            else:
-                await self._call(match, scope, receive, headers, writer)
-        elif wanted not in allowed or page is None:
-            raise method_not_allowed(http_method, path, allowed_methods(allowed))
+            if mount is not None:
+                writer.dialect = mount
+                matches = self._router.matches(path)
+        match = matches.get("GET" if http_method == "HEAD" else http_method)
+        if match is None:
+            await self._serve_unrouted({**scope, "path": path}, receive, writer, matches)
+        elif match.route.method == "rerank":
+            await self._rerank(match, mount, receive, headers, writer)
         else:
-            await writer.reply(*page(headers))
+            await self._call(match, scope, receive, headers, writer)
+
+    async def _serve_unrouted(
+        self, scope: Scope, receive: Receive, writer: ResponseWriter, matches: Mapping[str, Match]
+    ) -> None:
+        """Answer a request without a route of the gateway; `matches` holds its routes of the path, by other methods."""
+        http_method, path = scope["method"], scope["path"]
+        web_methods = self._web.methods(path)
+        if not matches and not web_methods:
+            raise self._router.no_such_route(http_method, path)
+        if http_method in web_methods:
+            await self._web({**scope, "state": {"request_id": writer.request_id}}, receive, writer.forward)
+            return
+        allowed = allowed_methods((*matches, *web_methods))
+        if http_method != "OPTIONS":
+            raise method_not_allowed(http_method, path, allowed)
+        await writer.reply_empty([(b"allow", allowed.encode("ascii"))])
 
     async def _call(
         self,
@@ -229,43 +237,6 @@ class Gateway:
         if not writer.is_started:
             await writer.start_lines()
         await writer.end_lines()
-
-
-def create_gateway(
-    services: Services,
-    *,
-    health: Callable[[], str],
-    max_body_bytes: int = _DEFAULT_MAX_BYTES,
-    version: str | None = None,
-    default_model: Callable[[], str] = str,
-    metrics: Callable[[str], tuple[bytes, str]] | None = None,
-) -> Gateway:
-    """Build the application.
-
-    Args:
-        services: Answer the calls.
-        health: Says "starting", "serving" or "draining".
-        max_body_bytes: Longest body, and longest line of a streamed one.
-        version: Version shown by `GET /`; the installed distribution's when not given.
-        default_model: Names the model of calls that name none.
-        metrics: Renders the metrics as an `accept` header asks, with their media type; `None` shows none.
-    """
-    limits = GatewayLimits(max_body_bytes=max_body_bytes, max_line_bytes=max_body_bytes)
-    return Gateway(
-        services,
-        health=health,
-        version=version or _installed_version(),
-        limits=limits,
-        default_model=default_model,
-        metrics=metrics,
-    )
-
-
-def _installed_version() -> str:
-    try:
-        return metadata.version("rerankd")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 async def _answer_lifespan(receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import msgspec
 
 from rerankd.contract.errors import ServiceError
-from rerankd.gateway.asgi import RawHeaders, Send
+from rerankd.gateway.asgi import Message, RawHeaders, Send
 from rerankd.gateway.refusal import render_headers, superset_body
 
 _JSON: Final = b"application/json"
@@ -93,6 +93,15 @@ class ResponseWriter:
     async def end_lines(self) -> None:
         """End an answer of lines."""
         await self._end(b"")
+
+    async def forward(self, message: Message) -> None:
+        """Send a message of the mounted application: its headers get the request id, HEAD gets no body."""
+        if message["type"] == "http.response.start":
+            await self._start(message["status"], [*message["headers"], self._id_header])
+        elif message.get("more_body", False):
+            await self._send({**message, "body": b""} if self._is_head else message)
+        else:
+            await self._end(b"" if self._is_head else message["body"])
 
     async def refuse(self, error: ServiceError) -> None:
         """Send an error: as the answer, or as the last line where lines have been sent already."""

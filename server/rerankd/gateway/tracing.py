@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from rerankd.gateway.asgi import RawHeaders, Scope
-from rerankd.gateway.pages import PAGE_PATHS
 from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.response_facts import response_facts
 from rerankd.telemetry import names
@@ -19,17 +18,24 @@ _CLIENT_GONE: Final = 499
 
 
 class ServerSpan:
-    """A context in which one request is served: begins a span, and ends it with the status that was sent."""
+    """A context in which one request is served: begins a span, and ends it with the status that was sent.
+
+    Args:
+        scope: Of the request.
+        headers: Of the request.
+        writer: Knows the status that was sent, and the route.
+        is_traced: Whether there is a span; there is none for pages.
+    """
 
     __slots__ = ("_method", "_scope", "_trace", "_writer", "is_client_gone")
 
-    def __init__(self, scope: Scope, headers: Mapping[str, str], writer: ResponseWriter) -> None:
+    def __init__(self, scope: Scope, headers: Mapping[str, str], writer: ResponseWriter, *, is_traced: bool) -> None:
         self._scope = scope
         self._writer = writer
         self._method = scope["method"] if scope["method"] in _KNOWN_METHODS else "_OTHER"
         self.is_client_gone = False
         """Whether there was nobody to answer."""
-        self._trace = begin(self._method, headers) if scope["path"] not in PAGE_PATHS else None
+        self._trace = begin(self._method, headers) if is_traced else None
 
     def __enter__(self) -> Self:
         return self

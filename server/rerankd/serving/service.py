@@ -10,13 +10,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from importlib import metadata
 from typing import Any
 
 import msgspec
 import structlog
 
 from rerankd.configuration.changes import is_within, keep
-from rerankd.gateway.app import create_gateway
+from rerankd.gateway.app import Gateway, GatewayLimits
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.gateway.server import HttpServer, bind
 from rerankd.providers.opening import (
@@ -32,6 +33,7 @@ from rerankd.settings import FIXED, Settings, SettingsError, SettingsOrigin, Upd
 from rerankd.telemetry.logging import log_slow_calls
 from rerankd.telemetry.pulse import Pulse
 from rerankd.telemetry.setup import Telemetry, TelemetrySettingsError, open_telemetry
+from rerankd.web.app import create_web_app
 
 EXIT_OK = 0
 EXIT_CANNOT_START = 1
@@ -79,12 +81,13 @@ class Service:
             settings=lambda: self.host.settings,
             is_port_shared=is_port_shared,
         )
-        gateway = create_gateway(
+        version = metadata.version("rerankd")
+        gateway = Gateway(
             self.host.services,
-            health=lambda: self.state,
-            max_body_bytes=settings.limits.max_request_bytes,
+            create_web_app(health=lambda: self.state, version=version, metrics=self._pulse.render),
+            version=version,
+            limits=GatewayLimits(settings.limits.max_request_bytes, settings.limits.max_request_bytes),
             default_model=lambda: self.host.settings.default_model,
-            metrics=self._pulse.render,
         )
         self._http = HttpServer(HttpMiddleware(gateway, settings.server.http), settings.server.drain_grace_s)
         self._is_port_shared = is_port_shared

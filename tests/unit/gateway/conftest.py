@@ -19,6 +19,7 @@ from rerankd.contract.service import Services
 from rerankd.gateway.app import Gateway, GatewayLimits
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
+from rerankd.web.app import WebApp, create_web_app
 
 
 async def answer_in_order(request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
@@ -78,10 +79,18 @@ def health() -> dict[str, str]:
     return {"status": "serving"}
 
 
+def web(health: dict[str, str]) -> WebApp:
+    return create_web_app(
+        health=lambda: health["status"],
+        version="1.2.3",
+        metrics=lambda accept: (f"# for {accept}\n".encode(), "text/plain; version=0.0.4"),
+    )
+
+
 @pytest.fixture
 def app(service: FakeService, health: dict[str, Any]) -> Gateway:
     limits = GatewayLimits(max_body_bytes=2000, max_line_bytes=500)
-    return Gateway(Services(service, service), health=lambda: health["status"], version="1.2.3", limits=limits)
+    return Gateway(Services(service, service), web(health), version="1.2.3", limits=limits)
 
 
 @pytest.fixture
@@ -93,7 +102,7 @@ def options() -> ListenerSettings:
 def middleware(service: FakeService, health: dict[str, Any], options: ListenerSettings) -> HttpMiddleware:
     """The gateway as the service runs it, with everything that surrounds it."""
     limits = GatewayLimits(max_body_bytes=200_000, max_line_bytes=500)
-    gateway = Gateway(Services(service, service), health=lambda: health["status"], version="1.2.3", limits=limits)
+    gateway = Gateway(Services(service, service), web(health), version="1.2.3", limits=limits)
     return HttpMiddleware(gateway, options)
 
 

@@ -1,15 +1,12 @@
-"""Paths, methods and the pages that are not rpcs."""
+"""Paths and methods."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx
 import pytest
 
-from rerankd.contract.service import Services
-from rerankd.gateway.app import create_gateway
 from rerankd.gateway.routing import Route, Router, normalise_path
 
 
@@ -67,28 +64,25 @@ async def test_head_and_options(client: httpx.AsyncClient, path: str) -> None:
     assert options.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
-@pytest.mark.parametrize(("status", "code"), [("serving", 200), ("draining", 503), ("starting", 503)])
-@pytest.mark.parametrize("path", ["/health", "/healthz", "/ready", "/health/"])
-async def test_health(client: httpx.AsyncClient, health: dict[str, str], path: str, status: str, code: int) -> None:
-    health["status"] = status
-    answer = await client.get(path)
-
-    assert (answer.status_code, answer.json()) == (code, {"status": status})
+async def test_path_of_a_page_and_a_route_takes_the_methods_of_both(client: httpx.AsyncClient) -> None:
+    assert (await client.options("/")).headers["allow"] == "GET, HEAD, OPTIONS, POST"
+    assert (await client.delete("/")).headers["allow"] == "GET, HEAD, OPTIONS, POST"
+    assert (await client.post("/", json={"query": "q", "texts": ["a"]})).status_code == 200
+    assert (await client.get("/")).json()["name"] == "rerankd"
 
 
-async def test_index_links_to_pages_that_exist(client: httpx.AsyncClient) -> None:
-    index = (await client.get("/")).json()
+async def test_pages_are_suggested(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/helth")
 
-    assert (index["name"], index["version"]) == ("rerankd", "1.2.3")
-    assert index["links"]["rerank"] == "/v1/rerank"
-    for path in index["links"].values():
-        assert (await client.options(path.replace("{model}", "m"))).status_code == 204
+    assert answer.status_code == 404
+    assert "did you mean GET /health" in answer.json()["message"]
 
 
-async def test_openapi_is_served_as_generated(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/openapi.json")
+async def test_errors_of_a_page_below_a_mount_are_the_dialects(client: httpx.AsyncClient) -> None:
+    answer = await client.delete("/tei/health")
 
-    assert json.loads(answer.content)["openapi"] == "3.1.0"
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert "error_type" in answer.json()
 
 
 async def test_lifespan_is_acknowledged(app: Any) -> None:
@@ -104,11 +98,3 @@ async def test_lifespan_is_acknowledged(app: Any) -> None:
     await app({"type": "lifespan"}, receive, send)
 
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-
-
-async def test_created_gateway_shows_a_version(service: Any) -> None:
-    gateway = create_gateway(Services(service, service), health=lambda: "serving", max_body_bytes=1000)
-
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway), base_url="http://gateway") as client:
-        assert (await client.get("/")).json()["version"]
-        assert (await client.post("/rerank", content=b" " * 1001)).status_code == 413

@@ -11,13 +11,13 @@ import pytest
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
-from rerankd.gateway.app import create_gateway
+from rerankd.gateway.app import Gateway
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from tests.support.engines import services_of
 from tests.support.providers import ScriptedProvider, by_length
-from tests.unit.gateway.conftest import serving
+from tests.unit.gateway.conftest import serving, web
 
 HEAD = b"POST /v1/rerank:batch HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n"
 ITEM = b'{"item":{"item_id":"a","request":{"query":"q","documents":["x"]}}}\n'
@@ -39,7 +39,7 @@ class Served:
         self.provider = ScriptedProvider(model=answer)
         self.engine = Engine(Router([self.provider], default_model="scripted/model"), RequestLimits())
         self.address = ("", 0)
-        gateway = create_gateway(services_of(self.engine), health=lambda: "serving")
+        gateway = Gateway(services_of(self.engine), web({"status": "serving"}), version="1.2.3")
         self.middleware = HttpMiddleware(gateway, ListenerSettings())
 
     async def open(self, headers: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

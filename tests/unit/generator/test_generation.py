@@ -32,7 +32,7 @@ def files() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def openapi(files: dict[str, str]) -> Any:
-    return json.loads(files["server/rerankd/gateway/openapi.json"])
+    return json.loads(files["server/rerankd/web/openapi.json"])
 
 
 def test_committed_files_are_current(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +40,7 @@ def test_committed_files_are_current(files: dict[str, str], capsys: pytest.Captu
 
 
 def test_difference_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    status = generate.report_differences({"server/rerankd/gateway/openapi.json": "{}\n"}, ["gone_pb2.py"])
+    status = generate.report_differences({"server/rerankd/web/openapi.json": "{}\n"}, ["gone_pb2.py"])
 
     printed = capsys.readouterr().out
     assert status == 1

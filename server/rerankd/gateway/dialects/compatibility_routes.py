@@ -1,4 +1,4 @@
-"""Routes that other services' clients call besides rerank: model lists, server info, key checks, health probes."""
+"""Routes that other services' clients call besides rerank: model lists, server info, key checks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.service import RerankService
 from rerankd.gateway.decoding import decode_query
-from rerankd.gateway.pages import Page
 from rerankd.gateway.routing import Route
 
 Handler = Callable[[bytes, Mapping[str, str], CallContext], Awaitable[Any]]
 _ENDPOINT: Final = "rerank"
-_PROBES: Final = ("/ping", "/v1/health", "/v1/health/live", "/v1/health/ready", "/.well-known/ready")
 
 
 class ModelsQuery(Struct, forbid_unknown_fields=True):
@@ -133,16 +131,6 @@ class CompatibilityHandlers:
         if not name:
             return None
         return (await self._service.get_model(messages.GetModelRequest(model=name), call)).model
-
-
-def build_probes(health: Callable[[], str]) -> Mapping[str, Callable[[Mapping[str, str]], Page]]:
-    """Make the health pages of other services, by path."""
-
-    def show(_headers: Mapping[str, str]) -> Page:
-        status = health()
-        return Page(200 if status == "serving" else 503, msgspec.json.encode({"status": status}))
-
-    return dict.fromkeys(_PROBES, show)
 
 
 def _openai_model(name: str, model: messages.Model) -> dict[str, Any]:
