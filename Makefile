@@ -70,6 +70,9 @@ bench-quality: install ## Measure ranking quality on labelled sets (DATA=../shar
 bench-transport: install ## Measure the CPU of an upstream call over each HTTP transport
 	$(BIN)/python benchmarks/transport.py $(ARGS)
 
+bench-asgi: install ## Measure the CPU of the HTTP layer beside the same handler on Starlette
+	$(BIN)/python benchmarks/asgi.py $(ARGS)
+
 bench-cache: install ## Measure the pair-score cache and replay a query log through it (DATA=../shared/data/ir)
 	$(BIN)/python -m benchmarks.cache --data $(or $(DATA),../shared/data/ir) $(ARGS)
 
@@ -91,5 +94,5 @@ costs: install ## Count what calls cost the server, beside their budgets (ARGS=-
 clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
-.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-soak bench-cache \
+.PHONY: help install serve test test-clients check generate baseline format lock lock-clients bench bench-asgi bench-soak bench-cache \
   bench-faults bench-local bench-quality bench-transport costs clean
