@@ -1,4 +1,4 @@
-"""Request bodies: whole, within a size limit, or as a stream of lines with flow control."""
+"""Reads request bodies: whole, within a size limit, or as a stream of lines with flow control."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rerankd.gateway.refusal import ClientGoneError, payload_too_large
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int) -> bytes:
-    """Read a whole body; a declared length over the limit is refused before anything is read.
+    """Read a whole body; a `content-length` over the limit is refused before reading.
 
     Raises:
         HttpRefusalError: 413.
-        ClientGoneError: The client left before the end of the body.
+        ClientGoneError: The client disconnected before the end of the body.
     """
     declared = headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > len(str(max_bytes)) or int(declared) > max_bytes):
@@ -38,10 +38,10 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
 
 
 class RequestLines:
-    """The messages of a newline-delimited JSON body, read from the connection only as they are taken.
+    """The messages of an NDJSON body, read from the connection only as fast as they are consumed.
 
-    One piece of the body is read ahead, so that a client that goes while answers are being made is noticed.
-    A line that cannot be read ends the messages and stays in `failure`; the ones before it are not lost.
+    One piece of the body is read ahead, so that a disconnect is noticed while responses are computed. A decoding
+    error ends the messages and is kept in `failure`; messages before it are still yielded.
     """
 
     def __init__(self, receive: Receive, message_type: type[Any], max_line_bytes: int) -> None:
@@ -51,16 +51,16 @@ class RequestLines:
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
         self._broken: ServiceError | None = None
         self.taken = 0
-        """Messages handed out."""
+        """Number of messages yielded."""
         self.failure: ServiceError | None = None
-        """Why the messages ended before the body did."""
+        """The error that ended the messages before the end of the body."""
 
     async def pump(self) -> None:
-        """Feed the body to `messages`; returns when the client has gone."""
+        """Feed the body to `messages`; returns when the client disconnects."""
         while True:
             try:
                 message = await self._receive()
-            except ServiceError as error:  # its content coding is broken
+            except ServiceError as error:  # raised by HttpMiddleware for a broken content coding
                 self._broken = error
                 await self._pieces.put(None)
                 continue
@@ -74,7 +74,7 @@ class RequestLines:
                 await self._pieces.put(None)
 
     async def messages(self) -> AsyncIterator[Any]:
-        """Yield one decoded message a line, empty lines left out. `pump` must be running."""
+        """Yield one decoded message per non-empty line. `pump` must be running."""
         number = 0
         try:
             async for line in self._lines():

@@ -1,4 +1,4 @@
-"""Content codings of answers: choosing what a client likes, and compressing."""
+"""Content codings of responses: negotiation by `accept-encoding`, and compression."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
 def choose_coding(accepted: str) -> str | None:
-    """Pick the coding of an answer from `accept-encoding`, the first where several are liked equally; None for none."""
+    """Choose a response's coding by the weights in `accept-encoding`, ties in the order of `CODINGS`; None for none."""
     wanted = _weights(accepted)
     best, best_weight = None, 0.0
     for coding in CODINGS:
@@ -53,7 +53,7 @@ def _weight(parameters: str) -> float:
 
 
 async def compress(body: bytes, coding: str) -> bytes:
-    """Compress a whole body; a long one in a thread, since it would hold up the other calls."""
+    """Compress a whole body; from 128 KiB on in a thread, to keep the event loop free."""
     work = _COMPRESS[coding]
     return work(body) if len(body) < _THREAD_FROM_BYTES else await asyncio.to_thread(work, body)
 

@@ -1,4 +1,4 @@
-"""Cross-origin calls from browsers (CORS): which headers an answer needs."""
+"""CORS: response headers of cross-origin calls from browsers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VARY: Final = (b"vary", b"origin")
 
 
 class CrossOrigin:
-    """Which origins may call, and how they are told. Immutable.
+    """Checks origins and builds CORS headers. Immutable.
 
     Args:
         allowed_origins: As `HttpOptions.allowed_origins`.
@@ -28,10 +28,10 @@ class CrossOrigin:
         self._is_any = _ANY in origins
         self._origins = frozenset(origin.encode("ascii", "ignore") for origin in origins)
         self.is_off = not origins
-        """Nobody may; no headers are ever needed."""
+        """No origin is allowed, so that no headers are needed."""
 
     def headers(self, origin: bytes | None) -> RawHeaders:
-        """List what any answer to this origin carries; `origin` is None where the request has none."""
+        """List the CORS headers of a response; `origin` is the request's, None if absent."""
         if self._is_any:
             return [] if origin is None else [(b"access-control-allow-origin", b"*"), _EXPOSED]
         if origin is None or origin.lower() not in self._origins:
@@ -40,7 +40,7 @@ class CrossOrigin:
         return [_VARY, allowed, (b"timing-allow-origin", origin), _EXPOSED]
 
     def preflight(self, origin: bytes, wanted_headers: bytes | None, answered: RawHeaders) -> RawHeaders:
-        """List what the answer to a preflight carries besides; methods are those of `allow` in `answered`."""
+        """List the further headers of a preflight response; its methods are those of `allow` in `answered`."""
         if not self._is_any and origin.lower() not in self._origins:
             return []
         methods = next((value for name, value in answered if name == b"allow"), None)

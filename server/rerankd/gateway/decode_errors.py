@@ -32,12 +32,12 @@ _WORDS: Final = {
 
 
 def explain(complaint: str, message_type: type[Any], what: str) -> ServiceError:
-    """Turn the text of a `msgspec.ValidationError` into `INVALID_REQUEST` with a field violation.
+    """Convert the text of a `msgspec.ValidationError` to `INVALID_REQUEST` with a field violation.
 
     Args:
-        complaint: The text, such as "Expected `str`, got `int` - at `$.documents[3].text`".
-        message_type: What was being decoded.
-        what: What was decoded, for a fault of the whole: "the body" or "line 7".
+        complaint: Text of the error, such as "Expected `str`, got `int` - at `$.documents[3].text`".
+        message_type: Type that was being decoded.
+        what: Name of the decoded text, for an error without a field: "the body" or "line 7".
     """
     split = _PATH.match(complaint)
     text, path = (split["complaint"], (split["path"] or "").removeprefix(".")) if split else (complaint, "")
@@ -74,7 +74,7 @@ def _unknown_field(name: str, owner: Any) -> str:
 
 
 def _type_at(message_type: Any, path: str) -> Any:
-    """Find the message or enum type that a path ends at; None for other types."""
+    """Return the message or enum type at a field path; None for other types."""
     current = message_type
     for name in _FIELD_NAME.findall(f".{path}"):
         if not getattr(current, "__struct_fields__", None):
@@ -85,7 +85,7 @@ def _type_at(message_type: Any, path: str) -> Any:
 
 
 def _innermost(annotation: Any) -> Any:
-    """Find the message or enum type within unions and lists."""
+    """Return the message or enum type inside unions and lists; None if there is none."""
     if isinstance(annotation, type) and issubclass(annotation, (msgspec.Struct, StrEnum)):
         return annotation
     return next((found for inner in get_args(annotation) if (found := _innermost(inner)) is not None), None)

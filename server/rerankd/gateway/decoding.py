@@ -1,4 +1,4 @@
-"""JSON and query parameters to contract types, with errors a caller can act on."""
+"""Decodes JSON and query parameters to contract types; errors name the field."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def decode_json(data: bytes, message_type: type[Any], what: str) -> Any:
     Args:
         data: JSON text in UTF-8.
         message_type: Request type of one of the routes.
-        what: What `data` is, for errors: "the body" or "line 7".
+        what: Name of `data` in errors: "the body" or "line 7".
 
     Raises:
-        ServiceError: `INVALID_REQUEST`, with the field's path where a field is at fault.
+        ServiceError: `INVALID_REQUEST`, with the field's path if a field is invalid.
     """
     return decode_with(_DECODE[message_type], data, message_type, what)
 
 
 def decode_with(decode: Callable[[bytes], Any], data: bytes, message_type: type[Any], what: str) -> Any:
-    """Decode JSON with a decoder of `message_type`.
+    """Decode JSON with a given decoder of `message_type`.
 
     Raises:
         ServiceError: As `decode_json`.
@@ -58,7 +58,7 @@ def decode_with(decode: Callable[[bytes], Any], data: bytes, message_type: type[
 
 
 def decode_query(query: bytes, variables: Mapping[str, str], message_type: type[Any]) -> Any:
-    """Make a request of query parameters and path variables; each parameter names a field.
+    """Build a request from query parameters and path variables; each parameter is a field.
 
     Raises:
         ServiceError: `INVALID_REQUEST` for an unknown, doubled or mistyped parameter.

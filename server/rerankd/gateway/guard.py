@@ -1,4 +1,4 @@
-"""Ends a call nobody waits for: at its deadline, or when its client has gone."""
+"""Cancels a call at its deadline, or when its client disconnects."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rerankd.gateway.asgi import Receive
 from rerankd.gateway.refusal import ClientGoneError
 
 _SHORT_S: Final = 0.05
-"""A call that is answered sooner needs nobody to look after its client: a task costs as much as to read the call."""
+"""Calls shorter than this are not watched for a disconnect: the task costs as much as decoding the call."""
 _EXPIRED: Final = "expired"
 _GONE: Final = "gone"
 
 
 class CallGuard:
-    """Cancels the task inside its `async with` at the deadline or when the client goes.
+    """Cancels the task inside its `async with` at the deadline or when the client disconnects.
 
-    The cancellation leaves the block as `DEADLINE_EXCEEDED` or as `ClientGoneError`; one that came from
-    elsewhere leaves it as it came.
+    The block then raises `DEADLINE_EXCEEDED` or `ClientGoneError`; a cancellation from elsewhere stays
+    `CancelledError`.
     """
 
     def __init__(self, deadline_s: float | None) -> None:
@@ -43,11 +43,11 @@ class CallGuard:
         return self
 
     def watch(self, until_gone: Callable[[], Awaitable[None]]) -> None:
-        """Treat the client as gone when this returns; the guard runs and cancels it."""
+        """Run `until_gone` in a task; its return means that the client has disconnected."""
         self._watcher = asyncio.create_task(self._watch(until_gone))
 
     def watch_soon(self, receive: Receive) -> None:
-        """Look after the client once the call turns out not to be a short one; call when its body is read."""
+        """Watch for a disconnect once the call has taken 50 ms; call after the body was read."""
         self._later = asyncio.get_running_loop().call_later(_SHORT_S, self.watch, lambda: wait_until_gone(receive))
 
     async def _watch(self, until_gone: Callable[[], Awaitable[None]]) -> None:
@@ -72,7 +72,7 @@ class CallGuard:
             self._later = None
         if self._watcher is not None:
             self._watcher.cancel()
-            self._watcher = None  # it refers back to the guard, and calls should leave no cycles behind
+            self._watcher = None  # break the reference cycle with the guard
         if self._cause is None:
             return
         is_only_ours = self._task.uncancel() <= self._cancelling
@@ -81,6 +81,6 @@ class CallGuard:
 
 
 async def wait_until_gone(receive: Receive) -> None:
-    """Return when the client has closed the connection; call once the body is read."""
+    """Return when the client has disconnected; call after the body was read."""
     while (await receive())["type"] != "http.disconnect":
         pass

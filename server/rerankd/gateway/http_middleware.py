@@ -17,11 +17,11 @@ _VARY: Final = (b"vary", b"accept-encoding")
 
 
 class HttpMiddleware:
-    """An ASGI application around another. Safe for any number of requests of one event loop.
+    """ASGI middleware around the gateway. Safe for any number of requests of one event loop.
 
     Args:
-        app: Answers the requests.
-        options: What the operator allows.
+        app: The wrapped application.
+        options: Allowed origins and compression.
     """
 
     def __init__(self, app: Any, options: ListenerSettings) -> None:
@@ -54,7 +54,7 @@ class HttpMiddleware:
         await self._app(scope, receive, answer.send)
 
     def _coding(self, accepted: bytes) -> str | None:
-        """Choose once for each spelling there is; clients have few."""
+        """Negotiate the coding, cached by the header's value; at most 100 values are kept."""
         if accepted not in self._codings:
             if len(self._codings) >= 100:
                 self._codings.clear()
@@ -70,7 +70,7 @@ class HttpMiddleware:
 
 
 class _Answer:
-    """The answering side of one request: completes its headers and compresses a body that is sent whole."""
+    """Wraps `send` of one request: adds CORS headers and compresses a body that is sent whole."""
 
     __slots__ = ("_send", "_started", "coding", "compress_from_bytes", "headers", "is_head", "preflight")
 
@@ -84,7 +84,7 @@ class _Answer:
         self.preflight: Any = None
 
     async def send(self, message: Message) -> None:
-        """Pass a message on; the head waits for the body, whose length decides on its coding."""
+        """Forward a message; the start is held back until the body, whose length decides whether it is compressed."""
         if message["type"] == "http.response.start":
             self._complete(message["headers"])
             self._started = message
@@ -106,10 +106,10 @@ class _Answer:
         if length < self.compress_from_bytes:
             return message
         headers.append(_VARY)
-        if self.is_head:  # what GET would send is not known
+        if self.is_head:  # the compressed length of the GET response is unknown
             del headers[position]
             return message
-        assert self.coding is not None  # noqa: S101 - the caller has looked
+        assert self.coding is not None  # noqa: S101 - checked by the caller
         body = await compress(message["body"], self.coding)
         headers[position] = (b"content-length", b"%d" % len(body))
         headers.append((b"content-encoding", self.coding.encode("ascii")))
@@ -117,7 +117,7 @@ class _Answer:
 
 
 def _length(headers: RawHeaders) -> tuple[int, int]:
-    """Find `content-length`; its position and value, which is 0 where there is none."""
+    """Return the position and value of `content-length`; 0, 0 if absent."""
     for position, (name, value) in enumerate(headers):
         if name == b"content-length":
             return position, int(value)
@@ -125,7 +125,7 @@ def _length(headers: RawHeaders) -> tuple[int, int]:
 
 
 class _DecodedBody:
-    """The reading side of a request whose body has a content coding."""
+    """Wraps `receive` of a request whose body has a content coding."""
 
     def __init__(self, receive: Receive, coding: str) -> None:
         self._receive = receive
@@ -136,14 +136,14 @@ class _DecodedBody:
         self._is_over = False
 
     async def receive(self) -> Message:
-        """Return the next piece of the decoded body, or what else the connection tells.
+        """Return the next piece of the decoded body, or another message of the connection.
 
         Raises:
-            ServiceError: `INVALID_REQUEST` for a body that cannot be decoded; then what follows comes as it is.
+            ServiceError: `INVALID_REQUEST` for a body that cannot be decoded; later messages are passed on unchanged.
         """
         while not self._is_over:
             if (piece := self._next()) is not None:
-                await asyncio.sleep(0)  # a small body can stand for very many pieces
+                await asyncio.sleep(0)  # a small body can expand to very many pieces: yield the event loop
                 return {"type": "http.request", "body": piece, "more_body": True}
             if not self._has_more:
                 self._end()

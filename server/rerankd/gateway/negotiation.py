@@ -1,4 +1,4 @@
-"""What a call's headers say: media type, request id, deadline."""
+"""Request headers of a call: media type, request id, deadline."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _SHOWN_CHARS: Final = 100
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Decode the headers; names are lower case already, and the last of equal names counts."""
+    """Decode the headers, whose names are lower case; the last of repeated headers counts."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
-    """Return the caller's request id where it is usable, else a new one."""
+    """Return the caller's request id if it is valid, else a new one."""
     return usable_request_id(headers.get(REQUEST_ID_HEADER))
 
 
@@ -34,8 +34,8 @@ def open_call(headers: Mapping[str, str], request_id: str, api_version: str) -> 
     """Build the context of a call.
 
     Raises:
-        ServiceError: `INVALID_REQUEST` for a timeout that is no number, `DEADLINE_EXCEEDED` for one that has
-            passed.
+        ServiceError: `INVALID_REQUEST` for a timeout that is not a number, `DEADLINE_EXCEEDED` for one that
+            has passed.
     """
     call = CallContext(
         request_id=request_id,
@@ -64,7 +64,7 @@ def _deadline_s(timeout_ms: str | None) -> float | None:
 
 
 def check_media_type(headers: Mapping[str, str], accepted: tuple[str, ...]) -> None:
-    """Accept the body's declared type, or none declared.
+    """Check the body's media type, charset and content coding; absent ones are accepted.
 
     `HttpMiddleware` has removed `content-encoding` where it decodes the body.
 

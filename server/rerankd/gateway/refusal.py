@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: the body and headers of a `ServiceError`, and the refusals only HTTP knows."""
+"""Errors as HTTP responses: body and headers of a `ServiceError`, and errors that exist only over HTTP."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _OVERLOAD_RETRY_S: Final = 1.0
 
 @dataclass(eq=False)
 class HttpRefusalError(ServiceError):
-    """A refusal whose status no gRPC code stands for, such as 405, 413 and 415."""
+    """An error whose HTTP status has no gRPC code, such as 405, 413 and 415."""
 
     status: int = 400
     """HTTP status."""
     headers: Sequence[tuple[bytes, bytes]] = ()
-    """Headers that belong to the status."""
+    """Headers required by the status, such as `allow`."""
 
     @property
     def http_status(self) -> int:
-        """HTTP status of this refusal, whatever the reason's own is."""
+        """HTTP status of this error, which overrides that of its reason."""
         return self.status
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection; there is nobody to answer."""
+    """The client closed the connection; no response can be sent."""
 
 
 def payload_too_large(what: str, max_bytes: int) -> HttpRefusalError:
@@ -41,7 +41,7 @@ def payload_too_large(what: str, max_bytes: int) -> HttpRefusalError:
 
 
 def superset_body(error: ServiceError, request_id: str) -> dict[str, Any]:
-    """Build the body of a refused call, with the keys that any client's error reader looks for."""
+    """Build an error body with the keys that the clients of all dialects read."""
     violations = [{"field": item.field, "description": item.description} for item in error.violations]
     body: dict[str, Any] = {
         "id": request_id,
@@ -62,14 +62,14 @@ def superset_body(error: ServiceError, request_id: str) -> dict[str, Any]:
 
 
 def undecided_body(error: ServiceError, request_id: str) -> dict[str, Any]:
-    """Build the body for a caller whose dialect is not known: voyageai before 0.4 fails on `error` as an object."""
+    """Build an error body for an unidentified dialect, without `error`, which breaks voyageai before 0.4."""
     body = superset_body(error, request_id)
     del body["error"]
     return body
 
 
 def render_headers(error: ServiceError) -> RawHeaders:
-    """List the headers that tell a client whether and when to try again."""
+    """List the headers of an error: its reason, and whether and when to retry."""
     headers: RawHeaders = list(error.headers) if isinstance(error, HttpRefusalError) else []
     headers.append((b"x-error-reason", error.reason.value.encode("ascii")))
     if error.code not in _RETRYABLE:

@@ -16,7 +16,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Refuses(Protocol):
-    """Says how an error looks to one kind of client."""
+    """The form of errors in one dialect."""
 
     def status(self, error: ServiceError) -> int:
         """Return the HTTP status."""
@@ -27,19 +27,19 @@ class Refuses(Protocol):
         ...
 
     def refusal_headers(self, error: ServiceError) -> RawHeaders:
-        """List the headers that come on top of those of every error."""
+        """List headers in addition to those of every error."""
         ...
 
 
 class PlainRefusal:
-    """The errors of everything that is no dialect."""
+    """The form of errors outside of any dialect."""
 
     def status(self, error: ServiceError) -> int:
-        """Return the status of the error's code."""
+        """Return the HTTP status of the error's code."""
         return error.http_status
 
     def refusal(self, error: ServiceError, request_id: str) -> object:
-        """Build the body that any client can read."""
+        """Build a body that all clients can read."""
         return superset_body(error, request_id)
 
     def refusal_headers(self, _error: ServiceError) -> RawHeaders:
@@ -59,43 +59,43 @@ class ResponseWriter:
         self._id_header = (b"x-request-id", request_id.encode("latin-1"))
         self.request_id = request_id
         self.is_started = False
-        """Status and headers are out."""
+        """Whether status and headers were sent."""
         self.status = 0
-        """The status that was sent; 0 before."""
+        """The status that was sent; 0 before that."""
         self.route = ""
-        """Path of the route that the request is for, once it is known."""
+        """Path template of the request's route, once it is known."""
         self._is_ended = False
         self.dialect: Refuses = _PLAIN
-        """How errors are reported, once it is known who is asking."""
+        """Form of errors; replaced once the dialect is known."""
 
     async def reply(
         self, status: int, body: bytes, headers: RawHeaders | None = None, content_type: bytes = _JSON
     ) -> None:
-        """Send a whole answer; to HEAD only its headers."""
+        """Send a whole response; for HEAD without its body."""
         media = (b"content-type", content_type)
         length = (b"content-length", b"%d" % len(body))
         await self._start(status, [media, length, self._id_header, *(headers or ())])
         await self._end(b"" if self._is_head else body)
 
     async def reply_empty(self, headers: RawHeaders) -> None:
-        """Send 204 with nothing but headers."""
+        """Send 204 with these headers."""
         await self._start(204, [self._id_header, *headers])
         await self._end(b"")
 
     async def start_lines(self) -> None:
-        """Send the head of an answer that follows line by line."""
+        """Send status and headers of an NDJSON response."""
         await self._start(200, [_NDJSON, self._id_header])
 
     async def send_line(self, line: bytes) -> None:
-        """Send one line; returns when the connection can take more."""
+        """Send one line; waits until the connection can take more (backpressure)."""
         await self._send({"type": "http.response.body", "body": line + b"\n", "more_body": True})
 
     async def end_lines(self) -> None:
-        """End an answer of lines."""
+        """End an NDJSON response."""
         await self._end(b"")
 
     async def forward(self, message: Message) -> None:
-        """Send a message of the mounted application: its headers get the request id, HEAD gets no body."""
+        """Send an ASGI message of the mounted application; adds the request id, drops the body for HEAD."""
         if message["type"] == "http.response.start":
             await self._start(message["status"], [*message["headers"], self._id_header])
         elif message.get("more_body", False):
@@ -104,7 +104,7 @@ class ResponseWriter:
             await self._end(b"" if self._is_head else message["body"])
 
     async def refuse(self, error: ServiceError) -> None:
-        """Send an error: as the answer, or as the last line where lines have been sent already."""
+        """Send an error: as the response, or as the last line if lines were sent already."""
         body = _encode(self.dialect.refusal(error, self.request_id))
         if not self.is_started:
             headers = [*render_headers(error), *self.dialect.refusal_headers(error)]

@@ -1,4 +1,4 @@
-"""Which route a method and path mean, forgiving what clients' base URLs do to paths."""
+"""Finds the routes of a path, which is normalised because clients append their paths to varying base URLs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _SHOWN_PATH_CHARS: Final = 200
 
 
 class Route(NamedTuple):
-    """One HTTP form of an rpc."""
+    """One HTTP binding of an RPC."""
 
     http_method: str
     template: str
-    """Path; `{name}` stands for one segment, `{name=**}` for one or more."""
+    """Path; `{name}` matches one segment, `{name=**}` one or more."""
     rpc: str
     service: str
     """Member of `Services` that answers; empty for a compatibility route."""
@@ -29,29 +29,29 @@ class Route(NamedTuple):
     request_type: type[Any]
     response_type: type[Any]
     has_body: bool
-    """The body is the request; otherwise query parameters fill it."""
+    """Whether the body is the request; otherwise query parameters are."""
     response_body: str | None
-    """The response's field that is the answer; None for the whole response."""
+    """Field of the response to return; None for the whole response."""
     is_streaming: bool
-    """Both bodies are newline-delimited JSON."""
+    """Whether request and response are NDJSON."""
     dialect: str = ""
-    """Whose API the path belongs to, for `rerank`; empty where the body has to say."""
+    """Dialect of a rerank path; empty if the body decides."""
 
     @property
     def api_version(self) -> str:
-        """The version the path names: "2" under /v2, else "1"."""
+        """API version in the path: "2" for /v2, else "1"."""
         return "2" if "/v2/" in self.template else "1"
 
 
 class Match(NamedTuple):
-    """The route of a call and what its path variables hold."""
+    """The route of a call and the values of its path variables."""
 
     route: Route
     variables: dict[str, str]
 
 
 class Router:
-    """Finds routes; of two for one method and path the later counts. Immutable after construction."""
+    """Finds routes by path; of two with the same method and path the later one counts. Immutable."""
 
     def __init__(self, routes: Iterable[Route], page_paths: Sequence[str] = ()) -> None:
         self._exact: dict[str, dict[str, Match]] = {}
@@ -68,9 +68,9 @@ class Router:
             self._exact[path] = {**self._fitting(path), **found}
 
     def matches(self, path: str) -> dict[str, Match]:
-        """Find the routes of a normalised path, by HTTP method; empty when there are none.
+        """Return the routes of a normalised path, by HTTP method; empty if there are none.
 
-        An exact path hides the patterns of its method that match it too.
+        A route with an exact path takes precedence over templates of the same method.
         """
         exact = self._exact.get(path)
         return exact if exact is not None else self._fitting(path)
@@ -83,7 +83,7 @@ class Router:
         return found
 
     def no_such_route(self, http_method: str, path: str) -> HttpRefusalError:
-        """Build the 404 for a path, naming the routes nearest to it."""
+        """Build the 404 for a path, with the most similar routes as suggestions."""
         asked = f"{http_method} {path[:_SHOWN_PATH_CHARS]}"
         near = difflib.get_close_matches(asked, self._listed, n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(near)}?" if near else "; GET / lists what there is"
@@ -92,13 +92,13 @@ class Router:
 
 
 def allowed_methods(http_methods: Iterable[str]) -> str:
-    """List what a path takes, for `allow`: HEAD comes with GET, OPTIONS with everything."""
+    """Render the `allow` header of a path; GET implies HEAD, and OPTIONS is always allowed."""
     methods = set(http_methods)
     return ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
 
 
 def method_not_allowed(http_method: str, path: str, allowed: str) -> HttpRefusalError:
-    """Build the 405 for a path that takes only the `allowed` methods."""
+    """Build the 405 for a path that has only the `allowed` methods."""
     return HttpRefusalError(
         Reason.ROUTE_NOT_FOUND,
         f"{path[:_SHOWN_PATH_CHARS]} does not take {http_method}; it takes {allowed}",
@@ -109,7 +109,7 @@ def method_not_allowed(http_method: str, path: str, allowed: str) -> HttpRefusal
 
 
 def normalise_path(path: str) -> str:
-    """Drop doubled and trailing slashes, and every version prefix but the last of several.
+    """Remove repeated and trailing slashes, and all but the last of repeated version prefixes.
 
     A base URL ending in /v1 makes clients that append /v2/rerank call /v1/v2/rerank.
     """

@@ -1,4 +1,4 @@
-"""The HTTP listener: uvicorn inside an event loop that somebody else runs."""
+"""The HTTP listener: uvicorn in an existing event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import uvicorn
 
 
 class _EmbeddedServer(uvicorn.Server):
-    """A uvicorn server that leaves the process's signals alone."""
+    """A uvicorn server without signal handlers; the service has its own."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -20,7 +20,7 @@ class _EmbeddedServer(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves an ASGI app on one socket. For one event loop."""
+    """Serves an ASGI application on one socket, in one event loop."""
 
     def __init__(self, app: Any, drain_grace_s: float) -> None:
         config = uvicorn.Config(
@@ -48,7 +48,7 @@ class HttpServer:
             await asyncio.sleep(0.005)
 
     async def stop(self) -> None:
-        """Refuse new connections and wait, at most the grace period, for the requests under way."""
+        """Close the listener and wait for requests in flight, at most the grace period."""
         self._server.should_exit = True
         if self._task is not None:
             await self._task

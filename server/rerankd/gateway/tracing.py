@@ -1,4 +1,4 @@
-"""The server's span of every HTTP call, whatever way it ends."""
+"""Server span of an HTTP call."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _CLIENT_GONE: Final = 499
 
 
 class ServerSpan:
-    """A context in which one request is served: begins a span, and ends it with the status that was sent.
+    """Context manager around one request: begins a server span and ends it with the status that was sent.
 
     Args:
-        scope: Of the request.
-        headers: Of the request.
-        writer: Knows the status that was sent, and the route.
-        is_traced: Whether there is a span; there is none for pages.
+        scope: ASGI scope of the request.
+        headers: Decoded headers of the request.
+        writer: Gives the status that was sent and the route.
+        is_traced: Whether a span is made; False for pages.
     """
 
     __slots__ = ("_method", "_scope", "_trace", "_writer", "is_client_gone")
@@ -34,7 +34,7 @@ class ServerSpan:
         self._writer = writer
         self._method = scope["method"] if scope["method"] in _KNOWN_METHODS else "_OTHER"
         self.is_client_gone = False
-        """Whether there was nobody to answer."""
+        """Whether the client disconnected before the response."""
         self._trace = begin(self._method, headers) if is_traced else None
 
     def __enter__(self) -> Self:
@@ -63,5 +63,5 @@ class ServerSpan:
 
 
 def fact_headers(response: Any) -> RawHeaders:
-    """List the headers that say which model answered, what it cost and what the cache knew."""
+    """List the headers with the model, cost and cache outcome of a response."""
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in response_facts(response)]

@@ -1,4 +1,4 @@
-"""The rerank APIs of other services, each read into the contract and written from it: one small module a dialect.
+"""The rerank APIs of other services, one module per dialect, each converted to and from the contract.
 
-`table` says which request speaks which dialect; `docs/dialects.md` is made of it.
+`table` has the rules that select the dialect of a request; `docs/dialects.md` is generated from it.
 """

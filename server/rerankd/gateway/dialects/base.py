@@ -1,4 +1,4 @@
-"""What a dialect is: how a body is read, an answer written and an error reported."""
+"""Base class of the dialects: decodes request bodies, encodes responses and errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rerankd.gateway.dialects.documents import as_documents, as_returned
 from rerankd.gateway.refusal import superset_body
 
 Scale = Literal["own", "probability", "logit"]
-"""What an answer's scores are: the model's own, mapped to 0..1, or raw logits."""
+"""Scale of a response's scores: the model's own, mapped to 0..1, or raw logits."""
 NO_KEYS: Final[Mapping[str, msgspec.Raw]] = {}
 encode: Final = msgspec.json.Encoder().encode
 _TRUTHS: Final = {True: True, False: False, None: None, "true": True, "false": False, "": None}
@@ -30,19 +30,19 @@ class ParsedRequest:
 
     request: RerankRequest
     documents: Sequence[Any] = ()
-    """As the caller sent them: strings or objects, in request order."""
+    """Documents as the caller sent them: strings or objects, in request order."""
     returns_documents: bool = False
-    """Whether the dialect writes the documents into its answer; the engine does not return them."""
+    """Whether the dialect adds the documents to its response; the engine does not return them."""
     scale: Scale = "own"
-    """What the scores are to be."""
+    """Scale of the scores to return."""
     warnings: Sequence[str] = ()
-    """What of the request was not understood."""
+    """One sentence for each part of the request that was ignored."""
     body: Any = None
-    """The dialect's own form of the request."""
+    """The request as an instance of the dialect's `body_type`."""
 
 
 class RerankBody(Struct):
-    """The fields that the dialects with `query` and `documents` have in common; null is as good as absent."""
+    """Fields shared by the dialects with `query` and `documents`; null means absent."""
 
     model: str | None = None
     query: str | None = None
@@ -60,32 +60,32 @@ class RerankBody(Struct):
 class Dialect:
     """One service's rerank API. Stateless; safe for any number of calls.
 
-    A subclass says what differs from the common form: the body's type, what it means, and how answers and errors
-    look. The defaults are those of the services that resemble Cohere and Jina.
+    A subclass overrides what differs: the type of the body, its conversion to the contract, and the form of responses
+    and errors. The defaults suit services that resemble Cohere and Jina.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    """Whose API it is, for the table in the documents."""
+    """Name of the service, for the table in docs/dialects.md."""
     body_type: ClassVar[type[Struct]] = RerankBody
     scores_blank: ClassVar[bool] = False
-    """Whether a blank document is scored, and ranked last, instead of refused."""
+    """Whether a blank document is accepted and ranked last; otherwise the request is refused."""
     echoes_documents: ClassVar[bool] = False
-    """Whether documents are returned when the request does not say."""
+    """Default of `return_documents`."""
     reads_zero_top_n_as_all: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._decode = msgspec.json.Decoder(self.body_type).decode
 
     def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
-        """Read a body.
+        """Decode and parse a body.
 
         Args:
-            data: The body.
-            keys: The body's own keys, where they had to be looked at to tell the dialect.
+            data: JSON text in UTF-8.
+            keys: Top-level keys of the body, if the dialect was identified by them.
 
         Raises:
-            ServiceError: `INVALID_REQUEST`, with the path of the field by the dialect's own names.
+            ServiceError: `INVALID_REQUEST`, with the field's path in the dialect's own names.
         """
         return self.parse(decode_with(self._decode, data, self.body_type, "the body"), keys)
 
@@ -108,19 +108,19 @@ class Dialect:
         return ParsedRequest(request, documents, self.echoes_documents if returns is None else returns, body=body)
 
     def top_n(self, given: int | None) -> int | None:
-        """Read how many results are wanted; None for all."""
+        """Return the number of results to return; None for all."""
         return None if given == 0 and self.reads_zero_top_n_as_all else given
 
     def write(self, answer: RerankResponse, parsed: ParsedRequest) -> bytes:
-        """Encode an answer."""
+        """Encode a response."""
         return encode(self.answer(answer, parsed))
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
-        """Build the body of an answer."""
+        """Build the body of a response."""
         raise NotImplementedError
 
     def headers(self, _answer: RerankResponse) -> RawHeaders:
-        """List the headers of an answer that only this dialect has."""
+        """List the response headers specific to this dialect."""
         return []
 
     def status(self, error: ServiceError) -> int:
@@ -132,14 +132,14 @@ class Dialect:
         return superset_body(error, request_id)
 
     def refusal_headers(self, _error: ServiceError) -> RawHeaders:
-        """List the headers of an error that only this dialect has."""
+        """List the error headers specific to this dialect."""
         return []
 
 
 def rows(
     answer: RerankResponse, parsed: ParsedRequest, score: str, document: str = "document"
 ) -> Iterator[dict[str, Any]]:
-    """Yield one object a result: `index`, the score under its name, and the document where documents are returned."""
+    """Yield one object per result: `index`, the score under its name, and the document if documents are returned."""
     if not parsed.returns_documents:
         for result in answer.results:
             yield {"index": result.index, score: result.relevance_score}
@@ -153,7 +153,7 @@ def rows(
 def text_rows(
     answer: RerankResponse, parsed: ParsedRequest, score: str, document: str = "document"
 ) -> list[dict[str, Any]]:
-    """List what `rows` does, with the document as its bare text."""
+    """List the objects of `rows`, with each document as its text."""
     listed = list(rows(answer, parsed, score, document))
     for row in listed:
         if document in row:
@@ -162,7 +162,7 @@ def text_rows(
 
 
 def text_of(document: Any) -> str:
-    """Return the text of a document in any of its forms; objects without one as JSON."""
+    """Return the text of a document; an object without a text field is encoded as JSON."""
     if isinstance(document, str):
         return document
     if isinstance(document, messages.Document):
@@ -172,7 +172,7 @@ def text_of(document: Any) -> str:
 
 
 def token_usage(answer: RerankResponse) -> dict[str, int]:
-    """Return the three counts that OpenAI's clients know."""
+    """Return the token counts in OpenAI's form."""
     usage = answer.usage or messages.Usage()
     return {
         "prompt_tokens": usage.prompt_tokens,
@@ -182,7 +182,7 @@ def token_usage(answer: RerankResponse) -> dict[str, int]:
 
 
 def numbered_error(error: ServiceError) -> dict[str, Any]:
-    """Build OpenAI's form of an error with the status as its code, and the message where other clients look as well."""
+    """Build an error in OpenAI's form with the status as its code; `message` and `detail` serve other clients."""
     fields = [violation.field for violation in error.violations]
     told = {
         "message": error.message,
@@ -194,7 +194,7 @@ def numbered_error(error: ServiceError) -> dict[str, Any]:
 
 
 def as_truth(value: Any, field_name: str) -> bool | None:
-    """Read a boolean that some clients send as text; None when it is not given.
+    """Convert a boolean that some clients send as text; None if absent.
 
     Raises:
         ServiceError: `INVALID_REQUEST`.
@@ -207,10 +207,10 @@ def as_truth(value: Any, field_name: str) -> bool | None:
 
 
 def kind_of(error: ServiceError) -> str:
-    """Name the code of an error as Google's APIs do: "INVALID_ARGUMENT"."""
+    """Return the name of an error's gRPC code, such as "INVALID_ARGUMENT"."""
     return error.code.name
 
 
 def is_unknown_model(error: ServiceError) -> bool:
-    """Whether the model of the request is not there."""
+    """Return whether the error says that the model does not exist."""
     return error.reason is Reason.MODEL_NOT_FOUND

@@ -38,7 +38,7 @@ class Query(Struct, rename="camel"):
 
 
 class InlineSource(Struct, rename="camel"):
-    """A document of the request itself: a text, or a JSON object."""
+    """An inline document: a text or a JSON object."""
 
     text_document: Text | None = None
     json_document: dict[str, Any] | None = None
@@ -51,21 +51,21 @@ class Source(Struct, rename="camel"):
 
 
 class ModelConfiguration(Struct, rename="camel"):
-    """The model by its ARN, and its own options."""
+    """The model's ARN and its options."""
 
     model_arn: str = ""
     additional_model_request_fields: dict[str, Any] | None = None
 
 
 class BedrockConfiguration(Struct, rename="camel"):
-    """How many results, of which model."""
+    """Number of results and the model."""
 
     model_configuration: ModelConfiguration = field(default_factory=ModelConfiguration)
     number_of_results: messages.Int32 | None = None
 
 
 class Configuration(Struct, rename="camel"):
-    """The only kind of configuration there is."""
+    """The only kind of reranking configuration that Bedrock has."""
 
     bedrock_reranking_configuration: BedrockConfiguration = field(default_factory=BedrockConfiguration)
 
@@ -79,14 +79,14 @@ class BedrockBody(Struct, rename="camel"):
 
 
 class Bedrock(Dialect):
-    """All results are on the first page."""
+    """Bedrock. All results are on the first page."""
 
     name = "bedrock"
     title = "Amazon Bedrock"
     body_type = BedrockBody
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Say in the contract's terms what a body asks for."""
+        """Convert a decoded body to the contract's request."""
         options = body.reranking_configuration.bedrock_reranking_configuration
         extra = options.model_configuration.additional_model_request_fields or {}
         tokens = extra.get("max_tokens_per_doc")
@@ -108,12 +108,12 @@ class Bedrock(Dialect):
         return {"message": error.message, "__type": _kind(error)}
 
     def refusal_headers(self, error: ServiceError) -> RawHeaders:
-        """Name the exception, by which AWS' SDKs choose its class."""
+        """Return the header by which AWS SDKs choose the exception's class."""
         return [(b"x-amzn-errortype", _kind(error).encode("ascii"))]
 
 
 def _model_of(arn: str) -> str:
-    """Return the model an ARN names, as in `arn:aws:bedrock:REGION::foundation-model/MODEL`; other names are models."""
+    """Return the model of an ARN `arn:aws:bedrock:REGION::foundation-model/MODEL`; other names stay unchanged."""
     return arn.partition("/")[2] if arn.startswith("arn:") else arn
 
 

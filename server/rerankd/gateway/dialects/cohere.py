@@ -11,7 +11,7 @@ from rerankd.gateway.dialects.superset import Answer, Superset, meta_of, results
 
 
 class Cohere(Superset):
-    """The errors are Cohere's own, and so is all within `results` and `meta`; the body is read as the shared one.
+    """Cohere. Errors, `results` and `meta` have Cohere's form; bodies are read as in the shared dialect.
 
     Objects among the documents, `rank_fields` and `return_documents` are gone from v2, but gateways and search engines
     send them to it, so both versions know them.
@@ -21,7 +21,7 @@ class Cohere(Superset):
     title = "Cohere v1 and v2, Azure AI"
 
     def write(self, answer: RerankResponse, parsed: ParsedRequest) -> bytes:
-        """Encode id, results and meta, and beside them what only this service tells: model, usage, extra_fields."""
+        """Encode id, results and meta, plus fields that Cohere does not have: model, usage, extra_fields."""
         return encode(
             Answer(
                 id=answer.id,
@@ -34,5 +34,5 @@ class Cohere(Superset):
         )
 
     def refusal(self, error: ServiceError, request_id: str) -> Any:
-        """Build `{id, message}`; the SDK tells errors apart by their status."""
+        """Build `{id, message}`; the SDK chooses the exception by the status."""
         return {"id": request_id, "message": error.message}

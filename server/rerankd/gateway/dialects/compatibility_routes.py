@@ -19,15 +19,15 @@ _ENDPOINT: Final = "rerank"
 
 
 class ModelsQuery(Struct, forbid_unknown_fields=True):
-    """Query parameters of a list of models: the contract's and Cohere's."""
+    """Query parameters of the model list: the contract's and Cohere's."""
 
     page_size: messages.Int32 | None = None
     page_token: str = ""
     provider: str = ""
     endpoint: str = ""
-    """Only models that serve it: all of them for "rerank", none for any other."""
+    """Only models that serve this endpoint: all for "rerank", none for another."""
     default_only: bool = False
-    """Only the model of calls that name none."""
+    """Only the default model."""
 
 
 def _route(http_method: str, template: str, method: str) -> Route:
@@ -49,9 +49,9 @@ class CompatibilityHandlers:
     """Answers the compatibility routes. Safe for any number of calls.
 
     Args:
-        service: Knows the models.
-        default_model: Names the model of calls that name none.
-        version: Of this service.
+        service: The use case.
+        default_model: Returns the name of the default model; empty if there is none.
+        version: Version of this service.
     """
 
     def __init__(self, service: RerankService, default_model: Callable[[], str], version: str) -> None:
@@ -65,10 +65,10 @@ class CompatibilityHandlers:
             "info": self._info,
             "cluster_auth": self._cluster_auth,
         }
-        """By the method of their routes; each takes query, path variables and context, and returns what JSON says."""
+        """Handlers by `Route.method`; each takes query, path variables and context, and returns a JSON value."""
 
     async def _list_models(self, query: bytes, variables: Mapping[str, str], call: CallContext) -> Any:
-        """List models as Cohere, OpenAI and the contract do, in one object."""
+        """List models in one object with the keys of Cohere, OpenAI and the contract."""
         wanted = decode_query(query, variables, ModelsQuery)
         default = await self._default(call)
         if wanted.endpoint not in ("", _ENDPOINT):
@@ -89,7 +89,7 @@ class CompatibilityHandlers:
         }
 
     async def _get_model(self, _query: bytes, variables: Mapping[str, str], call: CallContext) -> Any:
-        """Describe one model for all clients at once."""
+        """Describe one model in one object with the keys of Cohere, OpenAI and the contract."""
         request = messages.GetModelRequest(model=variables["model"])
         model = (await self._service.get_model(request, call)).model or messages.Model()
         default = await self._default(call)
@@ -97,15 +97,15 @@ class CompatibilityHandlers:
         return {**_openai_model(model.name, model), **full, "model_type": _ENDPOINT}
 
     async def _check_api_key(self, _query: bytes, _variables: Mapping[str, str], _call: CallContext) -> Any:
-        """Say that the key is good: a bad one does not come this far."""
+        """Report the API key as valid; a request with an invalid key is refused before."""
         return {"valid": True}
 
     async def _cluster_auth(self, _query: bytes, _variables: Mapping[str, str], _call: CallContext) -> Any:
-        """Have Xinference's client send its key: told that there is no authentication, it would keep it."""
+        """Report that authentication is on; otherwise Xinference's client does not send its key."""
         return {"auth": True}
 
     async def _info(self, _query: bytes, _variables: Mapping[str, str], call: CallContext) -> Any:
-        """Describe the default model as text-embeddings-inference does its only one."""
+        """Describe the default model in the form of TEI's `/info`."""
         model = await self._default(call) or messages.Model()
         limits = model.limits or messages.ModelLimits()
         most_tokens = limits.max_tokens_per_document or 512
@@ -138,7 +138,7 @@ def _openai_model(name: str, model: messages.Model) -> dict[str, Any]:
 
 
 def _full_model(model: messages.Model, default_name: str) -> dict[str, Any]:
-    """Add what Cohere says of a model to what the contract says."""
+    """Return the contract's fields of a model and Cohere's."""
     return {
         **msgspec.to_builtins(model),
         "endpoints": [_ENDPOINT],

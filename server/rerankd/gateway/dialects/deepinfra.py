@@ -1,4 +1,4 @@
-"""DeepInfra's rerank API: pairs of a query and a document, scores in request order, the model in the path."""
+"""DeepInfra's rerank API: query-document pairs, scores in request order, the model in the path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest
 
 
 class DeepInfraBody(Struct):
-    """DeepInfra's request: one query for all documents, or the same query once for each."""
+    """DeepInfra's request: one query for all documents, or the same query repeated for each."""
 
     queries: list[str] | None = None
     documents: list[str] | None = None
@@ -23,7 +23,7 @@ class DeepInfraBody(Struct):
 
 
 class DeepInfra(Dialect):
-    """Every document has a score, blank ones too."""
+    """DeepInfra. Every document gets a score, blank ones included."""
 
     name = "deepinfra"
     title = "DeepInfra"
@@ -31,7 +31,7 @@ class DeepInfra(Dialect):
     scores_blank = True
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Say in the contract's terms what a body asks for.
+        """Convert a decoded body to the contract's request.
 
         Raises:
             ServiceError: `INVALID_REQUEST` for queries that differ: their scores would not compare.
@@ -60,5 +60,5 @@ class DeepInfra(Dialect):
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build `{detail: {error}}`, with the message where other clients look as well."""
+        """Build `{detail: {error}}`, with `message` for other clients."""
         return {"detail": {"error": error.message}, "message": error.message}

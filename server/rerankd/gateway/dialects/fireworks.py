@@ -12,13 +12,13 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, RerankBody, te
 
 
 class FireworksBody(RerankBody):
-    """The common body, and the instruction under Fireworks' name."""
+    """The common body plus `task`, Fireworks' name of the instruction."""
 
     task: str | None = None
 
 
 class Fireworks(Dialect):
-    """Documents are returned, as strings, unless the request says otherwise."""
+    """Fireworks. Documents are returned as strings by default."""
 
     name = "fireworks"
     title = "Fireworks AI"
@@ -26,7 +26,7 @@ class Fireworks(Dialect):
     echoes_documents = True
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Read what is common, and `task`."""
+        """Convert the common fields and `task`."""
         parsed = super().parse(body, keys)
         parsed.request.instruction = body.task or parsed.request.instruction
         return parsed

@@ -1,4 +1,4 @@
-"""The rerank API of Infinity 0.0.78: documents come back as plain strings, scores as logits if wanted."""
+"""The rerank API of Infinity 0.0.78: documents come back as plain strings, scores as logits on request."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rerankd.gateway.dialects.base import (
 
 
 class InfinityBody(RerankBody):
-    """The common body, and whether scores are raw."""
+    """The common body plus `raw_scores`."""
 
     raw_scores: bool | None = None
 
 
 class Infinity(Dialect):
-    """infinity-client raises on any `object` but "rerank"."""
+    """Infinity. infinity-client raises if `object` is not "rerank"."""
 
     name = "infinity"
     title = "Infinity"
@@ -35,7 +35,7 @@ class Infinity(Dialect):
     scores_blank = True
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Read what is common, and the scale."""
+        """Convert the common fields and the scale."""
         parsed = super().parse(body, keys)
         parsed.scale = "logit" if body.raw_scores else "probability"
         return parsed
@@ -52,5 +52,5 @@ class Infinity(Dialect):
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build OpenAI's form of an error, its code being the status."""
+        """Build an error in OpenAI's form, with the status as its code."""
         return numbered_error(error)

@@ -14,7 +14,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_us
 
 
 class IsaacusBody(Struct):
-    """Isaacus' request, as far as it has a meaning here."""
+    """The supported fields of Isaacus' request."""
 
     model: str | None = None
     query: str | None = None
@@ -23,14 +23,14 @@ class IsaacusBody(Struct):
 
 
 class Isaacus(Dialect):
-    """Told by its path: the body is like TEI's."""
+    """Isaacus. Identified by its path, because the body resembles TEI's."""
 
     name = "isaacus"
     title = "Isaacus"
     body_type = IsaacusBody
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Say in the contract's terms what a body asks for."""
+        """Convert a decoded body to the contract's request."""
         texts = body.texts or []
         return ParsedRequest(
             RerankRequest(model=body.model or "", query=body.query or "", documents=texts, top_n=body.top_n), texts

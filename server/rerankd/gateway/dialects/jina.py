@@ -9,7 +9,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_us
 
 
 class Jina(Dialect):
-    """Errors need `detail`, which the common form has."""
+    """Jina. Its clients read `detail` of errors, which the common form has."""
 
     name = "jina"
     title = "Jina AI"

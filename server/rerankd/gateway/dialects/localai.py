@@ -10,7 +10,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, numbered_error
 
 
 class LocalAi(Dialect):
-    """Jina's answer, with errors as OpenAI's."""
+    """LocalAI: Jina's response, OpenAI's errors."""
 
     name = "localai"
     title = "LocalAI"
@@ -25,5 +25,5 @@ class LocalAi(Dialect):
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build OpenAI's form of an error, its code being the status."""
+        """Build an error in OpenAI's form, with the status as its code."""
         return numbered_error(error)

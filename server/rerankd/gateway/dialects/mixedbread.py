@@ -27,14 +27,14 @@ class MixedbreadBody(Struct):
 
 
 class Mixedbread(Dialect):
-    """Errors are read by status and `detail`, which the common form has."""
+    """Mixedbread. Its clients read status and `detail` of errors, which the common form has."""
 
     name = "mixedbread"
     title = "Mixedbread"
     body_type = MixedbreadBody
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Say in the contract's terms what a body asks for."""
+        """Convert a decoded body to the contract's request."""
         sent = body.input or []
         request = RerankRequest(
             model=body.model or "",

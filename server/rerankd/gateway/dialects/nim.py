@@ -18,13 +18,13 @@ from rerankd.gateway.refusal import superset_body
 
 
 class Query(Struct):
-    """What passages are compared with."""
+    """The query."""
 
     text: str | None = None
 
 
 class NimBody(Struct):
-    """NIM's request, and the limits that LiteLLM and RAGFlow send though NIM has none."""
+    """NIM's request, plus the limits that LiteLLM and RAGFlow send although NIM has none."""
 
     model: str | None = None
     query: Query | None = None
@@ -35,14 +35,14 @@ class NimBody(Struct):
 
 
 class Nim(Dialect):
-    """Scores are raw logits: clients apply the logistic function themselves."""
+    """NIM. Scores are raw logits; clients apply the logistic function."""
 
     name = "nim"
     title = "NVIDIA NIM"
     body_type = NimBody
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Say in the contract's terms what a body asks for."""
+        """Convert a decoded body to the contract's request."""
         passages = body.passages or []
         request = RerankRequest(
             model=body.model or "",
@@ -58,7 +58,7 @@ class Nim(Dialect):
         return {"rankings": list(rows(answer, parsed, "logit")), "usage": token_usage(answer)}
 
     def refusal(self, error: ServiceError, request_id: str) -> Any:
-        """Build `{status, title, detail, requestId}` and the keys of the common form."""
+        """Build `{status, title, detail, requestId}` plus the common form's keys."""
         try:
             title = HTTPStatus(error.http_status).phrase
         except ValueError:
@@ -67,7 +67,7 @@ class Nim(Dialect):
 
 
 def truncation_of(name: str | None) -> messages.Truncation:
-    """Read NIM's and Pinecone's "NONE" and "END"; other words leave it to the model."""
+    """Convert "NONE" and "END" of NIM and Pinecone; other values mean the model's default."""
     try:
         return messages.Truncation((name or "unspecified").lower())
     except ValueError:

@@ -1,4 +1,4 @@
-"""OpenRouter's rerank API: documents are always returned, and usage tells the price."""
+"""OpenRouter's rerank API: documents are always returned, and usage includes the cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows
 
 
 class OpenRouter(Dialect):
-    """Errors have their status as `error.code`."""
+    """OpenRouter. `error.code` is the HTTP status."""
 
     name = "openrouter"
     title = "OpenRouter"
@@ -29,7 +29,7 @@ class OpenRouter(Dialect):
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build `{error: {code, message}}`, with the message where other clients look as well."""
+        """Build `{error: {code, message}}`, with `message` for other clients."""
         return {
             "error": {"code": error.http_status, "message": error.message},
             "message": error.message,

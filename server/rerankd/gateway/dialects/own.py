@@ -1,4 +1,4 @@
-"""This service's contract by its own name: bodies are read strictly, answers are the contract's."""
+"""The contract itself, under `/rerankd`: bodies are decoded strictly, responses are the contract's."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rerankd.gateway.dialects.base import NO_KEYS, Dialect, ParsedRequest, encod
 
 
 class Own(Dialect):
-    """The contract, unknown fields refused."""
+    """The contract; unknown fields are refused."""
 
     name = "rerankd"
     title = "rerankd, strict"
 
     def read(self, data: bytes, _keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
-        """Read a body that must be the contract's."""
+        """Decode a body of the contract."""
         request = decode_json(data, RerankRequest, "the body")
         return ParsedRequest(request, request.documents)
 
     def write(self, answer: RerankResponse, _parsed: ParsedRequest) -> bytes:
-        """Encode the contract's answer."""
+        """Encode the contract's response."""
         return encode(answer)

@@ -17,13 +17,13 @@ _DOCUMENTS_A_UNIT: Final = 100
 
 
 class PineconeBody(RerankBody):
-    """The common body, and the model's own parameters."""
+    """The common body plus the model's `parameters`."""
 
     parameters: dict[str, Any] | None = None
 
 
 class Pinecone(Dialect):
-    """Documents are objects both ways, and come back unless the request says otherwise."""
+    """Pinecone. Documents are objects in requests and responses, and are returned by default."""
 
     name = "pinecone"
     title = "Pinecone"
@@ -31,14 +31,14 @@ class Pinecone(Dialect):
     echoes_documents = True
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Read what is common, and whether documents may be cut."""
+        """Convert the common fields and `parameters.truncate`."""
         parsed = super().parse(body, keys)
         truncate = (body.parameters or {}).get("truncate")
         parsed.request.truncation = truncation_of(truncate if isinstance(truncate, str) else None)
         return parsed
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
-        """Build model, data and usage; the client refuses an answer without them."""
+        """Build model, data and usage; the client requires all three."""
         units = answer.usage.search_units if answer.usage is not None else 0
         return {
             "model": answer.model,
@@ -47,7 +47,7 @@ class Pinecone(Dialect):
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build `{error: {code, message}, status}`, with the message where other clients look as well."""
+        """Build `{error: {code, message}, status}`, with `message` for other clients."""
         return {
             "error": {"code": kind_of(error), "message": error.message},
             "status": error.http_status,

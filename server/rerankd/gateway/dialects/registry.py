@@ -1,4 +1,4 @@
-"""All dialects by name, and the way from a request to its own."""
+"""All dialects by name, and the selection of a request's dialect by mount, headers, path or body."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from rerankd.gateway.routing import Route, normalise_path
 
 
 class Undecided(PlainRefusal):
-    """The errors of a request whose dialect its body would have shown."""
+    """Errors of a request that was refused before its body could identify the dialect."""
 
     def refusal(self, error: ServiceError, request_id: str) -> object:
-        """Build the body that no client fails on."""
+        """Build an error body that the client of every dialect can read."""
         return undecided_body(error, request_id)
 
 
@@ -100,22 +100,22 @@ DIALECT_ROUTES: Final = tuple(
 
 
 def named_dialect(name: str) -> Dialect | None:
-    """Return the dialect of a path; None where the path has none of its own."""
+    """Return the dialect of this name; None for an empty name, which paths shared by several services have."""
     return DIALECTS[name] if name else None
 
 
 def split_mount(path: str) -> tuple[Dialect | None, str]:
-    """Take a dialect's name off a normalised path: `/voyage/v1/rerank` is Voyage's `/v1/rerank`."""
+    """Split a normalised path into dialect and rest: `/voyage/v1/rerank` is Voyage's `/v1/rerank`."""
     name, _, rest = path[1:].partition("/")
     dialect = MOUNTS.get(name)
     return (dialect, normalise_path(rest)) if dialect is not None else (None, path)
 
 
 def dialect_of_headers(headers: Mapping[str, str]) -> Dialect | None:
-    """Find the dialect that a request's headers name or give away.
+    """Return the dialect named by `x-rerank-dialect`, or the one whose clients send a header of the table; else None.
 
     Raises:
-        ServiceError: `INVALID_REQUEST` for a name that is none.
+        ServiceError: `INVALID_REQUEST` for an unknown name.
     """
     if name := headers.get(DIALECT_HEADER):
         if name.lower() not in MOUNTS:
@@ -130,16 +130,16 @@ def dialect_of_headers(headers: Mapping[str, str]) -> Dialect | None:
 
 
 def identify(data: bytes) -> tuple[Dialect, ParsedRequest | None, Keys]:
-    """Tell the dialect of a body that came to a path of several services.
+    """Identify the dialect of a body sent to a path that several services share.
 
-    A body that is the contract's needs no second look, and most are: the SDKs of Cohere, Together, Jina and this
-    service send nothing else.
+    The body is decoded as the contract's first, which succeeds for the SDKs of Cohere, Together, Jina and this
+    service. Otherwise its top-level keys decide.
 
     Returns:
-        The dialect; the parsed request where that is known already, else the body's keys.
+        The dialect, the parsed request if the body is the contract's (else None), and the body's keys otherwise.
 
     Raises:
-        ServiceError: `INVALID_REQUEST` for a body that is no JSON object.
+        ServiceError: `INVALID_REQUEST` for a body that is not a JSON object.
     """
     parsed = read_own(data)
     if parsed is not None:

@@ -1,4 +1,4 @@
-"""The rerank API of SGLang: no request shows it, so that it is reached by its mount or the header alone."""
+"""The rerank API of SGLang. Requests do not identify it: it is selected by its mount or `x-rerank-dialect` only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, numbered_error
 
 
 class SgLang(Dialect):
-    """The answer is a bare list."""
+    """SGLang. The response is a list."""
 
     name = "sglang"
     title = "SGLang"
@@ -21,5 +21,5 @@ class SgLang(Dialect):
         return text_rows(answer, parsed, "score")
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build OpenAI's form of an error, its code being the status."""
+        """Build an error in OpenAI's form, with the status as its code."""
         return numbered_error(error)

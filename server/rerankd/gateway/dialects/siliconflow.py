@@ -10,7 +10,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_us
 
 
 class SiliconFlow(Dialect):
-    """Jina's results with counts of its own."""
+    """SiliconFlow: Jina's results, its own token counts."""
 
     name = "siliconflow"
     title = "SiliconFlow"

@@ -1,9 +1,9 @@
-"""The shared dialect of `/v1/rerank`: one body and one answer for many services' clients.
+"""The shared dialect of `/v1/rerank`: one request and one response form for the clients of many services.
 
-They are those of this contract, and of Cohere v1, Jina, vLLM, Together and their like.
+They are this contract, Cohere v1, Jina, vLLM, Together and similar ones.
 
-A body that is the contract's is read as such, which is the fast way. Any other is read as what the services have in
-common, and what it holds besides is named in `meta.warnings`.
+A body of the contract is decoded as such, which is the fast path. Any other body is decoded as `SharedBody`; its
+unknown fields are ignored and listed in `meta.warnings`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class SharedBody(RerankBody):
-    """Every field of the contract, and the names other services have for them."""
+    """Every field of the contract, plus other services' names for them."""
 
     top_n_in_camel_case: messages.Int32 | None = msgspec.field(default=None, name="topN")
     fallbacks: list[str] | None = None
@@ -41,14 +41,14 @@ class SharedBody(RerankBody):
 
 
 class Tokens(Struct):
-    """What was read and written, in Cohere's form."""
+    """Input and output tokens, in Cohere's form."""
 
     input_tokens: int
     output_tokens: int
 
 
 class Meta(Struct, omit_defaults=True):
-    """`messages.Meta` with all that Cohere's has."""
+    """`messages.Meta` plus Cohere's `tokens` and `warnings`."""
 
     api_version: messages.ApiVersion | None = None
     billed_units: messages.BilledUnits | None = None
@@ -57,7 +57,7 @@ class Meta(Struct, omit_defaults=True):
 
 
 class Answer(Struct, omit_defaults=True):
-    """The shared answer; `results` and `data` list the same."""
+    """The shared response; `results` and `data` list the same results."""
 
     id: str = ""
     object: str = ""
@@ -76,14 +76,14 @@ class Superset(Dialect):
     title = "rerankd, Cohere v1, Jina, vLLM, Together and their like"
     body_type = SharedBody
     list_kind = "rerank"
-    """What `object` of the answer says."""
+    """Value of `object` in the response."""
 
     def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
-        """Read a body: as the contract's where it is, else as the services have in common."""
+        """Decode a body as the contract's, or else as `SharedBody`."""
         return (None if keys else read_own(data)) or super().read(data, keys or keys_of(data))
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Read a body that is not quite the contract's."""
+        """Convert a body that is not the contract's."""
         _check_spelling(body, keys)
         parsed = super().parse(body, keys)
         request = parsed.request
@@ -100,7 +100,7 @@ class Superset(Dialect):
         return parsed
 
     def write(self, answer: RerankResponse, parsed: ParsedRequest) -> bytes:
-        """Encode an answer; its list is encoded once where both are the same."""
+        """Encode a response; without documents, `results` and `data` are equal and encoded once."""
         results = results_of(answer, parsed)
         if _has_documents(answer, parsed):
             data: Any = _with_texts(answer, parsed)
@@ -121,12 +121,12 @@ class Superset(Dialect):
 
 
 def results_of(answer: RerankResponse, parsed: ParsedRequest) -> Any:
-    """List the results as Cohere does, each document as an object; documents are not copied."""
+    """List the results in Cohere's form, each document as an object; documents are not copied."""
     return list(rows(answer, parsed, "relevance_score")) if parsed.returns_documents else answer.results
 
 
 def meta_of(answer: RerankResponse, parsed: ParsedRequest) -> Meta:
-    """Return `meta` with Cohere's `tokens`, and the request's warnings before the engine's."""
+    """Return `meta` with Cohere's `tokens`; the request's warnings come before the engine's."""
     meta, usage = answer.meta or messages.Meta(), answer.usage
     return Meta(
         meta.api_version,
@@ -137,7 +137,7 @@ def meta_of(answer: RerankResponse, parsed: ParsedRequest) -> Meta:
 
 
 def as_truncation(given: messages.Truncation | bool | None) -> messages.Truncation:
-    """Read what to do with long documents; the services that know only yes and no cut off the end."""
+    """Convert the truncation mode; True means `END`, as in services with a boolean."""
     if given is None:
         return messages.Truncation.UNSPECIFIED
     if isinstance(given, bool):
@@ -146,14 +146,14 @@ def as_truncation(given: messages.Truncation | bool | None) -> messages.Truncati
 
 
 def unknown_fields(keys: Mapping[str, Any], body_type: type[Struct]) -> list[str]:
-    """Name the keys of a body that mean nothing here."""
+    """Return one warning for each unknown key of a body."""
     known = body_type.__struct_encode_fields__
     unknown = [key for key in keys if key not in known]
     return [f"{key[:50]} was ignored: it is not a field{_did_you_mean(key, known)}" for key in unknown[:_MOST_WARNINGS]]
 
 
 def _check_spelling(body: SharedBody, keys: Mapping[str, Any]) -> None:
-    """Refuse a misspelt field without which there is no answer, instead of saying that it is missing."""
+    """Refuse a misspelt `query` or `documents` with a suggestion, instead of reporting it as missing."""
     violations = [
         FieldViolation(key[:50], f"{key[:50]} is not a field; did you mean {name}?")
         for name in ("query", "documents")
@@ -166,7 +166,7 @@ def _check_spelling(body: SharedBody, keys: Mapping[str, Any]) -> None:
 
 
 def _closest(key: str, known: Sequence[str]) -> str | None:
-    """Return the field a key is a misspelling of; other services' own fields resemble ours only from afar."""
+    """Return the known field nearest to a key; the cutoff excludes other services' fields with similar names."""
     return next(iter(difflib.get_close_matches(key[:50], known, n=1, cutoff=_MISSPELT)), None)
 
 
@@ -191,7 +191,7 @@ def _with_texts(answer: RerankResponse, parsed: ParsedRequest) -> list[dict[str,
 
 
 def read_own(data: bytes) -> ParsedRequest | None:
-    """Read a body that is the contract's, documents to be returned by the engine; None for any other."""
+    """Decode a body of the contract, whose documents the engine returns; None for any other body."""
     try:
         request = _decode_own(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -200,10 +200,10 @@ def read_own(data: bytes) -> ParsedRequest | None:
 
 
 def keys_of(data: bytes) -> dict[str, msgspec.Raw]:
-    """Find the keys of a body, their values unread.
+    """Return the top-level keys of a body; values stay encoded.
 
     Raises:
-        ServiceError: `INVALID_REQUEST` for a body that is no JSON object.
+        ServiceError: `INVALID_REQUEST` for a body that is not a JSON object.
     """
     keys: dict[str, msgspec.Raw] = decode_with(_decode_keys, data, dict, "the body")
     return keys

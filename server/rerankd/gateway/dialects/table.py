@@ -1,6 +1,6 @@
-"""Which request speaks which dialect: one table, read from top to bottom, the first rule that fits decides.
+"""Rules that select the dialect of a request, in order of precedence.
 
-It is read before anybody is authenticated, because clients differ in the errors they can read.
+They are applied before authentication, because the form of an error depends on the dialect.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ from typing import Final, NamedTuple
 from msgspec import Raw
 
 DIALECT_HEADER: Final = "x-rerank-dialect"
-"""Names the dialect outright."""
+"""Request header that names the dialect."""
 
 Keys = Mapping[str, Raw]
 
 
 class HeaderRule(NamedTuple):
-    """A header that only one service's clients send."""
+    """A header sent by one service's clients only."""
 
     header: str
     dialect: str
 
 
 class PathRule(NamedTuple):
-    """A path, without its mount, that only one service has."""
+    """A rerank path, without mount, and its dialect."""
 
     template: str
-    """As in `routing.Route`."""
+    """Path template, as in `routing.Route`."""
     dialect: str
-    """Empty where the body has to say."""
+    """Empty if several services share the path, so that the body decides."""
 
 
 class BodyRule(NamedTuple):
-    """A sign in the body, where several services share a path."""
+    """A property of the body that identifies the dialect on a path shared by several services."""
 
     sign: str
-    """The sign in words."""
+    """Description of the property, for docs/dialects.md."""
     dialect: str
     fits: Callable[[Keys], bool]
 
@@ -51,7 +51,7 @@ def _is_voyage(keys: Keys) -> bool:
 
 
 SHARED: Final = "superset"
-"""The dialect of a body without a sign."""
+"""Dialect of a body to which no rule applies."""
 
 ALIASES: Final[Mapping[str, str]] = {
     "azure": "cohere",
@@ -60,7 +60,7 @@ ALIASES: Final[Mapping[str, str]] = {
     "openai": "superset",
     "litellm": "superset",
 }
-"""Further names of mounts and of the header."""
+"""Other names of dialects, in mounts and in the header."""
 
 HEADERS: Final = (HeaderRule("x-pinecone-api-version", "pinecone"),)
 
@@ -101,7 +101,7 @@ BODIES: Final = (
 
 
 def dialect_of_body(keys: Keys) -> str:
-    """Return the name of the dialect that a body's keys show, where nothing outside the body has."""
+    """Return the name of the dialect that a body's keys identify; `SHARED` if no rule applies."""
     for rule in BODIES:
         if rule.fits(keys):
             return rule.dialect

@@ -1,4 +1,4 @@
-"""The rerank API of text-embeddings-inference 1.9: a bare list for an answer, no model in the request."""
+"""The rerank API of text-embeddings-inference 1.9: the response is a list, the request names no model."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _KINDS: Final[Mapping[Code, tuple[int, str]]] = {
     Code.UNAVAILABLE: (503, "Unhealthy"),
     Code.INTERNAL: (424, "Backend"),
 }
-"""Status and `error_type` by code; others keep their status and are of the backend."""
+"""Status and `error_type` by gRPC code; other codes keep their status and have type "Backend"."""
 
 
 class TeiBody(Struct):
-    """TEI's request, and the model and `top_n` that some of its clients send."""
+    """TEI's request, plus `model` and `top_n`, which some clients send."""
 
     query: str | None = None
     texts: list[str] | None = None
@@ -38,7 +38,7 @@ class TeiBody(Struct):
 
 
 class Tei(Dialect):
-    """Scores are probabilities unless raw ones are wanted; blank texts are scored."""
+    """TEI. Scores are probabilities unless `raw_scores` is set; blank texts are scored."""
 
     name = "tei"
     title = "Hugging Face text-embeddings-inference"
@@ -46,7 +46,7 @@ class Tei(Dialect):
     scores_blank = True
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Say in the contract's terms what a body asks for."""
+        """Convert a decoded body to the contract's request."""
         texts = body.texts or []
         request = RerankRequest(model=body.model or "", query=body.query or "", documents=texts, top_n=body.top_n)
         if body.truncate is not None:
@@ -64,7 +64,7 @@ class Tei(Dialect):
         return text_rows(answer, parsed, "score", "text")
 
     def headers(self, answer: RerankResponse) -> RawHeaders:
-        """Tell tokens and time where TEI's clients read them."""
+        """Return the tokens and times in TEI's headers."""
         usage, extra = answer.usage or messages.Usage(), answer.extra_fields or messages.ExtraFields()
         return [
             (b"x-compute-type", b"cpu"),
@@ -73,11 +73,11 @@ class Tei(Dialect):
         ]
 
     def status(self, error: ServiceError) -> int:
-        """Return TEI's status: 422 for what does not validate, 400 for nothing to rank, 424 for a failing model."""
+        """Return TEI's status: 422 for invalid requests, 400 for no texts, 424 for a failing model."""
         return _kind(error)[0]
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build `{error, error_type}`, `error` being text, with the message where other clients look as well."""
+        """Build `{error, error_type}` with `error` as text, and `message` and `detail` for other clients."""
         return {
             "error": error.message,
             "error_type": _kind(error)[1],

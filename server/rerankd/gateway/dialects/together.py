@@ -9,7 +9,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_us
 
 
 class Together(Dialect):
-    """AI SDK needs all three counts, and `error.message`, which the common form has."""
+    """Together. Vercel's AI SDK requires the three token counts and `error.message`, which the common form has."""
 
     name = "together"
     title = "Together AI"

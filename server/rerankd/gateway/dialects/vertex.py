@@ -15,7 +15,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, kind_of
 
 
 class Record(Struct, omit_defaults=True):
-    """One document; its id stands for its place."""
+    """One document; results refer to it by its id."""
 
     id: str = ""
     title: str = ""
@@ -33,14 +33,14 @@ class VertexBody(Struct, rename="camel"):
 
 
 class Vertex(Dialect):
-    """Records are known by their ids, and come back unless the request says otherwise."""
+    """Google. Records are identified by id and returned by default."""
 
     name = "vertex"
     title = "Google Vertex AI ranking"
     body_type = VertexBody
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Say in the contract's terms what a body asks for; no or a negative `topN` means all."""
+        """Convert a decoded body to the contract's request; an absent or negative `topN` means all."""
         records = body.records or []
         request = RerankRequest(
             model=body.model or "",
@@ -62,7 +62,7 @@ class Vertex(Dialect):
         return {"records": records}
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build Google's form of a status."""
+        """Build `google.rpc.Status` in Google's JSON form."""
         reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": error.reason.value, "domain": DOMAIN}
         return {
             "error": {

@@ -22,7 +22,7 @@ from rerankd.gateway.dialects.base import (
 
 
 class VllmBody(RerankBody):
-    """Query and documents may be objects of content parts, and one document may stand alone."""
+    """The common body; query and documents may have content parts, and `documents` may be a single string."""
 
     query: str | dict[str, Any] | None = None  # type: ignore[assignment]
     documents: str | list[str | dict[str, Any]] | None = None  # type: ignore[assignment]
@@ -30,7 +30,7 @@ class VllmBody(RerankBody):
 
 
 class Vllm(Dialect):
-    """Blank documents are scored, as a cross-encoder scores them."""
+    """vLLM. Blank documents are scored, as by a cross-encoder."""
 
     name = "vllm"
     title = "vLLM"
@@ -40,7 +40,7 @@ class Vllm(Dialect):
     reads_zero_top_n_as_all = True
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Read what is common, and -1 or more tokens as leave to cut documents."""
+        """Convert the common fields; `truncate_prompt_tokens` of -1 or more allows truncation."""
         if isinstance(body.documents, str):
             body.documents = [body.documents]
         if isinstance(body.query, dict):
@@ -60,5 +60,5 @@ class Vllm(Dialect):
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build OpenAI's form of an error, its code being the status."""
+        """Build an error in OpenAI's form, with the status as its code."""
         return numbered_error(error)

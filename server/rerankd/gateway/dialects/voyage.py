@@ -14,13 +14,13 @@ from rerankd.gateway.dialects.superset import SharedBody, Superset
 
 
 class VoyageBody(SharedBody):
-    """The shared body with Voyage's name for `top_n`."""
+    """The shared body plus `top_k`, Voyage's name of `top_n`."""
 
     top_k: messages.Int32 | None = None
 
 
 class Voyage(Superset):
-    """The shared answer as a list; the SDK looks for `detail` in errors, and before 0.4 fails on an `error` object."""
+    """Voyage: the shared response as a list. SDKs read `detail` of errors; `error` objects break those before 0.4."""
 
     name = "voyage"
     title = "Voyage AI"
@@ -28,14 +28,14 @@ class Voyage(Superset):
     list_kind = "list"
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Read `top_k` besides what is shared."""
+        """Convert the shared fields and `top_k`."""
         parsed = super().parse(body, keys)
         if parsed.request.top_n is None:
             parsed.request.top_n = body.top_k
         return parsed
 
     def status(self, error: ServiceError) -> int:
-        """Answer 400 for an unknown model, as Voyage does."""
+        """Return 400 for an unknown model, as Voyage does."""
         return 400 if is_unknown_model(error) else error.http_status
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:

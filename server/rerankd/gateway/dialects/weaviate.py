@@ -1,4 +1,4 @@
-"""The API of Weaviate's reranker-transformers container, told by its `property`."""
+"""The API of Weaviate's reranker-transformers container, identified by `property`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, RerankBody, te
 
 
 class WeaviateBody(RerankBody):
-    """The common body, and the property that the documents were taken from, which is sent back."""
+    """The common body plus `property`, the field the documents come from, which is echoed."""
 
     property: str | None = None
 
 
 class Weaviate(Dialect):
-    """Every document is answered with its text; the server sends no model and no key."""
+    """Weaviate. Every result has its document's text; the client sends neither model nor key."""
 
     name = "weaviate"
     title = "Weaviate reranker-transformers"
@@ -35,5 +35,5 @@ class Weaviate(Dialect):
         }
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
-        """Build `{error}` as text, with the message where other clients look as well."""
+        """Build `{error}` with `error` as text, and `message` for other clients."""
         return {"error": error.message, "message": error.message, "detail": error.message}

@@ -1,4 +1,4 @@
-"""The rerank API of Xinference 4.1: Cohere's answer, and errors with `detail` alone."""
+"""The rerank API of Xinference 4.1: Cohere's response, errors with `detail` only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_us
 
 
 class Xinference(Dialect):
-    """Its clients send `kwargs` as text and `return_documents` as text or null."""
+    """Xinference. Its clients send `kwargs` as text and `return_documents` as text or null."""
 
     name = "xinference"
     title = "Xinference"

@@ -10,7 +10,7 @@ from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, text_of
 
 
 class ZeroEntropy(Dialect):
-    """Errors are read by status and `detail`, which the common form has."""
+    """ZeroEntropy. Its clients read status and `detail` of errors, which the common form has."""
 
     name = "zeroentropy"
     title = "ZeroEntropy"
