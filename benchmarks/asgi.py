@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
+from rerankd.contract.service import Services
 from rerankd.gateway.app import Gateway
 from rerankd.gateway.asgi import Message, Receive, Scope, Send
 from rerankd.gateway.body import read_body
@@ -80,7 +81,7 @@ class FixedService:
 
 def by_hand(service: FixedService) -> Gateway:
     web = create_web_app(health=lambda: "serving", version="0", metrics=lambda _accept: (b"", "text/plain"))
-    return Gateway(service, web, version="0")
+    return Gateway(Services(service, service), web, version="0")
 
 
 def on_starlette(service: FixedService, *middleware: Middleware) -> Starlette:

@@ -16,11 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
 import rerankd
 from rerankd.contract.errors import Code, Reason
+from rerankd.local.provider import LocalProvider
 from rerankd.sdk import Reranker, RerankError, arerank, rerank
 from rerankd.sdk.logs import quieten_logs
 from rerankd.settings import Settings
@@ -114,6 +116,32 @@ def test_many_threads_open_one_engine() -> None:
 def test_neural_model_loads_with_the_first_call(reranker: Reranker) -> None:
     response = reranker.rerank("", "how do bees make honey", ["The stock market fell", "Bees turn nectar into honey"])
     assert (order(response), response.model) == ([1, 0], "local/default")
+
+
+@pytest.mark.parametrize(
+    ("named", "is_started"),
+    [("search", True), ("short", True), ("backed", True), ("words", False), ("local/bm25", False)],
+)
+def test_local_models_start_where_the_settings_deploy_them(
+    monkeypatch: pytest.MonkeyPatch, named: str, is_started: bool
+) -> None:
+    started: list[str] = []
+
+    async def start(provider: LocalProvider) -> None:
+        started.append(provider.name)
+
+    monkeypatch.setattr(LocalProvider, "start", start)
+    models = {
+        "search": {"deployments": [{"model": "local/default"}]},
+        "words": {"deployments": [{"model": "local/bm25"}]},
+        "backed": {"deployments": [{"model": "local/bm25"}], "fallbacks": ["search"]},
+    }
+    settings = msgspec.convert({"models": models, "aliases": {"short": "search"}}, Settings)
+    with Reranker(settings) as opened:
+        opened.rerank(named, "capital of France", DOCUMENTS)
+        opened.rerank(named, "capital of France", DOCUMENTS)
+
+    assert started == (["local"] if is_started else [])
 
 
 def test_closed_reranker_opens_again() -> None:
