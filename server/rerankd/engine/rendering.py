@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 from msgspec import Struct
@@ -45,7 +45,7 @@ def render(request: RerankRequest, *, leaves_out_blank: bool = False) -> Rendere
         request: A valid one.
         leaves_out_blank: Whether blank documents are left out; else the request has none.
     """
-    documents = request.documents
+    documents: Sequence[str | Document] = request.documents
     indices: Sequence[int] = range(len(documents))
     blank_indices: Sequence[int] = ()
     if leaves_out_blank:
@@ -54,12 +54,11 @@ def render(request: RerankRequest, *, leaves_out_blank: bool = False) -> Rendere
             indices = [index for index in indices if not is_blank(documents[index])]
             documents = [documents[index] for index in indices]
     if are_strings(documents):
-        texts: list[str] = documents  # type: ignore[assignment]
-        return RenderedRequest(request, request.query, texts, indices, blank_indices)
+        return RenderedRequest(request, request.query, documents, indices, blank_indices)
     return _render_mixed(request, documents, indices, blank_indices)
 
 
-def are_strings(documents: Sequence[str | Document]) -> bool:
+def are_strings(documents: Sequence[str | Document]) -> TypeGuard[Sequence[str]]:
     """Whether every document is text and nothing else."""
     return set(map(type, documents)) <= {str}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import binascii
 import math
 import re
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
 from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, Reason, ServiceError, invalid_request
@@ -66,32 +67,32 @@ def _check_documents(request: RerankRequest, limits: RequestLimits, *, allows_bl
     if not request.documents:
         return [FieldViolation("documents", "documents are required for rerank")]
     longest = limits.max_document_chars
-    if are_strings(request.documents) and _are_good(request.documents, longest):  # type: ignore[arg-type]
+    if are_strings(request.documents) and _are_good(request.documents, longest):
         return []
     violations: list[FieldViolation] = []
     for index, document in enumerate(request.documents):
-        text = document if type(document) is str else document.text  # type: ignore[union-attr]
-        if type(document) is not str and document.image:  # type: ignore[union-attr]
-            violations += _check_image(document.image, f"documents[{index}].image", limits)  # type: ignore[union-attr]
+        text = document if isinstance(document, str) else document.text
+        if not isinstance(document, str) and document.image:
+            violations += _check_image(document.image, f"documents[{index}].image", limits)
         if len(text) > longest:
             rule = f"documents[{index}].text is {len(text)} characters long; this server takes {longest}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
         elif not allows_blank and is_blank(document):
             rule = f"document text is required for rerank at index {index}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
-        elif type(document) is not str and _is_too_deep(document.fields):  # type: ignore[union-attr]
+        elif not isinstance(document, str) and _is_too_deep(document.fields):
             violations.append(FieldViolation(f"documents[{index}].fields", _depth_rule(f"documents[{index}].fields")))
         if len(violations) >= MAX_VIOLATIONS:
             break
     return violations
 
 
-def _are_good(texts: list[str], longest: int) -> bool:
+def _are_good(texts: Sequence[str], longest: int) -> bool:
     """Whether no text is empty, blank or too long."""
     return all(texts) and max(map(len, texts)) <= longest and not any(map(str.isspace, texts))
 
 
-def _is_too_deep(value: Any) -> bool:
+def _is_too_deep(value: object) -> bool:
     """Whether objects and lists stand in one another beyond `MAX_DEPTH`."""
     level = [value]
     for _ in range(MAX_DEPTH):

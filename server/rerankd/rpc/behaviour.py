@@ -6,7 +6,7 @@ It is put around a method once, when its handler is made. Interceptors of grpc.a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 import grpc
 import structlog
@@ -16,7 +16,7 @@ from rerankd.contract.errors import ServiceError
 from rerankd.contract.status import internal_error, status_of
 from rerankd.response_facts import response_facts
 from rerankd.rpc import convert
-from rerankd.rpc.codec import accept, accept_stream
+from rerankd.rpc.codec import Undecodable, accept, accept_stream
 from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call
 from rerankd.rpc.tracing import ServerSpan
 
@@ -24,12 +24,17 @@ STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
 RETRY_PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
 """Tells clients that retry by service config when to come back."""
 
+Req = TypeVar("Req")
+Res = TypeVar("Res")
+Sent = TypeVar("Sent")
+UnaryBehaviour: TypeAlias = Callable[[Sent, ServicerContext], Awaitable[Res]]
+"""What grpc.aio calls with what was sent, decoded, and awaits for what is encoded."""
 _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 _log = structlog.get_logger("rerankd.rpc")
 
 
-def unary(method: Callable[[Any, CallContext], Awaitable[Any]], span: str) -> Any:
+def unary(method: Callable[[Req, CallContext], Awaitable[Res]], span: str) -> UnaryBehaviour[Req | Undecodable, Res]:
     """Surround a method that takes one message.
 
     Args:
@@ -39,13 +44,17 @@ def unary(method: Callable[[Any, CallContext], Awaitable[Any]], span: str) -> An
     return _answering_once(method, accept, span)
 
 
-def collecting(method: Callable[[AsyncIterator[Any], CallContext], Awaitable[Any]], span: str) -> Any:
+def collecting(
+    method: Callable[[AsyncIterator[Req], CallContext], Awaitable[Res]], span: str
+) -> UnaryBehaviour[AsyncIterator[Req | Undecodable], Res]:
     """Surround a method that takes a stream of messages and answers once."""
     return _answering_once(method, accept_stream, span)
 
 
-def _answering_once(method: Callable[[Any, CallContext], Awaitable[Any]], read: Callable[[Any], Any], span: str) -> Any:
-    async def behaviour(message: Any, context: ServicerContext) -> Any:
+def _answering_once(
+    method: Callable[[Req, CallContext], Awaitable[Res]], read: Callable[[Sent], Req], span: str
+) -> UnaryBehaviour[Sent, Res]:
+    async def behaviour(message: Sent, context: ServicerContext) -> Res:
         call = open_call(context)
         with ServerSpan(span, call, context):
             try:
@@ -58,10 +67,12 @@ def _answering_once(method: Callable[[Any, CallContext], Awaitable[Any]], read: 
     return behaviour
 
 
-def streaming(method: Callable[[AsyncIterator[Any], CallContext], AsyncIterator[Any]], span: str) -> Any:
+def streaming(
+    method: Callable[[AsyncIterator[Req], CallContext], AsyncIterator[Res]], span: str
+) -> Callable[[AsyncIterator[Req | Undecodable], ServicerContext], AsyncIterator[Res]]:
     """Surround a method that takes a stream of messages and answers with one."""
 
-    async def behaviour(messages: AsyncIterator[Any], context: ServicerContext) -> AsyncIterator[Any]:
+    async def behaviour(messages: AsyncIterator[Req | Undecodable], context: ServicerContext) -> AsyncIterator[Res]:
         call = open_call(context)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
         with ServerSpan(span, call, context):

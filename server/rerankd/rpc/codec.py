@@ -7,7 +7,7 @@ truncated) becomes INVALID_ARGUMENT with a reason; grpc itself would answer INTE
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -56,18 +56,18 @@ def encoder(convert: Callable[[T], Message]) -> Callable[[T], bytes]:
     return encode
 
 
-def accept(message: Any) -> Any:
+def accept(message: T | Undecodable) -> T:
     """Return a decoded message.
 
     Raises:
         ServiceError: `INVALID_REQUEST` when it could not be decoded.
     """
-    if type(message) is Undecodable:
+    if isinstance(message, Undecodable):
         raise message.error
     return message
 
 
-async def accept_stream(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def accept_stream(messages: AsyncIterator[T | Undecodable]) -> AsyncIterator[T]:
     """Yield decoded messages as they are asked for.
 
     Raises:
