@@ -22,7 +22,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
-from rerankd.serving.service import Addresses, Start, run_worker
+from rerankd.serving.service import Addresses
+from rerankd.serving.worker import Start, run_worker
 from rerankd.settings import SettingsOrigin
 from rerankd.telemetry.logging import configure_logging
 

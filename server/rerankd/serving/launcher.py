@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rerankd.serving.banner import announce
-from rerankd.serving.service import Start, run_worker
-from rerankd.serving.workers import supervise
+from rerankd.serving.supervisor import supervise
+from rerankd.serving.worker import Start, run_worker
 from rerankd.settings import Settings, SettingsOrigin
 from rerankd.telemetry.logging import configure_logging
 

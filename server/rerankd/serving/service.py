@@ -1,20 +1,12 @@
-"""The composition root: builds the service from its settings and runs it. Knows every concrete class."""
+"""One worker of the service: the engine host behind both listeners, with telemetry and pages beside them."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import os
-import signal
-import sys
-import time
-from collections.abc import Callable, Coroutine
 from importlib import metadata
-from typing import Any
 
 import msgspec
-import structlog
 
 from rerankd.configuration.changes import is_within, keep
 from rerankd.gateway.app import Gateway, GatewayLimits
@@ -28,17 +20,11 @@ from rerankd.providers.opening import (
 from rerankd.rpc.server import GrpcServer
 from rerankd.serving.engine_host import EngineHost
 from rerankd.serving.gauges import Gauges
-from rerankd.serving.reload import Reloader
-from rerankd.settings import FIXED, Settings, SettingsError, SettingsOrigin, Update, update
+from rerankd.settings import FIXED, Settings, SettingsError, Update, update
 from rerankd.telemetry.logging import log_slow_calls
 from rerankd.telemetry.pulse import Pulse
 from rerankd.telemetry.setup import Telemetry, TelemetrySettingsError, open_telemetry
 from rerankd.web.app import create_web_app
-
-EXIT_OK = 0
-EXIT_CANNOT_START = 1
-
-_log = structlog.get_logger("rerankd")
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -181,82 +167,3 @@ def _cannot_listen(host: str, port: int, kind: str, error: Exception) -> CannotS
     return CannotStartError(
         f"cannot listen on {host}:{port} for {kind}: {reason}; choose another with --{kind}-port or --host"
     )
-
-
-class Start(msgspec.Struct, frozen=True):
-    """What a worker is started with."""
-
-    settings: Settings
-    """What it runs with at first."""
-    as_read: Settings
-    """The settings before ports and cores were settled among workers."""
-    origin: SettingsOrigin
-    """Where they are read again."""
-
-
-def run_worker(start: Start, announce: Callable[[Addresses], None]) -> int:
-    """Run one worker in this process; `announce` is called once it is ready."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(start, announce))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
-
-
-async def _serve(start: Start, announce: Callable[[Addresses], None]) -> int:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    started_s = time.monotonic()
-    try:
-        service = Service(start.settings, start.as_read)
-    except ProviderSettingsError as error:
-        _log.error("cannot start", problem=str(error))
-        return EXIT_CANNOT_START
-    reloader = Reloader(start.origin, service.reload)
-    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    await reloader.catch_up()
-    try:
-        addresses = await _unless(stopping, service.start())
-    except CannotStartError as error:
-        _log.error("cannot start", problem=str(error))
-        await service.stop()
-        return EXIT_CANNOT_START
-    reloading = asyncio.create_task(reloader.run())
-    if addresses is not None:
-        # What is there now stays. To look through its 90,000 objects again and again would stop all calls for 40 ms.
-        gc.collect()
-        gc.freeze()
-        _log.info(
-            "ready",
-            **msgspec.structs.asdict(addresses),
-            start_ms=round((time.monotonic() - started_s) * 1000),
-        )
-        announce(addresses)
-        await stopping.wait()
-    reloading.cancel()
-    _log.info("draining", grace_s=start.settings.server.drain_grace_s)
-    await service.stop()
-    _log.info("stopped")
-    return EXIT_OK
-
-
-async def _unless(stopping: asyncio.Event, starting: Coroutine[Any, Any, Addresses]) -> Addresses | None:
-    """Await `starting`, or cancel it and return `None` when `stopping` comes first."""
-    start = asyncio.create_task(starting)
-    stop = asyncio.create_task(stopping.wait())
-    await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    if not start.done():
-        start.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await start
-        return None
-    return start.result()

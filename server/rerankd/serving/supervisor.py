@@ -23,7 +23,8 @@ import msgspec
 import structlog
 
 from rerankd.local.options import usable_cores
-from rerankd.serving.service import EXIT_CANNOT_START, EXIT_OK, Addresses, Start, run_worker
+from rerankd.serving.service import Addresses
+from rerankd.serving.worker import EXIT_CANNOT_START, EXIT_OK, Start, run_worker
 from rerankd.settings import Settings, SettingsOrigin
 from rerankd.telemetry.logging import configure_logging, label_process
 from rerankd.telemetry.metrics import SHARED_FOLDER, forget_process
@@ -32,7 +33,7 @@ MAX_DEATHS = 5
 """Workers that may die within `DEATH_WINDOW_S` before the supervisor gives up."""
 DEATH_WINDOW_S = 60.0
 
-_log = structlog.get_logger("rerankd.serving.workers")
+_log = structlog.get_logger("rerankd.serving")
 _context = multiprocessing.get_context("spawn")
 
 

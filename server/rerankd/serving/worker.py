@@ -1,0 +1,104 @@
+"""Runs one worker process: signals, start, reload, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from rerankd.providers.opening import ProviderSettingsError
+from rerankd.serving.reload import Reloader
+from rerankd.serving.service import Addresses, CannotStartError, Service
+from rerankd.settings import Settings, SettingsOrigin
+
+EXIT_OK: Final = 0
+EXIT_CANNOT_START: Final = 1
+
+_log = structlog.get_logger("rerankd")
+
+
+class Start(msgspec.Struct, frozen=True):
+    """What a worker is started with."""
+
+    settings: Settings
+    """What it runs with at first."""
+    as_read: Settings
+    """The settings before ports and cores were settled among workers."""
+    origin: SettingsOrigin
+    """Where they are read again."""
+
+
+def run_worker(start: Start, announce: Callable[[Addresses], None]) -> int:
+    """Run one worker in this process; `announce` is called once it is ready."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_serve(start, announce))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+async def _serve(start: Start, announce: Callable[[Addresses], None]) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    started_s = time.monotonic()
+    try:
+        service = Service(start.settings, start.as_read)
+    except ProviderSettingsError as error:
+        _log.error("cannot start", problem=str(error))
+        return EXIT_CANNOT_START
+    reloader = Reloader(start.origin, service.reload)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    await reloader.catch_up()
+    try:
+        addresses = await _unless(stopping, service.start())
+    except CannotStartError as error:
+        _log.error("cannot start", problem=str(error))
+        await service.stop()
+        return EXIT_CANNOT_START
+    reloading = asyncio.create_task(reloader.run())
+    if addresses is not None:
+        # What is there now stays. To look through its 90,000 objects again and again would stop all calls for 40 ms.
+        gc.collect()
+        gc.freeze()
+        _log.info(
+            "ready",
+            **msgspec.structs.asdict(addresses),
+            start_ms=round((time.monotonic() - started_s) * 1000),
+        )
+        announce(addresses)
+        await stopping.wait()
+    reloading.cancel()
+    _log.info("draining", grace_s=start.settings.server.drain_grace_s)
+    await service.stop()
+    _log.info("stopped")
+    return EXIT_OK
+
+
+async def _unless(stopping: asyncio.Event, starting: Coroutine[Any, Any, Addresses]) -> Addresses | None:
+    """Await `starting`, or cancel it and return `None` when `stopping` comes first."""
+    start = asyncio.create_task(starting)
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not start.done():
+        start.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await start
+        return None
+    return start.result()
