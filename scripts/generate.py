@@ -19,7 +19,7 @@ from scripts.generator.contract import render_contract
 from scripts.generator.convert import render_convert
 from scripts.generator.openapi import render_openapi
 from scripts.generator.routes import render_routes
-from scripts.generator.schema import read_schema
+from scripts.generator.schema import SchemaError, read_schema
 from scripts.generator.services import render_protocols, render_servicers
 from scripts.generator.stubs import STUB_FOLDER, read_descriptor_set, render_stubs
 
@@ -32,7 +32,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
     is_check = parser.parse_args().check
-    files = render_files()
+    try:
+        files = render_files()
+    except SchemaError as error:
+        print(error)
+        return 1
     stale = [path for path in list_stubs() if path not in files]
     if is_check:
         return report_differences(files, stale)

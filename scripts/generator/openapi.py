@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from scripts.generator.openapi_examples import ANSWERS, PARAMETERS, REQUESTS, as_sent, refusal
@@ -16,7 +17,7 @@ from scripts.generator.openapi_schemas import (
     ref,
     rules_of,
 )
-from scripts.generator.schema import Binding, Method, Schema
+from scripts.generator.schema import Binding, Method, Schema, SchemaError
 from scripts.generator.text import summary_of
 
 _REQUEST_ERRORS: Final = ("400", "401", "403", "404", "429", "500", "503", "504")
@@ -102,7 +103,7 @@ def _operation(method: Method, binding: Binding, schema: Schema) -> dict[str, An
             "content": {
                 media_type: {
                     "schema": body_schema(method.request),
-                    "examples": as_sent(REQUESTS[method.name], is_streaming=is_streaming),
+                    "examples": _examples(REQUESTS, "REQUESTS", method),
                 }
             },
         }
@@ -116,15 +117,20 @@ def _operation(method: Method, binding: Binding, schema: Schema) -> dict[str, An
     success: dict[str, Any] = {
         "description": schema.messages[method.response].doc,
         "headers": {"x-request-id": {"schema": {"type": "string"}, "description": "Identifies the call."}},
-        "content": {
-            media_type: {"schema": answer, "examples": as_sent(ANSWERS[method.name], is_streaming=is_streaming)}
-        },
+        "content": {media_type: {"schema": answer, "examples": _examples(ANSWERS, "ANSWERS", method)}},
     }
     if method.name == "Rerank":
         success["headers"]["server-timing"] = _SERVER_TIMING
     refused = {status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in sorted(statuses)}
     operation["responses"] = {"200": success, **refused}
     return operation
+
+
+def _examples(table: Mapping[str, dict[str, Any]], name: str, method: Method) -> dict[str, Any]:
+    if method.name not in table:
+        raise SchemaError(f"{method.name}: add an example to {name} in scripts/generator/openapi_examples.py")
+    is_streaming = method.is_client_streaming or method.is_server_streaming
+    return as_sent(table[method.name], is_streaming=is_streaming)
 
 
 def _header_refs() -> list[dict[str, Any]]:
