@@ -39,6 +39,7 @@ _ANSWER: Final[dict[str, Any]] = {
         "chunks": [],
         "stages": [],
         "fell_back_from": [],
+        "score_space": "unbounded",
     },
 }
 _MODEL: Final[dict[str, Any]] = {
