@@ -25,7 +25,7 @@ from rerankd.engine.routing.settings import ModelSettings
 from rerankd.http.settings import ListenerSettings, http_problems
 from rerankd.local.options import LocalOptions
 from rerankd.providers.settings import ProviderSettings, TransportOptions
-from rerankd.telemetry.options import LogSettings, TelemetryOptions
+from rerankd.telemetry.settings import LogSettings, TelemetrySettings
 
 ENVIRONMENT_PREFIX = "RERANKD_"
 CONFIG_VARIABLE = "RERANKD_CONFIG"
@@ -76,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the server listens and how it stops; a change needs a restart."""
     log: LogSettings = LogSettings()
     """What is logged."""
-    telemetry: TelemetryOptions = TelemetryOptions()
+    telemetry: TelemetrySettings = TelemetrySettings()
     """What traces and metrics say; a change needs a restart."""
     limits: RequestLimits = RequestLimits()
     """What one call may ask for, and how many there may be."""

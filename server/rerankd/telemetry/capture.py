@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.settings import TelemetrySettings
 
 _KIND: Final = "openinference.span.kind"
 _QUERY: Final = "reranker.query"
@@ -20,7 +20,7 @@ _OUTPUT: Final = "reranker.output_documents"
 class Capture:
     """Makes OpenInference attributes of calls. Built once: its patterns are compiled then."""
 
-    def __init__(self, options: TelemetryOptions) -> None:
+    def __init__(self, options: TelemetrySettings) -> None:
         self._options = options
         self._patterns = [re.compile(pattern) for pattern in options.redact]
 

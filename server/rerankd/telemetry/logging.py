@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from rerankd.telemetry.lines import Lines
-from rerankd.telemetry.options import LogSettings
+from rerankd.telemetry.settings import LogSettings
 
 _CALM: Final = frozenset({"debug", "info"})
 """Levels of lines that may wait a moment."""

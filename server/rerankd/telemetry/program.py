@@ -13,7 +13,7 @@ import structlog
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry.capture import Capture
 from rerankd.telemetry.names import MODEL_SPAN, SERVICE_NAME
-from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.settling import settle
 from rerankd.telemetry.trace import Parent, SpanRecord, SpanSink, begin_within
 
@@ -55,7 +55,7 @@ class ProgramTracing:
         environ: The variables.
     """
 
-    def __init__(self, options: TelemetryOptions, environ: Mapping[str, str]) -> None:
+    def __init__(self, options: TelemetrySettings, environ: Mapping[str, str]) -> None:
         self._options = options
         self._own: Spans | None = None
         self._sink: SpanSink | None = None
@@ -88,7 +88,7 @@ def _program_provider() -> TracerProvider | None:
     return provider if isinstance(provider, TracerProvider) else None
 
 
-def _open_own(options: TelemetryOptions, environ: Mapping[str, str]) -> Spans | None:
+def _open_own(options: TelemetrySettings, environ: Mapping[str, str]) -> Spans | None:
     from rerankd.telemetry.setup import TelemetrySettingsError, open_spans
 
     try:
@@ -105,7 +105,7 @@ class ProgramSpans:
     processors run in the engine's thread: one that sends each span at once holds up other calls.
     """
 
-    def __init__(self, provider: TracerProvider, options: TelemetryOptions) -> None:
+    def __init__(self, provider: TracerProvider, options: TelemetrySettings) -> None:
         from opentelemetry.sdk.trace import Tracer
         from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 

@@ -23,7 +23,7 @@ from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry.capture import Capture
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.names import SERVICE_NAME
-from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.settling import settle
 from rerankd.telemetry.trace import Kind, Parent, SpanRecord, install
 
@@ -79,7 +79,7 @@ def close_all(closers: Sequence[Callable[[], None]]) -> None:
     closing.join(_CLOSE_TIMEOUT_S)
 
 
-def open_telemetry(options: TelemetryOptions, environ: Mapping[str, str]) -> Telemetry:
+def open_telemetry(options: TelemetrySettings, environ: Mapping[str, str]) -> Telemetry:
     """Set up the exporters of this process; none unless a variable asks for one.
 
     Raises:
@@ -102,7 +102,9 @@ def open_telemetry(options: TelemetryOptions, environ: Mapping[str, str]) -> Tel
     return Telemetry(closers)
 
 
-def open_spans(options: TelemetryOptions, environ: Mapping[str, str], resource: Resource | None = None) -> Spans | None:
+def open_spans(
+    options: TelemetrySettings, environ: Mapping[str, str], resource: Resource | None = None
+) -> Spans | None:
     """Open what sends spans; `None` unless a variable asks for it.
 
     Raises:
@@ -181,7 +183,7 @@ class Spans:
     def __init__(
         self,
         exporter: SpanExporter,
-        options: TelemetryOptions,
+        options: TelemetrySettings,
         resource: Resource,
         queue_size: int = _QUEUE_SIZE,
         sampler: Sampler | None = None,

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry.names import ERROR_TYPE, TRACEPARENT, TRACESTATE
-from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.settling import export_later, settle_later
 
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
@@ -74,7 +74,7 @@ class SpanRecord(NamedTuple):
 class SpanSink(Protocol):
     """Where ended spans go. Never blocks, never raises."""
 
-    options: TelemetryOptions
+    options: TelemetrySettings
     is_prompt: bool
     """Whether it wants the spans of a call when the call ends, not a moment later."""
 

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from rerankd.telemetry import logging
 from rerankd.telemetry.call_line import CallLine
-from rerankd.telemetry.options import LogSettings
+from rerankd.telemetry.settings import LogSettings
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from rerankd.telemetry.options import TelemetryOptions
 from rerankd.telemetry.otlp_spans import RecordExporter
+from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.setup import Spans
 from rerankd.telemetry.trace import SpanRecord
 
@@ -42,7 +42,7 @@ class Taking(SpanExporter):
 @pytest.mark.parametrize("record", SPANS)
 def test_a_span_is_written_as_the_sdk_would(record: SpanRecord) -> None:
     taking = Taking()
-    spans = Spans(taking, TelemetryOptions(), RESOURCE, sampler=ALWAYS_ON)
+    spans = Spans(taking, TelemetrySettings(), RESOURCE, sampler=ALWAYS_ON)
     spans.emit(record)
     spans.close()
     exporter = RecordExporter()

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 
-from rerankd.telemetry.options import TelemetryOptions
+from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.setup import Spans, TelemetrySettingsError, is_sampled, open_telemetry
 from rerankd.telemetry.trace import begin
 from rerankd_client import RerankClient
@@ -40,7 +40,7 @@ from tests.support.server import ServerProcess
 )
 def test_a_variable_that_cannot_be_used_is_named(environ: dict[str, str], said: str) -> None:
     with pytest.raises(TelemetrySettingsError, match=said):
-        open_telemetry(TelemetryOptions(), environ)
+        open_telemetry(TelemetrySettings(), environ)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_variable_that_cannot_be_used_is_named(environ: dict[str, str], said: 
     ],
 )
 async def test_nothing_is_kept_unless_it_is_asked_for(environ: dict[str, str]) -> None:
-    telemetry = open_telemetry(TelemetryOptions(), environ)
+    telemetry = open_telemetry(TelemetrySettings(), environ)
     assert begin("x", {}) is None
     await telemetry.close()
 
@@ -83,7 +83,7 @@ class Asked(TraceIdRatioBased):
     ids=lambda sampler: sampler.get_description(),
 )
 def test_a_call_without_a_parent_is_sampled_as_the_sdk_samples_it(sampler: Sampler) -> None:
-    spans = Spans(InMemorySpanExporter(), TelemetryOptions(), Resource({}), sampler=sampler)
+    spans = Spans(InMemorySpanExporter(), TelemetrySettings(), Resource({}), sampler=sampler)
     low = [2**64 - 1, 2**63, 2**64 // 10, 2**64 // 10 - 1, 1]
     ids = [*low, *(part << 64 | part for part in low), *(random.getrandbits(128) for _ in range(300))]
     assert [spans.samples(trace_id, None, "x") for trace_id in ids] == [
@@ -93,7 +93,7 @@ def test_a_call_without_a_parent_is_sampled_as_the_sdk_samples_it(sampler: Sampl
 
 
 def test_bad_patterns_and_numbers_are_named() -> None:
-    (bad_number, bad_pattern) = TelemetryOptions(slow_call_ms=-1, redact=["(", "fine"]).problems()
+    (bad_number, bad_pattern) = TelemetrySettings(slow_call_ms=-1, redact=["(", "fine"]).problems()
     assert bad_number.startswith("telemetry.slow_call_ms must not be negative")
     assert bad_pattern.startswith("telemetry.redact[0] is not a regular expression")
 

@@ -14,8 +14,8 @@ from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
-from rerankd.telemetry.options import TelemetryOptions
 from rerankd.telemetry.recording import RecordedService
+from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.trace import Parent, SpanRecord, Trace, active, begin, install, trace_headers
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from rerankd_adapters.call import Stage
@@ -31,7 +31,7 @@ class Kept:
     is_prompt = True
 
     def __init__(self, *, samples_roots: bool = True, **options: Any) -> None:
-        self.options = TelemetryOptions(**options)
+        self.options = TelemetrySettings(**options)
         self.spans: list[SpanRecord] = []
         self._samples_roots = samples_roots
 

@@ -19,7 +19,7 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share, 0 to 1, of the calls that get a line where they went well; failed and slow calls always get one."""
 
 
-class TelemetryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is said of calls, in traces and metrics."""
 
     metrics: bool = True
