@@ -29,7 +29,7 @@ from rerankd.telemetry.logging import configure_logging
 
 _WORKERS = "rerankd-local"
 """First part of the names of threads that do a call's work, beside the event loop's."""
-_PERIODIC = ("uvicorn/server.py", "rerankd/telemetry/pulse.py", "rerankd/reload.py")
+_PERIODIC = ("uvicorn/server.py", "rerankd/telemetry/sampler.py", "rerankd/reload.py")
 """Files whose tasks run by the clock, not by the call."""
 _QUIET_ROUNDS = 4
 _QUIET_ROUND_S = 0.005

@@ -22,7 +22,7 @@ from rerankd.serving.engine_host import EngineHost
 from rerankd.serving.gauges import Gauges
 from rerankd.settings import FIXED, Settings, SettingsError, Update, update
 from rerankd.telemetry.logging import log_slow_calls
-from rerankd.telemetry.pulse import Pulse
+from rerankd.telemetry.sampler import Sampler
 from rerankd.telemetry.setup import Telemetry, TelemetrySettingsError, open_telemetry
 from rerankd.web.app import create_web_app
 
@@ -58,7 +58,7 @@ class Service:
         """Answers the calls."""
         self._telemetry: Telemetry | None = None
         gauges = Gauges(lambda: self.host.versions.current.engine.deployments(), self.host.cache)
-        self._pulse = Pulse(gauges.read)
+        self._sampler = Sampler(gauges.read)
         log_slow_calls(settings.telemetry.slow_call_ms)
         self._grpc = GrpcServer(
             self.host.services,
@@ -70,7 +70,7 @@ class Service:
         version = metadata.version("rerankd")
         gateway = Gateway(
             self.host.services,
-            create_web_app(health=lambda: self.state, version=version, metrics=self._pulse.render),
+            create_web_app(health=lambda: self.state, version=version, metrics=self._sampler.render),
             version=version,
             limits=GatewayLimits(settings.limits.max_request_bytes, settings.limits.max_request_bytes),
             default_model=lambda: self.host.settings.default_model,
@@ -113,7 +113,7 @@ class Service:
             self._telemetry = open_telemetry(self._settings.telemetry, os.environ)
         except TelemetrySettingsError as error:
             raise CannotStartError(str(error)) from None
-        self._pulse.start()
+        self._sampler.start()
         try:
             listener = bind(server.host, server.http_port, is_port_shared=self._is_port_shared)
         except OSError as error:
@@ -139,7 +139,7 @@ class Service:
         await asyncio.sleep(server.drain_delay_s)
         await asyncio.gather(self._grpc.stop(server.drain_grace_s), self._http.stop())
         await self.host.close()
-        await self._pulse.close()
+        await self._sampler.close()
         if self._telemetry is not None:
             await self._telemetry.close()
 

@@ -1,4 +1,4 @@
-"""What is measured once a second rather than once a call: the event loop's lag, and what callers of `watch` hold."""
+"""Periodic measurements: event loop lag, and the gauges of what the service holds at the moment."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rerankd.telemetry.metrics import metrics
 PERIOD_S: Final = 1.0
 
 
-class Pulse:
-    """Measures until closed. For one event loop.
+class Sampler:
+    """Measures once a period until closed. For one event loop.
 
     Args:
-        read: Sets the gauges of what is held at this moment; called every period, and before metrics are shown.
+        read: Sets the gauges to the current values; called every period, and before metrics are rendered.
         period_s: Seconds between two measurements.
     """
 
@@ -27,18 +27,25 @@ class Pulse:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start the measuring task."""
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Stop."""
+        """Cancel the measuring task."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Render all metrics as they are now, and say of which media type that is."""
+        """Render the current value of all metrics.
+
+        Args:
+            accept: The scraper's `Accept` header.
+
+        Returns:
+            The body, and its media type.
+        """
         self._read()
         return metrics.render(accept)
 
