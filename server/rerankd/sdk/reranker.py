@@ -30,7 +30,7 @@ from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings, SettingsError, load_settings
-from rerankd.telemetry.program import ProgramTracing, calling_span
+from rerankd.telemetry.host_tracer import HostTracing, calling_span
 from rerankd.telemetry.trace import Parent
 
 T = TypeVar("T")
@@ -176,7 +176,7 @@ class _Opened:
 
     def __init__(self, host: EngineHost) -> None:
         self._host = host
-        self.tracing = ProgramTracing(host.settings.telemetry, os.environ)
+        self.tracing = HostTracing(host.settings.telemetry, os.environ)
         atexit.register(self.tracing.close)
         self._accesses = Accesses(host)
         self._cache_start = asyncio.create_task(host.start_cache())

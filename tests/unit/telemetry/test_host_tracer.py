@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest
-from rerankd.telemetry.program import ProgramSpans, ProgramTracing, calling_span
+from rerankd.telemetry.host_tracer import HostTracerSpans, HostTracing, calling_span
 from rerankd.telemetry.recording import RecordedService
 from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.trace import active, begin_within, trace_headers
@@ -39,7 +39,7 @@ def provider_of(sampler: Sampler, *processors: SpanProcessor) -> tuple[TracerPro
 
 
 async def call(provider: TracerProvider, *answers: Any) -> None:
-    begin_within(None, ProgramSpans(provider, TelemetrySettings(slow_call_ms=0.001)), "rerank")
+    begin_within(None, HostTracerSpans(provider, TelemetrySettings(slow_call_ms=0.001)), "rerank")
     retries = {"*": {"retries": {"max_attempts": 2, "initial_delay_ms": 0.1}}}
     scripted = ScriptedProvider(model=in_turn(*answers))
     await RecordedService(engine([scripted], retries)).rerank(
@@ -88,7 +88,7 @@ def test_no_span_and_a_span_that_is_none() -> None:
 
 def test_variables_that_cannot_be_used_keep_no_spans_and_fail_nothing() -> None:
     with capture_logs() as said:
-        tracing = ProgramTracing(TelemetrySettings(), {"OTEL_TRACES_EXPORTER": "zipkin"})
+        tracing = HostTracing(TelemetrySettings(), {"OTEL_TRACES_EXPORTER": "zipkin"})
         tracing.begin(None)
         assert trace_headers() == {}
         tracing.close()

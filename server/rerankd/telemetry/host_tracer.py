@@ -45,7 +45,7 @@ def calling_span() -> Parent | None:
     return Parent(context.trace_id, context.span_id, context.trace_flags.sampled, context.trace_state.to_header())
 
 
-class ProgramTracing:
+class HostTracing:
     """Where the spans of one engine in a program go. For one event loop; whoever opened it closes it.
 
     They go to the program's tracer provider where it has set one by then, else where the `OTEL_*` variables say.
@@ -60,7 +60,7 @@ class ProgramTracing:
         self._own: Spans | None = None
         self._sink: SpanSink | None = None
         if provider := _program_provider():
-            self._sink = ProgramSpans(provider, options)
+            self._sink = HostTracerSpans(provider, options)
         elif any(name.startswith("OTEL_") for name in environ):
             self._sink = self._own = _open_own(options, environ)
 
@@ -98,7 +98,7 @@ def _open_own(options: TelemetrySettings, environ: Mapping[str, str]) -> Spans |
         return None
 
 
-class ProgramSpans:
+class HostTracerSpans:
     """Makes spans of the program's own tracer of ours, with the ids that providers were told. Satisfies `SpanSink`.
 
     Whether a trace is kept is the program's decision: its sampler is asked, and errors make no difference. Its
