@@ -41,7 +41,8 @@ from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
-from rerankd.gateway.tracing import ServerSpan, fact_headers
+from rerankd.gateway.tracing import ServerSpan
+from rerankd.response_headers import raw_response_headers
 
 _log = structlog.get_logger("rerankd.gateway")
 _DEFAULT_MAX_BYTES: Final = 64 * 2**20
@@ -189,7 +190,7 @@ class Gateway:
             response = await self._handlers[route.rpc](request, call)
         if route.response_body is not None:
             response = getattr(response, route.response_body)
-        await writer.reply(200, _encode(response), fact_headers(response))
+        await writer.reply(200, _encode(response), raw_response_headers(response))
 
     async def _rerank(
         self,
@@ -217,7 +218,9 @@ class Gateway:
             del body  # may be large, and its texts are in what was read
             guard.watch_soon(receive)
             answer = await rerank_in_dialect(self._service, dialect, parsed, call, match.variables.get("model", ""))
-        await writer.reply(200, dialect.write(answer, parsed), [*fact_headers(answer), *dialect.headers(answer)])
+        await writer.reply(
+            200, dialect.write(answer, parsed), [*raw_response_headers(answer), *dialect.headers(answer)]
+        )
 
     async def _stream(self, route: Route, lines: RequestLines, call: CallContext, writer: ResponseWriter) -> None:
         """Answer line by line; an unreadable line is reported last, or alone when it was the first."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from rerankd.gateway.asgi import RawHeaders, Scope
+from rerankd.gateway.asgi import Scope
 from rerankd.gateway.response_writer import ResponseWriter
-from rerankd.response_facts import response_facts
 from rerankd.telemetry import names
 from rerankd.telemetry.trace import begin
 
@@ -60,8 +59,3 @@ class ServerSpan:
                 attributes[names.HTTP_ROUTE] = writer.route
             name = f"{self._method} {writer.route}" if writer.route else None
             trace.finish(attributes, name=name, error=str(status) if is_fault else None)
-
-
-def fact_headers(response: Any) -> RawHeaders:
-    """List the headers with the model, cost and cache outcome of a response."""
-    return [(name.encode("ascii"), value.encode("ascii")) for name, value in response_facts(response)]

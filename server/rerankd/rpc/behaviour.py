@@ -14,7 +14,7 @@ import structlog
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.status import internal_error, status_of
-from rerankd.response_facts import response_facts
+from rerankd.response_headers import response_headers
 from rerankd.rpc import convert
 from rerankd.rpc.codec import Undecodable, accept, accept_stream
 from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call
@@ -61,7 +61,7 @@ def _answering_once(
                 response = await method(read(message), call)
             except Exception as error:
                 await _abort(error, context, call.request_id)
-        context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id), *response_facts(response)))
+        context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id), *response_headers(response)))
         return response
 
     return behaviour

@@ -10,7 +10,7 @@ import pytest
 
 from rerankd.contract import messages
 from rerankd.http.settings import ListenerSettings, http_problems
-from rerankd.response_facts import server_timing
+from rerankd.response_headers import server_timing
 
 ORIGIN = "https://search.example.com"
 ALLOWED = ListenerSettings(allowed_origins=[ORIGIN])
