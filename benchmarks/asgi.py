@@ -35,8 +35,8 @@ from rerankd.gateway.dialects.registry import identify
 from rerankd.gateway.guard import CallGuard
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.gateway.negotiation import JSON_TYPES, check_media_type, open_call, read_headers, request_id_of
-from rerankd.gateway.tracing import fact_headers
 from rerankd.http.settings import ListenerSettings
+from rerankd.response_headers import raw_response_headers
 from rerankd.web.app import create_web_app
 
 MAX_BODY_BYTES: Final = 64 * 2**20
@@ -96,7 +96,9 @@ def on_starlette(service: FixedService, *middleware: Middleware) -> Starlette:
             parsed = parsed or dialect.read(body, keys)
             guard.watch_soon(request.receive)
             answer = await rerank_in_dialect(service, dialect, parsed, call)
-        facts = {name.decode(): value.decode() for name, value in [*fact_headers(answer), *dialect.headers(answer)]}
+        facts = {
+            name.decode(): value.decode() for name, value in [*raw_response_headers(answer), *dialect.headers(answer)]
+        }
         return Response(
             dialect.write(answer, parsed), headers={"x-request-id": request_id, **facts}, media_type="application/json"
         )

@@ -6,17 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from rerankd.telemetry.settling import settle
 from tests.support.server import ServerProcess
 
 pytest_plugins = ["tests.support.canary_plugin"]
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_to_settle() -> Iterator[None]:
-    """Count and log the calls of a test before the next one begins."""
-    yield
-    settle()
 
 
 @pytest.fixture(scope="session")

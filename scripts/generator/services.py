@@ -36,6 +36,7 @@ from rerankd.contract.service import Services
 from rerankd.rpc import convert
 from rerankd.rpc.behaviour import collecting, streaming, unary
 from rerankd.rpc.codec import decoder, encoder
+from rerankd.telemetry.tracing.server_span import ServerTracing
 '''
 
 
@@ -49,9 +50,9 @@ def render_servicers(schema: Schema) -> str:
     """Render the gRPC handlers of all services."""
     names = "".join(f'{_constant(service)}: Final = "{PACKAGE}.{service.name}"\n' for service in schema.services)
     listed = "".join(f"{_constant(service)}, " for service in schema.services)
-    handlers = "".join(f"_{snake_case(service.name)}_handler(services)," for service in schema.services)
+    handlers = "".join(f"_{snake_case(service.name)}_handler(services, tracing)," for service in schema.services)
     all_handlers = (
-        "def service_handlers(services: Services) -> tuple[grpc.GenericRpcHandler, ...]:\n"
+        "def service_handlers(services: Services, tracing: ServerTracing) -> tuple[grpc.GenericRpcHandler, ...]:\n"
         f'    """Build the handlers that serve every service of `{PACKAGE}`."""\n    return ({handlers})\n'
     )
     top = f"{_SERVICERS}\n{names}SERVICE_NAMES: Final = ({listed})\n"
@@ -105,7 +106,8 @@ def _constant(service: Service) -> str:
 def _handler(service: Service) -> str:
     methods = "".join(_method(service, method) for method in service.methods)
     return (
-        f"def _{snake_case(service.name)}_handler(services: Services) -> grpc.GenericRpcHandler:\n"
+        f"def _{snake_case(service.name)}_handler(services: Services, tracing: ServerTracing)"
+        " -> grpc.GenericRpcHandler:\n"
         f"    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {{\n{methods}    }}\n"
         f"    return grpc.method_handlers_generic_handler({_constant(service)}, handlers)\n"
     )
@@ -124,7 +126,7 @@ def _method(service: Service, method: Method) -> str:
     return (
         f'        "{method.name}": grpc.{handler}_rpc_method_handler(\n'
         f"            {behaviour}(services.{owner_of(service, method)}.{snake_case(method.name)}, "
-        f'f"{{{_constant(service)}}}/{method.name}"),\n'
+        f'f"{{{_constant(service)}}}/{method.name}", tracing),\n'
         f"            decoder(pb.{method.request}, convert.{snake_case(method.request)}_from_proto),\n"
         f"            encoder(convert.{snake_case(method.response)}_to_proto),\n"
         "        ),\n"

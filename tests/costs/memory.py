@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from rerankd.telemetry.deferred import DELAY_S
 from tests.costs.counting import CountedServer, provider, settings
 from tests.costs.scenarios import SMALL, Call, Scenario
 
@@ -32,3 +35,4 @@ def _memory(server: CountedServer, scenario: Scenario) -> dict[str, float]:
 def _repeat(call: Call) -> None:
     for _ in range(_REPEATS):
         call()
+    time.sleep(2 * DELAY_S)  # until telemetry has let go of the last calls

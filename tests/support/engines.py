@@ -19,6 +19,7 @@ from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.router import Router
 from rerankd.engine.routing.settings import CircuitBreakerSettings, DeploymentSettings, ModelSettings
+from rerankd.telemetry.recorder import Recorder
 from rerankd.telemetry.recording import RecordedService
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.providers import Answer, ScriptedProvider
@@ -112,9 +113,9 @@ def engine(
     return Engine(router, RequestLimits(**limits), cache)
 
 
-def services_of(service: RerankService, concurrency: int = 16) -> Services:
+def services_of(service: RerankService, concurrency: int = 16, recorder: Recorder | None = None) -> Services:
     """Return what transports serve over one engine, recorded as the service records its calls."""
-    recorded = RecordedService(service)
+    recorded = RecordedService(service, recorder or Recorder())
     return Services(recorded, BatchService(recorded, lambda: concurrency))
 
 

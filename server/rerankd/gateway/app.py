@@ -41,8 +41,9 @@ from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
-from rerankd.gateway.tracing import ServerSpan
+from rerankd.gateway.tracing import HttpRequestSpan
 from rerankd.response_headers import raw_response_headers
+from rerankd.telemetry.tracing.server_span import ServerTracing
 
 _log = structlog.get_logger("rerankd.gateway")
 _DEFAULT_MAX_BYTES: Final = 64 * 2**20
@@ -68,6 +69,7 @@ class Gateway:
         version: Version of this service, for clients that ask a server for it.
         limits: Size limits.
         default_model: Names the model of calls that name none, for the lists of models; empty when it is not known.
+        tracing: Begins the server's spans; default: none are exported.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class Gateway:
         version: str,
         limits: GatewayLimits | None = None,
         default_model: Callable[[], str] = str,
+        tracing: ServerTracing | None = None,
     ) -> None:
+        self._tracing = tracing or ServerTracing()
         self._handlers: Mapping[str, Callable[..., Any]] = {
             route.rpc: getattr(getattr(services, route.service), route.method) for route in ROUTES
         }
@@ -101,11 +105,12 @@ class Gateway:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope["headers"])
         writer = ResponseWriter(send, request_id_of(headers), is_head=scope["method"] == "HEAD")
-        with ServerSpan(scope, headers, writer, is_traced=scope["path"] not in self._page_paths) as span:
+        tracing = None if scope["path"] in self._page_paths else self._tracing
+        with HttpRequestSpan(scope, headers, writer, tracing) as span:
             await self._serve_within(span, scope, receive, headers, writer)
 
     async def _serve_within(
-        self, span: ServerSpan, scope: Scope, receive: Receive, headers: Mapping[str, str], writer: ResponseWriter
+        self, span: HttpRequestSpan, scope: Scope, receive: Receive, headers: Mapping[str, str], writer: ResponseWriter
     ) -> None:
         try:
             await self._dispatch(scope, receive, headers, writer)

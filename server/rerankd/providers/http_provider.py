@@ -14,7 +14,7 @@ from rerankd.http.transport import HttpTransport
 from rerankd.providers.authentication import Authenticator, open_authenticator
 from rerankd.providers.discovery import with_discovered
 from rerankd.providers.refresh import DEFAULT_REFRESH_S
-from rerankd.telemetry.trace import trace_headers
+from rerankd.telemetry.tracing.context import trace_headers
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,

@@ -18,7 +18,8 @@ from rerankd.response_headers import response_headers
 from rerankd.rpc import convert
 from rerankd.rpc.codec import Undecodable, accept, accept_stream
 from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call
-from rerankd.rpc.tracing import ServerSpan
+from rerankd.rpc.tracing import GrpcCallSpan
+from rerankd.telemetry.tracing.server_span import ServerTracing
 
 STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
 RETRY_PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
@@ -34,29 +35,35 @@ _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _log = structlog.get_logger("rerankd.rpc")
 
 
-def unary(method: Callable[[Req, CallContext], Awaitable[Res]], span: str) -> UnaryBehaviour[Req | Undecodable, Res]:
+def unary(
+    method: Callable[[Req, CallContext], Awaitable[Res]], span: str, tracing: ServerTracing
+) -> UnaryBehaviour[Req | Undecodable, Res]:
     """Surround a method that takes one message.
 
     Args:
         method: Takes the decoded message and the call's context.
         span: Name of the server's span.
+        tracing: Begins it.
     """
-    return _answering_once(method, accept, span)
+    return _answering_once(method, accept, span, tracing)
 
 
 def collecting(
-    method: Callable[[AsyncIterator[Req], CallContext], Awaitable[Res]], span: str
+    method: Callable[[AsyncIterator[Req], CallContext], Awaitable[Res]], span: str, tracing: ServerTracing
 ) -> UnaryBehaviour[AsyncIterator[Req | Undecodable], Res]:
     """Surround a method that takes a stream of messages and answers once."""
-    return _answering_once(method, accept_stream, span)
+    return _answering_once(method, accept_stream, span, tracing)
 
 
 def _answering_once(
-    method: Callable[[Req, CallContext], Awaitable[Res]], read: Callable[[Sent], Req], span: str
+    method: Callable[[Req, CallContext], Awaitable[Res]],
+    read: Callable[[Sent], Req],
+    span: str,
+    tracing: ServerTracing,
 ) -> UnaryBehaviour[Sent, Res]:
     async def behaviour(message: Sent, context: ServicerContext) -> Res:
         call = open_call(context)
-        with ServerSpan(span, call, context):
+        with GrpcCallSpan(span, call, context, tracing):
             try:
                 response = await method(read(message), call)
             except Exception as error:
@@ -68,14 +75,14 @@ def _answering_once(
 
 
 def streaming(
-    method: Callable[[AsyncIterator[Req], CallContext], AsyncIterator[Res]], span: str
+    method: Callable[[AsyncIterator[Req], CallContext], AsyncIterator[Res]], span: str, tracing: ServerTracing
 ) -> Callable[[AsyncIterator[Req | Undecodable], ServicerContext], AsyncIterator[Res]]:
     """Surround a method that takes a stream of messages and answers with one."""
 
     async def behaviour(messages: AsyncIterator[Req | Undecodable], context: ServicerContext) -> AsyncIterator[Res]:
         call = open_call(context)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
-        with ServerSpan(span, call, context):
+        with GrpcCallSpan(span, call, context, tracing):
             try:
                 async for response in method(accept_stream(messages), call):
                     yield response

@@ -14,6 +14,7 @@ from rerankd.rpc.reflection import add_reflection
 from rerankd.rpc.servicers import SERVICE_NAMES, service_handlers
 from rerankd.rpc.tei import TEI_INFO, TEI_RERANK, tei_handlers
 from rerankd.settings import Keepalive, Settings
+from rerankd.telemetry.tracing.server_span import ServerTracing
 
 SERVED: Final = (*SERVICE_NAMES, TEI_RERANK, TEI_INFO, health.SERVICE_NAME)
 
@@ -28,6 +29,7 @@ class GrpcServer:
         max_message_bytes: int,
         *,
         settings: Callable[[], Settings] = Settings,
+        tracing: ServerTracing | None = None,
         is_port_shared: bool = False,
     ) -> None:
         """Build the server.
@@ -37,14 +39,15 @@ class GrpcServer:
             keepalive: HTTP/2 keepalive.
             max_message_bytes: Largest message taken or sent.
             settings: Returns those of the moment: the default model and the limits, which TEI's clients ask for.
+            tracing: Begins the server's spans; default: none are exported.
             is_port_shared: Whether other worker processes listen on the same port.
         """
         options = _options(keepalive, max_message_bytes, is_port_shared)
         self._server = grpc.aio.server(options=options)
         self._health = Health(SERVED)
-        self._server.add_generic_rpc_handlers(
-            (*service_handlers(services), *tei_handlers(services.rerank_service, settings))
-        )
+        tracing = tracing or ServerTracing()
+        tei = tei_handlers(services.rerank_service, settings, tracing)
+        self._server.add_generic_rpc_handlers((*service_handlers(services, tracing), *tei))
         self._health.add_to(self._server)
         add_reflection(SERVED, self._server)
 

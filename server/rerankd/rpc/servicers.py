@@ -12,35 +12,36 @@ from rerankd.contract.service import Services
 from rerankd.rpc import convert
 from rerankd.rpc.behaviour import streaming, unary
 from rerankd.rpc.codec import decoder, encoder
+from rerankd.telemetry.tracing.server_span import ServerTracing
 
 RERANK_SERVICE: Final = "rerank.v1.RerankService"
 SERVICE_NAMES: Final = (RERANK_SERVICE,)
 
 
-def service_handlers(services: Services) -> tuple[grpc.GenericRpcHandler, ...]:
+def service_handlers(services: Services, tracing: ServerTracing) -> tuple[grpc.GenericRpcHandler, ...]:
     """Build the handlers that serve every service of `rerank.v1`."""
-    return (_rerank_service_handler(services),)
+    return (_rerank_service_handler(services, tracing),)
 
 
-def _rerank_service_handler(services: Services) -> grpc.GenericRpcHandler:
+def _rerank_service_handler(services: Services, tracing: ServerTracing) -> grpc.GenericRpcHandler:
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Rerank": grpc.unary_unary_rpc_method_handler(
-            unary(services.rerank_service.rerank, f"{RERANK_SERVICE}/Rerank"),
+            unary(services.rerank_service.rerank, f"{RERANK_SERVICE}/Rerank", tracing),
             decoder(pb.RerankRequest, convert.rerank_request_from_proto),
             encoder(convert.rerank_response_to_proto),
         ),
         "ListModels": grpc.unary_unary_rpc_method_handler(
-            unary(services.rerank_service.list_models, f"{RERANK_SERVICE}/ListModels"),
+            unary(services.rerank_service.list_models, f"{RERANK_SERVICE}/ListModels", tracing),
             decoder(pb.ListModelsRequest, convert.list_models_request_from_proto),
             encoder(convert.list_models_response_to_proto),
         ),
         "GetModel": grpc.unary_unary_rpc_method_handler(
-            unary(services.rerank_service.get_model, f"{RERANK_SERVICE}/GetModel"),
+            unary(services.rerank_service.get_model, f"{RERANK_SERVICE}/GetModel", tracing),
             decoder(pb.GetModelRequest, convert.get_model_request_from_proto),
             encoder(convert.get_model_response_to_proto),
         ),
         "BatchRerank": grpc.stream_stream_rpc_method_handler(
-            streaming(services.rerank_service_streams.batch_rerank, f"{RERANK_SERVICE}/BatchRerank"),
+            streaming(services.rerank_service_streams.batch_rerank, f"{RERANK_SERVICE}/BatchRerank", tracing),
             decoder(pb.BatchRerankRequest, convert.batch_rerank_request_from_proto),
             encoder(convert.batch_rerank_response_to_proto),
         ),

@@ -21,6 +21,7 @@ from rerankd.engine.ranking import Normalisation, normalise
 from rerankd.rpc.behaviour import collecting, unary
 from rerankd.rpc.codec import decoder
 from rerankd.settings import Settings
+from rerankd.telemetry.tracing.server_span import ServerTracing
 from rerankd_adapters.grpc_upstream.messages import find_method
 
 TEI_RERANK: Final = "tei.v1.Rerank"
@@ -34,20 +35,24 @@ _NS_PER_MS: Final = 1_000_000
 _HIGHEST: Final = 2**32 - 1
 
 
-def tei_handlers(service: RerankService, settings: Callable[[], Settings]) -> tuple[grpc.GenericRpcHandler, ...]:
+def tei_handlers(
+    service: RerankService, settings: Callable[[], Settings], tracing: ServerTracing
+) -> tuple[grpc.GenericRpcHandler, ...]:
     """Build the handlers of both services; `settings` returns those of the moment."""
     servicer = _Servicer(service, settings)
     rerank: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Rerank": grpc.unary_unary_rpc_method_handler(
-            unary(servicer.rerank, f"{TEI_RERANK}/Rerank"), _decoder(_RERANK.request), _encode
+            unary(servicer.rerank, f"{TEI_RERANK}/Rerank", tracing), _decoder(_RERANK.request), _encode
         ),
         "RerankStream": grpc.stream_unary_rpc_method_handler(
-            collecting(servicer.rerank_stream, f"{TEI_RERANK}/RerankStream"), _decoder(_STREAM.request), _encode
+            collecting(servicer.rerank_stream, f"{TEI_RERANK}/RerankStream", tracing),
+            _decoder(_STREAM.request),
+            _encode,
         ),
     }
     info: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Info": grpc.unary_unary_rpc_method_handler(
-            unary(servicer.info, f"{TEI_INFO}/Info"), _decoder(_INFO.request), _encode
+            unary(servicer.info, f"{TEI_INFO}/Info", tracing), _decoder(_INFO.request), _encode
         )
     }
     return (

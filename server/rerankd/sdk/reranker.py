@@ -28,10 +28,11 @@ from rerankd.sdk.engine_thread import EngineThread
 from rerankd.sdk.failures import error_of
 from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
+from rerankd.sdk.telemetry import EmbeddedTelemetry
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings, SettingsError, load_settings
-from rerankd.telemetry.host_tracer import HostTracing, calling_span
-from rerankd.telemetry.trace import Parent
+from rerankd.telemetry.tracing.context import Parent
+from rerankd.telemetry.tracing.host_tracer import calling_span
 
 T = TypeVar("T")
 
@@ -142,7 +143,7 @@ class Reranker:
         call = CallContext(usable_request_id(None), deadline_s, transport="in_process", api_version="2")
         try:
             opened = await self._open()
-            opened.tracing.begin(parent)
+            opened.telemetry.tracing.begin(parent)
             response = await opened.answer(plan, call)
         except ServiceError as error:
             raise error_of(error) from None
@@ -174,10 +175,10 @@ class Reranker:
 class _Opened:
     """An engine with its accesses, in the loop they belong to."""
 
-    def __init__(self, host: EngineHost) -> None:
+    def __init__(self, host: EngineHost, telemetry: EmbeddedTelemetry) -> None:
         self._host = host
-        self.tracing = HostTracing(host.settings.telemetry, os.environ)
-        atexit.register(self.tracing.close)
+        self.telemetry = telemetry
+        atexit.register(telemetry.close)
         self._accesses = Accesses(host)
         self._cache_start = asyncio.create_task(host.start_cache())
         self._models_start: asyncio.Task[None] | None = None
@@ -211,8 +212,8 @@ class _Opened:
         await self._cache_start
         await self._accesses.close()
         await self._host.close()
-        atexit.unregister(self.tracing.close)
-        await asyncio.to_thread(self.tracing.close)
+        atexit.unregister(self.telemetry.close)
+        await asyncio.to_thread(self.telemetry.close)
 
 
 async def _within(call: CallContext, work: Coroutine[Any, Any, T]) -> T:
@@ -229,7 +230,14 @@ async def _open(settings: Settings | str | os.PathLike[str] | None) -> _Opened:
     try:
         if not isinstance(settings, Settings):
             settings = load_settings(None if settings is None else Path(settings))
-        return _Opened(EngineHost(_after_fork(settings) if _forked.is_set() else settings))
+        if _forked.is_set():
+            settings = _after_fork(settings)
+        telemetry = EmbeddedTelemetry(settings.telemetry, settings.log, os.environ)
+        try:
+            return _Opened(EngineHost(settings, recorder=telemetry.recorder), telemetry)
+        except ProviderSettingsError:
+            await asyncio.to_thread(telemetry.close)
+            raise
     except (SettingsError, ProviderSettingsError) as error:
         raise ServiceError(Reason.INVALID_REQUEST, f"the settings cannot be used: {error}") from None
 

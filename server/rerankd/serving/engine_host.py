@@ -28,6 +28,7 @@ from rerankd.providers.refresh import Refresher
 from rerankd.providers.settings import ProviderSettings
 from rerankd.serving.engine_versions import EngineVersion, EngineVersions
 from rerankd.settings import Settings
+from rerankd.telemetry.recorder import Recorder
 from rerankd.telemetry.recording import RecordedService
 from rerankd_adapters.base import ModelProvider
 
@@ -41,20 +42,24 @@ class EngineHost:
     Args:
         settings: All settings; those of the listeners are not read.
         environ: Where keys and addresses of providers are looked up; default: the process's environment.
+        recorder: Takes the records of calls; default: one without sinks.
 
     Raises:
         ProviderSettingsError: A provider or the transport of the settings cannot be used; the message names the key.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str] | None = None, recorder: Recorder | None = None
+    ) -> None:
         self._environ = os.environ if environ is None else environ
+        self._recorder = recorder or Recorder()
         self.local = LocalProvider(settings.local)
         """The embedded models."""
         self.cache = open_pair_scores(settings.cache) if settings.cache.enabled else None
         """Known scores; `None` where none are kept."""
         self._refresher = Refresher()
         self.versions = EngineVersions(self._open_version(settings, None))
-        recorded = RecordedService(self.versions)
+        recorded = RecordedService(self.versions, self._recorder)
         self.services = Services(
             rerank_service=recorded,
             rerank_service_streams=BatchService(recorded, lambda: self.settings.limits.batch_concurrency),
@@ -99,7 +104,8 @@ class EngineHost:
         provider = open_provider(name, options, self._environ, current.transport)
         others = [other for other in (self.local, *current.deployments) if other.name != name]
         bare = msgspec.structs.replace(self.settings, aliases={}, models={})
-        return RecordedService(_compose_engine(bare, [provider, *others], None)), provider
+        engine = _compose_engine(bare, [provider, *others], None)
+        return RecordedService(engine, self._recorder), provider
 
     async def close(self) -> None:
         """Stop the embedded models and drop all connections; calls under way fail."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from rerankd.cache.pair_scores import PairScores
 from rerankd.engine.routing.deployment import Deployment
-from rerankd.telemetry.call import calls_under_way
 from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.recorder import Recorder
 
 
 class Gauges:
@@ -16,16 +16,20 @@ class Gauges:
     Args:
         deployments: Lists those in use now.
         cache: Known scores, where they are kept.
+        recorder: Counts the calls in flight.
     """
 
-    def __init__(self, deployments: Callable[[], Iterable[Deployment]], cache: PairScores | None) -> None:
+    def __init__(
+        self, deployments: Callable[[], Iterable[Deployment]], cache: PairScores | None, recorder: Recorder
+    ) -> None:
+        self._recorder = recorder
         self._deployments = deployments
         self._cache = cache
         self._counted: dict[str, int] = {}
 
     def read(self) -> None:
         """Set all of them."""
-        metrics.in_flight.of().set(calls_under_way())
+        metrics.in_flight.of().set(self._recorder.in_flight)
         totals: dict[str, tuple[int, int, int]] = {}
         for each in self._deployments():
             name = metrics.deployment(each.name)

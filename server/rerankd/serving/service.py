@@ -21,9 +21,8 @@ from rerankd.rpc.server import GrpcServer
 from rerankd.serving.engine_host import EngineHost
 from rerankd.serving.gauges import Gauges
 from rerankd.settings import FIXED, Settings, SettingsError, Update, update
-from rerankd.telemetry.logging import log_slow_calls
 from rerankd.telemetry.sampler import Sampler
-from rerankd.telemetry.setup import Telemetry, TelemetrySettingsError, open_telemetry
+from rerankd.telemetry.setup import Telemetry
 from rerankd.web.app import create_web_app
 
 
@@ -48,23 +47,25 @@ class Service:
 
     Raises:
         ProviderSettingsError: A provider or the transport of the settings cannot be used.
+        TelemetrySettingsError: An `OTEL_*` variable cannot be used.
     """
 
     def __init__(self, settings: Settings, as_read: Settings | None = None) -> None:
         self._settings = settings
         self._as_read = as_read or settings
         is_port_shared = settings.server.workers > 1
-        self.host = EngineHost(settings)
+        self._telemetry = Telemetry(settings.telemetry, settings.log, os.environ)
+        recorder = self._telemetry.recorder
+        self.host = EngineHost(settings, recorder=recorder)
         """Answers the calls."""
-        self._telemetry: Telemetry | None = None
-        gauges = Gauges(lambda: self.host.versions.current.engine.deployments(), self.host.cache)
-        self._sampler = Sampler(gauges.read)
-        log_slow_calls(settings.telemetry.slow_call_ms)
+        gauges = Gauges(lambda: self.host.versions.current.engine.deployments(), self.host.cache, recorder)
+        self._sampler = Sampler(gauges.read, recorder.flush)
         self._grpc = GrpcServer(
             self.host.services,
             settings.server.keepalive,
             settings.limits.max_request_bytes,
             settings=lambda: self.host.settings,
+            tracing=self._telemetry.tracing,
             is_port_shared=is_port_shared,
         )
         version = metadata.version("rerankd")
@@ -74,6 +75,7 @@ class Service:
             version=version,
             limits=GatewayLimits(settings.limits.max_request_bytes, settings.limits.max_request_bytes),
             default_model=lambda: self.host.settings.default_model,
+            tracing=self._telemetry.tracing,
         )
         self._http = HttpServer(HttpMiddleware(gateway, settings.server.http), settings.server.drain_grace_s)
         self._is_port_shared = is_port_shared
@@ -99,6 +101,7 @@ class Service:
             except ProviderSettingsError as error:
                 raise SettingsError([str(error)]) from None
             self._settings = settings
+            self._telemetry.reload(settings.log)
         self._as_read = found.settings
         return found
 
@@ -109,10 +112,6 @@ class Service:
             CannotStartError: A port is taken, or the address is not ours.
         """
         server = self._settings.server
-        try:
-            self._telemetry = open_telemetry(self._settings.telemetry, os.environ)
-        except TelemetrySettingsError as error:
-            raise CannotStartError(str(error)) from None
         self._sampler.start()
         try:
             listener = bind(server.host, server.http_port, is_port_shared=self._is_port_shared)
@@ -140,8 +139,7 @@ class Service:
         await asyncio.gather(self._grpc.stop(server.drain_grace_s), self._http.stop())
         await self.host.close()
         await self._sampler.close()
-        if self._telemetry is not None:
-            await self._telemetry.close()
+        await self._telemetry.close()
 
 
 async def _check_providers(settings: Settings) -> None:

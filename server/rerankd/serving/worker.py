@@ -18,6 +18,7 @@ from rerankd.providers.opening import ProviderSettingsError
 from rerankd.serving.reload import Reloader
 from rerankd.serving.service import Addresses, CannotStartError, Service
 from rerankd.settings import Settings, SettingsOrigin
+from rerankd.telemetry.exporters import TelemetrySettingsError
 
 EXIT_OK: Final = 0
 EXIT_CANNOT_START: Final = 1
@@ -58,7 +59,7 @@ async def _serve(start: Start, announce: Callable[[Addresses], None]) -> int:
     started_s = time.monotonic()
     try:
         service = Service(start.settings, start.as_read)
-    except ProviderSettingsError as error:
+    except (ProviderSettingsError, TelemetrySettingsError) as error:
         _log.error("cannot start", problem=str(error))
         return EXIT_CANNOT_START
     reloader = Reloader(start.origin, service.reload)

@@ -1,7 +1,7 @@
-"""The metrics of this process, kept by prometheus_client; several workers share them through files.
+"""The metrics of this process, in a prometheus_client registry; several workers share theirs through files.
 
 Where `PROMETHEUS_MULTIPROC_DIR` is set before this module is imported, every process writes to files in that folder
-and each of them can show the sum of all.
+and each of them can render the sum of all.
 """
 
 from __future__ import annotations
@@ -25,21 +25,20 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from rerankd.telemetry import names
 from rerankd.telemetry.names import Metric
-from rerankd.telemetry.settling import settle
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 OTHER: Final = "other"
 
 
 class Bounded:
-    """Names that metrics may have as labels; beyond `limit` all further ones are `other`."""
+    """Bounds the values of a label: the first `limit` distinct ones are kept, further ones become `other`."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._names: set[str] = set()
 
     def __call__(self, name: str) -> str:
-        """Return `name`, or what stands for it."""
+        """Return `name`, or `other` where there are too many."""
         if name in self._names:
             return name
         if len(self._names) >= self.limit:
@@ -49,7 +48,7 @@ class Bounded:
 
 
 class _Nothing:
-    """A child that counts nothing."""
+    """A child of a metric that is not kept."""
 
     def inc(self, *_: Any) -> None:
         """Count nothing."""
@@ -61,7 +60,7 @@ _NOTHING: Final = _Nothing()
 
 
 class Family:
-    """One metric, and its children by their labels, which are looked up faster here than in the library."""
+    """One metric, with a cache of its children by label values: a look-up here costs a third of the library's."""
 
     __slots__ = ("_children", "family", "is_kept")
 
@@ -71,7 +70,7 @@ class Family:
         self._children: dict[tuple[str, ...], Any] = {(): self.family} if not metric.labels else {}
 
     def of(self, *labels: str) -> Any:
-        """Return the child of these labels, in the order of the metric's names."""
+        """Return the child with these label values, in the order of the metric's label names."""
         child = self._children.get(labels)
         if not self.is_kept:
             return _NOTHING
@@ -123,23 +122,23 @@ class Metrics:
         self.batch_items = families[names.BATCH_ITEMS]
         self.loop_lag = families[names.LOOP_LAG]
         self.spans = families[names.SPANS]
+        self.sink_errors = families[names.SINK_ERRORS]
         self.build = families[names.BUILD]
         self.model = Bounded(200)
         self.deployment = Bounded(200)
 
     def keep(self, *, is_kept: bool) -> None:
-        """Keep metrics from now on, or not."""
+        """Turn the counting on or off from now on."""
         for family in self._families.values():
             family.is_kept = is_kept
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Render all metrics in the form a scraper accepts; exemplars come in OpenMetrics only.
+        """Render all metrics in the format a scraper accepts; only OpenMetrics has exemplars.
 
         Returns:
             The body, and its media type.
         """
         encode: Callable[[Any], bytes]
-        settle()
         encode, content_type = choose_encoder(accept)
         if self.is_shared:
             shared = CollectorRegistry()
@@ -148,12 +147,12 @@ class Metrics:
         return encode(self.registry), content_type
 
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for every series, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # would double the number of series
 metrics: Final = Metrics()
-"""Those of this process."""
+"""The metrics of this process; one registry a process, as prometheus_client's multiprocess mode requires."""
 
 
 def forget_process(pid: int | None) -> None:
-    """Leave the gauges of a worker that has ended out of the sum; its counters stay."""
+    """Remove the gauges of a worker that has ended from the sum; its counters stay."""
     if pid is not None:
         mark_process_dead(pid)  # type: ignore[no-untyped-call]

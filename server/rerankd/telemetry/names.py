@@ -1,4 +1,4 @@
-"""Every span, attribute, event and metric the service has, by name. `docs/telemetry.md` is generated from this file."""
+"""Names and meanings of all spans, attributes, events and metrics. `docs/telemetry.md` is generated from this file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRACESTATE: Final = "tracestate"
 
 
 class Attribute(NamedTuple):
-    """One attribute of spans."""
+    """An attribute, and the span it is documented for."""
 
     name: str
     on: Literal["server", "rerank", "provider", "stage"]
@@ -23,14 +23,14 @@ class Attribute(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One event of spans."""
+    """An event of spans."""
 
     name: str
     help: str
 
 
 class Metric(NamedTuple):
-    """One metric."""
+    """A metric, its label names and its bucket bounds."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -100,16 +100,16 @@ ATTRIBUTES: Final = (
     Attribute(LATENCY_MS, "rerank", "Milliseconds it took; on provider spans too"),
     Attribute(OUTCOME, "rerank", "`ok` or the `ErrorReason`; on provider spans the failure's kind, or `cancelled`"),
     Attribute(CHUNK_INDEX, "provider", "Zero-based number of the chunk"),
-    Attribute(ATTEMPT, "provider", "1 for the first call of the chunk, then counting retries and hedges"),
+    Attribute(ATTEMPT, "provider", "1 for the first call of the chunk, counting up with retries and hedges"),
     Attribute(DEPLOYMENT, "provider", "Deployment that was called"),
     Attribute(STAGE, "stage", "Name of the stage"),
-    Attribute(SHORTENED_BY, "stage", "Why it scored fewer documents than it would have"),
+    Attribute(SHORTENED_BY, "stage", "Why it scored fewer documents than configured"),
 )
 
 RETRY: Final = Event("retry", "The chunk is tried again, after a pause of `delay_ms`, because of `reason`")
 HEDGE: Final = Event("hedge", "A second copy of a slow call goes to `deployment`")
 FALLBACK: Final = Event("fallback", "The whole request goes to the model `to` because `from` failed with `reason`")
-COOLDOWN: Final = Event("cooldown", "`deployment` is left alone for `seconds`")
+COOLDOWN: Final = Event("cooldown", "`deployment` gets no calls for `seconds`")
 EVENTS: Final = (RETRY, HEDGE, FALLBACK, COOLDOWN)
 
 _SECONDS: Final = (
@@ -130,62 +130,67 @@ CALL_SECONDS: Final = Metric(
 OVERHEAD_SECONDS: Final = Metric(
     "rerankd_overhead_seconds",
     "histogram",
-    "Time of a call in which no provider was waited for.",
+    "Part of a call's time in which no provider call was under way.",
     ("transport",),
     _SECONDS,
 )
 PROVIDER_SECONDS: Final = Metric(
     "rerankd_provider_call_duration_seconds",
     "histogram",
-    "Time of one provider call, retries and hedges each for itself.",
+    "Time of one provider call; retries and hedges count separately.",
     ("provider", "model", "outcome"),
     _SECONDS,
 )
 CALL_DOCUMENTS: Final = Metric("rerankd_call_documents", "histogram", "Documents of a call.", ("model",), _DOCUMENTS)
 CALL_TOKENS: Final = Metric(
-    "rerankd_call_tokens", "histogram", "Tokens of a call, where there are any.", ("model",), _TOKENS
+    "rerankd_call_tokens", "histogram", "Tokens of a call; calls without any are left out.", ("model",), _TOKENS
 )
 SEARCH_UNITS_TOTAL: Final = Metric(
     "rerankd_search_units",
     "counter",
-    "Billing units of providers; a deployment stands for a key.",
+    "Billing units of providers, by deployment, and so by key.",
     ("provider", "model", "deployment"),
 )
 COST_TOTAL: Final = Metric(
     "rerankd_cost_usd",
     "counter",
-    "Cost of provider calls in US dollars, where it is known; a deployment stands for a key.",
+    "Cost of provider calls in US dollars, where it is known, by deployment, and so by key.",
     ("provider", "model", "deployment"),
 )
 SAVED_TOTAL: Final = Metric(
-    "rerankd_saved_cost_usd", "counter", "What scores from the cache would have cost in US dollars.", ("model",)
+    "rerankd_saved_cost_usd", "counter", "Cost in US dollars that cached scores saved.", ("model",)
 )
 RETRIES: Final = Metric("rerankd_retries", "counter", "Further attempts at a chunk.", ("model",))
 HEDGES: Final = Metric("rerankd_hedges", "counter", "Second copies of slow calls.", ("model",))
-FALLBACKS: Final = Metric(
-    "rerankd_fallbacks", "counter", "Requests that went on to another model.", ("model", "reason")
+FALLBACKS: Final = Metric("rerankd_fallbacks", "counter", "Requests that went to another model.", ("model", "reason"))
+COOLDOWNS: Final = Metric("rerankd_cooldowns", "counter", "Cooldowns that started.", ("deployment",))
+COOLING: Final = Metric(
+    "rerankd_deployment_cooling", "gauge", "1 while the deployment is in cooldown.", ("deployment",)
 )
-COOLDOWNS: Final = Metric("rerankd_cooldowns", "counter", "Cooldowns that began.", ("deployment",))
-COOLING: Final = Metric("rerankd_deployment_cooling", "gauge", "1 while the deployment is left alone.", ("deployment",))
-QUEUED: Final = Metric("rerankd_deployment_queue_depth", "gauge", "Calls that wait for a place.", ("deployment",))
-BUSY: Final = Metric("rerankd_deployment_in_flight", "gauge", "Calls of the deployment under way.", ("deployment",))
-IN_FLIGHT: Final = Metric("rerankd_calls_in_flight", "gauge", "Rerank calls under way.")
+QUEUED: Final = Metric(
+    "rerankd_deployment_queue_depth", "gauge", "Calls that wait for a free slot of the deployment.", ("deployment",)
+)
+BUSY: Final = Metric("rerankd_deployment_in_flight", "gauge", "Calls of the deployment in flight.", ("deployment",))
+IN_FLIGHT: Final = Metric("rerankd_calls_in_flight", "gauge", "Rerank calls in flight.")
 CACHE_DOCUMENTS: Final = Metric(
-    "rerankd_cache_documents", "counter", "Documents of cached models, by where the score was from.", ("result",)
+    "rerankd_cache_documents", "counter", "Documents of cached models, by where the score came from.", ("result",)
 )
-CACHE_BYTES: Final = Metric("rerankd_cache_bytes", "gauge", "Memory of the scores that are kept in the process.")
-CACHE_ENTRIES: Final = Metric("rerankd_cache_entries", "gauge", "Scores that are kept in the process.")
+CACHE_BYTES: Final = Metric("rerankd_cache_bytes", "gauge", "Memory of the scores cached in the process.")
+CACHE_ENTRIES: Final = Metric("rerankd_cache_entries", "gauge", "Scores cached in the process.")
 CACHE_ERRORS: Final = Metric("rerankd_cache_errors", "counter", "Failures and timeouts of the cache's Redis.")
 BATCHES: Final = Metric("rerankd_batches_in_progress", "gauge", "Batch streams that are open.")
 BATCH_ITEMS: Final = Metric("rerankd_batch_items", "counter", "Items of batch streams that ended.", ("outcome",))
 LOOP_LAG: Final = Metric(
-    "rerankd_event_loop_lag_seconds", "histogram", "How late the event loop came to a timer.", (), _SECONDS
+    "rerankd_event_loop_lag_seconds", "histogram", "How late the event loop ran a timer.", (), _SECONDS
 )
 SPANS: Final = Metric("rerankd_spans", "counter", "Spans handed to the exporter, or dropped.", ("result",))
-BUILD: Final = Metric("rerankd_build_info", "gauge", "1; the label says which version runs.", ("version",))
+SINK_ERRORS: Final = Metric(
+    "rerankd_sink_errors", "counter", "Batches of ended calls that a telemetry sink failed to take.", ("sink",)
+)
+BUILD: Final = Metric("rerankd_build_info", "gauge", "1; the label has the version.", ("version",))
 
 METRICS: Final = (
     CALLS, CALL_SECONDS, OVERHEAD_SECONDS, PROVIDER_SECONDS, CALL_DOCUMENTS, CALL_TOKENS, SEARCH_UNITS_TOTAL,
     COST_TOTAL, SAVED_TOTAL, RETRIES, HEDGES, FALLBACKS, COOLDOWNS, COOLING, QUEUED, BUSY, IN_FLIGHT, CACHE_DOCUMENTS,
-    CACHE_BYTES, CACHE_ENTRIES, CACHE_ERRORS, BATCHES, BATCH_ITEMS, LOOP_LAG, SPANS, BUILD,
+    CACHE_BYTES, CACHE_ENTRIES, CACHE_ERRORS, BATCHES, BATCH_ITEMS, LOOP_LAG, SPANS, SINK_ERRORS, BUILD,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The metrics of this process, pushed by OTLP: read from where `/metrics` reads them, so that both say the same."""
+"""Pushes the metrics of this process by OTLP, from the registry that `/metrics` renders, so that both agree."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _OURS = frozenset(metric.name for metric in METRICS)
 
 
 class MetricsPush:
-    """Exports the metrics again and again, in a thread of its own, until closed.
+    """Exports the metrics periodically, in a thread of its own, until closed.
 
     Args:
         exporter: Sends them.
-        resource: Who says it.
+        resource: Describes this process.
         interval_s: Seconds between two exports.
     """
 
@@ -53,7 +53,7 @@ class MetricsPush:
         self._thread.start()
 
     def close(self) -> None:
-        """Export once more, and stop."""
+        """Export a last time and stop; blocks meanwhile."""
         self._closing.set()
         self._thread.join()
         self._exporter.shutdown()
@@ -76,7 +76,14 @@ class MetricsPush:
 
 
 def as_otlp(families: Iterable[Family], resource: Resource, started_ns: int, now_ns: int) -> MetricsData:
-    """Make OTLP's form of Prometheus metrics, cumulative since `started_ns`; only those of `names.METRICS`."""
+    """Convert Prometheus metrics to OTLP, cumulative since `started_ns`; only those of `names.METRICS`.
+
+    Args:
+        families: As a registry collects them.
+        resource: Describes this process.
+        started_ns: Nanoseconds since 1970, as `now_ns`.
+        now_ns: Time of the measurement.
+    """
     found = [
         Metric(family.name, family.documentation, "s" if family.name.endswith("_seconds") else "1", data)
         for family in families

@@ -10,7 +10,8 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason, ServiceError
 from rerankd.contract.service import RerankService
-from rerankd.telemetry.call import CallRecord
+from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.recorder import Recorder
 
 _TIMER_EARLY_S: Final = 0.002
 """A timer of the event loop, which counts whole milliseconds, may end a call so much before its deadline."""
@@ -28,19 +29,22 @@ class RecordedService:
 
     Args:
         service: Answers the calls; finds the record by `current_record`.
+        recorder: Takes the records.
     """
 
-    def __init__(self, service: RerankService) -> None:
+    def __init__(self, service: RerankService, recorder: Recorder) -> None:
         self._service = service
+        self._recorder = recorder
 
     async def rerank(self, request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
-        """Answer by the service, and record the call."""
-        record = CallRecord(request, call)
+        """Answer by the service, and record the call; durable sinks have stored it before the answer is returned."""
+        record = self._recorder.begin(request, call)
         token = _current.set(record)
         try:
             response = await self._service.rerank(request, call)
         except ServiceError as error:
             record.failed(error.reason, error.code)
+            await self._sync()
             raise
         except asyncio.CancelledError:
             record.failed(*_cancel_cause(call))
@@ -51,7 +55,12 @@ class RecordedService:
         finally:
             _current.reset(token)
         record.answered(response)
+        await self._sync()
         return response
+
+    async def _sync(self) -> None:
+        if self._recorder.is_durable:
+            await self._recorder.sync()
 
     async def list_models(self, request: messages.ListModelsRequest, call: CallContext) -> messages.ListModelsResponse:
         """Answer by the service."""

@@ -18,11 +18,13 @@ class Sampler:
 
     Args:
         read: Sets the gauges to the current values; called every period, and before metrics are rendered.
+        flush: Counts the calls that have ended and are not counted yet; called before metrics are rendered.
         period_s: Seconds between two measurements.
     """
 
-    def __init__(self, read: Callable[[], None], period_s: float = PERIOD_S) -> None:
+    def __init__(self, read: Callable[[], None], flush: Callable[[], None], period_s: float = PERIOD_S) -> None:
         self._read = read
+        self._flush = flush
         self._period_s = period_s
         self._task: asyncio.Task[None] | None = None
 
@@ -46,6 +48,7 @@ class Sampler:
         Returns:
             The body, and its media type.
         """
+        self._flush()
         self._read()
         return metrics.render(accept)
 

@@ -1,4 +1,4 @@
-"""What the operator can set of logs and traces. Where they are sent is said by the standard `OTEL_*` variables."""
+"""The sections `log` and `telemetry` of the settings; the standard `OTEL_*` variables say where spans go."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ import msgspec
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is logged."""
+    """Section `log`: which lines are written, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is logged."""
     format: Literal["auto", "json", "pretty"] = "auto"
     """"auto" is pretty on a terminal and JSON elsewhere."""
     sample: float = 1.0
-    """Share, 0 to 1, of the calls that get a line where they went well; failed and slow calls always get one."""
+    """Share, 0 to 1, of successful calls that get a line; failed and slow calls always get one."""
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is said of calls, in traces and metrics."""
+    """Section `telemetry`: metrics and spans of calls."""
 
     metrics: bool = True
     """Whether calls are counted, for `/metrics` and OTLP."""
     slow_call_ms: float = 2_000.0
-    """Calls that take longer are logged and traced whatever the sampling says; 0 for none."""
+    """Calls that take at least so long are logged and traced even where sampling leaves them out; 0: none."""
     keeps_errors: bool = True
-    """Whether failed calls are traced whatever the sampling says."""
+    """Whether failed calls are traced even where sampling leaves them out."""
     propagates: bool = True
     """Whether providers are told the trace context (`traceparent`, `tracestate`)."""
     openinference: bool = False
-    """Whether spans have OpenInference's RERANKER attributes beside OpenTelemetry's."""
+    """Whether spans have OpenInference's RERANKER attributes in addition to OpenTelemetry's."""
     captures_query: bool = False
     """Whether spans hold the text of queries."""
     captures_documents: bool = False
     """Whether spans hold the text of documents."""
     capture_max_chars: int = 1_000
-    """Characters of one text that a span holds at most."""
+    """Longest captured text, in characters; longer ones are cut."""
     capture_max_documents: int = 20
-    """Documents of one call that a span holds at most."""
+    """Most documents captured of one call."""
     redact: list[str] = []
     """Regular expressions; what they match in a captured text is replaced by `***`."""
     max_models: int = 200
-    """Distinct models, and deployments, that metrics name; further ones are counted together as `other`."""
+    """Distinct values of the labels `model` and `deployment`, each; further ones are counted as `other`."""
 
     @property
     def captures(self) -> bool:
-        """Whether anything of a call's texts is looked at for its spans."""
+        """Whether spans need the request and the response of a call."""
         return self.openinference or self.captures_query or self.captures_documents
 
     def problems(self) -> list[str]:
-        """Say what is out of range."""
+        """List the values that are out of range, each as a sentence that names its key."""
         found = [
             f"telemetry.{name} must not be negative, is {value}"
             for name in ("slow_call_ms", "capture_max_chars", "capture_max_documents", "max_models")

@@ -11,7 +11,8 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext, Caller
 from rerankd.contract.errors import Code, Reason, ServiceError
 from rerankd.contract.service import RerankService
-from rerankd.telemetry.call import CallRecord
+from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.recorder import Recorder
 from rerankd.telemetry.recording import RecordedService, current_record
 from tests.support.engines import engine
 from tests.support.providers import ScriptedProvider
@@ -44,7 +45,7 @@ class Gate:
 async def test_refusals_above_the_engine_are_recorded() -> None:
     gate = Gate(engine([ScriptedProvider()]))
     with pytest.raises(ServiceError):
-        await RecordedService(gate).rerank(REQUEST, CallContext("r1"))
+        await RecordedService(gate, Recorder()).rerank(REQUEST, CallContext("r1"))
     (record,) = gate.records
     assert record is not None
     assert (record.reason, record.code, record.model) == (Reason.INVALID_REQUEST, Code.INVALID_ARGUMENT, "")
@@ -54,7 +55,7 @@ async def test_refusals_above_the_engine_are_recorded() -> None:
 async def test_answers_are_recorded_and_the_caller_is_known() -> None:
     gate = Gate(engine([ScriptedProvider()]))
     caller = Caller("search", key_id="k1", groups=("eu",))
-    await RecordedService(gate).rerank(REQUEST, CallContext("r1", caller=caller))
+    await RecordedService(gate, Recorder()).rerank(REQUEST, CallContext("r1", caller=caller))
     (record,) = gate.records
     assert record is not None
     assert (record.reason, record.model, record.call.caller) == (None, "scripted/model", caller)
@@ -63,7 +64,7 @@ async def test_answers_are_recorded_and_the_caller_is_known() -> None:
 async def test_a_cancelled_call_is_recorded_as_such() -> None:
     gate = Gate(engine([ScriptedProvider()]))
     call = CallContext("r1", caller=Caller(key_id="k1"))
-    task = asyncio.create_task(RecordedService(gate).rerank(messages.RerankRequest(model="stuck"), call))
+    task = asyncio.create_task(RecordedService(gate, Recorder()).rerank(messages.RerankRequest(model="stuck"), call))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

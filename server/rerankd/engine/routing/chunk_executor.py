@@ -20,7 +20,7 @@ from rerankd.engine.routing.concurrency_limiter import QueueFullError
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.failures import no_healthy_deployment, overloaded, rate_limited, service_error
 from rerankd.engine.routing.model_group import ModelGroup
-from rerankd.telemetry.call import ChunkWatch
+from rerankd.telemetry.watches import ChunkWatch
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 
 _OF_THE_REQUEST: Final = frozenset({AdapterErrorKind.REJECTED, AdapterErrorKind.UNSUPPORTED})

@@ -14,7 +14,7 @@ from rerankd.engine.routing.latency import LatencyStats
 from rerankd.engine.routing.rate_limiter import RateLimiter
 from rerankd.engine.routing.reply_check import check_reply
 from rerankd.engine.routing.settings import CircuitBreakerSettings, DeploymentSettings
-from rerankd.telemetry.call import cooldown_started
+from rerankd.telemetry.deployment_events import cooldown_started
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ModelProvider, ProviderCall, ProviderReply
 
 _UNHEALTHY: Final = frozenset(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from rerankd.cache.pair_scores import CacheUse
-from rerankd.telemetry.call import CallRecord
+from rerankd.telemetry.call_record import CallRecord
 
 
 @dataclass(slots=True)

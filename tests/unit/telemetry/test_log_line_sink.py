@@ -1,4 +1,4 @@
-"""The line of a call: as JSON or for people, of the levels that are wanted, with the labels of the process."""
+"""The log line of a call: its fields, formats and levels, and which calls get one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ import structlog
 from msgspec import structs
 from structlog.testing import capture_logs
 
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import Code, Reason
+from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry import logging
-from rerankd.telemetry.call_line import CallLine
+from rerankd.telemetry.log_line_sink import CallLine, LogLineSink
+from rerankd.telemetry.recorder import Recorder
 from rerankd.telemetry.settings import LogSettings
 
 
@@ -36,8 +40,8 @@ def line(level: Literal["info", "warning"] = "info", **more: Any) -> CallLine:
 
 def test_json_says_what_is_known_and_leaves_out_what_is_usual(output: Callable[[], str]) -> None:
     logging.configure_logging(LogSettings(format="json"))
-    logging.write_call(line())
-    logging.write_call(line("warning", cached_documents=0, cost=0.002, chunks=3, user='a"b\n'))
+    logging.write_calls([line()])
+    logging.write_calls([line("warning", cached_documents=0, cost=0.002, chunks=3, user='a"b\n')])
     usual, rich = map(json.loads, output().splitlines())
     assert usual == {
         "event": "call",
@@ -58,7 +62,7 @@ def test_json_says_what_is_known_and_leaves_out_what_is_usual(output: Callable[[
 
 def test_what_is_not_known_is_left_out(output: Callable[[], str]) -> None:
     logging.configure_logging(LogSettings(format="json"))
-    logging.write_call(structs.replace(line(reason="INVALID_REQUEST"), provider=""))
+    logging.write_calls([structs.replace(line(reason="INVALID_REQUEST"), provider="")])
     written = json.loads(output())
     assert written["reason"] == "INVALID_REQUEST"
     assert not {"provider", "cost", "cached_documents", "trace_id", "deployment", "chunks", "user"} & written.keys()
@@ -67,7 +71,7 @@ def test_what_is_not_known_is_left_out(output: Callable[[], str]) -> None:
 def test_every_line_of_a_process_has_its_labels(output: Callable[[], str]) -> None:
     logging.label_process(worker=1, worker_pid=42)
     logging.configure_logging(LogSettings(format="json"))
-    logging.write_call(line())
+    logging.write_calls([line()])
     structlog.get_logger().info("other")
     call, other = map(json.loads, output().splitlines())
     assert (call["worker"], call["worker_pid"]) == (other["worker"], other["worker_pid"]) == (1, 42)
@@ -77,8 +81,8 @@ def test_every_line_of_a_process_has_its_labels(output: Callable[[], str]) -> No
 @pytest.mark.parametrize("form", ["json", "pretty"])
 def test_a_level_leaves_out_those_below(output: Callable[[], str], form: Literal["json", "pretty"]) -> None:
     logging.configure_logging(LogSettings(format=form, level="warning"))
-    logging.write_call(line(user="calm"))
-    logging.write_call(line("warning", user="urgent"))
+    logging.write_calls([line(user="calm")])
+    logging.write_calls([line("warning", user="urgent")])
     written = output()
     assert "calm" not in written
     assert "urgent" in written
@@ -86,7 +90,7 @@ def test_a_level_leaves_out_those_below(output: Callable[[], str], form: Literal
 
 def test_a_terminal_gets_the_same_facts(output: Callable[[], str]) -> None:
     logging.configure_logging(LogSettings(format="pretty"))
-    logging.write_call(line(trace_id="0f"))
+    logging.write_calls([line(trace_id="0f")])
     written = output()
     for said in ("call", "local/bm25", "an-id", "0f", "provider_ms"):
         assert said in written
@@ -95,6 +99,31 @@ def test_a_terminal_gets_the_same_facts(output: Callable[[], str]) -> None:
 def test_who_captures_lines_captures_calls(output: Callable[[], str]) -> None:
     logging.configure_logging(LogSettings(format="json"))
     with capture_logs() as captured:
-        logging.write_call(line())
+        logging.write_calls([line()])
     assert [(entry["event"], entry["log_level"], entry["documents"]) for entry in captured] == [("call", "info", 4)]
     assert not output()
+
+
+@pytest.mark.parametrize(
+    ("sample", "slow_call_ms", "logged"),
+    [
+        (1.0, 0.0, ["good", "refused", "broken"]),
+        (0.0, 0.0, ["refused", "broken"]),
+        (0.0, 0.000_001, ["good", "refused", "broken"]),
+    ],
+)
+def test_failed_and_slow_calls_are_logged_whatever_the_sample(
+    output: Callable[[], str], sample: float, slow_call_ms: float, logged: list[str]
+) -> None:
+    logging.configure_logging(LogSettings(format="json"))
+    recorder = Recorder([LogLineSink(sample, slow_call_ms)])
+    request = RerankRequest(query="q", documents=["a"], model="asked")
+    recorder.begin(request, CallContext("good")).answered(RerankResponse(model="local/bm25"))
+    recorder.begin(request, CallContext("refused")).failed(Reason.RATE_LIMITED, Code.RESOURCE_EXHAUSTED)
+    recorder.begin(request, CallContext("broken")).failed(Reason.INTERNAL, Code.INTERNAL)
+    written = [json.loads(each) for each in output().splitlines()]
+    assert [each["request_id"] for each in written] == logged
+    assert {each["request_id"]: (each["model"], each["level"]) for each in written if each["code"] != "OK"} == {
+        "refused": ("asked", "info"),
+        "broken": ("asked", "warning"),
+    }

@@ -1,4 +1,4 @@
-"""What of queries and documents a span may hold: nothing, unless the operator asks for it."""
+"""OpenInference attributes of calls, with queries and documents where the operator asks for them."""
 
 from __future__ import annotations
 
@@ -18,31 +18,35 @@ _OUTPUT: Final = "reranker.output_documents"
 
 
 class Capture:
-    """Makes OpenInference attributes of calls. Built once: its patterns are compiled then."""
+    """Makes OpenInference attributes of calls; compiles the redaction patterns once.
 
-    def __init__(self, options: TelemetrySettings) -> None:
-        self._options = options
-        self._patterns = [re.compile(pattern) for pattern in options.redact]
+    Args:
+        settings: Which texts spans hold, how long, and what is redacted.
+    """
+
+    def __init__(self, settings: TelemetrySettings) -> None:
+        self._settings = settings
+        self._patterns = [re.compile(pattern) for pattern in settings.redact]
 
     def attributes(self, request: RerankRequest, response: RerankResponse | None) -> dict[str, Any]:
-        """Return the attributes of one call; empty unless they are asked for."""
-        options = self._options
-        if not options.captures:
+        """Return the attributes of one call; empty unless the settings ask for any."""
+        settings = self._settings
+        if not settings.captures:
             return {}
         found: dict[str, Any] = {_KIND: "RERANKER", _MODEL: response.model if response else request.model[:200]}
         if request.top_n is not None:
             found[_TOP_K] = request.top_n
-        if options.captures_query:
+        if settings.captures_query:
             found[_QUERY] = self._shown(request.query)
-        most = options.capture_max_documents
-        if options.captures_documents:
+        most = settings.capture_max_documents
+        if settings.captures_documents:
             found |= self._contents(_INPUT, request, range(min(len(request.documents), most)))
         if response is not None:
             best = response.results[:most]
             for place, result in enumerate(best):
                 found[f"{_OUTPUT}.{place}.document.id"] = str(result.index)
                 found[f"{_OUTPUT}.{place}.document.score"] = result.relevance_score
-            if options.captures_documents:
+            if settings.captures_documents:
                 found |= self._contents(_OUTPUT, request, [result.index for result in best])
         return found
 
@@ -55,7 +59,7 @@ class Capture:
         return found
 
     def _shown(self, text: str) -> str:
-        """Redact, then cut: what a pattern matches is hidden also where the cut would have broken it."""
+        """Redact, then cut: a cut first could leave half a match, which no pattern matches."""
         for pattern in self._patterns:
             text = pattern.sub("***", text)
-        return text[: self._options.capture_max_chars]
+        return text[: self._settings.capture_max_chars]

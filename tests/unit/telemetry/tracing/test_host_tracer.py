@@ -1,4 +1,4 @@
-"""What a program's own tracer is given of a call in its process."""
+"""What a host program's tracer provider is given of a call in its process."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from structlog.testing import capture_logs
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest
-from rerankd.telemetry.host_tracer import HostTracerSpans, HostTracing, calling_span
+from rerankd.telemetry.recorder import Recorder
 from rerankd.telemetry.recording import RecordedService
 from rerankd.telemetry.settings import TelemetrySettings
-from rerankd.telemetry.trace import active, begin_within, trace_headers
+from rerankd.telemetry.tracing.context import current_span, trace_headers
+from rerankd.telemetry.tracing.host_tracer import HostTracing, calling_span
 from tests.support.engines import engine, failing, in_turn
 from tests.support.providers import ScriptedProvider, by_length
 
 
 @pytest.fixture(autouse=True)
-def nothing_active() -> Iterator[None]:
+def nothing_current() -> Iterator[None]:
     yield
-    active.set(None)
+    current_span.set(None)
 
 
 def provider_of(sampler: Sampler, *processors: SpanProcessor) -> tuple[TracerProvider, InMemorySpanExporter]:
@@ -38,18 +39,21 @@ def provider_of(sampler: Sampler, *processors: SpanProcessor) -> tuple[TracerPro
     return provider, exporter
 
 
-async def call(provider: TracerProvider, *answers: Any) -> None:
-    begin_within(None, HostTracerSpans(provider, TelemetrySettings(slow_call_ms=0.001)), "rerank")
+async def call(monkeypatch: pytest.MonkeyPatch, provider: TracerProvider, *answers: Any) -> None:
+    monkeypatch.setattr(otel, "get_tracer_provider", lambda: provider)
+    tracing = HostTracing(TelemetrySettings(slow_call_ms=0.001), {})
+    tracing.begin(None)
+    assert tracing.sink is not None
     retries = {"*": {"retries": {"max_attempts": 2, "initial_delay_ms": 0.1}}}
     scripted = ScriptedProvider(model=in_turn(*answers))
-    await RecordedService(engine([scripted], retries)).rerank(
+    await RecordedService(engine([scripted], retries), Recorder([tracing.sink])).rerank(
         RerankRequest(query="q", documents=["a", "bb"]), CallContext("id")
     )
 
 
-async def test_events_errors_and_times_are_those_of_the_call() -> None:
+async def test_events_errors_and_times_are_those_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     provider, exporter = provider_of(ALWAYS_ON)
-    await call(provider, failing(), by_length)
+    await call(monkeypatch, provider, failing(), by_length)
     model, failed, answered = exporter.get_finished_spans()
     assert [span.name for span in (model, failed, answered)] == ["rerank scripted/model", *["rerank model"] * 2]
     assert model.parent is None
@@ -63,21 +67,23 @@ async def test_events_errors_and_times_are_those_of_the_call() -> None:
     assert len({span.context.trace_id for span in (model, failed, answered)}) == 1
 
 
-async def test_what_the_program_samples_out_is_not_kept_even_when_it_fails_or_is_slow() -> None:
+async def test_what_the_program_samples_out_is_not_kept_even_when_it_fails_or_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     provider, exporter = provider_of(ALWAYS_OFF)
     with pytest.raises(ServiceError):
-        await call(provider, failing())
+        await call(monkeypatch, provider, failing())
     assert trace_headers()["traceparent"].endswith("-00")
     assert exporter.get_finished_spans() == ()
 
 
-async def test_a_processor_that_fails_fails_no_call() -> None:
+async def test_a_processor_that_fails_fails_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     class Failing(SpanProcessor):
         def on_end(self, span: ReadableSpan) -> None:
             raise RuntimeError("full")
 
     provider, _ = provider_of(ALWAYS_ON, Failing())
-    await call(provider, by_length)
+    await call(monkeypatch, provider, by_length)
 
 
 def test_no_span_and_a_span_that_is_none() -> None:

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
-from typing import Any
 
 import pytest
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_OFF,
-    ALWAYS_ON,
-    Decision,
-    ParentBased,
-    ParentBasedTraceIdRatio,
-    Sampler,
-    SamplingResult,
-    TraceIdRatioBased,
-)
 
-from rerankd.telemetry.settings import TelemetrySettings
-from rerankd.telemetry.setup import Spans, TelemetrySettingsError, is_sampled, open_telemetry
-from rerankd.telemetry.trace import begin
+from rerankd.telemetry.exporters import TelemetrySettingsError
+from rerankd.telemetry.settings import LogSettings, TelemetrySettings
+from rerankd.telemetry.setup import Telemetry
 from rerankd_client import RerankClient
 from tests.support.server import ServerProcess
 
@@ -40,7 +26,7 @@ from tests.support.server import ServerProcess
 )
 def test_a_variable_that_cannot_be_used_is_named(environ: dict[str, str], said: str) -> None:
     with pytest.raises(TelemetrySettingsError, match=said):
-        open_telemetry(TelemetrySettings(), environ)
+        Telemetry(TelemetrySettings(), LogSettings(), environ)
 
 
 @pytest.mark.parametrize(
@@ -56,40 +42,9 @@ def test_a_variable_that_cannot_be_used_is_named(environ: dict[str, str], said: 
     ],
 )
 async def test_nothing_is_kept_unless_it_is_asked_for(environ: dict[str, str]) -> None:
-    telemetry = open_telemetry(TelemetrySettings(), environ)
-    assert begin("x", {}) is None
+    telemetry = Telemetry(TelemetrySettings(), LogSettings(), environ)
+    assert telemetry.tracing.begin("x", {}) is None
     await telemetry.close()
-
-
-class Asked(TraceIdRatioBased):
-    """Decides in a way of its own."""
-
-    def should_sample(self, *arguments: Any, **more: Any) -> SamplingResult:
-        return SamplingResult(Decision.RECORD_AND_SAMPLE)
-
-
-@pytest.mark.parametrize(
-    "sampler",
-    [
-        *(TraceIdRatioBased(share) for share in (0.0, 0.1, 1.0)),
-        *(ParentBased(TraceIdRatioBased(share)) for share in (0.0, 0.1, 1.0)),
-        ParentBasedTraceIdRatio(0.3),
-        ALWAYS_ON,
-        ALWAYS_OFF,
-        ParentBased(ALWAYS_ON),
-        Asked(0.0),
-        ParentBased(Asked(0.0)),
-    ],
-    ids=lambda sampler: sampler.get_description(),
-)
-def test_a_call_without_a_parent_is_sampled_as_the_sdk_samples_it(sampler: Sampler) -> None:
-    spans = Spans(InMemorySpanExporter(), TelemetrySettings(), Resource({}), sampler=sampler)
-    low = [2**64 - 1, 2**63, 2**64 // 10, 2**64 // 10 - 1, 1]
-    ids = [*low, *(part << 64 | part for part in low), *(random.getrandbits(128) for _ in range(300))]
-    assert [spans.samples(trace_id, None, "x") for trace_id in ids] == [
-        is_sampled(sampler, trace_id, None, "x") for trace_id in ids
-    ]
-    spans.close()
 
 
 def test_bad_patterns_and_numbers_are_named() -> None:

@@ -1,0 +1,146 @@
+"""What happens at the end of a call: its record goes to the sinks, together with those of other calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.messages import RerankRequest
+from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.deferred import DELAY_S, DeferredQueue
+from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.tracing.server_span import ServerSpan
+from rerankd.telemetry.watches import AttemptWatch
+
+_log: Final = structlog.get_logger("rerankd.telemetry")
+
+
+class Batch(NamedTuple):
+    """What ended since the last batch, each list in the order it ended."""
+
+    calls: list[CallRecord]
+    late_attempts: list[AttemptWatch]
+    """Provider calls that went on after their rerank call had ended, and so are in no record."""
+    server_spans: list[ServerSpan]
+    """A server's span ends after its calls, so its calls are in this batch or an earlier one."""
+
+
+class Sink(Protocol):
+    """Takes ended calls: one implementation for each use of them. Runs in one thread at a time."""
+
+    name: str
+    """Value of the `sink` label where its faults are counted."""
+    needs_texts: bool
+    """Whether the records must still hold request and response."""
+    is_prompt: bool
+    """Whether it wants every call when it ends, not up to 50 ms later."""
+
+    def consume(self, batch: Batch) -> None:
+        """Take a batch. What it raises is counted and logged once; the batch is lost for this sink alone."""
+        ...
+
+
+class DurableSink(Sink, Protocol):
+    """A sink that is waited for before a call is answered."""
+
+    async def sync(self) -> None:
+        """Return when everything consumed before is stored. Called by many tasks at once."""
+        ...
+
+
+class Recorder:
+    """Makes the records of calls and hands them to the sinks when the calls have ended.
+
+    `begin` and `sync` are for one event loop, everything else for any thread. The owner calls `flush` at the end.
+
+    Args:
+        sinks: Take every batch, in this order.
+        durable: Sinks of that kind; they take the batches after the others.
+        delay_s: Longest time an ended call waits for others.
+    """
+
+    def __init__(
+        self, sinks: Sequence[Sink] = (), *, durable: Sequence[DurableSink] = (), delay_s: float = DELAY_S
+    ) -> None:
+        self._sinks = [_Guarded(sink) for sink in (*sinks, *durable)]
+        self._durable = [(sink, guarded) for sink, guarded in zip(durable, self._sinks[len(sinks) :], strict=True)]
+        self._queue: DeferredQueue[CallRecord | AttemptWatch | ServerSpan] = DeferredQueue(self._consume, delay_s)
+        self._is_prompt = any(sink.is_prompt for sink in (*sinks, *durable))
+        self.keeps_texts = any(sink.needs_texts for sink in (*sinks, *durable))
+        """See `EndedCalls`."""
+        self.in_flight = 0
+        """Calls that have begun and not ended."""
+
+    def begin(self, request: RerankRequest, call: CallContext) -> CallRecord:
+        """Begin the record of a call, in the running task's trace."""
+        self.in_flight += 1
+        return CallRecord(request, call, self)
+
+    def call_ended(self, record: CallRecord) -> None:
+        """Take a call that has ended. A server's fault is handed over at once: the process may be about to end."""
+        self.in_flight -= 1
+        self._queue.add(record, is_urgent=self._is_prompt or record.is_server_fault)
+
+    def attempt_ended_late(self, attempt: AttemptWatch) -> None:
+        """Take a provider call that outlived its rerank call."""
+        self._queue.add(attempt, is_urgent=self._is_prompt)
+
+    def server_span_ended(self, span: ServerSpan) -> None:
+        """Take a server's span that has ended."""
+        self._queue.add(span, is_urgent=self._is_prompt)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether callers have to await `sync` before they answer."""
+        return bool(self._durable)
+
+    async def sync(self) -> None:
+        """Return when the durable sinks have stored every call that has ended. Their faults do not raise."""
+        self.flush()
+        for sink, guarded in self._durable:
+            try:
+                await sink.sync()
+            except Exception as error:
+                guarded.note_fault(error)
+
+    def flush(self) -> None:
+        """Hand over everything that waits."""
+        self._queue.drain()
+
+    def _consume(self, items: list[CallRecord | AttemptWatch | ServerSpan]) -> None:
+        batch = Batch([], [], [])
+        for item in items:
+            if isinstance(item, CallRecord):
+                batch.calls.append(item)
+            elif isinstance(item, ServerSpan):
+                batch.server_spans.append(item)
+            else:
+                batch.late_attempts.append(item)
+        for sink in self._sinks:
+            sink.consume(batch)
+
+
+class _Guarded:
+    """A sink whose faults are counted, and logged when they begin."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._errors = metrics.sink_errors.of(sink.name)
+        self._is_failing = False
+
+    def consume(self, batch: Batch) -> None:
+        try:
+            self._sink.consume(batch)
+        except Exception as error:
+            self.note_fault(error)
+        else:
+            self._is_failing = False
+
+    def note_fault(self, error: Exception) -> None:
+        self._errors.inc()
+        if not self._is_failing:
+            _log.error("telemetry sink failed; what it was given is lost", sink=self._sink.name, exc_info=error)
+        self._is_failing = True

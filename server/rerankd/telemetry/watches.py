@@ -1,0 +1,145 @@
+"""The facts of the provider calls of one rerank call: chunks, and the attempts at each."""
+
+from __future__ import annotations
+
+import time
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from rerankd.telemetry.tracing.context import Attributes, CurrentSpan, TraceContext, current_span, new_id
+from rerankd_adapters.base import AdapterError, ProviderReply
+
+if TYPE_CHECKING:
+    from rerankd.telemetry.call_record import CallRecord
+
+
+class SpanEvent(NamedTuple):
+    """Something that happened within a provider call."""
+
+    name: str
+    at_s: float
+    """By the clock of `time.perf_counter`."""
+    attributes: Attributes
+
+
+class ChunkWatch:
+    """Watches the attempts at one chunk."""
+
+    __slots__ = ("count", "index", "record")
+
+    def __init__(self, record: CallRecord, index: int, count: int) -> None:
+        self.record = record
+        self.index = index
+        self.count = count
+
+    def attempt(self, place: tuple[str, str, str], number: int, documents: int) -> AttemptWatch:
+        """Watch one provider call.
+
+        Args:
+            place: Provider, the provider's name of the model, deployment.
+            number: 1 for the first attempt at the chunk.
+            documents: In the chunk.
+        """
+        return AttemptWatch(self, place, number, documents)
+
+    def retried(self, model: str, delay_s: float, failure: Exception) -> None:
+        """Note that the chunk is tried again, after a pause of `delay_s`, because of `failure`."""
+        self.record.retried(model, self.index, delay_s, outcome_of(failure))
+
+    def hedged(self, model: str, deployment: str) -> None:
+        """Note that a second copy of a slow call goes to `deployment`."""
+        self.record.hedged(model, self.index, deployment)
+
+
+class AttemptWatch:
+    """Watches one provider call: the context it is made in. Set `reply` before leaving it."""
+
+    __slots__ = (
+        "_record",
+        "_span_id",
+        "_token",
+        "_trace",
+        "chunk_count",
+        "chunk_index",
+        "deployment",
+        "documents",
+        "ended_s",
+        "events",
+        "model",
+        "number",
+        "outcome",
+        "provider",
+        "reply",
+        "started_s",
+    )
+
+    def __init__(self, chunk: ChunkWatch, place: tuple[str, str, str], number: int, documents: int) -> None:
+        self._record: CallRecord | None = chunk.record
+        self.chunk_index = chunk.index
+        self.chunk_count = chunk.count
+        self.provider, self.model, self.deployment = place
+        self.number = number
+        self.documents = documents
+        self.reply: ProviderReply | None = None
+        self.outcome = ""
+        """`ok`, the kind of the failure, or `cancelled`; empty while the call is under way."""
+        self.events: list[SpanEvent] = []
+        self._trace = chunk.record.trace
+        self._span_id = 0
+        self._token: Token[CurrentSpan | None] | None = None
+
+    def __enter__(self) -> Self:
+        if self._trace is not None and self._trace.is_exporting:
+            self._token = current_span.set(self)
+        self.started_s = now_s = time.perf_counter()
+        if self._record is not None:
+            self._record.provider_call_started(now_s)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.ended_s = now_s = time.perf_counter()
+        self.outcome = "ok" if error is None else outcome_of(error)
+        # An ended record must not be kept alive by a reference cycle until the next garbage collection.
+        record, self._record = self._record, None
+        if record is not None:
+            record.provider_call_ended(self, now_s)
+        if self._token is not None:
+            current_span.reset(self._token)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds the call took. Known once it has ended."""
+        return self.ended_s - self.started_s
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the call failed. Known once it has ended; a cancelled call did not."""
+        return self.outcome not in ("ok", "cancelled")
+
+    @property
+    def trace(self) -> TraceContext:
+        """See `CurrentSpan`: the running task is in this span only where there is a trace."""
+        if self._trace is None:
+            raise LookupError("the call is part of no trace")
+        return self._trace
+
+    @property
+    def span_id(self) -> int:
+        """See `CurrentSpan`."""
+        if not self._span_id:
+            self._span_id = new_id(64)
+        return self._span_id
+
+    def note(self, event: str, attributes: Attributes) -> None:
+        """See `CurrentSpan`."""
+        self.events.append(SpanEvent(event, time.perf_counter(), attributes))
+
+
+def outcome_of(error: BaseException) -> str:
+    """Name what became of a provider call that raised: the adapter error's kind, `refused` or `cancelled`."""
+    if isinstance(error, AdapterError):
+        return str(error.kind.value)
+    return "refused" if isinstance(error, Exception) else "cancelled"
