@@ -1,1 +1,1 @@
-"""What the service says about itself."""
+"""Telemetry of the service: records of calls, metrics, log lines and spans."""

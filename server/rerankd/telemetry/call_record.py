@@ -50,7 +50,7 @@ class Fallback(NamedTuple):
 CallEvent = Retry | Hedge | Fallback
 
 
-class EndedCalls(Protocol):
+class CallObserver(Protocol):
     """Takes what has ended."""
 
     keeps_texts: bool
@@ -103,7 +103,7 @@ class CallRecord:
         "user",
     )
 
-    def __init__(self, request: RerankRequest, call: CallContext, ended: EndedCalls) -> None:
+    def __init__(self, request: RerankRequest, call: CallContext, ended: CallObserver) -> None:
         self._ended = ended
         current = current_span.get()
         self.trace: TraceContext | None = None if current is None else current.trace

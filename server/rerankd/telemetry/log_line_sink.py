@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from rerankd.contract.errors import Code
 from rerankd.telemetry.call_record import CallRecord
 from rerankd.telemetry.logging import timestamp, write_calls
-from rerankd.telemetry.recorder import Batch
+from rerankd.telemetry.recorder import EndedBatch
 
 _CODES: Final = {code: code.name for code in Code}
 
@@ -58,7 +58,7 @@ class LogLineSink:
         self.sample = sample
         self._slow_call_ms = slow_call_ms
 
-    def consume(self, batch: Batch) -> None:
+    def consume(self, batch: EndedBatch) -> None:
         """Log a batch, in as few writes as its lines fit in."""
         # Wall-clock time at which `time.perf_counter` was zero.
         zero_s = time.time() - time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rerankd.contract.errors import Code
 from rerankd.telemetry.call_record import CallRecord, Fallback, Hedge, Retry
 from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.recorder import Batch
+from rerankd.telemetry.recorder import EndedBatch
 from rerankd.telemetry.watches import AttemptWatch
 
 _CODES = {code: code.name for code in Code}
@@ -19,7 +19,7 @@ class MetricsSink:
     needs_texts = False
     is_prompt = False
 
-    def consume(self, batch: Batch) -> None:
+    def consume(self, batch: EndedBatch) -> None:
         """Count a batch."""
         for record in batch.calls:
             exemplar = _exemplar(record)

@@ -18,7 +18,7 @@ from rerankd.telemetry.watches import AttemptWatch
 _log: Final = structlog.get_logger("rerankd.telemetry")
 
 
-class Batch(NamedTuple):
+class EndedBatch(NamedTuple):
     """What ended since the last batch, each list in the order it ended."""
 
     calls: list[CallRecord]
@@ -38,7 +38,7 @@ class Sink(Protocol):
     is_prompt: bool
     """Whether it wants every call when it ends, not up to 50 ms later."""
 
-    def consume(self, batch: Batch) -> None:
+    def consume(self, batch: EndedBatch) -> None:
         """Take a batch. What it raises is counted and logged once; the batch is lost for this sink alone."""
         ...
 
@@ -70,7 +70,7 @@ class Recorder:
         self._queue: DeferredQueue[CallRecord | AttemptWatch | ServerSpan] = DeferredQueue(self._consume, delay_s)
         self._is_prompt = any(sink.is_prompt for sink in (*sinks, *durable))
         self.keeps_texts = any(sink.needs_texts for sink in (*sinks, *durable))
-        """See `EndedCalls`."""
+        """See `CallObserver`."""
         self.in_flight = 0
         """Calls that have begun and not ended."""
 
@@ -111,7 +111,7 @@ class Recorder:
         self._queue.drain()
 
     def _consume(self, items: list[CallRecord | AttemptWatch | ServerSpan]) -> None:
-        batch = Batch([], [], [])
+        batch = EndedBatch([], [], [])
         for item in items:
             if isinstance(item, CallRecord):
                 batch.calls.append(item)
@@ -131,7 +131,7 @@ class _Guarded:
         self._errors = metrics.sink_errors.of(sink.name)
         self._is_failing = False
 
-    def consume(self, batch: Batch) -> None:
+    def consume(self, batch: EndedBatch) -> None:
         try:
             self._sink.consume(batch)
         except Exception as error:

@@ -14,7 +14,7 @@ from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.metrics_sink import MetricsSink
 from rerankd.telemetry.recorder import Recorder, Sink
 from rerankd.telemetry.settings import LogSettings, TelemetrySettings
-from rerankd.telemetry.tracing.context import Policy
+from rerankd.telemetry.tracing.context import TracePolicy
 from rerankd.telemetry.tracing.server_span import ServerTracing
 from rerankd.telemetry.tracing.span_sink import SpanSink
 
@@ -48,7 +48,7 @@ class Telemetry:
             sinks.append(SpanSink(tracer.spans, settings))
         self.recorder = Recorder(sinks)
         """Takes the calls."""
-        policy = Policy(None if tracer is None else tracer.sample, settings.propagates)
+        policy = TracePolicy(None if tracer is None else tracer.sample, settings.propagates)
         self.tracing = ServerTracing(policy, self.recorder.server_span_ended)
         """Begins the server's spans."""
 

@@ -14,7 +14,7 @@ from rerankd.contract.errors import Code, Reason, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry.call_record import CallRecord
 from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.recorder import Batch, Recorder
+from rerankd.telemetry.recorder import EndedBatch, Recorder
 from rerankd.telemetry.recording import RecordedService
 from rerankd.telemetry.watches import AttemptWatch
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
@@ -32,13 +32,13 @@ class Kept:
     def __init__(self, *, needs_texts: bool = False, is_prompt: bool = False) -> None:
         self.needs_texts = needs_texts
         self.is_prompt = is_prompt
-        self.batches: list[Batch] = []
+        self.batches: list[EndedBatch] = []
 
     @property
     def calls(self) -> list[CallRecord]:
         return [call for batch in self.batches for call in batch.calls]
 
-    def consume(self, batch: Batch) -> None:
+    def consume(self, batch: EndedBatch) -> None:
         self.batches.append(batch)
 
 
@@ -51,7 +51,7 @@ class Broken(Kept):
         super().__init__()
         self.is_mended = False
 
-    def consume(self, batch: Batch) -> None:
+    def consume(self, batch: EndedBatch) -> None:
         if not self.is_mended:
             raise RuntimeError("full")
         super().consume(batch)

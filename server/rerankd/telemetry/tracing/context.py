@@ -31,7 +31,7 @@ class Parent(NamedTuple):
     """Value of `tracestate`; empty without one."""
 
 
-class Policy(NamedTuple):
+class TracePolicy(NamedTuple):
     """How a process, or an embedded engine, takes part in traces."""
 
     sample: Callable[[int, Parent | None, str], bool] | None = None
@@ -52,7 +52,7 @@ class TraceContext:
 
     __slots__ = ("_is_sampled", "_span_id", "_zero_ns", "name", "parent", "policy", "trace_id")
 
-    def __init__(self, name: str, parent: Parent | None, policy: Policy, span_id: int | None = None) -> None:
+    def __init__(self, name: str, parent: Parent | None, policy: TracePolicy, span_id: int | None = None) -> None:
         self.name = name
         self.parent = parent
         self.policy = policy

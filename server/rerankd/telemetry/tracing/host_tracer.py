@@ -13,7 +13,7 @@ import structlog
 from rerankd.telemetry.names import MODEL_SPAN, SERVICE_NAME
 from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.tracing.call_spans import SpanRecord
-from rerankd.telemetry.tracing.context import Parent, Policy, TraceContext, current_span
+from rerankd.telemetry.tracing.context import Parent, TraceContext, TracePolicy, current_span
 from rerankd.telemetry.tracing.span_sink import SpanSink
 
 if TYPE_CHECKING:
@@ -57,15 +57,15 @@ class HostTracing:
         self.sink: SpanSink | None = None
         """Takes ended calls; `None` where no spans are exported."""
         self._close: Callable[[], None] | None = None
-        self._policy = Policy(None, settings.propagates)
+        self._policy = TracePolicy(None, settings.propagates)
         if provider := _host_provider():
             spans = HostTracerSpans(provider)
-            self._policy = Policy(spans.sample, settings.propagates)
+            self._policy = TracePolicy(spans.sample, settings.propagates)
             # The program's sampler decides alone, and the program may end at once.
             decided = msgspec.structs.replace(settings, keeps_errors=False, slow_call_ms=0)
             self.sink = SpanSink(spans, decided, is_prompt=True)
         elif any(name.startswith("OTEL_") for name in environ) and (own := _open_own(environ)):
-            self._policy = Policy(own.sample, settings.propagates)
+            self._policy = TracePolicy(own.sample, settings.propagates)
             self.sink = SpanSink(own.spans, settings)
             self._close = own.close
 
@@ -82,7 +82,7 @@ class HostTracing:
             close_all([self._close])
 
 
-def begin_within(parent: Parent | None, policy: Policy) -> None:
+def begin_within(parent: Parent | None, policy: TracePolicy) -> None:
     """Run the task in a span that is not ours, or in none: its calls are children of `parent`, or roots."""
     current_span.set(TraceContext(MODEL_SPAN, parent, policy, parent.span_id if parent else 0))
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from rerankd.telemetry.tracing.context import Attributes, Parent, Policy, TraceContext, current_span, parse_parent
+from rerankd.telemetry.tracing.context import Attributes, Parent, TraceContext, TracePolicy, current_span, parse_parent
 
 _MAX_LINKS: Final = 128
 
@@ -16,7 +16,9 @@ class ServerSpan(TraceContext):
 
     __slots__ = ("_ended", "describe", "ended_s", "error", "has_exported_calls", "links", "started_s")
 
-    def __init__(self, name: str, parent: Parent | None, policy: Policy, ended: Callable[[ServerSpan], None]) -> None:
+    def __init__(
+        self, name: str, parent: Parent | None, policy: TracePolicy, ended: Callable[[ServerSpan], None]
+    ) -> None:
         # Without exporters the span is not ours: providers are told the caller's.
         super().__init__(name, parent, policy, parent.span_id if parent and policy.sample is None else None)
         self._ended = ended
@@ -63,8 +65,8 @@ class ServerTracing:
         ended: Takes each span that has ended, where spans are exported.
     """
 
-    def __init__(self, policy: Policy | None = None, ended: Callable[[ServerSpan], None] | None = None) -> None:
-        self._policy = policy or Policy()
+    def __init__(self, policy: TracePolicy | None = None, ended: Callable[[ServerSpan], None] | None = None) -> None:
+        self._policy = policy or TracePolicy()
         self._ended = ended or _discard
 
     def begin(self, name: str, headers: Mapping[str, str]) -> ServerSpan | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.recorder import Batch
+from rerankd.telemetry.recorder import EndedBatch
 from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.tracing.call_spans import SpanRecord, call_spans, server_span
 from rerankd.telemetry.tracing.capture import Capture
@@ -38,7 +38,7 @@ class SpanSink:
         self.needs_texts = settings.captures
         self.is_prompt = is_prompt
 
-    def consume(self, batch: Batch) -> None:
+    def consume(self, batch: EndedBatch) -> None:
         """Write the spans of a batch: calls first, because a server's span links calls in it."""
         for record in batch.calls:
             trace = record.trace

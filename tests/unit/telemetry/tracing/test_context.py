@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from rerankd.telemetry.tracing.context import Parent, Policy, TraceContext, current_span, parse_parent, trace_headers
+from rerankd.telemetry.tracing.context import (
+    Parent,
+    TraceContext,
+    TracePolicy,
+    current_span,
+    parse_parent,
+    trace_headers,
+)
 from rerankd.telemetry.tracing.server_span import ServerTracing
 
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -42,7 +49,7 @@ def test_an_invalid_context_is_ignored(given: str) -> None:
     assert parse_parent({"traceparent": given}) is None
     assert ServerTracing().begin("x", {"traceparent": given}) is None
     assert trace_headers() == {}
-    span = ServerTracing(Policy(sample_as_parent)).begin("x", {"traceparent": given})
+    span = ServerTracing(TracePolicy(sample_as_parent)).begin("x", {"traceparent": given})
     assert span is not None
     assert span.parent is None
     assert f"{span.trace_id:032x}" != TRACE_ID
@@ -62,7 +69,7 @@ def test_an_invalid_tracestate_is_left_out_alone(state: str) -> None:
 
 def test_a_later_version_and_an_unsampled_caller_are_understood() -> None:
     headers = {"traceparent": f"01-{TRACE_ID}-{SPAN_ID}-00-more"}
-    span = ServerTracing(Policy(sample_as_parent)).begin("x", headers)
+    span = ServerTracing(TracePolicy(sample_as_parent)).begin("x", headers)
     assert span is not None
     assert not span.is_sampled
     assert trace_headers()["traceparent"] == f"00-{TRACE_ID}-{span.span_id:016x}-00"
@@ -75,7 +82,7 @@ def test_the_sampler_is_asked_once_and_not_before_it_is_needed() -> None:
         asked.append(name)
         return True
 
-    trace = TraceContext("x", None, Policy(sample))
+    trace = TraceContext("x", None, TracePolicy(sample))
     assert asked == []
     assert (trace.is_sampled, trace.is_sampled) == (True, True)
     assert asked == ["x"]
@@ -83,5 +90,5 @@ def test_the_sampler_is_asked_once_and_not_before_it_is_needed() -> None:
 
 @pytest.mark.parametrize("sample", [None, sample_as_parent])
 def test_providers_are_told_nothing_when_propagation_is_off(sample: None) -> None:
-    ServerTracing(Policy(sample, propagates=False)).begin("x", {"traceparent": TRACEPARENT})
+    ServerTracing(TracePolicy(sample, propagates=False)).begin("x", {"traceparent": TRACEPARENT})
     assert trace_headers() == {}

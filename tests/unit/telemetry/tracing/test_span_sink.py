@@ -15,7 +15,7 @@ from rerankd.telemetry.recorder import Recorder
 from rerankd.telemetry.recording import RecordedService
 from rerankd.telemetry.settings import TelemetrySettings
 from rerankd.telemetry.tracing.call_spans import SpanRecord
-from rerankd.telemetry.tracing.context import Parent, Policy, current_span
+from rerankd.telemetry.tracing.context import Parent, TracePolicy, current_span
 from rerankd.telemetry.tracing.server_span import ServerSpan, ServerTracing
 from rerankd.telemetry.tracing.span_sink import SpanSink
 from rerankd_adapters.base import AdapterErrorKind, ProviderCall, ProviderReply
@@ -33,7 +33,7 @@ class Traced:
         self.spans: list[SpanRecord] = []
         self._samples = samples
         self._recorder = Recorder([SpanSink(self, TelemetrySettings(**settings), is_prompt=True)])
-        self.tracing = ServerTracing(Policy(self.sample), self._recorder.server_span_ended)
+        self.tracing = ServerTracing(TracePolicy(self.sample), self._recorder.server_span_ended)
         self.service = RecordedService(engine([ScriptedProvider(model=answer)]), self._recorder)
 
     def sample(self, _trace_id: int, parent: Parent | None, _name: str) -> bool:
