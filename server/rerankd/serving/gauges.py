@@ -1,4 +1,4 @@
-"""Reads what the gauges show from the parts of a running service."""
+"""Sets the gauges of a running service: calls, deployments, cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rerankd.telemetry.recorder import Recorder
 
 
 class Gauges:
-    """Sets the gauges of calls, of deployments and of the cache, and counts what the cache counted since.
+    """Sets the gauges of calls, deployments and cache, and adds to the counters what the cache counted since.
 
     Args:
         deployments: Lists those in use now.
@@ -28,7 +28,7 @@ class Gauges:
         self._counted: dict[str, int] = {}
 
     def read(self) -> None:
-        """Set all of them."""
+        """Set all gauges to the current values."""
         metrics.in_flight.of().set(self._recorder.in_flight)
         totals: dict[str, tuple[int, int, int]] = {}
         for each in self._deployments():
