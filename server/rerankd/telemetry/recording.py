@@ -49,6 +49,10 @@ class RecordedService:
         except asyncio.CancelledError:
             record.failed(*_cancel_cause(call))
             raise
+        except Exception:
+            record.failed(Reason.INTERNAL, Code.INTERNAL)
+            await self._sync()
+            raise
         except BaseException:
             record.failed(Reason.INTERNAL, Code.INTERNAL)
             raise

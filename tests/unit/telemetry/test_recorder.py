@@ -17,7 +17,7 @@ from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.recorder import EndedBatch, Recorder
 from rerankd.telemetry.recording import RecordedService
 from rerankd.telemetry.watches import AttemptWatch
-from rerankd_adapters.base import AdapterError, AdapterErrorKind
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.engines import engine, failing, hanging, in_turn
 from tests.support.providers import ScriptedProvider, by_length
 
@@ -77,6 +77,10 @@ def recorded(
     recorder: Recorder, providers: list[ScriptedProvider], models: dict[str, Any] | None = None
 ) -> RecordedService:
     return RecordedService(engine(providers, models), recorder)
+
+
+async def broken(_call: ProviderCall) -> ProviderReply:
+    raise ZeroDivisionError
 
 
 def errors_of(sink: str) -> float:
@@ -198,7 +202,9 @@ async def test_a_failing_sink_fails_no_call_and_no_other_sink() -> None:
 async def test_a_durable_sink_has_stored_a_call_before_it_is_answered() -> None:
     sink = Stored()
     recorder = Recorder(durable=[sink])
-    opened = recorded(recorder, [ScriptedProvider(model=in_turn(by_length, failing()))])
+    opened = recorded(
+        recorder, [ScriptedProvider(model=in_turn(by_length, failing(AdapterErrorKind.REJECTED), broken))]
+    )
     request = RerankRequest(query="q", documents=["a"])
     answering = asyncio.create_task(opened.rerank(request, CallContext("answered")))
     await asyncio.wait([answering], timeout=0.1)
@@ -210,6 +216,9 @@ async def test_a_durable_sink_has_stored_a_call_before_it_is_answered() -> None:
     with pytest.raises(ServiceError):
         await opened.rerank(request, CallContext("failed"))
     assert sink.stored == ["answered", "failed"]
+    with pytest.raises(ZeroDivisionError):
+        await opened.rerank(request, CallContext("unexpected"))
+    assert sink.stored == ["answered", "failed", "unexpected"]
 
 
 async def test_a_durable_sink_that_fails_or_is_not_waited_for_fails_no_call() -> None:
