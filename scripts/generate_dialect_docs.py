@@ -20,7 +20,7 @@ END: Final = "<!-- end of generated -->\n"
 
 
 def main() -> int:
-    """Write the page, or compare it; returns the exit status."""
+    """Write the page, or compare it with `--check`; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page differs")
     found = PAGE.read_text(encoding="utf-8")
@@ -34,19 +34,19 @@ def main() -> int:
 
 
 def render(page: str) -> str:
-    """Put the tables between the marks of the page."""
+    """Replace the tables between the page's two markers."""
     before, _, rest = page.partition(START)
     _, _, after = rest.partition(END)
     return before + START + "\n" + "\n".join(_tables()) + "\n" + END + after
 
 
 def _tables() -> Iterator[str]:
-    yield "| # | sign | dialect |"
+    yield "| # | condition | dialect |"
     yield "| --- | --- | --- |"
     for number, (sign, spoken) in enumerate(_rules(), 1):
         yield f"| {number} | {sign} | {spoken} |"
     yield ""
-    yield "| dialect | of | blank documents | documents returned unless asked | mounts |"
+    yield "| dialect | service | blank documents | returns documents by default | mounts |"
     yield "| --- | --- | --- | --- | --- |"
     for name, dialect in DIALECTS.items():
         mounts = [name, *(alias for alias, known in ALIASES.items() if known == name)]
@@ -56,18 +56,18 @@ def _tables() -> Iterator[str]:
 
 
 def _rules() -> Iterator[tuple[str, str]]:
-    yield "the first segment of the path is a mount, as in `/voyage/v1/rerank`", "the one it names"
-    yield f"header `{DIALECT_HEADER}`", "the one it names"
+    yield "the first path segment is a mount, as in `/voyage/v1/rerank`", "named by the mount"
+    yield f"header `{DIALECT_HEADER}`", "named by the header"
     for header in HEADERS:
         yield f"header `{header.header}`", header.dialect
     for path in PATHS:
         if path.dialect:
             yield f"path `{path.template.replace('=**', '…')}`", path.dialect
     shared = ", ".join(f"`{path.template}`" for path in PATHS if not path.dialect)
-    yield f"on the shared paths ({shared}): a body that is the contract's", SHARED
+    yield f"shared path ({shared}): the body conforms to the contract", SHARED
     for body in BODIES:
-        yield f"there: {body.sign}", body.dialect
-    yield "there: any other body", SHARED
+        yield f"shared path: body with {body.sign}", body.dialect
+    yield "shared path: any other body", SHARED
 
 
 if __name__ == "__main__":

@@ -89,12 +89,12 @@ PATHS: Final = (
 )
 
 BODIES: Final = (
-    BodyRule("`texts`, no `documents`", "tei", _without_documents("texts")),
-    BodyRule("`passages`, no `documents`", "nim", _without_documents("passages")),
-    BodyRule("`input`, no `documents`", "mixedbread", _without_documents("input")),
+    BodyRule("`texts`, without `documents`", "tei", _without_documents("texts")),
+    BodyRule("`passages`, without `documents`", "nim", _without_documents("passages")),
+    BodyRule("`input`, without `documents`", "mixedbread", _without_documents("input")),
     BodyRule("`queries` and `sources`", "bedrock", lambda keys: "queries" in keys and "sources" in keys),
-    BodyRule("`records`, no `documents`", "vertex", _without_documents("records")),
-    BodyRule("`property`, no `model`", "weaviate", lambda keys: "property" in keys and "model" not in keys),
+    BodyRule("`records`, without `documents`", "vertex", _without_documents("records")),
+    BodyRule("`property`, without `model`", "weaviate", lambda keys: "property" in keys and "model" not in keys),
     BodyRule("`raw_scores`", "infinity", lambda keys: "raw_scores" in keys),
     BodyRule("`top_k`, or `truncation` as a boolean or null", "voyage", _is_voyage),
 )
