@@ -85,6 +85,6 @@ SAGEMAKER = replace(
     rules=(),
     quirks=(
         "The model is the name of an endpoint of the account, which is billed by the hour.",
-        "Only endpoints of Cohere's rerank packages are spoken to.",
+        "Only endpoints of Cohere's rerank packages are supported.",
     ),
 )

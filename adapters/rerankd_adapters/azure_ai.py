@@ -103,12 +103,12 @@ AZURE_AI = Provider(
         "client_secret": ("AZURE_CLIENT_SECRET",),
     },
     options={
-        "path": "Path below the base URL, in place of the one that the base URL asks for.",
+        "path": "Path below the base URL, in place of the default for that base URL.",
         "authentication": '"bearer" (default with a key), "api-key" or "entra".',
-        "tenant_id": "Entra tenant; with client_id and client_secret it takes the place of a key.",
+        "tenant_id": "Entra tenant; used with client_id and client_secret instead of a key.",
         "client_id": "Entra application.",
         "client_secret": "Secret of the Entra application.",
-        "token_url": "Where Entra tokens are issued, for national clouds.",
+        "token_url": "Token endpoint of Entra, for national clouds.",
     },
     authentication=(
         BEARER,
@@ -136,10 +136,10 @@ AZURE_AI = Provider(
     ),
     quirks=(
         "The model is the name of the deployment.",
-        "A bare services.ai.azure.com address means its /providers/cohere/v2/rerank, any other /v1/rerank.",
-        "A base URL that ends in /v1, /v2 or /rerank says itself which version of Cohere's API it is.",
-        "Which of a bearer key, an api-key header and an Entra token is taken depends on the endpoint.",
-        "Cohere's v3 models were retired on 2025-06-30; v4.0 ones are to be on 2027-09-13.",
+        "A services.ai.azure.com base URL without a path uses /providers/cohere/v2/rerank, any other /v1/rerank.",
+        "A base URL that ends in /v1, /v2 or /rerank selects the version of Cohere's API.",
+        "Whether a bearer key, an api-key header or an Entra token is accepted depends on the endpoint.",
+        "Cohere's v3 models were retired on 2025-06-30; v4.0 models retire on 2027-09-13.",
         "Models cannot be listed.",
     ),
 )

@@ -145,10 +145,10 @@ BEDROCK = Provider(
     quirks=(
         "Takes AWS credentials only; a Bedrock API key is not accepted for Rerank.",
         "Refuses texts of more than 32,000 characters; they are not sent.",
-        "Does not say what it billed; search units are estimated as one for 100 documents.",
+        "Does not report usage; search units are estimated as one for 100 documents.",
         "Served in ap-northeast-1, ca-central-1, eu-central-1 and us-west-2; Cohere's model in us-east-1 too.",
-        "Whether amazon.rerank-v1:0 scores documents one by one is not documented; calls are not split.",
-        "A quota that is used up is answered with 400 and may be tried again.",
+        "Whether amazon.rerank-v1:0 is pointwise is not documented; its calls are not split.",
+        "An exhausted quota is a 400, which is retried.",
     ),
     list_route="GET /foundation-models (host bedrock.{region}.amazonaws.com)",
 )

@@ -88,10 +88,10 @@ CLOUDFLARE = Provider(
     capabilities=Capabilities(source=_SOURCE),
     models={"@cf/baai/bge-reranker-base": Capabilities(source=_SOURCE)},
     quirks=(
-        "Billed in neurons, 283 for a million tokens of bge-reranker-base by a third party's measurement.",
-        "The range of scores is not documented: state score_space where you need thresholds.",
+        "Billed in neurons, 283 per million tokens of bge-reranker-base as measured by a third party.",
+        "The range of scores is not documented: set score_space to use thresholds.",
         "An unknown model is a 400 with code 5007.",
-        "A 429 with code 3036 means that the day's free neurons are used up.",
+        "A 429 with code 3036 means that the day's free neurons are exhausted.",
     ),
     list_route="GET /client/v4/accounts/ACCOUNT/ai/models/search",
 )

@@ -91,9 +91,9 @@ COHERE = Provider(
         Price(model="rerank-*", unit="search_unit", usd_per_million=2000, **_PRICED),
     ),
     quirks=(
-        "The API takes 10,000 documents and advises 1,000; more are split into calls of 1,000.",
+        "The API accepts 10,000 documents and recommends 1,000; larger requests are split into chunks of 1,000.",
         "A 429 carries no Retry-After.",
-        "v5 models are billed by tokens and answer without search units.",
+        "v5 models are billed by tokens and report no search units.",
     ),
     list_route="GET /v1/models?endpoint=rerank",
 )

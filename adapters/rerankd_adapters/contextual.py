@@ -60,8 +60,8 @@ CONTEXTUAL = Provider(
         for name in ("v2-instruct-multilingual", "v2-instruct-multilingual-mini", "v1-instruct")
     },
     quirks=(
-        "Scores are normalised in a way that is not explained: calls are not split unless you allow it.",
-        "The limit of 8,000 tokens holds for query, instruction, document and metadata together.",
-        "Says no usage.",
+        "How scores are normalised is not documented: calls are not split unless scoring is set to pointwise.",
+        "The limit of 8,000 tokens covers query, instruction, document and metadata together.",
+        "Does not report usage.",
     ),
 )

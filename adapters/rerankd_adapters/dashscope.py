@@ -109,11 +109,11 @@ DASHSCOPE = Provider(
         ),
     ),
     quirks=(
-        "qwen3-vl-rerank takes 100 texts or 40 images a call, and is sent 40 documents at most.",
-        "Images are taken on the native route alone.",
-        "Other regions are at https://WORKSPACE.REGION.maas.aliyuncs.com; in Singapore qwen3-rerank is $0.10.",
+        "qwen3-vl-rerank accepts 100 texts or 40 images per call; at most 40 documents are sent.",
+        "Only the native route accepts images.",
+        "Other regions use https://WORKSPACE.REGION.maas.aliyuncs.com; in Singapore qwen3-rerank is $0.10.",
         "The compatible route is /compatible-api/v1/reranks; /compatible-mode/v1 serves no reranker.",
-        "Independence of scores follows from the models' architecture; Alibaba does not state it.",
+        "That models are pointwise follows from their architecture; Alibaba does not document it.",
         "An overdue account is a 400 with the code Arrearage.",
     ),
 )

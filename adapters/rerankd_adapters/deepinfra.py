@@ -73,7 +73,7 @@ DEEPINFRA = Provider(
         Price(model="Qwen/Qwen3-Reranker-8B", usd_per_million=0.050, **_PRICED),
     ),
     quirks=(
-        "Answers scores in the order of the documents, unsorted and without positions.",
-        "Says what a call cost.",
+        "Returns scores in document order, unsorted and without indices.",
+        "Reports the cost of a call.",
     ),
 )

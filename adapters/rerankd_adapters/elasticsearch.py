@@ -66,9 +66,9 @@ ELASTICSEARCH = Provider(
     options={"timeout": "How long the cluster waits for the endpoint, such as 30s."},
     capabilities=Capabilities(source="elasticsearch client 9.5.1"),
     quirks=(
-        "The model is the inference id; what it scores with, and so whether calls may be split, is yours to say.",
+        "The model is the inference id; its scoring is unknown, so calls are not split unless you set it.",
         "The key is an encoded API key; for basic authentication set the deployment's authorization header instead.",
-        "An endpoint may have a top_n of its own, so the number of results is always sent.",
+        "An endpoint may have a default top_n, so the number of results is always sent.",
     ),
     list_route="GET /_inference/rerank/_all",
 )

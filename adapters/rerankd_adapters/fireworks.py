@@ -62,6 +62,6 @@ FIREWORKS = Provider(
             date="2026-11-21",
         ),
     ),
-    quirks=("A model name without a slash is looked for under accounts/fireworks/models/.",),
+    quirks=("A model name without a slash is prefixed with accounts/fireworks/models/.",),
     list_route="GET /inference/v1/models",
 )

@@ -34,14 +34,14 @@ OPTIONS: Final[Mapping[str, str]] = {
     "model_field": "Field with the model's name; empty for none.",
     "query_field": "Field with the query.",
     "documents_field": "Field with the documents.",
-    "rank_fields_field": "Field that names what is scored of objects; without it documents are sent as texts.",
+    "rank_fields_field": "Field for rank_fields; if unset, documents are sent as text.",
     "top_n_field": "Field with the number of results; empty for none.",
     "instruction_field": "Field with the instruction; empty for none.",
-    "max_tokens_per_doc_field": "Field with the tokens a document is cut to; empty for none.",
-    "results": "Where the list of results is, such as output.results; empty for a bare array.",
+    "max_tokens_per_doc_field": "Field with the tokens to keep per document; empty for none.",
+    "results": "Path of the list of results, such as output.results; empty for a top-level array.",
     "index_field": "Field of a result with its index.",
     "score_field": "Field of a result with its score.",
-    "fields": "Object of further fields sent with every call.",
+    "fields": "Object with additional fields sent with every call.",
 }
 _WIRE_FIELDS: Final = ("model", "query", "documents", "rank_fields", "top_n", "instruction", "max_tokens_per_doc")
 
@@ -88,5 +88,5 @@ GENERIC = Provider(
     key_is_required=False,
     options=OPTIONS,
     capabilities=Capabilities(source="declared by the operator"),
-    quirks=("Nothing is known of its models: calls are never split unless the operator says they may be.",),
+    quirks=("Its models' scoring is unknown: calls are not split unless the settings declare it pointwise.",),
 )

@@ -48,9 +48,9 @@ INFINITY = Provider(
         source="source of infinity-emb 0.0.78",
     ),
     quirks=(
-        "A server that runs a single model answers to any name.",
-        "Strips white space around every text.",
-        "Counts tokens by an estimate unless started with lengths_via_tokenize.",
+        "A server with a single model accepts any model name.",
+        "Strips leading and trailing white space of every text.",
+        "Token counts are estimates unless the server was started with lengths_via_tokenize.",
     ),
     list_route="GET /models",
 )

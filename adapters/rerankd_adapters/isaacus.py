@@ -40,9 +40,9 @@ ISAACUS = Provider(
     ),
     models={name: Capabilities(source=_SOURCE) for name in ("kanon-2-reranker", "kanon-universal-classifier")},
     quirks=(
-        "Does not say whether a score depends on the other documents: calls are not split unless you allow it.",
-        "A text longer than the window is scored in chunks; scoring_method says how they are combined.",
-        "Refuses texts of white space alone, and queries longer than the window.",
-        "With is_iql the query is a program, and may consume very many tokens: keep it from strangers.",
+        "Whether models are pointwise is not documented: calls are not split unless scoring is set to pointwise.",
+        "A text longer than the window is scored in passages; scoring_method selects how they are combined.",
+        "Rejects blank texts, and queries longer than the window.",
+        "With is_iql the query is a program that may consume very many tokens: do not expose it to untrusted callers.",
     ),
 )

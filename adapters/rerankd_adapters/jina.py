@@ -63,7 +63,7 @@ JINA = Provider(
     quirks=(
         "v3 and v3.5 put all documents into one window: their scores depend on the other documents.",
         "The default of return_documents changed in 2025; it is always sent as false.",
-        "402 means that the credit is used up.",
+        "402 means that the credit is exhausted.",
     ),
     list_route="GET /v1/models",
 )

@@ -103,13 +103,13 @@ LITELLM_PROXY = Provider(
     capabilities=Capabilities(takes_instruction=True, takes_objects=True, source="source of litellm 1.109.1"),
     may_reroute=True,
     quirks=(
-        "Fallbacks of the proxy may change the model between two calls: calls are never split unless the "
-        "operator declares that scoring is pointwise.",
-        "Scores are in the space of the model behind it, and results may be unsorted.",
-        "max_tokens_per_doc makes it speak Cohere v2 to the model behind it, max_chunks_per_doc v1.",
+        "The proxy's fallbacks may change the model between two calls: calls are not split unless the settings "
+        "declare it pointwise.",
+        "Scores are in the score space of the upstream model, and results may be unsorted.",
+        "max_tokens_per_doc makes it call the upstream model by Cohere v2, max_chunks_per_doc by v1.",
         "Some of its token counts are estimates.",
-        "A spent budget of the key is not a rate limit here: no retry helps.",
-        "How long documents are treated is up to the provider behind it.",
+        "An exhausted budget of the key is not retried as a rate limit.",
+        "Truncation of long documents is up to the upstream provider.",
     ),
     list_route="GET /model/info",
 )

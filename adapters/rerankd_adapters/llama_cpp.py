@@ -61,7 +61,7 @@ LLAMA_CPP = Provider(
     ),
     quirks=(
         "Scores are raw logits for BGE and Jina cross-encoders, about -11 to 8, and probabilities for Qwen3.",
-        "Which of the two is told from the model's name; state score_space for a model of another name.",
+        "The score space is derived from the model's name; set score_space for other names.",
         "Scores near 1e-20 mean that the GGUF file lacks its classifier head.",
         "A pair longer than --ubatch-size is refused with a 500, which is not retried.",
         "503 means that the model is still loading.",

@@ -28,8 +28,8 @@ LOCALAI = Provider(
     key_is_required=False,
     capabilities=Capabilities(source="source of LocalAI"),
     quirks=(
-        "What scores are depends on the backend of the model; state scoring and score_space.",
-        "Documents always come back.",
+        "Scoring and score space depend on the model's backend; set scoring and score_space.",
+        "Documents are always returned.",
     ),
     list_route="GET /v1/models",
 )

@@ -54,7 +54,7 @@ MIXEDBREAD = Provider(
         ),
     ),
     quirks=(
-        "With rewrite_query scores are for another query than yours; it is sent as false unless asked for.",
-        "The range of scores is not documented: state score_space where you need thresholds.",
+        "rewrite_query would score a rewritten query; it is sent as false unless requested.",
+        "The range of scores is not documented: set score_space to use thresholds.",
     ),
 )

@@ -32,12 +32,12 @@ NEBIUS = Provider(
     base_url="https://api.tokenfactory.nebius.com",
     key_variables=("NEBIUS_API_KEY",),
     base_url_variables=("NEBIUS_API_BASE",),
-    options={"ai_project_id": "Project that calls are counted for."},
+    options={"ai_project_id": "Project that calls are attributed to."},
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
         billing_unit="token",
         source="OpenAPI document of Nebius Token Factory, 2026-05",
     ),
-    quirks=("Knows no top_n, and always sends the documents back; the results are cut here.",),
+    quirks=("Has no top_n and always returns the documents; results are cut by rerankd.",),
     list_route="GET /v1/models",
 )

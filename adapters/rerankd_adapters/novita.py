@@ -37,8 +37,8 @@ NOVITA = Provider(
         Price(model="qwen/qwen3-reranker-8b", usd_per_million=0.05, **_PRICED),
     ),
     quirks=(
-        "Reports of the window of bge-reranker-v2-m3 vary from 1,000 to 8,000 tokens.",
-        "That scores are probabilities is unverified; state score_space if yours are not.",
+        "The window of bge-reranker-v2-m3 is reported as 1,000 to 8,000 tokens.",
+        "That scores are probabilities is unverified; set score_space if they are not.",
     ),
     list_route="GET /openai/v1/models",
 )

@@ -136,7 +136,7 @@ NVIDIA_NIM = Provider(
     base_url_variables=("NVIDIA_NIM_API_BASE",),
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
-    options={"poll_url": "Where results of 202 answers are asked for."},
+    options={"poll_url": "URL that is polled for the results of 202 responses."},
     capabilities=Capabilities(
         scoring=Scoring.POINTWISE,
         score_space=ScoreSpace.LOGIT,
@@ -147,11 +147,11 @@ NVIDIA_NIM = Provider(
     models=dict.fromkeys(SLUGS, Capabilities(source="langchain-nvidia-ai-endpoints 1.5.0")),
     rules=IMAGE_MODELS,
     quirks=(
-        "Images must be data: URLs, in documents of the nemotron-rerank-vl models alone.",
+        "Images must be data: URLs; only the nemotron-rerank-vl models accept them.",
         "Scores are raw logits, about -12 to 12.",
-        "Refuses top_n; the results are cut here.",
+        "Rejects top_n; results are cut by rerankd.",
         "Write nvidia_nim/ranking/MODEL for the /v1/ranking route of the hosted service.",
-        "The hosted service may answer 202, and is then polled once a second.",
+        "The hosted service may return 202 and is then polled once per second.",
     ),
     list_route="GET /v1/models (self-hosted)",
 )

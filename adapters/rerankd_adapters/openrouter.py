@@ -38,11 +38,11 @@ OPENROUTER = Provider(
     rules=IMAGE_MODELS,
     may_reroute=True,
     quirks=(
-        "The routed provider may change between two calls, so calls are split only where that is allowed.",
-        "Says what a call cost, in credits of one US dollar.",
-        "Documents always come back.",
-        "Its list of models leaves rerankers out unless asked for output_modalities=rerank.",
-        "Set the headers HTTP-Referer and X-OpenRouter-Title of the deployment to be named in its rankings.",
+        "The routed provider may change between two calls, so calls are not split unless declared pointwise.",
+        "Reports the cost of a call, in credits of one US dollar.",
+        "Documents are always returned.",
+        "Its list of models includes rerankers only with output_modalities=rerank.",
+        "Set the headers HTTP-Referer and X-OpenRouter-Title on the deployment to appear in its rankings.",
     ),
     list_route="GET /api/v1/models?output_modalities=rerank",
 )

@@ -36,8 +36,8 @@ OPPER = Provider(
     quirks=(
         "A bare model name may be answered by another endpoint when one fails, so calls of it are not split; "
         "name an endpoint, as in berget/MODEL, to pin it.",
-        "A count of 0 tokens means that the endpoint does not tell.",
-        "Reranking needs a paid plan; without one the answer is a 402.",
+        "A count of 0 tokens means that the endpoint does not report it.",
+        "Reranking needs a paid plan; without one it returns 402.",
     ),
     list_route="GET /v3/models?type=rerank",
 )

@@ -28,9 +28,9 @@ OVMS = Provider(
     key_is_required=False,
     capabilities=Capabilities(source="docs.openvino.ai, rerank endpoint"),
     quirks=(
-        "The model is the name of a servable; under a name of your own nothing is known of it.",
-        "How many chunks a document is cut into is set where the server is configured.",
-        "Says no usage.",
+        "The model is the name of a servable; models with custom names have unknown capabilities.",
+        "The number of passages per document is configured on the server.",
+        "Does not report usage.",
     ),
     list_route="GET /v3/models",
 )

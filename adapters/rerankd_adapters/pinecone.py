@@ -101,7 +101,7 @@ PINECONE = Provider(
     key_variables=("PINECONE_API_KEY",),
     base_url_variables=("PINECONE_API_BASE", "PINECONE_CONTROLLER_HOST"),
     authentication=(header_key("api-key"),),
-    options={"api_version": f'Version of the API, "{API_VERSION}" unless said.'},
+    options={"api_version": f'Version of the API, "{API_VERSION}" unless set.'},
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
         takes_objects=True,
@@ -116,9 +116,9 @@ PINECONE = Provider(
         "pinecone-rerank-v0": replace(_SHORT, max_tokens_per_document=512),
     },
     quirks=(
-        "The model that answers may differ from the one that was asked; the answer names it.",
-        "Limits are those of the documented example until GET /models?type=rerank has told the current ones.",
-        "Only Cohere's models take max_chunks_per_doc.",
+        "The model that answers may differ from the requested one; the response names it.",
+        "Limits are those of the documented example until GET /models?type=rerank has reported the current ones.",
+        "Only Cohere's models accept max_chunks_per_doc.",
         "Rerank units are counted as search units.",
         "A deprecated or unauthorised model is a 403, an unknown one a 404.",
     ),

@@ -49,10 +49,10 @@ PRIME = Provider(
     },
     prices=(Price(model="*", unit="token", usd_per_million=0.20, source=_SOURCE, date="2026-11-21"),),
     quirks=(
-        "Sorts by logits it does not tell; of equal scores, many of which are exactly 1.0, the lower index goes first "
-        "here, so that the order is the same however a call is split.",
-        "Takes 16 MiB a call, and counts about 70 tokens of its own for every document.",
-        "Documents always come back.",
+        "Sorts by logits that it does not return; many scores are exactly 1.0, and such ties are sorted by index, so "
+        "that the order does not depend on how a call is split.",
+        "Accepts 16 MiB per call, and adds about 70 tokens of its own to every document.",
+        "Documents are always returned.",
     ),
     list_route="GET /api/v1/models",
 )

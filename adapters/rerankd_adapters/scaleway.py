@@ -34,7 +34,7 @@ SCALEWAY = Provider(
     base_url_variables=("SCALEWAY_API_BASE",),
     capabilities=Capabilities(billing_unit="token", source="LiteLLM 1.109.1; Scaleway's list of errors"),
     quirks=(
-        "The range of scores is not documented: state score_space where you need thresholds.",
+        "The range of scores is not documented: set score_space to use thresholds.",
         "An unknown model is a 422; a 404 is an unknown route.",
     ),
     list_route="GET /v1/models",

@@ -105,8 +105,8 @@ SILICONFLOW = Provider(
     ),
     quirks=(
         "The international service is at https://api.siliconflow.com or https://api.ap.siliconflow.com.",
-        "BGE and BCE models score long documents in chunks; the best chunk counts.",
-        "max_chunks_per_doc and overlap_tokens, at most 80, are for BGE and BCE models alone.",
+        "BGE and BCE models split long documents into passages and return the best passage's score.",
+        "max_chunks_per_doc and overlap_tokens, at most 80, apply to BGE and BCE models only.",
     ),
     list_route="GET /v1/models",
 )

@@ -116,10 +116,10 @@ TEI = Provider(
         source="source of text-embeddings-inference 1.9.3",
     ),
     quirks=(
-        "Takes 32 documents a call unless started with another --max-client-batch-size, which GET /info tells, and "
-        "2,000,000 bytes unless started with a higher --payload-limit.",
-        "Every document of a call takes its own permit: under load whole calls are refused with 429.",
-        "A wrong key is answered with an empty 401.",
+        "Accepts 32 documents per call unless started with another --max-client-batch-size, which GET /info reports, "
+        "and 2,000,000 bytes unless started with a higher --payload-limit.",
+        "Every document takes a permit: under load whole calls are refused with 429.",
+        "An invalid key is a 401 with an empty body.",
         "A batch over the limit is a 422, not the documented 413.",
         "Equal scores come back in reverse order.",
     ),

@@ -18,7 +18,7 @@ TEI_GRPC = Provider(
     base_url_variables=("TEI_GRPC_API_BASE",),
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
-    options={"streams": "true sends one text a message (RerankStream), as many as there are."},
+    options={"streams": "true sends one text per message (RerankStream), without a limit on their number."},
     capabilities=Capabilities(
         scoring=Scoring.POINTWISE,
         score_space=ScoreSpace.PROBABILITY,
@@ -28,9 +28,9 @@ TEI_GRPC = Provider(
     ),
     quirks=(
         "Needs a server built for gRPC, at grpc://host:port or grpcs://host:port; it has no HTTP routes.",
-        "Takes 32 documents a call unless started with a higher --max-client-batch-size or told to stream.",
-        "Waits for permits under load, where the HTTP server refuses the call.",
-        "Fails texts that are too long unless told to truncate, so truncation is always sent.",
+        "Accepts 32 documents per call unless started with a higher --max-client-batch-size or used with streams.",
+        "Waits for permits under load, while the HTTP server refuses the call.",
+        "Rejects texts that are too long unless truncation is on, so truncation is always sent.",
         "Equal scores come back in reverse order.",
     ),
     list_route="tei.v1.Info/Info",

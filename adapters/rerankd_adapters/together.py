@@ -40,6 +40,6 @@ TOGETHER = Provider(
         _LLAMA_RANK: Capabilities(scoring=Scoring.POINTWISE, source=_SOURCE),
     },
     prices=(Price(model=_LLAMA_RANK, unit="token", usd_per_million=0.10, source="LiteLLM 1.109.1", date="2026-11-21"),),
-    quirks=("Serverless rerank models come and go; a dedicated endpoint's name works as the model.",),
+    quirks=("The set of serverless rerank models changes; a dedicated endpoint's name works as the model.",),
     list_route="GET /v2/supported-models",
 )

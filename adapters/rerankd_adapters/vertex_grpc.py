@@ -47,7 +47,7 @@ VERTEX_GRPC = Provider(
         "project": "Google Cloud project, by name or number.",
         "location": "Location of the ranking configuration; global unless set.",
         "ranking_config": "Name of the ranking configuration; default_ranking_config unless set.",
-        "quota_project": "Project that is charged, where it is not the credentials' own.",
+        "quota_project": "Project that is billed, if not the credentials' own.",
     },
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
@@ -75,12 +75,12 @@ VERTEX_GRPC = Provider(
         ),
     ),
     quirks=(
-        "Documents scored by the fields title and content, in this order, are sent as such; others as text.",
-        "Nothing says that documents are scored apart, so requests of more than 200 are refused.",
+        "Documents with rank_fields title and content, in this order, are sent as objects; others as text.",
+        "Whether it is pointwise is not documented: requests of more than 200 documents are refused.",
         "Scores have two decimals, so ties are common.",
-        "Cuts long documents without saying so.",
+        "Truncates long documents without a warning.",
         "Documents are sent as contents without a title.",
-        "Does not say what it used; search units are estimated as one for 100 documents.",
+        "Does not report usage; search units are estimated as one for 100 documents.",
         "Models cannot be listed.",
     ),
 )

@@ -94,7 +94,7 @@ VLLM = Provider(
         "A priority other than 0 is an error unless the server schedules by priority.",
         "Original Qwen3-Reranker checkpoints need --chat-template, or their scores are inaccurate.",
         "503 means that the queue is full.",
-        "GET /v1/models tells each model's window, and which model is behind a --served-model-name.",
+        "GET /v1/models reports each model's window, and the model behind a --served-model-name.",
     ),
     list_route="GET /v1/models",
 )

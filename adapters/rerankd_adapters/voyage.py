@@ -83,7 +83,7 @@ VOYAGE = Provider(
     ),
     quirks=(
         "Keys starting with al- are MongoDB's and go to ai.mongodb.com.",
-        "The query counts once for every document in the token limit and on the bill.",
-        "Instructions of the 2.5 family and later stand before the query, as Voyage documents.",
+        "The query's tokens count once per document, in the token limit and in billing.",
+        "For the 2.5 family and later the instruction is put before the query, as Voyage documents.",
     ),
 )

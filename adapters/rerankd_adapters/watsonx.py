@@ -111,7 +111,7 @@ WATSONX = Provider(
         "space_id": "Deployment space that is billed.",
         "version": f"Date of the API's version; {API_DATE} unless set.",
         "authentication": '"ibm-iam" (default: the key is exchanged for a token), "zenapikey" or "bearer" (a token).',
-        "token_url": "Where IAM tokens are issued.",
+        "token_url": "Token endpoint of IAM.",
     },
     authentication=(
         Authentication(scheme=Scheme.IBM_IAM),
@@ -130,8 +130,8 @@ WATSONX = Provider(
         )
     },
     quirks=(
-        "Documents are cut only where the number of tokens to keep is sent: max_tokens_per_doc, or the "
-        "model's window where it is known.",
+        "Documents are truncated only if the number of tokens to keep is sent: max_tokens_per_doc, or the "
+        "model's window if known.",
         "On Cloud Pak for Data the key is a base64 ZenApiKey; set the option authentication to zenapikey.",
         "Scores of cross-encoders are raw logits.",
     ),

@@ -68,8 +68,8 @@ XINFERENCE = Provider(
     key_is_required=False,
     capabilities=Capabilities(source="source of xinference 4.1.0"),
     quirks=(
-        "The model is the uid it was launched with; under a name of your own nothing is known of it.",
-        "jina-reranker-v3.5 sees all documents at once; calls of it are never split.",
+        "The model is the uid it was launched with; models with custom uids have unknown capabilities.",
+        "jina-reranker-v3.5 is listwise; its calls are never split.",
         "A model that is not launched is a 400.",
     ),
     list_route="GET /v1/models",

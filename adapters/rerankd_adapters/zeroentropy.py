@@ -48,7 +48,7 @@ ZEROENTROPY = Provider(
     models={name: Capabilities(source=_SOURCE) for name in ("zerank-2", "zerank-1", "zerank-1-small")},
     prices=(Price(model="zerank-*", unit="token", usd_per_million=0.025, source=_SOURCE, date="2026-11-21"),),
     quirks=(
-        "States that no score depends on another document; scores may still vary a little from call to call.",
-        "Beyond 2.5 MB or 1,000 calls a minute it answers slowly unless asked to be fast, then with 429.",
+        "Documented as pointwise; scores may still vary slightly between calls.",
+        "Beyond 2.5 MB or 1,000 calls a minute it answers slowly with latency slow, and with 429 with latency fast.",
     ),
 )

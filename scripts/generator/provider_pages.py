@@ -39,15 +39,15 @@ def render_index(providers: Sequence[Provider]) -> str:
         )
         for provider in providers
     ]
-    heading = ("provider", "models start with", "also", "configured by", "scoring", "facts of")
+    heading = ("provider", "model prefix", "aliases", "configured by", "scoring", "checked on")
     return "\n".join([_MARK, "", "# Providers", "", *_INDEX_TEXT, *table(heading, rows), ""])
 
 
 _INDEX_TEXT: Final = (
-    "A provider is configured by its usual environment variable, or by an entry under `providers` in the",
-    "settings; `rerankd providers` says which are, `rerankd providers --check` whether they can be reached,",
-    "`rerankd check-config FILE` what is wrong with the settings. A server that is not listed is reached with",
-    "[generic](generic.md); [adapters/README.md](../../adapters/README.md) says how to add a provider.",
+    "A provider is configured by its usual environment variable or by an entry under `providers` in the settings.",
+    "`rerankd providers` lists the configured ones, `rerankd providers --check` tests whether they are reachable,",
+    "`rerankd check-config FILE` validates the settings. For a server that is not listed use [generic](generic.md);",
+    "[adapters/README.md](../../adapters/README.md) describes how to add a provider.",
     "",
 )
 
@@ -72,20 +72,20 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
 def _summary(provider: Provider) -> Iterator[str]:
     yield f"- Model strings: {code_list(model_strings(provider))}"
     if provider.aliases:
-        yield f"- Other names of the provider: {code_list(provider.aliases)}"
-    address = f"`{provider.base_url}`" if provider.base_url else "none of its own; set `base_url`"
+        yield f"- Provider aliases: {code_list(provider.aliases)}"
+    address = f"`{provider.base_url}`" if provider.base_url else "no default; set `base_url`"
     yield f"- Base URL: {address}"
     ways = "; or ".join(f"`{text}`" for text in map(authentication_text, provider.authentication))
     yield f"- Authentication: {ways}; the key is {'required' if provider.key_is_required else 'optional'}"
     for _, extra in extras_of(provider):
         yield f"- Needs `pip install 'rerankd[{extra}]'`"
     if provider.list_route:
-        yield f"- Its models are listed by `{provider.list_route}`"
-    yield f"- Reference: <{provider.reference}>, facts of {provider.checked}"
+        yield f"- Models are listed by `{provider.list_route}`"
+    yield f"- Reference: <{provider.reference}>, checked on {provider.checked}"
 
 
 def model_strings(provider: Provider) -> list[str]:
-    """List examples of what callers write."""
+    """List examples of model names that callers send."""
     models = sorted(provider.models)[:_EXAMPLE_MODELS] or ["MODEL"]
     names = [f"{provider.name}/{model}" for model in models]
     return names + [f"{alias}/{models[0]}" for alias in provider.aliases[:1]]
@@ -94,17 +94,17 @@ def model_strings(provider: Provider) -> list[str]:
 def _configuration(provider: Provider) -> list[str]:
     lines = ["```yaml", *settings_example(provider), "```"]
     if enough := " or ".join(sufficient_variables(provider)):
-        lines += ["", f"Nothing of this is needed with {enough} in the environment."]
+        lines += ["", f"Not needed with {enough} in the environment."]
     return lines
 
 
 def needs_key(provider: Provider) -> bool:
-    """Whether the settings have to give a key, unless they give what stands for one."""
+    """Whether the settings need a key, or options that replace it."""
     return provider.key_is_required or not any(way.scheme in _KEYLESS for way in provider.authentication)
 
 
 def sufficient_variables(provider: Provider) -> list[str]:
-    """List what has to be in the environment for the provider to be used without settings, in Markdown."""
+    """List, in Markdown, the environment variables that suffice to use the provider without settings."""
     key, base = (code_list(names[:1]) for names in (provider.key_variables, provider.base_url_variables))
     if provider.base_url and needs_key(provider):
         return [key] if provider.key_variables else []
@@ -142,7 +142,7 @@ def _variables(provider: Provider) -> list[str]:
 def _uses(provider: Provider) -> Iterator[tuple[Sequence[str], str]]:
     yield provider.key_variables, "the key"
     yield provider.base_url_variables, "the base URL"
-    yield provider.presence_variables, "anything: that it is set means that the provider is to be used"
+    yield provider.presence_variables, "any value; enables the provider"
     for option, variables in provider.option_variables.items():
         yield variables, f"option `{option}`"
 
@@ -153,12 +153,12 @@ def _options(provider: Provider) -> list[str]:
 
 
 _MODEL_HEADING: Final = (
-    *("model", "scoring", "score space", "documents a call", "tokens a document", "tokens a call"),
+    *("model", "scoring", "score space", "documents per call", "tokens per document", "tokens per call"),
     *("truncation", "instruction", "images", "source"),
 )
 _MODEL_NOTE: Final = (
-    "A hyphen means not known. Requests to pointwise models are split by these limits, listwise ones go through a",
-    "tournament of windows; others are sent whole, or refused.",
+    "A hyphen means unknown. Requests to pointwise models are split by these limits, those to listwise models go",
+    "through a tournament of windows; requests to models of unknown scoring are sent whole, or refused.",
 )
 
 
@@ -182,8 +182,8 @@ def _models(provider: Provider) -> list[str]:
 
 
 _PARAMETER_NOTE: Final = (
-    "What becomes of each parameter of a call: the provider's own name of it where it is sent, else what happens",
-    "instead. `warning` is one in `meta.warnings` that names the parameter, `refused` an error that does.",
+    "How each parameter of a call is handled: the provider's own name of it if it is sent, else what happens instead.",
+    "`warning` stands for a warning in `meta.warnings`, `refused` for an error; both name the parameter.",
 )
 
 
@@ -197,7 +197,11 @@ def _prices(provider: Provider) -> list[str]:
     rows = [(f"`{price.model}`", price_text(price), escape(price.source), price.date) for price in provider.prices]
     if not rows:
         return []
-    return [*table(("model", "price", "source", "read on"), rows), "", "The first match counts; settings override it."]
+    return [
+        *table(("model", "price", "source", "checked on"), rows),
+        "",
+        "The first match applies; settings override it.",
+    ]
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -211,5 +215,5 @@ def code_list(names: Iterable[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """Make a sentence fit for a cell of a table."""
+    """Escape text for a table cell."""
     return text.replace("|", "\\|")

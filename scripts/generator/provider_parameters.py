@@ -1,4 +1,4 @@
-"""The table of parameters on a provider's page: found out by asking its adapter, so that it cannot drift."""
+"""The table of parameters on a provider's page, derived from requests that its adapter builds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from rerankd_adapters.registry import find_provider, open_adapter
 from rerankd_adapters.testing.parameters import PARAMETERS, Encode, Treatment, treatments
 
 OTHER_MODEL: Final = "other-model"
-"""A name no provider knows."""
+"""A model that no provider declares."""
 _NEEDED: Final = {"account": "a", "project": "p", "project_id": "p", "region": "eu-central-1"}
-"""Options without which some adapters build nothing."""
+"""Options that some adapters require."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ VARIANTS: Final[Mapping[str, Sequence[Variant]]] = {
     "generic": tuple(Variant(shape, {"shape": shape}) for shape in ("jina", "cohere", "cohere-v1", "tei")),
     "kserve": (Variant("default", {}), Variant("preset nim", {"preset": "nim"})),
 }
-_ONLY: Final = (Variant("what becomes of it", {}),)
+_ONLY: Final = (Variant("handling", {}),)
 _MODES: Final = ("truncation", *(f"truncation: {mode.value}" for mode in Truncation))
-"""The first row is of calls that do not say."""
+"""The first row is of calls without `truncation`."""
 
 
 def variants_of(provider: Provider) -> Sequence[Variant]:
@@ -86,7 +86,7 @@ def _open(provider: Provider, variant: Variant) -> tuple[Any, Encode]:
 
 
 def parameter_rows(provider: Provider) -> list[tuple[str, ...]]:
-    """Return a row a parameter: its name, and what becomes of it in each dialect."""
+    """Return a row per parameter: its name, and how each dialect handles it."""
     columns = [_column(provider, index) for index in range(len(variants_of(provider)))]
     return [(f"`{name}`", *(column[name] for column in columns)) for name in columns[0]]
 

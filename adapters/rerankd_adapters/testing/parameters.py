@@ -1,4 +1,4 @@
-"""What becomes of each parameter of a call at a provider, found out by building requests with and without it.
+"""How an adapter handles each parameter of a call, found by building requests with and without it.
 
 Nothing a caller asks for may be left out silently: a parameter is sent, done by the engine, refused, or named in a
 warning. The table on a provider's page and the tests are both made of this.
@@ -31,12 +31,12 @@ _CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "max_chunks_per_doc": {"max_passages_per_doc": 3},
     "priority": {"priority": 5},
 }
-_ENGINE: Final = {"top_n": "not sent; results are cut here"}
+_ENGINE: Final = {"top_n": "not sent; results are cut by rerankd"}
 """What the engine does with a parameter that is not sent."""
 
 
 class How(StrEnum):
-    """What becomes of a parameter."""
+    """How a parameter is handled."""
 
     SENT = "sent"
     EMULATED = "emulated"
@@ -51,7 +51,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What becomes of one parameter, or of one value of it."""
+    """How one parameter, or one value of it, is handled."""
 
     how: How
     text: str
@@ -75,7 +75,7 @@ Encode = Callable[[ProviderCall], Any]
 
 
 def treatments(adapter: Adapter, encode: Encode, model: str) -> dict[str, tuple[Treatment, ...]]:
-    """Find out what becomes of every parameter in calls of `model`.
+    """Find how every parameter is handled in calls of `model`.
 
     Returns:
         One treatment a parameter; of `truncation` one for calls that do not say, then one a mode.
@@ -109,7 +109,7 @@ class _Probe:
             return _refusal(error, name)
         warnings = self._adapter.warnings_of(structs.replace(self._call, **changes))
         if any(warning.startswith(f"{name} ") for warning in warnings):
-            return Treatment(How.DROPPED, "sent and yet warned of") if fields else _WARNED
+            return Treatment(How.DROPPED, "sent despite a warning") if fields else _WARNED
         if fields:
             return _sent(fields)
         return Treatment(How.EMULATED, _ENGINE[name]) if name in _ENGINE else _DROPPED
@@ -132,9 +132,9 @@ class _Probe:
                 pairs = (f"`{name}: {_json(bodies[mode][name])}`" for name in fields)
                 found.append(Treatment(How.SENT, ", ".join(pairs)))
             elif len(bodies) > 1:
-                found.append(Treatment(How.SENT, "by leaving the field out"))
+                found.append(Treatment(How.SENT, "by omitting the field"))
             else:
-                found.append(Treatment(How.EMULATED, "always so"))
+                found.append(Treatment(How.EMULATED, "always"))
         return tuple(found)
 
     def instruction(self) -> Treatment:
@@ -153,7 +153,7 @@ class _Probe:
         echoes = any(value is True and name.rpartition(".")[2] in _ECHO_FIELDS for name, value in self._body().items())
         if echoes:
             return Treatment(How.DROPPED, "the provider is asked for documents")
-        return Treatment(How.EMULATED, "not asked for; documents come back from our own copy")
+        return Treatment(How.EMULATED, "not requested; rerankd re-attaches the documents")
 
     def rank_fields(self) -> Treatment:
         objects = {"objects": [{"title": "a", "body": "b"}, None], "rank_fields": ["title", "body"]}
@@ -163,7 +163,7 @@ class _Probe:
             return Treatment(How.EMULATED, "rendered to text")
         names = [name for name in fields if after.get(name) == ["title", "body"]]
         suffix = f", with {', '.join(f'`{name}`' for name in names)}" if names else ""
-        return Treatment(How.SENT, f"objects as they are{suffix}")
+        return Treatment(How.SENT, f"objects unchanged{suffix}")
 
     def image(self) -> Treatment:
         if not self._facts.takes_images:
@@ -182,9 +182,9 @@ class _Probe:
                 return Treatment(How.DROPPED, f"refused without naming it: {error.message}")
             names = error.message.rpartition("it takes ")[2]
             known = ", ".join(f"`{name}`" for name in names.split(", ")) if names != "none" else ""
-            return Treatment(How.REFUSED, f"{known or 'none'}; any other is refused")
+            return Treatment(How.REFUSED, f"{known or 'none'}; others are refused")
         passed = any(UNKNOWN_OPTION in name or value == UNKNOWN_OPTION for name, value in body.items())
-        return Treatment(How.SENT, "any, as it is") if passed else _DROPPED
+        return Treatment(How.SENT, "any, unchanged") if passed else _DROPPED
 
 
 _WARNED: Final = Treatment(How.WARNED, "warning")

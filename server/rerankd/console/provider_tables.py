@@ -106,7 +106,7 @@ def _facts(each: Surveyed) -> dict[str, str | Text]:
         "needs": ", ".join(f"rerankd[{extra}]" for _, extra in extras_of(provider)),
         "models are listed by": provider.list_route,
         "reference": provider.reference,
-        "facts of": provider.checked,
+        "checked on": provider.checked,
     }
 
 

@@ -35,7 +35,7 @@ WIRE_NAMES = [
     ("cohere", 0, "rerank-v3.5", "max_tokens_per_doc", "`max_tokens_per_doc`"),
     ("cohere", 0, "rerank-v3.5", "priority", "`priority`"),
     ("cohere", 1, "rerank-v3.5", "max_chunks_per_doc", "`max_chunks_per_doc`"),
-    ("cohere", 1, "rerank-v3.5", "rank_fields", "objects as they are, with `rank_fields`"),
+    ("cohere", 1, "rerank-v3.5", "rank_fields", "objects unchanged, with `rank_fields`"),
     ("voyage", 0, "rerank-2.5", "top_n", "`top_k`"),
     ("voyage", 0, "rerank-2.5", "instruction", "before the query"),
     ("voyage", 0, "rerank-2", "instruction", "warning"),
@@ -47,12 +47,12 @@ WIRE_NAMES = [
     ("pinecone", 0, "bge-reranker-v2-m3", "max_chunks_per_doc", "warning"),
     ("siliconflow", 0, "BAAI/bge-reranker-v2-m3", "max_chunks_per_doc", "`max_chunks_per_doc`"),
     ("siliconflow", 0, "Qwen/Qwen3-Reranker-8B", "max_chunks_per_doc", "warning"),
-    ("nvidia_nim", 0, OTHER_MODEL, "top_n", "not sent; results are cut here"),
+    ("nvidia_nim", 0, OTHER_MODEL, "top_n", "not sent; results are cut by rerankd"),
     ("nvidia_nim", 0, "nvidia/llama-nemotron-rerank-vl-1b-v2", "image", "sent"),
     ("nvidia_nim", 0, "nvidia/llama-nemotron-rerank-1b-v2", "image", "refused"),
-    ("kserve", 0, OTHER_MODEL, "provider_options", "any, as it is"),
+    ("kserve", 0, OTHER_MODEL, "provider_options", "any, unchanged"),
     ("vllm", 0, OTHER_MODEL, "instruction", "`instruction`"),
-    ("voyage", 0, "rerank-2", "provider_options", "none; any other is refused"),
+    ("voyage", 0, "rerank-2", "provider_options", "none; others are refused"),
 ]
 
 
@@ -100,4 +100,4 @@ def test_a_careless_adapter_is_found_out() -> None:
     found = treatments(adapter, encode, "m")
     dropped = {name for name, them in found.items() if any(each.how is How.DROPPED for each in them)}
     assert dropped == {"max_tokens_per_doc", "max_chunks_per_doc", "priority", "instruction", "return_documents"}
-    assert found["top_n"] == (Treatment(How.EMULATED, "not sent; results are cut here"),)
+    assert found["top_n"] == (Treatment(How.EMULATED, "not sent; results are cut by rerankd"),)

@@ -73,5 +73,5 @@ ACME = Provider(
     prices=(
         Price(model="sorter-*", unit="token", usd_per_million=0.1, source="acme.example/pricing", date="2026-11-21"),
     ),
-    quirks=("A quota that is used up is answered with 400.",),
+    quirks=("An exhausted quota is a 400.",),
 )
