@@ -89,7 +89,7 @@ async def tournament_with_check(count: int, window: int, score: Scorer) -> list[
 
 
 def borda(times: int, *, has_final: bool) -> Way:
-    """Deal all documents into windows `times`, each time otherwise; the mean place counts. One round."""
+    """Partition all documents into windows `times` at random and order them by mean rank. One round."""
 
     async def way(count: int, window: int, score: Scorer) -> list[int]:
         windows = math.ceil(count / window)
@@ -115,9 +115,9 @@ WAYS: dict[str, Way] = {
     "sliding windows": sliding,
     "tournament": tournament,
     "tournament, check round": tournament_with_check,
-    "mean place of 2 deals": borda(2, has_final=False),
-    "mean place of 2, final": borda(2, has_final=True),
-    "mean place of 4, final": borda(4, has_final=True),
+    "mean rank of 2 partitions": borda(2, has_final=False),
+    "mean rank of 2 partitions, final round": borda(2, has_final=True),
+    "mean rank of 4 partitions, final round": borda(4, has_final=True),
 }
 
 
