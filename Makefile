@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
 
-install: $(INSTALLED) ## Make .venv with the locked dependencies
+install: $(INSTALLED) ## Create .venv with the locked dependencies
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rerankd needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
@@ -21,7 +21,7 @@ serve: install ## Run the service: gRPC on 50051, HTTP on 8080 (ARGS="--http-por
 test: install ## Run every test but test-clients (ARGS="-k name" and so on)
 	$(BIN)/pytest -m "not clients" $(ARGS)
 
-test-clients: install ## Run other people's SDKs against the service, each from its own locked environment in .venvs/
+test-clients: install ## Run third-party SDKs against the service, each in its own locked environment in .venvs/
 	$(BIN)/pytest tests/clients $(ARGS)
 
 check: install ## Everything CI runs: generated code, protos, style, types, layers, tests
@@ -39,7 +39,7 @@ check: install ## Everything CI runs: generated code, protos, style, types, laye
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-generate: install ## Generate what the protos decide: stubs, codecs, routes, OpenAPI, upstream messages; the pages on providers and dialects; the settings' schema
+generate: install ## Generate stubs, codecs, routes, OpenAPI, upstream messages, settings schema, and docs on providers, dialects and telemetry
 	$(BIN)/python scripts/generate.py
 	$(BIN)/python scripts/generate_upstream.py
 	$(BIN)/python scripts/generate_provider_docs.py
@@ -47,45 +47,45 @@ generate: install ## Generate what the protos decide: stubs, codecs, routes, Ope
 	$(BIN)/python scripts/generate_settings_schema.py
 	$(BIN)/python scripts/generate_telemetry_docs.py
 
-baseline: install ## Record the protos as released: later ones must stay compatible with them
+baseline: install ## Record the released protos, with which later ones must stay compatible
 	$(BIN)/buf build --output protos/baseline.binpb
 
-format: install ## Format the code and fix what can be fixed
+format: install ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: install ## Resolve the newest versions the ranges allow into requirements.lock
+lock: install ## Resolve the newest allowed versions into requirements.lock
 	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade --output-file requirements.lock
 
-lock-clients: install ## Resolve the newest SDKs that test-clients runs (those of npm: as their package.json says)
+lock-clients: install ## Resolve the newest SDK versions for test-clients (npm: within package.json)
 	for group in tests/clients/*.in; do $(BIN)/uv pip compile --quiet "$$group" --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade \
 	  --output-file "$${group%.in}.lock"; done
 	npm install --prefix tests/clients/node --package-lock-only
 
-bench-quality: install ## Measure ranking quality on labelled sets (DATA=../shared/data/ir)
+bench-quality: install ## Measure ranking quality on labelled data sets (DATA=../shared/data/ir)
 	$(BIN)/python -m benchmarks.quality --data $(or $(DATA),../shared/data/ir) $(ARGS)
 
-bench-transport: install ## Measure the CPU of an upstream call over each HTTP transport
+bench-transport: install ## Measure the CPU of a provider call over each HTTP transport
 	$(BIN)/python benchmarks/transport.py $(ARGS)
 
-bench-asgi: install ## Measure the CPU of the HTTP layer beside the same handler on Starlette
+bench-asgi: install ## Compare the CPU of the HTTP layer with the same handler on Starlette
 	$(BIN)/python benchmarks/asgi.py $(ARGS)
 
-bench-cache: install ## Measure the pair-score cache and replay a query log through it (DATA=../shared/data/ir)
+bench-cache: install ## Measure the pair-score cache and its hit rate on a replayed query log (DATA=../shared/data/ir)
 	$(BIN)/python -m benchmarks.cache --data $(or $(DATA),../shared/data/ir) $(ARGS)
 
-bench-faults: install ## Measure latency and failures while one of three upstreams is broken in every usual way
+bench-faults: install ## Measure latency and failures with faults injected into one of three upstreams
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
-bench-local: install ## Measure the embedded models beside ONNX Runtime called directly, and other libraries (ARGS="--quick")
+bench-local: install ## Compare the embedded models with direct ONNX Runtime and other libraries (ARGS="--quick")
 	$(BIN)/python -m benchmarks.local_inference $(ARGS)
 
-bench: install ## Measure speed beside peers and the stack's own ceilings, as ratios (ARGS=--quick; ARGS=--help says more)
+bench: install ## Compare speed with peers and with the stack's limits, as ratios (ARGS=--quick; ARGS=--help for more)
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
-bench-soak: install ## Load every path at once for minutes and see whether memory stays flat (ARGS="--minutes 10")
+bench-soak: install ## Load all paths for minutes and check that memory stays flat (ARGS="--minutes 10")
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 costs: install ## Count what calls cost the server, beside their budgets (ARGS=--write makes these the budgets; ARGS="--functions grpc_bm25")
