@@ -47,7 +47,7 @@ KSERVE = Provider(
     ),
     quirks=(
         "The protocol does not standardise reranking: name the tensors of your model with the options.",
-        "Models are assumed to be listwise unless the settings declare them pointwise.",
+        "Scoring is unknown: calls are not split unless the settings declare the model pointwise.",
         "The port is 8001 unless the address has one.",
         "provider_options are sent as parameters of the request.",
         "Models that take token ids need an ensemble that begins with a tokenizer.",

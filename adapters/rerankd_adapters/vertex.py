@@ -115,7 +115,7 @@ VERTEX = Provider(
         "project": "Google Cloud project.",
         "location": "Location of the ranking config; global unless set.",
         "ranking_config": "Ranking config; default_ranking_config unless set.",
-        "quota_project": "Project that is billed, if not the credentials' own.",
+        "quota_project": "Project that is billed; that of the option project unless set.",
     },
     authentication=(BEARER, Authentication(scheme=Scheme.GOOGLE)),
     key_is_required=False,

@@ -49,6 +49,6 @@ ZEROENTROPY = Provider(
     prices=(Price(model="zerank-*", unit="token", usd_per_million=0.025, source=_SOURCE, date="2026-11-21"),),
     quirks=(
         "Documented as pointwise; scores may still vary slightly between calls.",
-        "Beyond 2.5 MB or 1,000 calls a minute it answers slowly with latency slow, and with 429 with latency fast.",
+        "Beyond 2.5 MB or 1,000 calls a minute calls are slowed down, or refused with 429 with latency fast.",
     ),
 )
