@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 
 from rerankd_client import RerankClient
 from tests.support.canary import CANARY_SECRET
+from tests.support.ports import free_port
 from tests.support.provider_service import ONE_CALL_EACH, Refused, by_grpc
 from tests.support.server import ServerProcess
 from tests.support.venvs import venv_of
@@ -55,8 +55,7 @@ def start_infinity(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     venv = venv_of("infinity", *INFINITY)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
     make_model(venv, folder / "model", environment)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [str(venv / "bin" / "infinity_emb"), "v2", "--model-id", str(folder / "model")]
     command += ["--served-model-name", "tiny", "--engine", "torch", "--device", "cpu", "--api-key", KEY]
     command += ["--no-model-warmup", "--no-bettertransformer", "--host", "127.0.0.1", "--port", str(port)]

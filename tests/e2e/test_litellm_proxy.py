@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from rerankd_adapters.testing import Answer, Received
 from tests.support.litellm_proxy import KEY, proxy_program
+from tests.support.ports import free_port
 from tests.support.provider_service import ONE_CALL_EACH, Call, Refused, Service, answered, by_grpc, by_http
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well
@@ -38,8 +38,7 @@ def respond(request: Received) -> Answer:
 
 def start_proxy(url: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     """Start the proxy, with the same upstream as three providers; return it and its URL once it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     models = {
         "by-cohere": {"model": "cohere/rerank-v3.5", "api_base": url},
         "by-jina": {"model": "jina_ai/jina-reranker-v2-base-multilingual", "api_base": url},

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.venvs import making
+
 FOLDER = Path(__file__).parents[2] / ".venvs" / "debian"
 _TIMEOUT_S = 300
 
@@ -23,8 +25,9 @@ def debian_program(name: str, packages: Sequence[str]) -> tuple[str, dict[str, s
         return installed, dict(os.environ)
     folder = FOLDER.with_name(f"debian-{packages[0]}")
     program = folder / "usr" / "bin" / name
-    if not program.exists():
-        _unpack(name, packages, folder)
+    with making(folder):
+        if not program.exists():
+            _unpack(name, packages, folder)
     libraries = ":".join(str(each) for each in (folder / "usr" / "lib").glob("*-linux-gnu*"))
     return str(program), {**os.environ, "LD_LIBRARY_PATH": libraries}
 

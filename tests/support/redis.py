@@ -11,6 +11,7 @@ import subprocess
 import time
 
 from tests.support.debian import debian_program
+from tests.support.ports import free_port
 
 PACKAGES = ("redis-server", "redis-tools", "libjemalloc2", "liblzf1")
 """The server and those of its libraries that are not on every machine."""
@@ -22,9 +23,7 @@ class RedisServer:
 
     def __init__(self, *arguments: str) -> None:
         self._command, self._environment = redis_command()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port: int = free_port()
         self._arguments = arguments
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()

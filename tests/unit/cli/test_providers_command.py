@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 from rerankd_adapters.registry import find_provider, provider_names
 from rerankd_adapters.testing import Answer
 from tests.support.canary import CANARY_SECRET
+from tests.support.ports import free_port
 from tests.support.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def closed_url() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 async def test_all_are_listed(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
