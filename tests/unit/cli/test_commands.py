@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,18 +20,21 @@ if TYPE_CHECKING:
     from tests.unit.client.fake_server import FakeServer
 
 PROGRAM = "import sys; from rerankd.cli import main; sys.exit(main())"
+INTERRUPTIBLE = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {PROGRAM}"
+"""A shell has what it starts in the background ignore interrupts, and children inherit that.
+
+Set in the program: code between fork and exec (`preexec_fn`) makes gRPC's fork handlers abort the child now and then.
+"""
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", INTERRUPTIBLE, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
-        # A shell has what it starts in the background ignore interrupts, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -197,7 +201,7 @@ def test_colours_only_where_they_are_wanted() -> None:
 
 async def test_interrupting_a_call_is_quiet(server: FakeServer) -> None:
     process = start("rerank", "slow", "d", "-a", server.address)
-    await server.journal.is_slow.wait()
+    await asyncio.wait_for(server.journal.is_slow.wait(), 20)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=5)
 
