@@ -21,6 +21,7 @@ from rerank.v1 import rerank_service_pb2_grpc as pb_grpc
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
+from rerankd.engine.routing.settings import ModelSettings, RetrySettings
 from rerankd.rpc.server import GrpcServer
 from rerankd.settings import Keepalive
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
@@ -60,7 +61,8 @@ class Served:
 @pytest_asyncio.fixture
 async def served() -> AsyncIterator[Served]:
     provider = ScriptedProvider(model=by_length, explode=explode, rate_limit=rate_limit, slow=slow)
-    engine = Engine(Router([provider], default_model="scripted/model"), RequestLimits())
+    once = {"*": ModelSettings(retries=RetrySettings(max_attempts=1))}
+    engine = Engine(Router([provider], default_model="scripted/model", models=once), RequestLimits())
     server = GrpcServer(services_of(engine), Keepalive(), 1024 * 1024)
     port = await server.start("127.0.0.1", 0)
     await server.serve()

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
+from rerankd.engine.routing.settings import ModelSettings, RetrySettings
 from rerankd.rpc.server import GrpcServer
 from rerankd.settings import Keepalive, Settings
 from rerankd_adapters.base import (
@@ -73,7 +74,8 @@ class Served:
 async def served() -> AsyncIterator[Served]:
     provider = ScriptedProvider(facts=FACTS, model=answer)
     settings = Settings(default_model="scripted/model", limits=RequestLimits(max_documents=5, max_request_bytes=2000))
-    engine = Engine(Router([provider], default_model="scripted/model"), settings.limits)
+    once = {"*": ModelSettings(retries=RetrySettings(max_attempts=1))}
+    engine = Engine(Router([provider], default_model="scripted/model", models=once), settings.limits)
     server = GrpcServer(services_of(engine), Keepalive(), 1024 * 1024, settings=lambda: settings)
     port = await server.start("127.0.0.1", 0)
     await server.serve()
