@@ -3,6 +3,9 @@
 Searched are what pytest captured, the log of server processes, what collectors received, and, as clients see them,
 `/metrics` and errors over HTTP and gRPC. A test in which documents belong somewhere says so by
 `@pytest.mark.shows_documents(SPANS)`. What a server says after the end of a test is searched with the next one.
+
+With pytest-xdist, each worker process searches what its own tests left; what it finds after the last of them it tells
+the controlling process, which fails the run.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ from tests.support.canary import ANSWERS, ERRORS, METRICS, OUTPUT, Heard, find_l
 _MARK = "shows_documents"
 _REQUEST_ID = "x-request-id"
 """Tells answers of ours from those of the providers that tests play."""
+_LEAKS = "canary_leaks"
+"""Key of the output of a worker of pytest-xdist."""
+_LEAKS_OF_WORKERS = pytest.StashKey[list[str]]()
 
 _patch = pytest.MonkeyPatch()
 
@@ -63,10 +69,22 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Search what came after the last test."""
     leaks = [leak for each in take_heard() if (leak := find_leak(each))]
+    if isinstance(told := getattr(session.config, "workeroutput", None), dict):
+        told[_LEAKS] = leaks
+        return
+    of_workers: list[str] = session.config.stash.get(_LEAKS_OF_WORKERS, [])
+    leaks += of_workers
     if leaks:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
         reporter.write_line("\n".join(leaks), red=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what a worker of pytest-xdist found after its last test; a worker that crashed has no output."""
+    found = getattr(node, "workeroutput", {}).get(_LEAKS, [])
+    node.config.stash.setdefault(_LEAKS_OF_WORKERS, []).extend(found)
 
 
 def _after(owner: type, name: str, listen: Callable[[Any, Any], None]) -> None:

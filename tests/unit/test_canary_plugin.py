@@ -213,15 +213,33 @@ def test_fine_without_any():
 """
 
 
-def test_a_leak_in_every_channel_fails_its_test(tmp_path: Path) -> None:
-    file, written = tmp_path / "test_leaking.py", tmp_path / "out.txt"
-    file.write_text(LEAKING)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.support.canary_plugin", "-p", "no:cacheprovider", "-rA"]
-    command += ["--rootdir", str(tmp_path), "-c", os.devnull, "--tb=short", str(file)]
+LATE = """
+import pytest
+from tests.support.canary import CANARY_SECRET, LOG, hear
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses", None):
+        return  # the process that controls the others, which runs no tests
+    hear(LOG, CANARY_SECRET)
+"""
+
+
+def run_pytest(folder: Path, *arguments: str) -> tuple[int, list[str]]:
+    """Run the tests of a folder with the plugin; return the exit status and the lines said."""
+    written = folder / "out.txt"
+    command = [sys.executable, "-m", "pytest", "-p", "tests.support.canary_plugin", "-p", "no:cacheprovider"]
+    command += ["--rootdir", str(folder), "-c", os.devnull, *arguments, str(folder)]
     with written.open("wb") as out:  # a file, for what it says is full of canaries
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        subprocess.run(command, cwd=ROOT, env=environment, stdout=out, stderr=out, timeout=300, check=False)
-    lines = written.read_text().splitlines()
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=out, stderr=out, timeout=300, check=False)
+    return done.returncode, written.read_text().splitlines()
+
+
+def test_a_leak_in_every_channel_fails_its_test(tmp_path: Path) -> None:
+    (tmp_path / "test_leaking.py").write_text(LEAKING)
+    _, lines = run_pytest(tmp_path, "-rA", "--tb=short")
     outcomes = {
         line.split(" ")[1].rpartition("::")[2]: line.split(" ")[0]
         for line in lines
@@ -234,6 +252,16 @@ def test_a_leak_in_every_channel_fails_its_test(tmp_path: Path) -> None:
     for channel in CHANNELS:
         assert any(f"is in the {channel}: " in line for line in lines), channel
     assert not [line for line in lines if "Traceback" in line or line.startswith("E  ")]
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_leak_after_the_last_test_fails_the_run(tmp_path: Path, processes: int) -> None:
+    (tmp_path / "test_fine.py").write_text("def test_one(): pass\ndef test_two(): pass\n")
+    (tmp_path / "conftest.py").write_text(LATE)
+    status, lines = run_pytest(tmp_path, "-n", str(processes))
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert sum("a secret is in the log of a server process" in line for line in lines) == max(processes, 1)
+    assert any(line.startswith("=") and "2 passed" in line for line in lines)
 
 
 @pytest.mark.parametrize("offset", range(3))
