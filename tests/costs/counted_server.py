@@ -26,6 +26,7 @@ from rerankd.serving.service import Addresses
 from rerankd.serving.worker import Start, run_worker
 from rerankd.settings import SettingsOrigin
 from rerankd.telemetry.logging import configure_logging
+from rerankd.telemetry.settling import settle
 
 _WORKERS = "rerankd-local"
 """First part of the names of threads that do a call's work, beside the event loop's."""
@@ -121,12 +122,12 @@ class Work:
         gc.disable()
         for each in (self._own, *self._workers):
             each.clear()
-        self._in_loop(self._own.watch)
+        _in_loop(self._loop, self._own.watch)
 
     def stop(self) -> dict[str, Any]:
         """See `Counts`."""
         self._wait_quiet()
-        self._in_loop(_ignore)
+        _in_loop(self._loop, _ignore)
         gc.enable()
         instructions, calls = self._sums()
         return {"instructions": instructions.total(), "calls": calls.total()}
@@ -140,36 +141,31 @@ class Work:
         instructions = sum((each.instructions for each in threads), Counter[Where]())
         return instructions, sum((each.calls for each in threads), Counter[Where]())
 
-    def _in_loop(self, action: Callable[[], None]) -> None:
-        is_under_way = threading.Lock()  # of C: what an event executes would be counted
-        is_under_way.acquire()
-
-        def act() -> None:
-            action()
-            is_under_way.release()
-
-        self._loop.call_soon_threadsafe(act)
-        is_under_way.acquire()
-
     def _wait_quiet(self) -> None:
         """Return when nothing was executed for some rounds of the event loop."""
         seen, rounds = -1, 0
         while rounds < _QUIET_ROUNDS:
-            self._in_loop(lambda: None)
+            _in_loop(self._loop, lambda: None)
             time.sleep(_QUIET_ROUND_S)
             now = sum(each.instructions.total() for each in (self._own, *self._workers))
             rounds, seen = rounds + 1 if now == seen else 0, now
 
 
 class Memory:
-    """Counts what Python's allocator hands out."""
+    """Counts what Python's allocator hands out.
 
-    def __init__(self) -> None:
+    Args:
+        loop: Of the service.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         gc.collect()
         gc.freeze()  # what is there already takes the collector long to look through
 
     def start(self) -> None:
         """See `Counts`."""
+        _in_loop(self._loop, settle)
         gc.collect()
         gc.disable()
         tracemalloc.start()
@@ -180,6 +176,7 @@ class Memory:
         """See `Counts`."""
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
+        _in_loop(self._loop, settle)  # calls that wait for that to be done are not left behind
         cyclic = gc.collect()
         gc.enable()
         return {
@@ -187,6 +184,19 @@ class Memory:
             "kept_blocks": sys.getallocatedblocks() - self._blocks,
             "cyclic_objects": cyclic,
         }
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
+    """Do something in the event loop's thread, and wait for it."""
+    is_under_way = threading.Lock()  # of C: what an event executes would be counted
+    is_under_way.acquire()
+
+    def act() -> None:
+        action()
+        is_under_way.release()
+
+    loop.call_soon_threadsafe(act)
+    is_under_way.acquire()
 
 
 def _ignore() -> None:
@@ -250,7 +260,8 @@ def main(kind: str) -> int:
     workers = _watch_workers() if kind == "work" else []
 
     def announce(_: Addresses) -> None:
-        counts: Counts = Work(asyncio.get_running_loop(), workers) if kind == "work" else Memory()
+        loop = asyncio.get_running_loop()
+        counts: Counts = Work(loop, workers) if kind == "work" else Memory(loop)
         threading.Thread(target=_obey, args=(counts,), daemon=True, name="orders").start()
 
     return run_worker(Start(settings, settings, origin), announce)
