@@ -19,7 +19,7 @@ from tests.support.transports import METHOD
 from tests.support.upstream import Upstream, answer_well
 
 BATCH = METHOD.replace("/Rerank", "/BatchRerank")
-ITEMS = 100_000
+ITEMS = 40_000
 MIB = 1024 * 1024
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def item(number: int, *documents: str, **fields: Any) -> bytes:
     return pb.BatchRerankRequest(item=pb.BatchItem(item_id=str(number), request=request)).SerializeToString()
 
 
-async def test_a_hundred_thousand_items_in_constant_memory() -> None:
+async def test_forty_thousand_items_in_constant_memory() -> None:
     server = ServerProcess(environment={"RERANKD_DEFAULT_MODEL": "local/bm25"})
     readings: list[int] = []
     answered = 0
@@ -57,7 +57,7 @@ async def test_a_hundred_thousand_items_in_constant_memory() -> None:
                 if response.HasField("item"):
                     answered += 1
                     assert response.item.status.code == 0
-                    if answered % 5000 == 0:
+                    if answered % 2000 == 0:
                         readings.append(memory_bytes(server))
                 elif response.HasField("summary"):
                     summary = response.summary
@@ -67,8 +67,8 @@ async def test_a_hundred_thousand_items_in_constant_memory() -> None:
     assert answered == ITEMS
     assert summary is not None
     assert (summary.items_succeeded, summary.items_failed) == (ITEMS, 0)
-    # The first readings hold what any server comes to hold: caches that fill, arenas of the allocator.
-    assert max(readings[4:]) - readings[3] < 16 * MIB
+    # 200 bytes an item. The first readings hold what any server comes to hold: full caches, arenas of the allocator.
+    assert max(readings[4:]) - readings[3] < 6 * MIB
 
 
 @pytest.fixture
