@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Processes that run tests side by side: one a core (logical), or a number; 0 runs them in pytest's own, for a debugger.
+JOBS ?= logical
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -18,13 +20,14 @@ $(INSTALLED): requirements.lock pyproject.toml
 serve: install ## Run the service: gRPC on 50051, HTTP on 8080 (ARGS="--http-port 8081" and so on)
 	$(BIN)/rerankd serve $(ARGS)
 
-test: install ## Run every test but test-clients (ARGS="-k name" and so on)
-	$(BIN)/pytest -m "not clients" $(ARGS)
+test: install ## Run every test but test-clients, a process a core (ARGS="-k name" and so on; JOBS=0: in one process)
+	$(BIN)/pytest -m "not clients" --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 test-clients: install ## Run third-party SDKs against the service, each in its own locked environment in .venvs/
-	$(BIN)/pytest tests/clients $(ARGS)
+	$(BIN)/pytest tests/clients --numprocesses $(JOBS) --dist loadgroup $(ARGS)
 
-check: install ## Everything CI runs: generated code, protos, style, types, layers, tests
+check: install ## Everything CI runs: commit messages, generated code, protos, style, types, layers, tests
+	$(BIN)/python scripts/check_commits.py
 	$(BIN)/python scripts/generate.py --check
 	$(BIN)/python scripts/generate_upstream.py --check
 	$(BIN)/python scripts/generate_provider_docs.py --check
