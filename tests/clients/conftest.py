@@ -1,12 +1,19 @@
-"""A live server that answers to the names the clients insist on, and one run of each client's program."""
+"""A live server that answers to the names the clients insist on, and one run of each client's program.
+
+Programs run side by side, from the moment the first outcome is asked for: they mostly wait, for registries while their
+environment is made, and between an SDK's retries.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +45,7 @@ TEXTS = [
     "The solar sail tore on the third day.",
 ]
 OBJECTS = [{"title": "The same for all", "body": text} for text in TEXTS]
+PROGRAMS_AT_ONCE = 4
 PROGRAM_TIMEOUT_S = 240
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -99,16 +107,33 @@ def rank(gateway: ServerProcess, texts: list[str]) -> list[tuple[int, float]]:
 
 
 @pytest.fixture(scope="session")
-def ran(gateway: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Run a client's program, once for all tests, and return its checks' outcomes."""
-    outcomes: dict[str, dict[str, Outcome]] = {}
+def ran(
+    request: pytest.FixtureRequest, gateway: ServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ran]:
+    """Run the programs of all clients that are to be tested; return the outcomes of a client's checks once it has."""
+    with ThreadPoolExecutor(PROGRAMS_AT_ONCE) as pool:
+        runs = {
+            client.name: pool.submit(run_program, client, gateway.http_url, tmp_path_factory.mktemp("home"))
+            for client in by_turns(clients_of(request.session.items))
+        }
+        yield lambda client: runs[client.name].result()
+        pool.shutdown(cancel_futures=True)
 
-    def run(client: Client) -> dict[str, Outcome]:
-        if client.name not in outcomes:
-            outcomes[client.name] = run_program(client, gateway.http_url, tmp_path_factory.mktemp("home"))
-        return outcomes[client.name]
 
-    return run
+def clients_of(items: Iterable[pytest.Item]) -> Iterator[Client]:
+    """Give the clients that tests are of, each once."""
+    found = (item.callspec.params.get("client") for item in items if hasattr(item, "callspec"))
+    yield from {client.name: client for client in found if isinstance(client, Client)}.values()
+
+
+def by_turns(clients: Iterable[Client]) -> list[Client]:
+    """Order clients so that those of one environment do not all wait for it to be made."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for client in clients:
+        turns.append((seen[client.environment], client))
+        seen[client.environment] += 1
+    return [client for _, client in sorted(turns, key=lambda turn: turn[0])]
 
 
 def run_program(client: Client, url: str, home: Path) -> dict[str, Outcome]:
@@ -130,6 +155,7 @@ def command_of(client: Client) -> list[str]:
         venv = locked_venv(f"clients-{client.environment}", HERE / f"{client.environment}.lock")
         return [str(venv / "bin" / "python"), str(HERE / "programs" / client.program)]
     folder = node_folder("clients-node", HERE / "node")
-    # Node looks for packages beside the program's own folder.
-    programs = shutil.copytree(HERE / "programs", folder / "programs", dirs_exist_ok=True)
+    # Node looks for packages in the folders above the program's, which no other client's run may be writing.
+    own = re.sub(r"\W+", "-", client.name)
+    programs = shutil.copytree(HERE / "programs", folder / "programs" / own, dirs_exist_ok=True)
     return ["node", str(programs / client.program)]
