@@ -26,7 +26,6 @@ from rerankd.serving.service import Addresses
 from rerankd.serving.worker import Start, run_worker
 from rerankd.settings import SettingsOrigin
 from rerankd.telemetry.logging import configure_logging
-from rerankd.telemetry.settling import settle
 
 _WORKERS = "rerankd-local"
 """First part of the names of threads that do a call's work, beside the event loop's."""
@@ -152,20 +151,14 @@ class Work:
 
 
 class Memory:
-    """Counts what Python's allocator hands out.
+    """Counts what Python's allocator hands out."""
 
-    Args:
-        loop: Of the service.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         gc.collect()
         gc.freeze()  # what is there already takes the collector long to look through
 
     def start(self) -> None:
         """See `Counts`."""
-        _in_loop(self._loop, settle)
         gc.collect()
         gc.disable()
         tracemalloc.start()
@@ -176,7 +169,6 @@ class Memory:
         """See `Counts`."""
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        _in_loop(self._loop, settle)  # calls that wait for that to be done are not left behind
         cyclic = gc.collect()
         gc.enable()
         return {
@@ -261,7 +253,7 @@ def main(kind: str) -> int:
 
     def announce(_: Addresses) -> None:
         loop = asyncio.get_running_loop()
-        counts: Counts = Work(loop, workers) if kind == "work" else Memory(loop)
+        counts: Counts = Work(loop, workers) if kind == "work" else Memory()
         threading.Thread(target=_obey, args=(counts,), daemon=True, name="orders").start()
 
     return run_worker(Start(settings, settings, origin), announce)
