@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+# Read when ONNX Runtime is imported: its telemetry is on by default (Privacy.md of onnxruntime 1.31).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # type: ignore[import-untyped]
 
 from rerankd.local.costs import CostMeter
