@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 from rerankd.local.lexical import WordScorer
 from rerankd.local.loading import Loaded
 from rerankd.local.options import LocalOptions, cache_directory
-from rerankd.local.scheduler import PoolClosedError, Ticket, WorkPool
+from rerankd.local.scheduler import Ticket, WorkPool, run_blocking
 from rerankd.local.specs import MS_MARCO
 from rerankd.local.vectors import VectorCache
 from rerankd_adapters.base import (
@@ -85,26 +84,28 @@ class DefaultModel:
         return await self._cascade.rerank(call, budget)
 
     async def prepare_table(self) -> None:
-        """Read the static table from its file, or make it while no call needs the workers."""
+        """Read the static table from its file, or make it while no call needs the workers.
+
+        Raises:
+            PoolClosedError: The pool was closed meanwhile; nothing was written.
+        """
         from rerankd.local.static_table import StaticTable, TableFile
 
         reader = self._minilm.reader
         file = TableFile(cache_directory(self._options), self._minilm.identity)
-        vectors = await asyncio.to_thread(file.load, reader.vocabulary_size)
+        vectors = await run_blocking(file.load, reader.vocabulary_size)
         if vectors is None:
             if not self._options.static_table:
                 return
             self.loading_detail = "static word vectors are being made; until then words alone order first"
             try:
                 vectors = await self._make_vectors()
-            except PoolClosedError:
-                return
             finally:
                 self.loading_detail = ""
-            is_kept = await asyncio.to_thread(file.save, vectors)
+            is_kept = await run_blocking(file.save, vectors)
             if not is_kept:
                 _log.warning("the cache directory cannot be written: static word vectors are made at every start")
-        self._cascade.table = await asyncio.to_thread(StaticTable, vectors)
+        self._cascade.table = await run_blocking(StaticTable, vectors)
 
     async def _make_vectors(self) -> HalfArray:
         import numpy as np
@@ -116,7 +117,7 @@ class DefaultModel:
             lambda batch: embed_batch(network, reader, batch), count_batches(reader), Ticket(is_background=True)
         )
         states = np.concatenate([part for part in parts if part is not None])
-        return await asyncio.to_thread(reduce_vectors, states)
+        return await run_blocking(reduce_vectors, states)
 
 
 def describe_default(*, status: str, detail: str) -> ModelInfo:

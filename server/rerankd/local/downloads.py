@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from rerankd.local.options import LocalModelOptions
+from rerankd.local.scheduler import run_blocking
 from rerankd.local.specs import Kind, ModelSpec
 from rerankd.local.weights import DiskFile, WeightsError
 
 _GRAPHS = ("onnx/model.onnx", "model.onnx")
 
-Download = Callable[[str, str, Sequence[str]], Path]
+_POLL_S = 0.1
+
+Download = Callable[[str, str, Sequence[str]], Awaitable[Path]]
 """Fetches files of a repository at a commit, given as name patterns; returns their directory."""
 
 
-def resolve_model(name: str, options: LocalModelOptions, download: Download | None = None) -> ModelSpec:
-    """Find a model's files, downloading them when they are not cached. Blocks; never call it during a rerank call.
+class DownloadError(Exception):
+    """The files could not be downloaded; the message names the error's type."""
+
+
+async def resolve_model(name: str, options: LocalModelOptions, download: Download | None = None) -> ModelSpec:
+    """Find a model's files, downloading them when they are not cached. Cancelling the task ends the download.
 
     Raises:
         WeightsError: When files are missing or cannot be downloaded.
+        PoolClosedError: When the process is ending.
     """
     if options.path is not None:
-        directory = Path(options.path).expanduser()
-        source = f"directory {directory.name}"
-        if not directory.is_dir():
-            raise WeightsError(f"models.{name}.path is no directory: {options.path}")
-    else:
-        directory = _fetch(options, download or download_snapshot)
-        source = f"huggingface.co/{options.hugging_face} at {(options.revision or '')[:12]}"
+        return await run_blocking(_find_in_directory, name, options, options.path)
+    directory = await _fetch(options, download or download_snapshot)
+    source = f"huggingface.co/{options.hugging_face} at {(options.revision or '')[:12]}"
+    return await run_blocking(_find_files, name, options, directory, source)
+
+
+def _find_in_directory(name: str, options: LocalModelOptions, path: str) -> ModelSpec:
+    directory = Path(path).expanduser()
+    if not directory.is_dir():
+        raise WeightsError(f"models.{name}.path is no directory: {path}")
+    return _find_files(name, options, directory, f"directory {directory.name}")
+
+
+def _find_files(name: str, options: LocalModelOptions, directory: Path, source: str) -> ModelSpec:
     graphs = (options.file,) if options.file else _GRAPHS
     graph = next((directory / relative for relative in graphs if (directory / relative).is_file()), None)
     if graph is None:
@@ -65,24 +84,51 @@ def describe_model(name: str, options: LocalModelOptions, graph: Path, tokenizer
     )
 
 
-def download_snapshot(repository: str, revision: str, patterns: Sequence[str]) -> Path:
-    """Fetch files with huggingface_hub, which caches them by commit and needs no network for cached ones."""
-    from huggingface_hub import snapshot_download
+async def download_snapshot(repository: str, revision: str, patterns: Sequence[str]) -> Path:
+    """Fetch files with huggingface_hub, which caches them by commit and needs no network for cached ones.
 
-    return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))
+    It runs in a process of its own: that can be ended in the middle of gigabytes when ours ends, a thread cannot.
+
+    Raises:
+        ImportError: huggingface_hub is not installed.
+        DownloadError: With the name of the error that huggingface_hub raised.
+    """
+    if importlib.util.find_spec("huggingface_hub") is None:
+        raise ImportError(name="huggingface_hub")
+    process = _start_download(repository, revision, patterns)
+    try:
+        while process.poll() is None:  # noqa: ASYNC110 - asyncio's subprocesses need a child watcher of the program's
+            await asyncio.sleep(_POLL_S)
+    finally:
+        process.kill()
+        output, _ = process.communicate()
+    if process.returncode != 0:
+        raise DownloadError(output.strip() or f"exit code {process.returncode}")
+    return Path(output.splitlines()[-1])
 
 
-def _fetch(options: LocalModelOptions, download: Download) -> Path:
+def _start_download(repository: str, revision: str, patterns: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own module; the settings are checked for ids and commits
+        [sys.executable, "-P", "-m", "rerankd.local.download_process", repository, revision, *patterns],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us; we end it
+    )
+
+
+async def _fetch(options: LocalModelOptions, download: Download) -> Path:
     repository, revision = options.hugging_face or "", options.revision or ""
     graphs = (options.file,) if options.file else _GRAPHS
     # Weights over 2 GB lie beside their graph.
     patterns = [*graphs, *(f"{graph}_data" for graph in graphs), "tokenizer.json"]
     try:
-        return download(repository, revision, patterns)
+        return await download(repository, revision, patterns)
     except ImportError:
         raise WeightsError("package huggingface_hub is not installed (pip install 'rerankd[local]')") from None
     except Exception as error:
-        kind = type(error).__name__
+        kind = str(error) if isinstance(error, DownloadError) else type(error).__name__
         raise WeightsError(
             f"{repository} at {revision[:12]} is not cached and could not be downloaded ({kind}); "
             "check the id, the commit and the network, or give a path"

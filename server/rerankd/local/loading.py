@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from rerankd.local.costs import CostMeter
+from rerankd.local.scheduler import run_blocking
 from rerankd.local.weights import WeightFile, WeightsError
 
 if TYPE_CHECKING:
@@ -54,14 +55,15 @@ class Loader:
 
         Raises:
             WeightsError: When files are missing or wrong, or the packages that run them are not installed.
+            PoolClosedError: When the process is ending.
         """
         network_task = self._networks.get(files.network)
         if network_task is None:
-            network_task = asyncio.create_task(asyncio.to_thread(_open_network, files.network))
+            network_task = asyncio.create_task(run_blocking(_open_network, files.network))
             self._networks[files.network] = network_task
         reader_task = self._readers.get(files.tokenizer)
         if reader_task is None:
-            reader_task = asyncio.create_task(asyncio.to_thread(_open_reader, files.tokenizer))
+            reader_task = asyncio.create_task(run_blocking(_open_reader, files.tokenizer))
             self._readers[files.tokenizer] = reader_task
         if network_task.done() and reader_task.done():
             return Loaded(network_task.result(), reader_task.result(), identity_of(files.network))
@@ -73,6 +75,12 @@ class Loader:
         if isinstance(reader, BaseException):
             raise reader
         return Loaded(network, reader, identity_of(files.network))
+
+    def cancel(self) -> None:
+        """End the runs under way on every network loaded; later ones fail."""
+        for task in self._networks.values():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                task.result().cancel()
 
 
 def identity_of(file: WeightFile) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +17,9 @@ from rerankd.local.weights import DiskFile, WeightFile, WeightsError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
 FloatArray = npt.NDArray[np.floating]
+
+_SILENT = 4
+"""ONNX Runtime's level for fatal errors alone."""
 
 
 class Network:
@@ -55,8 +56,13 @@ class Network:
         self._output = first.name
         self.axes = len(first.shape)
         """Axes of the output, batch included: 2 for logits, 3 for token states."""
-        self._run: Callable[..., list[Any]] = self._session.run
         self.meter = meter
+        self._running = onnxruntime.RunOptions()
+        self._running.log_severity_level = _SILENT  # what fails is raised
+
+    def cancel(self) -> None:
+        """End the runs under way within one node of the graph; they and all later ones fail. Call from any thread."""
+        self._running.terminate = True
 
     def run(self, ids: list[int], types: list[int]) -> FloatArray:
         """Run one sequence; releases the interpreter's lock meanwhile.
@@ -85,7 +91,7 @@ class Network:
         if "token_type_ids" in self._inputs:
             feed["token_type_ids"] = types
         try:
-            output: FloatArray = self._run([self._output], feed)[0]
+            output: FloatArray = self._session.run([self._output], feed, self._running)[0]
         except Exception as error:
             # A window set wider than the graph's positions is found out only now.
             message = f"the network could not read {ids.shape[1]} tokens ({type(error).__name__})"

@@ -137,7 +137,8 @@ class LocalProvider:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self._pool.close)
+        self._loader.cancel()
+        await self._pool.close()
 
     async def _find_model(self, name: str) -> _Model:
         """Load a model that is not ready yet."""
@@ -175,18 +176,22 @@ class LocalProvider:
     async def _prepare_table(self, default: DefaultModel) -> None:
         try:
             await default.prepare_table()
+        except PoolClosedError:
+            return
         except Exception:
             _log.exception("the static word vectors of local/default cannot be made; words alone order first")
 
     async def _load_own_models(self) -> None:
         for name, options in self._options.models.items():
             try:
-                spec = await asyncio.to_thread(resolve_model, name, options, self._download)
+                spec = await resolve_model(name, options, self._download)
                 self._ready[name] = await self._load(spec)
                 self._specs[name] = spec
             except WeightsError as error:
                 self._faults[name] = str(error)
                 _log.warning("model local/%s is not available: %s", name, error)
+            except PoolClosedError:
+                return
             finally:
                 self._loading.pop(name, None)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import threading
 import time
@@ -26,6 +27,20 @@ _arrivals = itertools.count()
 
 class PoolClosedError(Exception):
     """The workers were stopped before the work was done."""
+
+
+async def run_blocking(work: Callable[..., T], *arguments: object) -> T:
+    """Call `work` in a thread of the event loop's executor, which the interpreter joins before it ends.
+
+    Raises:
+        PoolClosedError: The interpreter is ending and starts no further work.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        running = loop.run_in_executor(None, functools.partial(work, *arguments))
+    except RuntimeError as error:
+        raise PoolClosedError from error
+    return await running
 
 
 class Ticket:
@@ -73,7 +88,8 @@ class WorkPool:
         threads: Workers; one a core.
         clock: Seconds that only grow, by which calls are served.
 
-    Safe to call from tasks of one event loop. `close` ends the threads.
+    Safe to call from tasks of one event loop. The threads are daemons: whoever made the pool awaits `close` before the
+    interpreter ends, because a thread that comes back from native code into an ending interpreter aborts the process.
     """
 
     def __init__(self, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,6 +104,10 @@ class WorkPool:
         self._is_background_busy = False
         self._is_closed = False
         self._workers: list[threading.Thread] = []
+        self._serving = 0
+        """Workers that have not ended."""
+        self._on_end: Callable[[], object] = lambda: None
+        """Called by the last worker to end."""
 
     async def run(
         self,
@@ -159,14 +179,22 @@ class WorkPool:
         with self._wake:
             return sum(len(job.results) - job.next for job in self._queued)
 
-    def close(self) -> None:
-        """Stop the workers; jobs under way raise `PoolClosedError`. Waits for the units that are running."""
+    async def close(self) -> None:
+        """Stop the workers; jobs under way raise `PoolClosedError`. Waits for the units that are running.
+
+        Needs no further thread, so it works in `atexit` handlers too.
+        """
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
         with self._wake:
             self._is_closed = True
+            self._on_end = lambda: loop.call_soon_threadsafe(ended.set)
             for job in list(self._open):
                 job.error = job.error or PoolClosedError()
                 self._retire(job)
             self._wake.notify_all()
+            is_busy = self._serving > 0
+        if is_busy:
+            await ended.wait()
         for worker in self._workers:
             worker.join()
         self._workers.clear()
@@ -186,6 +214,7 @@ class WorkPool:
             worker = threading.Thread(target=self._serve, name=f"rerankd-local-{number}", daemon=True)
             worker.start()
             self._workers.append(worker)
+            self._serving += 1
 
     def _serve(self) -> None:
         while True:
@@ -193,6 +222,9 @@ class WorkPool:
                 taken = self._take()
                 while taken is None:
                     if self._is_closed:
+                        self._serving -= 1
+                        if not self._serving:
+                            self._on_end()
                         return
                     self._wake.wait()
                     taken = self._take()

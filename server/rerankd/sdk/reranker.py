@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import threading
 import time
@@ -37,6 +36,7 @@ from rerankd.telemetry.tracing.host_tracer import calling_span
 T = TypeVar("T")
 
 _log: Final = structlog.get_logger("rerankd.sdk")
+_WAIT_S: Final = 0.5
 _forked: Final = threading.Event()
 """Set in the child of a process that had an engine."""
 _all: Final[weakref.WeakSet[Reranker]] = weakref.WeakSet()
@@ -85,7 +85,7 @@ class Reranker:
         plan = _plan(model, query, documents, options)
         future = self._submit(plan)
         try:
-            return future.result()
+            return _wait(future)
         except BaseException:
             future.cancel()
             raise
@@ -100,9 +100,8 @@ class Reranker:
         """Stop the engine; calls under way fail. A later call opens another."""
         with self._lock:
             thread, self._thread = self._thread, None
-            opening, self._opening = self._opening, None
+            self._opening = None
         if thread is not None:
-            thread.submit(_close(opening)).result()
             thread.stop()
 
     async def aclose(self) -> None:
@@ -142,7 +141,7 @@ class Reranker:
         deadline_s = None if plan.timeout_s is None else time.monotonic() + plan.timeout_s
         call = CallContext(usable_request_id(None), deadline_s, transport="in_process", api_version="2")
         try:
-            opened = await self._open()
+            opened = await self._open(thread)
             opened.telemetry.tracing.begin(parent)
             response = await opened.answer(plan, call)
         except ServiceError as error:
@@ -159,9 +158,9 @@ class Reranker:
         answer.meta.warnings.extend(plan.warnings)
         return answer
 
-    async def _open(self) -> _Opened:
+    async def _open(self, thread: EngineThread) -> _Opened:
         if self._opening is None:
-            self._opening = asyncio.create_task(_open(self._settings))
+            self._opening = asyncio.create_task(_open(self._settings, thread))
         opening = self._opening
         try:
             return await asyncio.shield(opening)
@@ -178,7 +177,6 @@ class _Opened:
     def __init__(self, host: EngineHost, telemetry: EmbeddedTelemetry) -> None:
         self._host = host
         self.telemetry = telemetry
-        atexit.register(telemetry.close)
         self._accesses = Accesses(host)
         self._cache_start = asyncio.create_task(host.start_cache())
         self._models_start: asyncio.Task[None] | None = None
@@ -212,8 +210,19 @@ class _Opened:
         await self._cache_start
         await self._accesses.close()
         await self._host.close()
-        atexit.unregister(self.telemetry.close)
-        await asyncio.to_thread(self.telemetry.close)
+
+    def flush(self) -> None:
+        self.telemetry.close()
+
+
+def _wait(future: Future[T]) -> T:
+    """Wait for a result; a signal that arrives as the wait begins does not end it, so it is made in steps."""
+    while True:
+        try:
+            return future.result(_WAIT_S)
+        except TimeoutError:
+            if future.done():
+                raise
 
 
 async def _within(call: CallContext, work: Coroutine[Any, Any, T]) -> T:
@@ -225,7 +234,7 @@ async def _within(call: CallContext, work: Coroutine[Any, Any, T]) -> T:
         raise deadline_exceeded() from None
 
 
-async def _open(settings: Settings | str | os.PathLike[str] | None) -> _Opened:
+async def _open(settings: Settings | str | os.PathLike[str] | None, thread: EngineThread) -> _Opened:
     quieten_logs()
     try:
         if not isinstance(settings, Settings):
@@ -234,21 +243,14 @@ async def _open(settings: Settings | str | os.PathLike[str] | None) -> _Opened:
             settings = _after_fork(settings)
         telemetry = EmbeddedTelemetry(settings.telemetry, settings.log, os.environ)
         try:
-            return _Opened(EngineHost(settings, recorder=telemetry.recorder), telemetry)
+            opened = _Opened(EngineHost(settings, recorder=telemetry.recorder), telemetry)
         except ProviderSettingsError:
             await asyncio.to_thread(telemetry.close)
             raise
     except (SettingsError, ProviderSettingsError) as error:
         raise ServiceError(Reason.INVALID_REQUEST, f"the settings cannot be used: {error}") from None
-
-
-async def _close(opening: asyncio.Task[_Opened] | None) -> None:
-    if opening is not None:
-        try:
-            opened = await opening
-        except ServiceError:
-            return
-        await opened.close()
+    thread.own(opened)
+    return opened
 
 
 def _plan(model: str, query: str, documents: Iterable[DocumentInput], options: RerankOptions) -> CallPlan:

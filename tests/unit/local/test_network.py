@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rerankd.local.costs import CostMeter
+from rerankd.local.network import Network
+from rerankd.local.weights import MINILM
+from rerankd_adapters.base import AdapterError
 
 
 def test_onnx_runtime_collects_no_telemetry(tmp_path: Path) -> None:
@@ -15,3 +25,16 @@ def test_onnx_runtime_collects_no_telemetry(tmp_path: Path) -> None:
         check=True,
     )
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_run_under_way_is_cancelled() -> None:
+    network = Network(MINILM, CostMeter(0.45))
+    ids = np.full((256, 512), 2000, np.int64)
+    began_s = time.monotonic()
+    running = asyncio.create_task(asyncio.to_thread(network.run_batch, ids, np.zeros_like(ids)))
+    await asyncio.sleep(0.3)
+    network.cancel()
+    with pytest.raises(AdapterError, match="could not read 512 tokens"):
+        await running
+    # In full it takes a minute.
+    assert time.monotonic() - began_s < 15

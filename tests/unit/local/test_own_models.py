@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rerankd.local.downloads import DownloadError, download_snapshot
 from rerankd.local.options import LocalModelOptions, LocalOptions
 from rerankd.local.provider import LocalProvider
 from rerankd.local.weights import CROSS_ENCODER, MINILM, TOKENIZER
@@ -80,7 +81,7 @@ async def test_a_graph_that_is_none_is_unavailable(tmp_path: Path, directory: Pa
 async def test_hugging_face_models_are_fetched_at_start_by_commit(tmp_path: Path) -> None:
     asked: list[tuple[str, str, Sequence[str]]] = []
 
-    def download(repository: str, revision: str, patterns: Sequence[str]) -> Path:
+    async def download(repository: str, revision: str, patterns: Sequence[str]) -> Path:
         asked.append((repository, revision, patterns))
         target = tmp_path / "snapshot"
         target.mkdir()
@@ -102,7 +103,7 @@ async def test_hugging_face_models_are_fetched_at_start_by_commit(tmp_path: Path
 
 
 async def test_without_a_network_the_model_says_so(tmp_path: Path) -> None:
-    def download(repository: str, revision: str, patterns: Sequence[str]) -> Path:
+    async def download(repository: str, revision: str, patterns: Sequence[str]) -> Path:
         raise ConnectionError("no route")
 
     own = LocalModelOptions(kind="cross-encoder", hugging_face="org/model", revision=REVISION)
@@ -135,3 +136,19 @@ async def test_a_window_wider_than_the_graph_fails_the_call_alone(tmp_path: Path
         await provider.rerank(ProviderCall(model="mine", query="cats", documents=["cat " * 1000]))
     assert caught.value.kind is AdapterErrorKind.BAD_RESPONSE
     await provider.close()
+
+
+async def test_snapshot_that_is_cached_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = tmp_path / "hub" / "models--org--model" / "snapshots" / REVISION
+    snapshot.mkdir(parents=True)
+    (snapshot / "tokenizer.json").write_text("{}")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert await download_snapshot("org/model", REVISION, ["tokenizer.json"]) == snapshot
+
+
+async def test_failed_download_names_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(DownloadError, match=r"^LocalEntryNotFoundError$"):
+        await download_snapshot("org/model", REVISION, ["tokenizer.json"])

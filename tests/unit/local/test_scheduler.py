@@ -48,11 +48,12 @@ async def test_results_come_in_order_of_the_units() -> None:
     pool = WorkPool(3)
     assert await pool.run(lambda unit: unit * unit, 50, Ticket()) == [unit * unit for unit in range(50)]
     assert await pool.run(lambda unit: unit, 0, Ticket()) == []
-    pool.close()
+    await pool.close()
 
 
 async def test_a_small_call_is_not_stuck_behind_a_large_one() -> None:
-    pool, gate = WorkPool(1), _Gate()
+    gate = _Gate()
+    pool = WorkPool(1, clock=gate.now_s)
     large = asyncio.create_task(pool.run(gate.work("large"), 1000, Ticket()))
     await _until(lambda: gate.log)
     gate.let(20)
@@ -68,7 +69,7 @@ async def test_a_small_call_is_not_stuck_behind_a_large_one() -> None:
     large.cancel()
     await asyncio.gather(large, return_exceptions=True)
     gate.let(10)
-    pool.close()
+    await pool.close()
 
 
 async def test_small_calls_do_not_starve_the_oldest() -> None:
@@ -85,7 +86,7 @@ async def test_small_calls_do_not_starve_the_oldest() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     gate.let(10)
-    pool.close()
+    await pool.close()
 
 
 async def test_a_call_that_had_its_share_lets_small_ones_go_first() -> None:
@@ -103,7 +104,7 @@ async def test_a_call_that_had_its_share_lets_small_ones_go_first() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     gate.let(10)
-    pool.close()
+    await pool.close()
 
 
 async def test_calls_share_the_workers_by_time_not_by_units() -> None:
@@ -126,7 +127,7 @@ async def test_calls_share_the_workers_by_time_not_by_units() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     gate.let(10)
-    pool.close()
+    await pool.close()
 
 
 async def test_lower_priority_numbers_go_first_among_equals() -> None:
@@ -139,7 +140,7 @@ async def test_lower_priority_numbers_go_first_among_equals() -> None:
     gate.let(3)
     await asyncio.gather(*tasks)
     assert gate.log == ["first", "soon", "late"]
-    pool.close()
+    await pool.close()
 
 
 async def test_cancelling_drops_what_is_queued() -> None:
@@ -154,7 +155,7 @@ async def test_cancelling_drops_what_is_queued() -> None:
     gate.let(10)
     assert await pool.run(lambda unit: unit, 2, Ticket()) == [0, 1]
     assert gate.log == ["x", "x"]
-    pool.close()
+    await pool.close()
 
 
 async def test_the_first_error_ends_the_job() -> None:
@@ -168,14 +169,14 @@ async def test_the_first_error_ends_the_job() -> None:
     with pytest.raises(LookupError):
         await pool.run(fail, 10, Ticket())
     assert ran == [0]
-    pool.close()
+    await pool.close()
 
 
 async def test_a_rule_may_leave_out_the_rest() -> None:
     pool = WorkPool(2)
     assert await pool.run(lambda unit: unit, 5, Ticket(), starts=lambda unit: unit < 3) == [0, 1, 2, None, None]
     assert await pool.run(lambda unit: unit, 2, Ticket(), starts=lambda unit: False) == [None, None]
-    pool.close()
+    await pool.close()
 
 
 async def test_stop_leaves_out_what_has_not_begun_and_abandon_does_not_wait() -> None:
@@ -185,7 +186,7 @@ async def test_stop_leaves_out_what_has_not_begun_and_abandon_does_not_wait() ->
     assert results == [None] * 5
     assert pool.queued_units() == 0
     gate.let(1)
-    pool.close()
+    await pool.close()
 
 
 async def test_background_work_waits_for_everything_else_and_takes_one_worker() -> None:
@@ -200,14 +201,14 @@ async def test_background_work_waits_for_everything_else_and_takes_one_worker() 
     gate.let(5)
     await asyncio.gather(background, front)
     assert sorted(gate.log) == ["back"] * 3 + ["front"] * 2
-    pool.close()
+    await pool.close()
 
 
 async def test_closing_ends_calls_under_way_and_refuses_new_ones() -> None:
     pool, gate = WorkPool(1), _Gate()
     task = asyncio.create_task(pool.run(gate.work("x"), 5, Ticket()))
     await _until(lambda: gate.log)
-    closing = asyncio.create_task(asyncio.to_thread(pool.close))
+    closing = asyncio.create_task(pool.close())
     with pytest.raises(PoolClosedError):
         await task
     gate.let(1)
