@@ -91,7 +91,7 @@ bench: install ## Compare speed with peers and with the stack's limits, as ratio
 bench-soak: install ## Load all paths for minutes and check that memory stays flat (ARGS="--minutes 10")
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
-costs: install ## Count what calls cost the server, beside their budgets (ARGS=--write makes these the budgets; ARGS="--functions grpc_bm25")
+costs: install ## Count what calls cost the server: memory, copies and system calls beside their budgets, bytecode for reference (ARGS=--write; ARGS="--functions grpc_bm25")
 	$(BIN)/python -m tests.costs $(ARGS)
 
 clean: ## Remove .venv and caches

@@ -1,4 +1,4 @@
-"""Prints what calls cost beside their budgets; `--write` makes the budgets what they cost."""
+"""Prints what calls cost beside what `budgets.toml` says; `--write` writes it there."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.costs import budgets, work
-from tests.costs.budgets import SECTIONS, Readings
+from tests.costs.budgets import ALL, REPORTED, Readings
 from tests.costs.counting import UnavailableError
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sections", nargs="*", default=list(SECTIONS), help=f"of {', '.join(SECTIONS)}; default: all")
-    parser.add_argument("--write", action="store_true", help="take what was counted as the budgets")
+    parser.add_argument("sections", nargs="*", default=list(ALL), help=f"of {', '.join(ALL)}; default: all")
+    parser.add_argument("--write", action="store_true", help="write what was counted to budgets.toml")
     parser.add_argument("--functions", choices=[each.name for each in work.SCENARIOS], help="show where the work is")
     arguments = parser.parse_args()
-    if unknown := set(arguments.sections) - SECTIONS.keys():
+    if unknown := set(arguments.sections) - ALL.keys():
         parser.error(f"no such sections: {', '.join(unknown)}")
     console = Console(width=max(Console().width, 120))
     if arguments.functions:
@@ -27,7 +27,7 @@ def main() -> None:
     _, found = budgets.read()
     for name in arguments.sections:
         try:
-            readings = SECTIONS[name].measure()
+            readings = ALL[name].measure()
         except UnavailableError as error:
             console.print(f"{name} cannot be counted: {error}")
             continue
@@ -39,8 +39,9 @@ def main() -> None:
 
 
 def _comparison(section: str, readings: Readings, budget: Readings) -> Table:
+    known_as = "reference" if section in REPORTED else "budget"
     table = Table(title=section, title_justify="left")
-    for heading in ("call", "count", "now", "budget", "change"):
+    for heading in ("call", "count", "now", known_as, "change"):
         table.add_column(heading, justify="left" if heading in ("call", "count") else "right")
     for scenario, counts in readings.items():
         for name, value in counts.items():

@@ -29,8 +29,6 @@ from rerankd.telemetry.logging import configure_logging
 
 _WORKERS = "rerankd-local"
 """First part of the names of threads that do a call's work, beside the event loop's."""
-_PERIODIC = ("uvicorn/server.py", "rerankd/telemetry/sampler.py", "rerankd/reload.py")
-"""Files whose tasks run by the clock, not by the call."""
 _QUIET_ROUNDS = 4
 _QUIET_ROUND_S = 0.005
 
@@ -44,7 +42,6 @@ class ThreadWork:
     def __init__(self) -> None:
         self.instructions: Counter[Where] = Counter()
         self.calls: Counter[Where] = Counter()
-        self._periodic: FrameType | None = None
         self._on_instruction = _counter_of_instructions(self.instructions)
 
     def watch(self) -> None:
@@ -58,7 +55,7 @@ class ThreadWork:
         self.calls.clear()
 
     def _on_frame(self, frame: FrameType, _event: str, _argument: Any) -> Any:
-        if self._periodic is not None or frame.f_code.co_filename.endswith((*_PERIODIC, __file__)):
+        if frame.f_code.co_filename == __file__:
             return None
         frame.f_trace_lines = False
         frame.f_trace_opcodes = True
@@ -66,18 +63,12 @@ class ThreadWork:
 
     def _on_call(self, frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if self._periodic is not None:
-            if event == "return" and frame is self._periodic:
-                self._periodic = None
-        elif code.co_filename == __file__:
+        if code.co_filename == __file__:
             return
-        elif event == "c_call":
+        if event == "c_call":
             self.calls[f"{argument.__module__}:{argument.__qualname__}"] += 1
         elif event == "call":
-            if code.co_filename.endswith(_PERIODIC):
-                self._periodic = frame
-            else:
-                self.calls[code] += 1
+            self.calls[code] += 1
 
 
 def _counter_of_instructions(counts: Counter[Where]) -> Any:
