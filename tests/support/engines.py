@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from rerankd.cache.lists import ListedKeys
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.pair_scores import PairScores
 from rerankd.contract.service import RerankService, Services
@@ -109,7 +108,7 @@ def engine(
         aliases=aliases,
         models=msgspec.convert(models or {}, dict[str, ModelSettings]),
     )
-    cache = PairScores(ScoreMemory(1 << 24, 3600.0), ListedKeys(1 << 20)) if is_cached else None
+    cache = PairScores(ScoreMemory(1 << 24, 3600.0)) if is_cached else None
     return Engine(router, RequestLimits(**limits), cache)
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from rerankd.cache.lists import ListedKeys
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.options import CacheOptions
 from rerankd.cache.pair_scores import PairScores
-
-_LISTS_SHARE = 8
-"""This part of the memory is for the keys of whole lists."""
 
 
 def open_pair_scores(options: CacheOptions) -> PairScores:
@@ -17,15 +13,13 @@ def open_pair_scores(options: CacheOptions) -> PairScores:
     Args:
         options: Enabled, and without `problems()`.
     """
-    limit_bytes = options.max_mb * 1024 * 1024
-    lists = ListedKeys(limit_bytes // _LISTS_SHARE)
-    memory = ScoreMemory(limit_bytes - limit_bytes // _LISTS_SHARE, options.ttl_s)
+    memory = ScoreMemory(options.max_mb * 1024 * 1024, options.ttl_s)
     if not options.redis_url:
-        return PairScores(memory, lists)
+        return PairScores(memory)
     from rerankd.cache.redis_link import RedisLink
     from rerankd.cache.redis_tier import RedisTier
 
     timeout_s = options.redis_timeout_ms / 1000
     ttl_s = options.ttl_s if options.redis_ttl_s is None else options.redis_ttl_s
     link = RedisLink(options.redis_url, timeout_s)
-    return PairScores(memory, lists, RedisTier(link, options.key_prefix, timeout_s, ttl_s))
+    return PairScores(memory, RedisTier(link, options.key_prefix, timeout_s, ttl_s))

@@ -16,7 +16,7 @@ class CacheOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     enabled: bool = True
     """Whether scores of pointwise models are kept at all."""
     max_mb: int = 64
-    """Memory of one worker process for scores, in MiB; some 360,000 pairs fit into the default."""
+    """Memory of one worker process for scores, in MiB; some 420,000 pairs fit into the default."""
     ttl_s: float = 3600.0
     """Seconds after which a score is asked for again."""
     redis_url: str = ""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 
 from rerankd.cache.flight import Flight, FlightBoard, only_finite
 from rerankd.cache.keys import Naming, Scope
-from rerankd.cache.lists import ListedKeys
 from rerankd.cache.memory import ScoreMemory, Shard
 
 if TYPE_CHECKING:
@@ -96,13 +95,11 @@ class PairScores:
 
     Args:
         memory: Scores in this process.
-        lists: Keys of whole lists.
         redis: Scores shared with other replicas.
     """
 
-    def __init__(self, memory: ScoreMemory, lists: ListedKeys, redis: RedisTier | None = None) -> None:
+    def __init__(self, memory: ScoreMemory, redis: RedisTier | None = None) -> None:
         self._memory = memory
-        self._lists = lists
         self._redis = redis
         self._board = FlightBoard()
         self._hits_memory = self._hits_redis = self._misses = self._coalesced = self._stored = 0
@@ -131,7 +128,7 @@ class PairScores:
             errors=redis.errors if redis else 0,
             under_way=len(self._board),
             entries=len(self._memory),
-            bytes=self._memory.used_bytes + self._lists.used_bytes,
+            bytes=self._memory.used_bytes,
             is_redis_up=redis.is_up if redis else None,
         )
 
@@ -156,15 +153,12 @@ class PairScores:
             _check_count(scores, len(documents))
             return Filled(scores, hits=0, coalesced=0, fetched=len(scores))
         naming = Naming(scope)
-        listed = self._lists.get(naming, documents)
-        keys = naming.keys(documents) if listed is None else listed
+        keys = naming.keys(documents)
         shard = self._memory.shard(naming.shard)
         found = shard.get_many(keys)
         in_memory = len(found) - found.count(None)
         self._hits_memory += in_memory
         if in_memory == len(found):
-            if listed is None:
-                self._lists.put(naming, documents, keys)
             return Filled(cast(list[float], found), hits=in_memory, coalesced=0, fetched=0)
         work = _Work(shard, _positions(keys, found), fetch, use is CacheUse.READ_WRITE)
         await self._complete(work)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from rerankd.cache.keys import Scope
-from rerankd.cache.lists import ListedKeys
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.pair_scores import CacheUse, Filled, PairScores
 from rerankd.cache.redis_tier import RedisTier
@@ -74,7 +73,7 @@ async def settle() -> None:
 
 def new_scores(redis: RedisTier | None = None) -> PairScores:
     """Make a cache with room for everything."""
-    return PairScores(ScoreMemory(1024 * 1024, 60), ListedKeys(1024 * 1024), redis)
+    return PairScores(ScoreMemory(1024 * 1024, 60), redis)
 
 
 async def begin(
