@@ -29,8 +29,8 @@ from rerankd.telemetry.logging import configure_logging
 
 _WORKERS = "rerankd-local"
 """First part of the names of threads that do a call's work, beside the event loop's."""
-_QUIET_ROUNDS = 4
-_QUIET_ROUND_S = 0.005
+_DEFERRED_S = 0.2
+"""Longer than a call's deferred work waits: metrics, log line, span export."""
 
 Where = CodeType | str
 """A function of Python by its code, one of C by its name."""
@@ -108,7 +108,7 @@ class Work:
 
     def start(self) -> None:
         """See `Counts`."""
-        self._wait_quiet()
+        time.sleep(_DEFERRED_S)
         gc.disable()
         for each in (self._own, *self._workers):
             each.clear()
@@ -116,7 +116,7 @@ class Work:
 
     def stop(self) -> dict[str, Any]:
         """See `Counts`."""
-        self._wait_quiet()
+        time.sleep(_DEFERRED_S)
         _in_loop(self._loop, _ignore)
         gc.enable()
         instructions, calls = self._sums()
@@ -130,15 +130,6 @@ class Work:
         threads = (self._own, *self._workers)
         instructions = sum((each.instructions for each in threads), Counter[Where]())
         return instructions, sum((each.calls for each in threads), Counter[Where]())
-
-    def _wait_quiet(self) -> None:
-        """Return when nothing was executed for some rounds of the event loop."""
-        seen, rounds = -1, 0
-        while rounds < _QUIET_ROUNDS:
-            _in_loop(self._loop, lambda: None)
-            time.sleep(_QUIET_ROUND_S)
-            now = sum(each.instructions.total() for each in (self._own, *self._workers))
-            rounds, seen = rounds + 1 if now == seen else 0, now
 
 
 class Memory:
