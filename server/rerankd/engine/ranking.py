@@ -10,6 +10,8 @@ from itertools import repeat
 from operator import add
 from typing import NamedTuple
 
+from rerankd_adapters.scores import sigmoid
+
 
 class Ranking(NamedTuple):
     """Documents, best first, and equal ones by index."""
@@ -47,15 +49,8 @@ def normalise(scores: Sequence[float], mode: Normalisation) -> Sequence[float]:
     if mode is Normalisation.NONE or not scores:
         return scores
     levels = sorted(set(scores))
-    mapped = [_sigmoid(level) for level in levels] if mode is Normalisation.SIGMOID else _spread(levels)
+    mapped = [sigmoid(level) for level in levels] if mode is Normalisation.SIGMOID else _spread(levels)
     return [*map(dict(zip(levels, _set_apart(mapped), strict=True)).__getitem__, scores)]
-
-
-def _sigmoid(logit: float) -> float:
-    if logit >= 0:
-        return 1 / (1 + math.exp(-logit))
-    odds = math.exp(logit)
-    return odds / (1 + odds)
 
 
 def _spread(levels: list[float]) -> list[float]:

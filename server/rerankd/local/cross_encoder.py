@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 
 from rerankd.local.loading import Loaded
-from rerankd.local.mixing import sigmoid
 from rerankd.local.once import Once
 from rerankd.local.reading import Reading
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.specs import ModelSpec
 from rerankd.local.windows import Window, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply, Truncation
+from rerankd_adapters.scores import sigmoid
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 
-def sigmoid(logit: float) -> float:
-    """Map a logit to 0..1 without overflow."""
-    if logit >= 0:
-        return 1.0 / (1.0 + math.exp(-logit))
-    grown = math.exp(logit)
-    return grown / (1.0 + grown)
-
-
 def scale(values: Sequence[float]) -> list[float]:
     """Map values linearly so that the least is 0 and the greatest 1; all 0 when they are equal or not finite."""
     if not values:

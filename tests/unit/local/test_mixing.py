@@ -6,7 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.local.mixing import blend, layer, scale, sigmoid
+from rerankd.local.mixing import blend, layer, scale
 
 _values = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 
@@ -49,9 +49,3 @@ def test_scaled_values_lie_between_0_and_1_in_the_same_order(values: list[float]
 
 def test_blend_weighs_scaled_parts() -> None:
     assert blend([(0.7, [0.0, 10.0]), (0.3, [5.0, 5.0])]) == [0.0, 0.7]
-
-
-def test_sigmoid_does_not_overflow() -> None:
-    assert sigmoid(0) == 0.5
-    assert sigmoid(-1000) == 0.0
-    assert sigmoid(1000) == 1.0
