@@ -22,10 +22,10 @@ from msgspec import structs
 from rerankd.local.budget import Budget
 from rerankd.local.cross_encoder import CrossEncoder
 from rerankd.local.dual_encoder import pack_tokens
+from rerankd.local.lazy import Lazy
 from rerankd.local.lexical import WordScorer
 from rerankd.local.loading import Loaded
 from rerankd.local.mixing import blend, layer
-from rerankd.local.once import Once
 from rerankd.local.reading import Reading
 from rerankd.local.readings import KeptReader
 from rerankd.local.scheduler import Ticket, WorkPool
@@ -56,7 +56,7 @@ class _Run:
     budget: Budget
     ticket: Ticket
     window: Window
-    query: Once[Reading]
+    query: Lazy[Reading]
     readings: dict[int, Reading] = field(default_factory=dict)
     """By position, of the documents that were tokenized."""
     keys: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class Cascade:
             budget=budget,
             ticket=Ticket(priority=call.priority),
             window=Window.plan(structs.replace(call, max_passages_per_doc=1), room_tokens),
-            query=Once(lambda: self._reader.read(call.query, WINDOW_TOKENS // 2)),
+            query=Lazy(lambda: self._reader.read(call.query, WINDOW_TOKENS // 2)),
         )
         await self._order_by_words(run)
         await self._look_closer(run)
@@ -184,7 +184,7 @@ class Cascade:
 
     async def _compare_statically(self, run: _Run, table: StaticTable) -> dict[int, tuple[float, float]]:
         """Give cosine and MaxSim by position, best documents by words first."""
-        query: Once[StaticQuery] = Once(lambda: table.read_query(run.query.get().ids))
+        query: Lazy[StaticQuery] = Lazy(lambda: table.read_query(run.query.get().ids))
         order = run.order()
         end_s = run.budget.static_end_s()
 
@@ -212,7 +212,7 @@ class Cascade:
             await self._read_all(run, order)
         meter = self._minilm.network.meter
         end_s = run.budget.late_interaction_end_s(self._cross_cost_s(run, order), self._workers())
-        query = Once(lambda: self._embed_query(run))
+        query = Lazy(lambda: self._embed_query(run))
 
         def starts(place: int) -> bool:
             if self._is_cached(run, order[place]):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from rerankd.local.lazy import Lazy
 from rerankd.local.loading import Loaded
-from rerankd.local.once import Once
 from rerankd.local.reading import Reading
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.specs import ModelSpec
@@ -37,7 +37,7 @@ class CrossEncoder:
         Raises:
             AdapterError: `REJECTED` when a document is too long and cutting is off.
         """
-        query = Once(lambda: self._read_query(call.query))
+        query = Lazy(lambda: self._read_query(call.query))
 
         def score(index: int) -> _Scored:
             ids = query.get().ids

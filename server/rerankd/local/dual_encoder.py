@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rerankd.local.lazy import Lazy
 from rerankd.local.loading import Loaded
-from rerankd.local.once import Once
 from rerankd.local.readings import KeptReader
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.similarity import cosine, maxsim, normalise, pool
@@ -66,7 +66,7 @@ class DualEncoder:
         """
         window_tokens = self._spec.window_for(call)
         window = Window.plan(call, window_tokens - self._reader.single_specials)
-        query = Once(lambda: self._read_query(call))
+        query = Lazy(lambda: self._read_query(call))
 
         def score(index: int) -> _Scored:
             passages, tokens, is_cut = self._read_document(call.documents[index], index, window, window_tokens)
@@ -97,7 +97,7 @@ class DualEncoder:
         )
 
     def _score_kept(
-        self, document: str, index: int, window: Window, window_tokens: int, query: Once[_Query]
+        self, document: str, index: int, window: Window, window_tokens: int, query: Lazy[_Query]
     ) -> _Scored | None:
         """Score a document all of which is kept; `None` for any other, whatever of it is kept."""
         reading = window.find(self._kept_reader, self._spec.document_prefix + document)
@@ -111,7 +111,7 @@ class DualEncoder:
             return None
         return _Scored(self._best(query, passages), 0, is_cut)
 
-    def _best(self, query: Once[_Query], passages: Sequence[Any]) -> float:
+    def _best(self, query: Lazy[_Query], passages: Sequence[Any]) -> float:
         vectors = query.get().vectors
         return max(self._compare(vectors, passage) for passage in passages)
 

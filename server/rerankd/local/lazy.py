@@ -1,4 +1,4 @@
-"""A value made by whichever worker needs it first."""
+"""A value that is computed by the first worker that needs it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
-    """Calls `make` at the first `get`; other threads wait for it. An exception is raised to each that asks."""
+class Lazy(Generic[T]):
+    """Computes a value at the first `get`. Safe to use from any thread: concurrent callers wait for one computation.
+
+    An exception is not kept: it is raised to the caller, and the next `get` computes again.
+
+    Args:
+        make: Computes the value.
+    """
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -18,7 +24,7 @@ class Once(Generic[T]):
         self._values: list[T] = []
 
     def get(self) -> T:
-        """Return the value, making it when it is not there yet."""
+        """Return the value; raises what `make` raises."""
         if not self._values:
             with self._lock:
                 if not self._values:
