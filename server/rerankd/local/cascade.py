@@ -123,7 +123,7 @@ class Cascade:
         self._words = words
         self._minilm = minilm
         self._cross = cross_encoder
-        self._cross_meter = cross_loaded.network.meter
+        self._cross_meter = cross_loaded.session.meter
         self._pool = pool
         self._cache = cache
         self._reader = minilm.reader
@@ -210,7 +210,7 @@ class Cascade:
         order = run.order()[:LATE_DOCUMENTS]
         if run.budget.is_limited:
             await self._read_all(run, order)
-        meter = self._minilm.network.meter
+        meter = self._minilm.session.meter
         end_s = run.budget.late_interaction_end_s(self._cross_cost_s(run, order), self._workers())
         query = Lazy(lambda: self._embed_query(run))
 
@@ -346,7 +346,7 @@ class Cascade:
 
     def _embed_query(self, run: _Run) -> _Vectors:
         ids, types = self._reader.frame_single(run.query.get().ids)
-        states = self._minilm.network.run(ids, types)
+        states = self._minilm.session.run(ids, types)
         return _Vectors(pool(states, "mean"), pack_tokens(states), len(ids))
 
     def _embed_document(self, run: _Run, position: int) -> _Vectors:
@@ -355,7 +355,7 @@ class Cascade:
         if mean is not None and tokens is not None:
             return _Vectors(mean, tokens, 0)
         ids, types = self._reader.frame_single(self._read(run, position).ids)
-        states = self._minilm.network.run(ids, types)
+        states = self._minilm.session.run(ids, types)
         mean, tokens = pool(states, "mean"), pack_tokens(states)
         self._cache.put(mean_key, mean)
         self._cache.put(tokens_key, tokens)

@@ -27,7 +27,7 @@ class CrossEncoder:
 
     def __init__(self, spec: ModelSpec, loaded: Loaded, pool: WorkPool) -> None:
         self._spec = spec
-        self._network = loaded.network
+        self._session = loaded.session
         self._reader = loaded.reader
         self._pool = pool
 
@@ -66,7 +66,7 @@ class CrossEncoder:
     def score_pair(self, query: list[int], document: list[int]) -> tuple[float, int]:
         """Run one pair, special tokens left out; returns the logit and the tokens read."""
         ids, types = self._reader.frame_pair(query, document)
-        logits = self._network.run(ids, types)
+        logits = self._session.run(ids, types)
         # With two labels the second is "relevant"; its log odds are the difference.
         logit = float(logits[0]) if len(logits) == 1 else float(logits[1] - logits[0])
         return logit, len(ids)

@@ -112,9 +112,9 @@ class DefaultModel:
 
         from rerankd.local.static_table import count_batches, embed_batch, reduce_vectors
 
-        network, reader = self._minilm.network, self._minilm.reader
+        session, reader = self._minilm.session, self._minilm.reader
         parts = await self._pool.run(
-            lambda batch: embed_batch(network, reader, batch), count_batches(reader), Ticket(is_background=True)
+            lambda batch: embed_batch(session, reader, batch), count_batches(reader), Ticket(is_background=True)
         )
         states = np.concatenate([part for part in parts if part is not None])
         return await run_blocking(reduce_vectors, states)

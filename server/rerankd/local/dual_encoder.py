@@ -50,7 +50,7 @@ class DualEncoder:
     def __init__(self, spec: ModelSpec, loaded: Loaded, pool: WorkPool, cache: VectorCache) -> None:
         self._spec = spec
         self._loaded = loaded
-        self._network = loaded.network
+        self._session = loaded.session
         self._reader: TokenReader = loaded.reader
         self._pool = pool
         self._kept_reader = KeptReader(loaded.reader, loaded.identity, cache)
@@ -121,7 +121,7 @@ class DualEncoder:
             prefix = call.instruction.rstrip() + " "
         reading = self._reader.read(prefix + call.query, self._spec.window_tokens // 2)
         ids, types = self._reader.frame_single(reading.ids)
-        states = self._network.run(ids, types)
+        states = self._session.run(ids, types)
         vectors = normalise(states) if self._spec.matches_query_specials else self._pack(states)
         return _Query(vectors, len(ids), reading.is_cut)
 
@@ -138,7 +138,7 @@ class DualEncoder:
             vectors: FloatArray | None = self._cache.get(key)
             if vectors is None:
                 ids, types = self._reader.frame_single(span)
-                vectors = self._pack(self._network.run(ids, types))
+                vectors = self._pack(self._session.run(ids, types))
                 self._cache.put(key, vectors)
                 tokens += len(ids)
             passages.append(vectors)

@@ -11,7 +11,7 @@ from rerankd.local.scheduler import run_blocking
 from rerankd.local.weights import WeightFile, WeightsError
 
 if TYPE_CHECKING:
-    from rerankd.local.network import Network
+    from rerankd.local.onnx_session import OnnxSession
     from rerankd.local.reading import TokenReader
 
 
@@ -33,7 +33,7 @@ class Files(Protocol):
 class Loaded:
     """A network ready to run, with its tokenizer."""
 
-    network: Network
+    session: OnnxSession
     reader: TokenReader
     identity: str
     """Names the weights, for cache keys."""
@@ -47,7 +47,7 @@ class Loader:
     """Loads each file once. Methods are called from one event loop; the work is done in threads."""
 
     def __init__(self) -> None:
-        self._networks: dict[WeightFile, asyncio.Task[Network]] = {}
+        self._sessions: dict[WeightFile, asyncio.Task[OnnxSession]] = {}
         self._readers: dict[WeightFile, asyncio.Task[TokenReader]] = {}
 
     async def load(self, files: Files) -> Loaded:
@@ -57,28 +57,28 @@ class Loader:
             WeightsError: When files are missing or wrong, or the packages that run them are not installed.
             PoolClosedError: When the process is ending.
         """
-        network_task = self._networks.get(files.network)
-        if network_task is None:
-            network_task = asyncio.create_task(run_blocking(_open_network, files.network))
-            self._networks[files.network] = network_task
+        session_task = self._sessions.get(files.network)
+        if session_task is None:
+            session_task = asyncio.create_task(run_blocking(_open_session, files.network))
+            self._sessions[files.network] = session_task
         reader_task = self._readers.get(files.tokenizer)
         if reader_task is None:
             reader_task = asyncio.create_task(run_blocking(_open_reader, files.tokenizer))
             self._readers[files.tokenizer] = reader_task
-        if network_task.done() and reader_task.done():
-            return Loaded(network_task.result(), reader_task.result(), identity_of(files.network))
+        if session_task.done() and reader_task.done():
+            return Loaded(session_task.result(), reader_task.result(), identity_of(files.network))
         # Shielded, because other calls may wait for the same load.
-        both = asyncio.gather(asyncio.shield(network_task), asyncio.shield(reader_task), return_exceptions=True)
-        network, reader = await both
-        if isinstance(network, BaseException):
-            raise network
+        both = asyncio.gather(asyncio.shield(session_task), asyncio.shield(reader_task), return_exceptions=True)
+        session, reader = await both
+        if isinstance(session, BaseException):
+            raise session
         if isinstance(reader, BaseException):
             raise reader
-        return Loaded(network, reader, identity_of(files.network))
+        return Loaded(session, reader, identity_of(files.network))
 
     def cancel(self) -> None:
         """End the runs under way on every network loaded; later ones fail."""
-        for task in self._networks.values():
+        for task in self._sessions.values():
             if task.done() and not task.cancelled() and task.exception() is None:
                 task.result().cancel()
 
@@ -88,12 +88,12 @@ def identity_of(file: WeightFile) -> str:
     return getattr(file, "sha256", None) or str(file.locate())
 
 
-def _open_network(file: WeightFile) -> Network:
+def _open_session(file: WeightFile) -> OnnxSession:
     try:
-        from rerankd.local.network import Network
+        from rerankd.local.onnx_session import OnnxSession
     except ImportError as error:
         raise _not_installed(error) from None
-    return Network(file, CostMeter(_PRIOR_MS_PER_TOKEN))
+    return OnnxSession(file, CostMeter(_PRIOR_MS_PER_TOKEN))
 
 
 def _open_reader(file: WeightFile) -> TokenReader:

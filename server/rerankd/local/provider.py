@@ -156,8 +156,8 @@ class LocalProvider:
 
     async def _load(self, spec: ModelSpec) -> _Model:
         loaded = await self._loader.load(spec)
-        if loaded.network.axes != (2 if spec.kind is Kind.CROSS_ENCODER else 3):
-            gives = "logits" if loaded.network.axes == 2 else "no logits"
+        if loaded.session.axes != (2 if spec.kind is Kind.CROSS_ENCODER else 3):
+            gives = "logits" if loaded.session.axes == 2 else "no logits"
             raise WeightsError(f"the graph gives {gives}, so it is no {spec.kind}")
         if spec.kind is Kind.CROSS_ENCODER:
             from rerankd.local.cross_encoder import CrossEncoder

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rerankd.local.network import Network
+from rerankd.local.onnx_session import OnnxSession
 from rerankd.local.reading import TokenReader
 from rerankd.local.similarity import normalise
 
@@ -85,13 +85,13 @@ def count_batches(reader: TokenReader) -> int:
     return -(-reader.vocabulary_size // _BATCH)
 
 
-def embed_batch(network: Network, reader: TokenReader, batch: int) -> Floats:
+def embed_batch(session: OnnxSession, reader: TokenReader, batch: int) -> Floats:
     """Run one batch of single tokens; returns `[tokens, width]` mean states."""
     last = min(reader.vocabulary_size, (batch + 1) * _BATCH)
     framed = [reader.frame_single([token]) for token in range(batch * _BATCH, last)]
     ids = np.array([pair[0] for pair in framed], dtype=np.int64)
     types = np.array([pair[1] for pair in framed], dtype=np.int64)
-    states: Floats = network.run_batch(ids, types).mean(axis=1).astype(np.float32)
+    states: Floats = session.run_batch(ids, types).mean(axis=1).astype(np.float32)
     return states
 
 

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from rerankd.local import static_table
 from rerankd.local.budget import Budget
-from rerankd.local.network import Network
+from rerankd.local.onnx_session import OnnxSession
 from rerankd.local.options import LocalOptions
 from rerankd.local.provider import LocalProvider
 from rerankd.local.static_table import StaticTable, TableFile
@@ -116,16 +116,16 @@ async def test_known_documents_cost_no_run_of_minilm(provider: LocalProvider, mo
     documents = [f"known {text}" for text in DOCUMENTS[:20]]
     first = await provider.rerank(call_of(documents, mode="quality"))
     assert provider._default is not None
-    minilm = provider._default._minilm.network
+    minilm = provider._default._minilm.session
     runs: list[int] = []
-    run = Network.run
+    run = OnnxSession.run
 
-    def count(self: Network, ids: list[int], types: list[int]) -> Any:
+    def count(self: OnnxSession, ids: list[int], types: list[int]) -> Any:
         if self is minilm:
             runs.append(len(ids))
         return run(self, ids, types)
 
-    monkeypatch.setattr(Network, "run", count)
+    monkeypatch.setattr(OnnxSession, "run", count)
     second = await provider.rerank(call_of(documents, mode="quality"))
     assert len(runs) == 1
     assert list(second.scores) == list(first.scores)
@@ -154,7 +154,7 @@ async def test_wrong_options_are_refused(provider: LocalProvider, wrong: dict[st
 async def test_the_table_is_made_in_the_background_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(static_table, "_BATCH", 2048)
 
-    def embed(network: object, reader: Any, batch: int) -> Any:
+    def embed(session: object, reader: Any, batch: int) -> Any:
         last = min(reader.vocabulary_size, (batch + 1) * 2048)
         time.sleep(0.005)
         return np.random.default_rng(batch).normal(size=(last - batch * 2048, 384)).astype(np.float32)

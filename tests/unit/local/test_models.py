@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from rerankd.local.network import Network
+from rerankd.local.onnx_session import OnnxSession
 from rerankd.local.options import LocalOptions
 from rerankd.local.provider import LocalProvider
 from rerankd.local.scheduler import WorkPool
@@ -103,13 +103,13 @@ async def test_kept_vectors_cost_only_the_query(
     provider: LocalProvider, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[int] = []
-    run = Network.run
+    run = OnnxSession.run
 
-    def count(self: Network, ids: list[int], types: list[int]) -> Any:
+    def count(self: OnnxSession, ids: list[int], types: list[int]) -> Any:
         runs.append(len(ids))
         return run(self, ids, types)
 
-    monkeypatch.setattr(Network, "run", count)
+    monkeypatch.setattr(OnnxSession, "run", count)
     call = ProviderCall(model="all-minilm-l6-v2-maxsim", query=QUERY, documents=["one kept", "two kept"])
     fresh = await provider.rerank(call)
     assert len(runs) == 3

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rerankd.local.costs import CostMeter
-from rerankd.local.network import Network
+from rerankd.local.onnx_session import OnnxSession
 from rerankd.local.weights import MINILM
 from rerankd_adapters.base import AdapterError
 
@@ -20,7 +20,7 @@ def test_onnx_runtime_collects_no_telemetry(tmp_path: Path) -> None:
     """With its telemetry on, importing ONNX Runtime writes a device id and a database of events to the cache."""
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
     subprocess.run(
-        [sys.executable, "-c", "import rerankd.local.network"],
+        [sys.executable, "-c", "import rerankd.local.onnx_session"],
         env={**environment, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)},
         check=True,
     )
@@ -28,12 +28,12 @@ def test_onnx_runtime_collects_no_telemetry(tmp_path: Path) -> None:
 
 
 async def test_run_under_way_is_cancelled() -> None:
-    network = Network(MINILM, CostMeter(0.45))
+    session = OnnxSession(MINILM, CostMeter(0.45))
     ids = np.full((256, 512), 2000, np.int64)
     began_s = time.monotonic()
-    running = asyncio.create_task(asyncio.to_thread(network.run_batch, ids, np.zeros_like(ids)))
+    running = asyncio.create_task(asyncio.to_thread(session.run_batch, ids, np.zeros_like(ids)))
     await asyncio.sleep(0.3)
-    network.cancel()
+    session.cancel()
     with pytest.raises(AdapterError, match="could not read 512 tokens"):
         await running
     # In full it takes a minute.

@@ -22,7 +22,7 @@ _SILENT = 4
 """ONNX Runtime's level for fatal errors alone."""
 
 
-class Network:
+class OnnxSession:
     """An ONNX Runtime session of one thread, shared by the workers.
 
     Every run holds one sequence: dynamically quantized graphs take one activation scale a run, so a neighbour in the
