@@ -26,11 +26,11 @@ from rerankd.local.lazy import Lazy
 from rerankd.local.lexical import WordScorer
 from rerankd.local.loading import Loaded
 from rerankd.local.mixing import blend, layer
-from rerankd.local.reading import Reading
-from rerankd.local.readings import KeptReader
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.similarity import cosine, maxsim, pool
 from rerankd.local.static_table import StaticQuery, StaticTable
+from rerankd.local.token_cache import TokenCache
+from rerankd.local.tokenizer import Tokens
 from rerankd.local.vectors import VectorCache, content_key
 from rerankd.local.windows import Window, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply, Stage, Truncation
@@ -56,8 +56,8 @@ class _Run:
     budget: Budget
     ticket: Ticket
     window: Window
-    query: Lazy[Reading]
-    readings: dict[int, Reading] = field(default_factory=dict)
+    query: Lazy[Tokens]
+    tokenized: dict[int, Tokens] = field(default_factory=dict)
     """By position, of the documents that were tokenized."""
     keys: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     """By position, of the mean and the token vectors."""
@@ -66,7 +66,7 @@ class _Run:
     levels: list[dict[int, float]] = field(default_factory=list)
     """Scores by position, one entry a stage."""
     stages: list[Stage] = field(default_factory=list)
-    tokens: int = 0
+    tokens_read: int = 0
     cuts: set[int] = field(default_factory=set)
 
     def order(self) -> list[int]:
@@ -126,8 +126,8 @@ class Cascade:
         self._cross_meter = cross_loaded.session.meter
         self._pool = pool
         self._cache = cache
-        self._reader = minilm.reader
-        self._kept_reader = KeptReader(minilm.reader, minilm.identity, cache)
+        self._tokenizer = minilm.tokenizer
+        self._token_cache = TokenCache(minilm.tokenizer, minilm.identity, cache)
         self.table: StaticTable | None = None
         """Until it is there the first stage orders by words alone."""
 
@@ -137,13 +137,13 @@ class Cascade:
         Raises:
             AdapterError: `REJECTED` when a document is too long and cutting is off.
         """
-        room_tokens = WINDOW_TOKENS - self._reader.single_specials
+        room_tokens = WINDOW_TOKENS - self._tokenizer.single_specials
         run = _Run(
             call=call,
             budget=budget,
             ticket=Ticket(priority=call.priority),
             window=Window.plan(structs.replace(call, max_passages_per_doc=1), room_tokens),
-            query=Lazy(lambda: self._reader.read(call.query, WINDOW_TOKENS // 2)),
+            query=Lazy(lambda: self._tokenizer.tokenize(call.query, WINDOW_TOKENS // 2)),
         )
         await self._order_by_words(run)
         await self._look_closer(run)
@@ -152,7 +152,7 @@ class Cascade:
             indices=range(len(call.documents)),
             scores=run.scores(),
             model="default",
-            prompt_tokens=run.tokens,
+            prompt_tokens=run.tokens_read,
             warnings=warn_of_cuts(len(run.cuts), WINDOW_TOKENS, is_query_cut=run.query.get().is_cut),
             stages=run.stages,
         )
@@ -236,7 +236,7 @@ class Cascade:
         seen = _leading(found)
         positions = order[: len(seen)]
         if len(seen) >= _LEAST_CROSS_DOCUMENTS or len(run.call.documents) == len(seen):
-            run.tokens += query.get().tokens_read + sum(one[2] for one in seen)
+            run.tokens_read += query.get().tokens_read + sum(one[2] for one in seen)
             mixed = blend(
                 [
                     (0.2, [run.words[position] for position in positions]),
@@ -266,7 +266,7 @@ class Cascade:
 
         def score(place: int) -> tuple[float, int]:
             query = run.query.get().ids
-            room = WINDOW_TOKENS - self._reader.pair_specials - len(query)
+            room = WINDOW_TOKENS - self._tokenizer.pair_specials - len(query)
             ids = self._read(run, order[place]).ids
             kept = ids[-room:] if run.window.cut is Truncation.START else ids[:room]
             return self._cross.score_pair(query, kept)
@@ -280,7 +280,7 @@ class Cascade:
             abandon_s=run.budget.end_s,
         )
         scored = _leading(found)
-        run.tokens += sum(one[1] for one in scored)
+        run.tokens_read += sum(one[1] for one in scored)
         positions = order[: len(scored)]
         if len(scored) >= _LEAST_CROSS_DOCUMENTS:
             mixed = blend([(0.7, [one[0] for one in scored]), (0.3, [before[position] for position in positions])])
@@ -302,23 +302,23 @@ class Cascade:
         end_s = run.budget.end_s
         await self._pool.run(read, slices, run.ticket, stop_s=end_s, abandon_s=end_s)
 
-    def _read(self, run: _Run, position: int) -> Reading:
+    def _read(self, run: _Run, position: int) -> Tokens:
         """Tokenize a document once a call; runs in a worker."""
-        reading = run.readings.get(position)
-        if reading is None:
+        tokens = run.tokenized.get(position)
+        if tokens is None:
             text = run.call.documents[position]
-            reading, is_cut = run.window.read(self._kept_reader, text, position, WINDOW_TOKENS)
-            run.readings[position] = reading
+            tokens, is_cut = run.window.tokenize(self._token_cache, text, position, WINDOW_TOKENS)
+            run.tokenized[position] = tokens
             if is_cut:
                 run.cuts.add(position)
-        return reading
+        return tokens
 
     def _length(self, run: _Run, position: int) -> int:
         """Guess a document's tokens before it is tokenized."""
-        reading = run.readings.get(position)
-        if reading is not None:
-            return len(reading.ids) + self._reader.single_specials
-        return min(WINDOW_TOKENS, len(run.call.documents[position]) // 4 + self._reader.single_specials)
+        tokens = run.tokenized.get(position)
+        if tokens is not None:
+            return len(tokens.ids) + self._tokenizer.single_specials
+        return min(WINDOW_TOKENS, len(run.call.documents[position]) // 4 + self._tokenizer.single_specials)
 
     def _cross_cost_s(self, run: _Run, order: Sequence[int]) -> float:
         query_tokens = len(run.query.get().ids)
@@ -345,7 +345,7 @@ class Cascade:
         return keys is not None and all(key in self._cache for key in keys)
 
     def _embed_query(self, run: _Run) -> _Vectors:
-        ids, types = self._reader.frame_single(run.query.get().ids)
+        ids, types = self._tokenizer.frame_single(run.query.get().ids)
         states = self._minilm.session.run(ids, types)
         return _Vectors(pool(states, "mean"), pack_tokens(states), len(ids))
 
@@ -354,7 +354,7 @@ class Cascade:
         mean, tokens = self._cache.get(mean_key), self._cache.get(tokens_key)
         if mean is not None and tokens is not None:
             return _Vectors(mean, tokens, 0)
-        ids, types = self._reader.frame_single(self._read(run, position).ids)
+        ids, types = self._tokenizer.frame_single(self._read(run, position).ids)
         states = self._minilm.session.run(ids, types)
         mean, tokens = pool(states, "mean"), pack_tokens(states)
         self._cache.put(mean_key, mean)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from rerankd.local.lazy import Lazy
 from rerankd.local.loading import Loaded
-from rerankd.local.reading import Reading
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.specs import ModelSpec
+from rerankd.local.tokenizer import Tokens
 from rerankd.local.windows import Window, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply, Truncation
 from rerankd_adapters.scores import sigmoid
@@ -28,7 +28,7 @@ class CrossEncoder:
     def __init__(self, spec: ModelSpec, loaded: Loaded, pool: WorkPool) -> None:
         self._spec = spec
         self._session = loaded.session
-        self._reader = loaded.reader
+        self._tokenizer = loaded.tokenizer
         self._pool = pool
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
@@ -42,14 +42,14 @@ class CrossEncoder:
         def score(index: int) -> _Scored:
             ids = query.get().ids
             window_tokens = self._spec.window_for(call, len(ids))
-            window = Window.plan(call, window_tokens - self._reader.pair_specials - len(ids))
+            window = Window.plan(call, window_tokens - self._tokenizer.pair_specials - len(ids))
             text = self._spec.document_prefix + call.documents[index]
-            reading, is_cut = window.read(self._reader, text, index, window_tokens)
-            best, tokens = -math.inf, 0
-            for passage in window.split(reading.ids):
+            tokens, is_cut = window.tokenize(self._tokenizer, text, index, window_tokens)
+            best, tokens_read = -math.inf, 0
+            for passage in window.split(tokens.ids):
                 logit, run_tokens = self.score_pair(ids, passage)
-                best, tokens = max(best, logit), tokens + run_tokens
-            return _Scored(self._activate(best), tokens, is_cut)
+                best, tokens_read = max(best, logit), tokens_read + run_tokens
+            return _Scored(self._activate(best), tokens_read, is_cut)
 
         scored = await self._pool.run(score, len(call.documents), Ticket(priority=call.priority))
         done = [one for one in scored if one is not None]
@@ -65,15 +65,15 @@ class CrossEncoder:
 
     def score_pair(self, query: list[int], document: list[int]) -> tuple[float, int]:
         """Run one pair, special tokens left out; returns the logit and the tokens read."""
-        ids, types = self._reader.frame_pair(query, document)
+        ids, types = self._tokenizer.frame_pair(query, document)
         logits = self._session.run(ids, types)
         # With two labels the second is "relevant"; its log odds are the difference.
         logit = float(logits[0]) if len(logits) == 1 else float(logits[1] - logits[0])
         return logit, len(ids)
 
-    def _read_query(self, query: str) -> Reading:
+    def _read_query(self, query: str) -> Tokens:
         # A query is cut only when nothing sensible would be left for the documents.
-        return self._reader.read(self._spec.query_prefix + query, self._spec.window_tokens // 2, Truncation.END)
+        return self._tokenizer.tokenize(self._spec.query_prefix + query, self._spec.window_tokens // 2, Truncation.END)
 
     def _activate(self, logit: float) -> float:
         return sigmoid(logit) if self._spec.activation == "sigmoid" else logit

@@ -91,9 +91,9 @@ class DefaultModel:
         """
         from rerankd.local.static_table import StaticTable, TableFile
 
-        reader = self._minilm.reader
+        tokenizer = self._minilm.tokenizer
         file = TableFile(cache_directory(self._options), self._minilm.identity)
-        vectors = await run_blocking(file.load, reader.vocabulary_size)
+        vectors = await run_blocking(file.load, tokenizer.vocabulary_size)
         if vectors is None:
             if not self._options.static_table:
                 return
@@ -112,9 +112,9 @@ class DefaultModel:
 
         from rerankd.local.static_table import count_batches, embed_batch, reduce_vectors
 
-        session, reader = self._minilm.session, self._minilm.reader
+        session, tokenizer = self._minilm.session, self._minilm.tokenizer
         parts = await self._pool.run(
-            lambda batch: embed_batch(session, reader, batch), count_batches(reader), Ticket(is_background=True)
+            lambda batch: embed_batch(session, tokenizer, batch), count_batches(tokenizer), Ticket(is_background=True)
         )
         states = np.concatenate([part for part in parts if part is not None])
         return await run_blocking(reduce_vectors, states)

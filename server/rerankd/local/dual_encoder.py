@@ -12,16 +12,16 @@ import numpy.typing as npt
 
 from rerankd.local.lazy import Lazy
 from rerankd.local.loading import Loaded
-from rerankd.local.readings import KeptReader
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.similarity import cosine, maxsim, normalise, pool
 from rerankd.local.specs import Kind, ModelSpec
+from rerankd.local.token_cache import TokenCache
 from rerankd.local.vectors import VectorCache, content_key
 from rerankd.local.windows import Window, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply
 
 if TYPE_CHECKING:
-    from rerankd.local.reading import TokenReader
+    from rerankd.local.tokenizer import Tokenizer
 
 _KEPT_SLICE = 100
 """Kept documents that one worker compares in a go, 17 ms at most. Their products are so short that two workers at once
@@ -51,9 +51,9 @@ class DualEncoder:
         self._spec = spec
         self._loaded = loaded
         self._session = loaded.session
-        self._reader: TokenReader = loaded.reader
+        self._tokenizer: Tokenizer = loaded.tokenizer
         self._pool = pool
-        self._kept_reader = KeptReader(loaded.reader, loaded.identity, cache)
+        self._token_cache = TokenCache(loaded.tokenizer, loaded.identity, cache)
         self._cache = cache
         self._use = spec.pooling if spec.kind is Kind.BI_ENCODER else "tokens"
         self._compare = cosine if spec.kind is Kind.BI_ENCODER else maxsim
@@ -65,7 +65,7 @@ class DualEncoder:
             AdapterError: `REJECTED` when a document is too long and cutting is off.
         """
         window_tokens = self._spec.window_for(call)
-        window = Window.plan(call, window_tokens - self._reader.single_specials)
+        window = Window.plan(call, window_tokens - self._tokenizer.single_specials)
         query = Lazy(lambda: self._read_query(call))
 
         def score(index: int) -> _Scored:
@@ -100,12 +100,12 @@ class DualEncoder:
         self, document: str, index: int, window: Window, window_tokens: int, query: Lazy[_Query]
     ) -> _Scored | None:
         """Score a document all of which is kept; `None` for any other, whatever of it is kept."""
-        reading = window.find(self._kept_reader, self._spec.document_prefix + document)
-        if reading is None:
+        tokens = window.find(self._token_cache, self._spec.document_prefix + document)
+        if tokens is None:
             return None
-        is_cut = window.check(reading, index, window_tokens)
+        is_cut = window.check(tokens, index, window_tokens)
         passages = [
-            self._cache.get(content_key(self._loaded.identity, self._use, span)) for span in window.split(reading.ids)
+            self._cache.get(content_key(self._loaded.identity, self._use, span)) for span in window.split(tokens.ids)
         ]
         if any(passage is None for passage in passages):
             return None
@@ -119,30 +119,30 @@ class DualEncoder:
         prefix = self._spec.query_prefix
         if call.instruction and self._spec.takes_instruction:
             prefix = call.instruction.rstrip() + " "
-        reading = self._reader.read(prefix + call.query, self._spec.window_tokens // 2)
-        ids, types = self._reader.frame_single(reading.ids)
+        tokens = self._tokenizer.tokenize(prefix + call.query, self._spec.window_tokens // 2)
+        ids, types = self._tokenizer.frame_single(tokens.ids)
         states = self._session.run(ids, types)
         vectors = normalise(states) if self._spec.matches_query_specials else self._pack(states)
-        return _Query(vectors, len(ids), reading.is_cut)
+        return _Query(vectors, len(ids), tokens.is_cut)
 
     def _read_document(
         self, document: str, index: int, window: Window, window_tokens: int
     ) -> tuple[list[FloatArray], int, bool]:
         """Give a document's vectors by passage, the tokens that had to be read, and whether it was cut."""
         text = self._spec.document_prefix + document
-        reading, is_cut = window.read(self._kept_reader, text, index, window_tokens)
+        tokens, is_cut = window.tokenize(self._token_cache, text, index, window_tokens)
         passages: list[FloatArray] = []
-        tokens = 0
-        for span in window.split(reading.ids):
+        tokens_read = 0
+        for span in window.split(tokens.ids):
             key = content_key(self._loaded.identity, self._use, span)
             vectors: FloatArray | None = self._cache.get(key)
             if vectors is None:
-                ids, types = self._reader.frame_single(span)
+                ids, types = self._tokenizer.frame_single(span)
                 vectors = self._pack(self._session.run(ids, types))
                 self._cache.put(key, vectors)
-                tokens += len(ids)
+                tokens_read += len(ids)
             passages.append(vectors)
-        return passages, tokens, is_cut
+        return passages, tokens_read, is_cut
 
     def _pack(self, states: FloatArray) -> FloatArray:
         if self._use == "tokens":

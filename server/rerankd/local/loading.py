@@ -12,7 +12,7 @@ from rerankd.local.weights import WeightFile, WeightsError
 
 if TYPE_CHECKING:
     from rerankd.local.onnx_session import OnnxSession
-    from rerankd.local.reading import TokenReader
+    from rerankd.local.tokenizer import Tokenizer
 
 
 class Files(Protocol):
@@ -34,7 +34,7 @@ class Loaded:
     """A network ready to run, with its tokenizer."""
 
     session: OnnxSession
-    reader: TokenReader
+    tokenizer: Tokenizer
     identity: str
     """Names the weights, for cache keys."""
 
@@ -48,7 +48,7 @@ class Loader:
 
     def __init__(self) -> None:
         self._sessions: dict[WeightFile, asyncio.Task[OnnxSession]] = {}
-        self._readers: dict[WeightFile, asyncio.Task[TokenReader]] = {}
+        self._tokenizers: dict[WeightFile, asyncio.Task[Tokenizer]] = {}
 
     async def load(self, files: Files) -> Loaded:
         """Load a model, or wait for the load under way, or take what was loaded.
@@ -61,20 +61,20 @@ class Loader:
         if session_task is None:
             session_task = asyncio.create_task(run_blocking(_open_session, files.network))
             self._sessions[files.network] = session_task
-        reader_task = self._readers.get(files.tokenizer)
-        if reader_task is None:
-            reader_task = asyncio.create_task(run_blocking(_open_reader, files.tokenizer))
-            self._readers[files.tokenizer] = reader_task
-        if session_task.done() and reader_task.done():
-            return Loaded(session_task.result(), reader_task.result(), identity_of(files.network))
+        tokenizer_task = self._tokenizers.get(files.tokenizer)
+        if tokenizer_task is None:
+            tokenizer_task = asyncio.create_task(run_blocking(_open_tokenizer, files.tokenizer))
+            self._tokenizers[files.tokenizer] = tokenizer_task
+        if session_task.done() and tokenizer_task.done():
+            return Loaded(session_task.result(), tokenizer_task.result(), identity_of(files.network))
         # Shielded, because other calls may wait for the same load.
-        both = asyncio.gather(asyncio.shield(session_task), asyncio.shield(reader_task), return_exceptions=True)
-        session, reader = await both
+        both = asyncio.gather(asyncio.shield(session_task), asyncio.shield(tokenizer_task), return_exceptions=True)
+        session, tokenizer = await both
         if isinstance(session, BaseException):
             raise session
-        if isinstance(reader, BaseException):
-            raise reader
-        return Loaded(session, reader, identity_of(files.network))
+        if isinstance(tokenizer, BaseException):
+            raise tokenizer
+        return Loaded(session, tokenizer, identity_of(files.network))
 
     def cancel(self) -> None:
         """End the runs under way on every network loaded; later ones fail."""
@@ -96,12 +96,12 @@ def _open_session(file: WeightFile) -> OnnxSession:
     return OnnxSession(file, CostMeter(_PRIOR_MS_PER_TOKEN))
 
 
-def _open_reader(file: WeightFile) -> TokenReader:
-    from rerankd.local.reading import TokenReader
+def _open_tokenizer(file: WeightFile) -> Tokenizer:
+    from rerankd.local.tokenizer import Tokenizer
 
     content = file.read()
     try:
-        return TokenReader(content)
+        return Tokenizer(content)
     except ImportError as error:
         raise _not_installed(error) from None
     except Exception as error:

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rerankd.local.onnx_session import OnnxSession
-from rerankd.local.reading import TokenReader
 from rerankd.local.similarity import normalise
+from rerankd.local.tokenizer import Tokenizer
 
 _log = logging.getLogger(__name__)
 
@@ -80,15 +80,15 @@ class StaticTable:
         return normalise(self._weights[ids] @ self._units[ids])
 
 
-def count_batches(reader: TokenReader) -> int:
+def count_batches(tokenizer: Tokenizer) -> int:
     """Count the runs that make a table."""
-    return -(-reader.vocabulary_size // _BATCH)
+    return -(-tokenizer.vocabulary_size // _BATCH)
 
 
-def embed_batch(session: OnnxSession, reader: TokenReader, batch: int) -> Floats:
+def embed_batch(session: OnnxSession, tokenizer: Tokenizer, batch: int) -> Floats:
     """Run one batch of single tokens; returns `[tokens, width]` mean states."""
-    last = min(reader.vocabulary_size, (batch + 1) * _BATCH)
-    framed = [reader.frame_single([token]) for token in range(batch * _BATCH, last)]
+    last = min(tokenizer.vocabulary_size, (batch + 1) * _BATCH)
+    framed = [tokenizer.frame_single([token]) for token in range(batch * _BATCH, last)]
     ids = np.array([pair[0] for pair in framed], dtype=np.int64)
     types = np.array([pair[1] for pair in framed], dtype=np.int64)
     states: Floats = session.run_batch(ids, types).mean(axis=1).astype(np.float32)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rerankd.local.reading import Reading, TokenReader, cut_passages, passage_reach
-from rerankd.local.readings import KeptReader
+from rerankd.local.token_cache import TokenCache
+from rerankd.local.tokenizer import Tokenizer, Tokens, cut_passages, passage_reach
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, Truncation
 
 
@@ -41,7 +41,9 @@ class Window:
             is_callers_limit=asked < reach,
         )
 
-    def read(self, reader: TokenReader | KeptReader, text: str, index: int, window_tokens: int) -> tuple[Reading, bool]:
+    def tokenize(
+        self, tokenizer: Tokenizer | TokenCache, text: str, index: int, window_tokens: int
+    ) -> tuple[Tokens, bool]:
         """Tokenize one document.
 
         Returns:
@@ -50,20 +52,20 @@ class Window:
         Raises:
             AdapterError: `REJECTED` when the document is too long and the call forbids cutting.
         """
-        reading = reader.read(text, self.limit_tokens, self.cut)
-        return reading, self.check(reading, index, window_tokens)
+        tokens = tokenizer.tokenize(text, self.limit_tokens, self.cut)
+        return tokens, self.check(tokens, index, window_tokens)
 
-    def find(self, reader: KeptReader, text: str) -> Reading | None:
+    def find(self, tokenizer: TokenCache, text: str) -> Tokens | None:
         """Return the tokens of one document where they are kept, else `None`."""
-        return reader.find(text, self.limit_tokens, self.cut)
+        return tokenizer.find(text, self.limit_tokens, self.cut)
 
-    def check(self, reading: Reading, index: int, window_tokens: int) -> bool:
+    def check(self, tokens: Tokens, index: int, window_tokens: int) -> bool:
         """Tell whether the model's window cut some tokens off.
 
         Raises:
-            AdapterError: As `read` does.
+            AdapterError: As of `tokenize`.
         """
-        is_cut = reading.is_cut and not self.is_callers_limit
+        is_cut = tokens.is_cut and not self.is_callers_limit
         if is_cut and self.cut is Truncation.NONE:
             raise AdapterError(
                 AdapterErrorKind.REJECTED,

@@ -154,8 +154,8 @@ async def test_wrong_options_are_refused(provider: LocalProvider, wrong: dict[st
 async def test_the_table_is_made_in_the_background_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(static_table, "_BATCH", 2048)
 
-    def embed(session: object, reader: Any, batch: int) -> Any:
-        last = min(reader.vocabulary_size, (batch + 1) * 2048)
+    def embed(session: object, tokenizer: Any, batch: int) -> Any:
+        last = min(tokenizer.vocabulary_size, (batch + 1) * 2048)
         time.sleep(0.005)
         return np.random.default_rng(batch).normal(size=(last - batch * 2048, 384)).astype(np.float32)
 

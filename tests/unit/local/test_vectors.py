@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from rerankd.local.reading import Reading, TokenReader
-from rerankd.local.readings import KeptReader
 from rerankd.local.similarity import maxsim, normalise, widen
+from rerankd.local.token_cache import TokenCache
+from rerankd.local.tokenizer import Tokenizer, Tokens
 from rerankd.local.vectors import VectorCache, content_key
 from rerankd.local.weights import TOKENIZER
 from rerankd_adapters.base import Truncation
@@ -42,35 +42,35 @@ def test_keys_tell_weights_use_and_tokens_apart() -> None:
 @contextmanager
 def _counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """List the texts that are tokenized."""
-    read = TokenReader.read
+    tokenize = Tokenizer.tokenize
     texts: list[str] = []
 
-    def note(self: TokenReader, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Reading:
+    def note(self: Tokenizer, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Tokens:
         texts.append(text)
-        return read(self, text, limit_tokens, cut)
+        return tokenize(self, text, limit_tokens, cut)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TokenReader, "read", note)
+        patch.setattr(Tokenizer, "tokenize", note)
         yield texts
 
 
-def test_a_kept_reading_is_as_the_first_and_for_its_window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = TokenReader(TOKENIZER.read())
-    kept = KeptReader(reader, "weights", VectorCache(100_000))
+def test_cached_tokens_equal_the_first_and_are_of_their_window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = Tokenizer(TOKENIZER.read())
+    kept = TokenCache(tokenizer, "weights", VectorCache(100_000))
     texts = ["a short text", "many words " * 50, "\ud800 half a pair", ""]
     asked = [(text, limit, cut) for text in texts for limit in (5, 90) for cut in Truncation]
-    expected = [reader.read(*one) for one in asked]
+    expected = [tokenizer.tokenize(*one) for one in asked]
     with _counting(monkeypatch) as read:
         for _ in range(3):
-            assert [kept.read(*one) for one in asked] == expected
+            assert [kept.tokenize(*one) for one in asked] == expected
     assert len(read) == len(asked)
 
 
 def test_a_text_of_megabytes_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = VectorCache(100_000)
-    kept = KeptReader(TokenReader(TOKENIZER.read()), "weights", cache)
+    kept = TokenCache(Tokenizer(TOKENIZER.read()), "weights", cache)
     with _counting(monkeypatch) as read:
-        assert [len(kept.read("word " * 20_000, 10).ids) for _ in range(2)] == [10, 10]
+        assert [len(kept.tokenize("word " * 20_000, 10).ids) for _ in range(2)] == [10, 10]
     assert len(read) == 2
     assert len(cache) == 0
 

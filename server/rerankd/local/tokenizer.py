@@ -1,6 +1,6 @@
-"""Reading texts as tokens: what is cut, and how pairs are put together.
+"""Tokenization: truncation, special tokens of single texts and pairs, passages.
 
-Only as much of a text is tokenized as can be needed, so a document of 10 MB costs little more than one of 10 KB.
+Only the part of a text that can reach the limit is tokenized, so 10 MB cost little more than 10 KB.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 from rerankd_adapters.base import Truncation
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer as NativeTokenizer
 
 _CHARACTERS_PER_TOKEN = 12
-"""First guess of how much text holds the tokens needed; English has 4 to 5."""
+"""Characters tokenized at first for each token needed; English has 4 to 5."""
 _GROWTHS = 3
-"""How often the guess is made four times larger; what lies beyond is never read."""
+"""How often that part is enlarged fourfold; text beyond it is never tokenized."""
 _SPARE_TOKENS = 128
-"""A word cut at the guess's edge may be tokenized differently; it has at most 100 tokens."""
+"""Tokens at the edge that are not trusted: a word cut there, of at most 100 tokens, may be tokenized differently."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Tokens:
     """The tokens of one text, special tokens left out."""
 
     ids: list[int]
@@ -46,17 +46,17 @@ class Frame:
         return len(self.before) + len(self.between) + len(self.after)
 
 
-class TokenReader:
-    """A tokenizer without its padding and cutting, both of which are ours. Safe to use from any thread.
+class Tokenizer:
+    """A Hugging Face tokenizer with its padding and truncation turned off. Safe to use from any thread.
 
     Args:
         definition: Content of `tokenizer.json`.
     """
 
     def __init__(self, definition: bytes) -> None:
-        from tokenizers import Tokenizer
+        from tokenizers import Tokenizer as NativeTokenizer
 
-        self._tokenizer: Tokenizer = Tokenizer.from_str(definition.decode())
+        self._tokenizer: NativeTokenizer = NativeTokenizer.from_str(definition.decode())
         # Some tokenizer files pad every pair to 512 tokens, which makes a short one up to 15 times slower.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -78,13 +78,13 @@ class TokenReader:
         """Special tokens around a query and a document."""
         return self._pair.tokens
 
-    def read(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Reading:
-        """Tokenize `text` and keep `limit_tokens` of it.
+    def tokenize(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Tokens:
+        """Tokenize `text` and truncate the result to `limit_tokens`.
 
         Args:
             text: Any length.
-            limit_tokens: Most tokens to keep, at least 1.
-            cut: Which end goes when there are more; `NONE` reads like `END`, the caller looks at `is_cut`.
+            limit_tokens: Most tokens to return, at least 1.
+            cut: Which end is dropped when there are more; `NONE` is treated as `END`, check `is_cut`.
         """
         from_end = cut is Truncation.START
         span = limit_tokens * _CHARACTERS_PER_TOKEN + 256
@@ -93,12 +93,12 @@ class TokenReader:
                 break
             ids = self._encode(text[-span:] if from_end else text[:span])
             if len(ids) >= limit_tokens + _SPARE_TOKENS:
-                return Reading(_keep(ids, limit_tokens, from_end=from_end), is_cut=True)
+                return Tokens(_keep(ids, limit_tokens, from_end=from_end), is_cut=True)
             span *= 4
         part = text[-span:] if from_end else text[:span]
         ids = self._encode(part)
         is_cut = len(ids) > limit_tokens or len(part) < len(text)
-        return Reading(_keep(ids, limit_tokens, from_end=from_end), is_cut=is_cut)
+        return Tokens(_keep(ids, limit_tokens, from_end=from_end), is_cut=is_cut)
 
     def frame_single(self, ids: list[int]) -> tuple[list[int], list[int]]:
         """Put the special tokens around one text; returns ids and types."""
@@ -118,19 +118,19 @@ class TokenReader:
         try:
             return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
         except (UnicodeEncodeError, TypeError):
-            # Half a surrogate pair; which of the two is raised hangs on the version of tokenizers.
+            # A lone surrogate; which of the two is raised depends on the version of tokenizers.
             clean = text.encode("utf-8", "replace").decode()
             return list(self._tokenizer.encode(clean, add_special_tokens=False).ids)
 
     @staticmethod
     def _frame(sample: object, *, pair: bool) -> Frame:
-        """Learn a frame from the tokenizer's own post-processing of a sample of one-token texts."""
+        """Derive the special tokens from how the tokenizer encodes a sample of one-token texts."""
         ids: list[int] = list(sample.ids)  # type: ignore[attr-defined]
         types: list[int] = list(sample.type_ids)  # type: ignore[attr-defined]
         special: list[int] = list(sample.special_tokens_mask)  # type: ignore[attr-defined]
         words = [place for place, is_special in enumerate(special) if not is_special]
         first, last = words[0], words[-1]
-        # A sample may be more than one token in some vocabularies, so the gap between the texts is sought.
+        # In some vocabularies a sample is more than one token, so the gap between the texts is searched for.
         gap = [place for place in range(first, last) if special[place]] if pair else []
         between = [ids[place] for place in gap]
         before_type = types[0]
@@ -152,8 +152,8 @@ def cut_passages(ids: list[int], width: int, most: int) -> list[list[int]]:
         most: Most passages.
 
     Returns:
-        1 to `most` passages in text order; neighbours share a quarter of `width`, at most 64 tokens, so that what
-        stands across a border is whole in one of them.
+        1 to `most` passages in text order; neighbours share a quarter of `width`, at most 64 tokens, so that a sentence
+        across a border is whole in one of them.
     """
     step = max(1, width - min(64, width // 4))
     passages = [ids[:width]]
@@ -165,6 +165,6 @@ def cut_passages(ids: list[int], width: int, most: int) -> list[list[int]]:
 
 
 def passage_reach(width: int, most: int) -> int:
-    """Count the tokens that `most` passages of `width` cover together."""
+    """Return how many tokens `most` overlapping passages of `width` tokens cover."""
     step = max(1, width - min(64, width // 4))
     return width + step * (most - 1)

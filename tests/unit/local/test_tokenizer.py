@@ -4,49 +4,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.local.reading import TokenReader, cut_passages, passage_reach
+from rerankd.local.tokenizer import Tokenizer, cut_passages, passage_reach
 from rerankd.local.weights import TOKENIZER
 from rerankd_adapters.base import Truncation
 
 
 @pytest.fixture(scope="module")
-def reader() -> TokenReader:
-    return TokenReader(TOKENIZER.read())
+def tokenizer() -> Tokenizer:
+    return Tokenizer(TOKENIZER.read())
 
 
 @pytest.fixture(scope="module")
 def plain() -> object:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer as NativeTokenizer
 
-    tokenizer = Tokenizer.from_str(TOKENIZER.read().decode())
+    tokenizer = NativeTokenizer.from_str(TOKENIZER.read().decode())
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
 
 
-def test_a_pair_is_framed_as_the_tokenizer_does_itself(reader: TokenReader, plain: object) -> None:
+def test_a_pair_is_framed_as_the_tokenizer_does_itself(tokenizer: Tokenizer, plain: object) -> None:
     query, document = "who wrote it?", "A book, written by Ann."
     whole = plain.encode(query, document)  # type: ignore[attr-defined]
-    ids, types = reader.frame_pair(reader.read(query, 99).ids, reader.read(document, 99).ids)
+    ids, types = tokenizer.frame_pair(tokenizer.tokenize(query, 99).ids, tokenizer.tokenize(document, 99).ids)
     assert (ids, types) == (whole.ids, whole.type_ids)
     single = plain.encode(query)  # type: ignore[attr-defined]
-    assert reader.frame_single(reader.read(query, 99).ids) == (single.ids, single.type_ids)
+    assert tokenizer.frame_single(tokenizer.tokenize(query, 99).ids) == (single.ids, single.type_ids)
 
 
 @pytest.mark.parametrize("cut", [Truncation.END, Truncation.START])
 @pytest.mark.parametrize("words", [10, 300, 5_000, 20_000])
-def test_reading_a_part_equals_reading_all(reader: TokenReader, plain: object, cut: Truncation, words: int) -> None:
+def test_reading_a_part_equals_reading_all(tokenizer: Tokenizer, plain: object, cut: Truncation, words: int) -> None:
     text = " ".join(f"word{number} unbelievably" for number in range(words))
     ids = plain.encode(text, add_special_tokens=False).ids  # type: ignore[attr-defined]
-    reading = reader.read(text, 100, cut)
-    assert reading.ids == (ids[-100:] if cut is Truncation.START else ids[:100])
-    assert reading.is_cut == (len(ids) > 100)
+    tokens = tokenizer.tokenize(text, 100, cut)
+    assert tokens.ids == (ids[-100:] if cut is Truncation.START else ids[:100])
+    assert tokens.is_cut == (len(ids) > 100)
 
 
-def test_words_without_end_are_read_in_part_only(reader: TokenReader) -> None:
-    reading = reader.read("x" * 10_000_000, 100)
-    assert reading.is_cut
-    assert len(reading.ids) <= 100
+def test_words_without_end_are_read_in_part_only(tokenizer: Tokenizer) -> None:
+    tokens = tokenizer.tokenize("x" * 10_000_000, 100)
+    assert tokens.is_cut
+    assert len(tokens.ids) <= 100
 
 
 @given(st.integers(1, 2000), st.integers(1, 300), st.integers(1, 8))
