@@ -21,8 +21,8 @@ from benchmarks.retrieval_sets import LabelledQuery, read_set
 from rerankd.cache.keys import Naming, Scope
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.opening import open_pair_scores
-from rerankd.cache.options import CacheOptions
 from rerankd.cache.pair_scores import CacheUse, PairScores
+from rerankd.cache.settings import CacheSettings
 from tests.support.redis import RedisServer
 
 SETS = ("scifact", "cranfield", "wikiqa", "noveleval")
@@ -73,7 +73,7 @@ async def measure_parts(lists: list[list[str]]) -> list[tuple[str, float]]:
 
 @asynccontextmanager
 async def opened(url: str = "") -> AsyncIterator[PairScores]:
-    scores = open_pair_scores(CacheOptions(max_mb=1024, redis_url=url, redis_timeout_ms=PATIENT_MS))
+    scores = open_pair_scores(CacheSettings(max_mb=1024, redis_url=url, redis_timeout_ms=PATIENT_MS))
     await scores.start()
     yield scores
     await scores.close()
@@ -139,7 +139,7 @@ def replay_log(queries: Sequence[LabelledQuery], repeats: int, overlap: float) -
 
 async def replay(log: Sequence[tuple[str, list[str]]]) -> tuple[int, float]:
     """Run a log through the cache; return pairs sent upstream and the cache's own us a pair."""
-    scores, sent = open_pair_scores(CacheOptions()), 0
+    scores, sent = open_pair_scores(CacheSettings()), 0
     began_s = time.perf_counter()
     for query, documents in log:
         scope = Scope("a-provider", "a-model", query)

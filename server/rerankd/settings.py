@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from rerankd.cache.options import CacheOptions
+from rerankd.cache.settings import CacheSettings
 from rerankd.configuration.changes import changed_paths, is_within, keep
 from rerankd.configuration.references import References, Text, referenced_files
 from rerankd.configuration.shape import check
@@ -94,7 +94,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: dict[str, ModelSettings] = msgspec.field(default_factory=dict)
     """Models of your own: which deployments serve one, how calls are spread, what happens when they fail. A `*` in a
     name stands for any text."""
-    cache: CacheOptions = CacheOptions()
+    cache: CacheSettings = CacheSettings()
     """Where scores are kept that were paid for once; a change needs a restart."""
     source: str = ""
     """Where the settings were read, for the start-up summary; not a setting."""

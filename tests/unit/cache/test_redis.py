@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from rerankd.cache.keys import KEY_VERSION, Naming
 from rerankd.cache.opening import open_pair_scores
-from rerankd.cache.options import CacheOptions
 from rerankd.cache.pair_scores import CacheUse, Filled, PairScores
+from rerankd.cache.settings import CacheSettings
 from tests.support.redis import RedisServer
 from tests.unit.cache.upstream import SCOPE, score_of
 
@@ -26,7 +26,7 @@ PATIENT_MS = 2_000.0
 
 @asynccontextmanager
 async def opened(url: str, timeout_ms: float = PATIENT_MS, **options: object) -> AsyncIterator[PairScores]:
-    scores = open_pair_scores(CacheOptions(redis_url=url, redis_timeout_ms=timeout_ms, **options))  # type: ignore[arg-type]
+    scores = open_pair_scores(CacheSettings(redis_url=url, redis_timeout_ms=timeout_ms, **options))  # type: ignore[arg-type]
     await scores.start()
     try:
         yield scores

@@ -10,7 +10,7 @@ import msgspec
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
-class CacheOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where scores are kept, how many and for how long."""
 
     enabled: bool = True
