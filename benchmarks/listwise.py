@@ -20,8 +20,8 @@ from rich.table import Table
 
 from benchmarks.retrieval_sets import LabelledQuery, ndcg_at_10, read_set
 from rerankd.engine.scoring.tournament import Scorer, plan_windows, rank_listwise
-from rerankd.local.options import LocalOptions
 from rerankd.local.provider import LocalProvider
+from rerankd.local.settings import LocalSettings
 from rerankd_adapters.base import ProviderCall
 
 NOISES = (0.0, 0.3, 0.6, 1.0)
@@ -151,7 +151,7 @@ async def simulate(count: int, window: int, noise: float, runs: int) -> list[tup
 
 async def measure(model: str, folder: Path, window: int, queries: int) -> list[tuple[str, float, float, Counted]]:
     """Return each way with its mean NDCG@10 and the share of the one call's first ten that are in its own."""
-    provider = LocalProvider(LocalOptions(mode="quality"))
+    provider = LocalProvider(LocalSettings(mode="quality"))
     rows = []
     labelled = [query for query in read_set(folder, queries) if len(query.candidates) > window]
     try:

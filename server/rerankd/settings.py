@@ -23,7 +23,7 @@ from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.routing.settings import ModelSettings
 from rerankd.http.settings import ListenerSettings, http_problems
-from rerankd.local.options import LocalOptions
+from rerankd.local.settings import LocalSettings
 from rerankd.providers.settings import ProviderSettings, TransportOptions
 from rerankd.telemetry.settings import LogSettings, TelemetrySettings
 
@@ -84,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Model of calls that name none."""
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
     """Other names of models: alias to `provider/model`."""
-    local: LocalOptions = LocalOptions()
+    local: LocalSettings = LocalSettings()
     """Models embedded in the process; a change needs a restart."""
     providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
     """Providers reached over a network, by the name callers write before the slash. One whose usual environment

@@ -1,5 +1,5 @@
 """Provider `local`: the models that run inside this process.
 
-Importing this package, `options` or `provider` loads neither numpy nor onnxruntime; they are loaded with the
+Importing this package, `settings` or `provider` loads neither numpy nor onnxruntime; they are loaded with the
 first model.
 """

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rerankd.local.lexical import WordScorer
 from rerankd.local.loading import Loaded
-from rerankd.local.options import LocalOptions, cache_directory
 from rerankd.local.scheduler import Ticket, WorkPool, run_blocking
+from rerankd.local.settings import LocalSettings, cache_directory
 from rerankd.local.specs import MS_MARCO
 from rerankd.local.vectors import VectorCache
 from rerankd_adapters.base import (
@@ -54,7 +54,7 @@ class DefaultModel:
 
     def __init__(
         self,
-        options: LocalOptions,
+        settings: LocalSettings,
         words: WordScorer,
         minilm: Loaded,
         cross: Loaded,
@@ -64,7 +64,7 @@ class DefaultModel:
         from rerankd.local.cascade import Cascade
         from rerankd.local.cross_encoder import CrossEncoder
 
-        self._options = options
+        self._settings = settings
         self._minilm = minilm
         self._pool = pool
         self._cascade: Cascade = Cascade(words, minilm, CrossEncoder(MS_MARCO, cross, pool), cross, pool, cache)
@@ -79,7 +79,7 @@ class DefaultModel:
         """
         from rerankd.local.budget import Budget, read_options
 
-        mode, budget_ms = read_options(call.options, mode=self._options.mode, budget_ms=self._options.budget_ms)
+        mode, budget_ms = read_options(call.options, mode=self._settings.mode, budget_ms=self._settings.budget_ms)
         budget = Budget.start(mode=mode, budget_ms=budget_ms, deadline_s=call.deadline_s)
         return await self._cascade.rerank(call, budget)
 
@@ -92,10 +92,10 @@ class DefaultModel:
         from rerankd.local.static_table import StaticTable, TableFile
 
         tokenizer = self._minilm.tokenizer
-        file = TableFile(cache_directory(self._options), self._minilm.identity)
+        file = TableFile(cache_directory(self._settings), self._minilm.identity)
         vectors = await run_blocking(file.load, tokenizer.vocabulary_size)
         if vectors is None:
-            if not self._options.static_table:
+            if not self._settings.static_table:
                 return
             self.loading_detail = "static word vectors are being made; until then words alone order first"
             try:

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from rerankd.local.options import LocalModelOptions
 from rerankd.local.scheduler import run_blocking
+from rerankd.local.settings import LocalModelSettings
 from rerankd.local.specs import Kind, ModelSpec
 from rerankd.local.weights import DiskFile, WeightsError
 
@@ -27,29 +27,29 @@ class DownloadError(Exception):
     """The files could not be downloaded; the message names the error's type."""
 
 
-async def resolve_model(name: str, options: LocalModelOptions, download: Download | None = None) -> ModelSpec:
+async def resolve_model(name: str, settings: LocalModelSettings, download: Download | None = None) -> ModelSpec:
     """Find a model's files, downloading them when they are not cached. Cancelling the task ends the download.
 
     Raises:
         WeightsError: When files are missing or cannot be downloaded.
         PoolClosedError: When the process is ending.
     """
-    if options.path is not None:
-        return await run_blocking(_find_in_directory, name, options, options.path)
-    directory = await _fetch(options, download or download_snapshot)
-    source = f"huggingface.co/{options.hugging_face} at {(options.revision or '')[:12]}"
-    return await run_blocking(_find_files, name, options, directory, source)
+    if settings.path is not None:
+        return await run_blocking(_find_in_directory, name, settings, settings.path)
+    directory = await _fetch(settings, download or download_snapshot)
+    source = f"huggingface.co/{settings.hugging_face} at {(settings.revision or '')[:12]}"
+    return await run_blocking(_find_files, name, settings, directory, source)
 
 
-def _find_in_directory(name: str, options: LocalModelOptions, path: str) -> ModelSpec:
+def _find_in_directory(name: str, settings: LocalModelSettings, path: str) -> ModelSpec:
     directory = Path(path).expanduser()
     if not directory.is_dir():
         raise WeightsError(f"models.{name}.path is no directory: {path}")
-    return _find_files(name, options, directory, f"directory {directory.name}")
+    return _find_files(name, settings, directory, f"directory {directory.name}")
 
 
-def _find_files(name: str, options: LocalModelOptions, directory: Path, source: str) -> ModelSpec:
-    graphs = (options.file,) if options.file else _GRAPHS
+def _find_files(name: str, settings: LocalModelSettings, directory: Path, source: str) -> ModelSpec:
+    graphs = (settings.file,) if settings.file else _GRAPHS
     graph = next((directory / relative for relative in graphs if (directory / relative).is_file()), None)
     if graph is None:
         raise WeightsError(f"model {name} has no {' and no '.join(graphs)} in {source}")
@@ -60,26 +60,26 @@ def _find_files(name: str, options: LocalModelOptions, directory: Path, source: 
     if tokenizer is None:
         raise WeightsError(f"model {name} has no tokenizer.json in {source}")
     stat = graph.stat()
-    revision = f"{source} {graph.name} {stat.st_size} {stat.st_mtime_ns} {options}"
-    return dataclasses.replace(describe_model(name, options, graph, tokenizer, source), revision=revision)
+    revision = f"{source} {graph.name} {stat.st_size} {stat.st_mtime_ns} {settings}"
+    return dataclasses.replace(describe_model(name, settings, graph, tokenizer, source), revision=revision)
 
 
-def describe_model(name: str, options: LocalModelOptions, graph: Path, tokenizer: Path, source: str) -> ModelSpec:
+def describe_model(name: str, settings: LocalModelSettings, graph: Path, tokenizer: Path, source: str) -> ModelSpec:
     """Put the operator's settings and the files found into one description."""
     return ModelSpec(
         name=name,
-        kind=Kind(options.kind),
-        matches_query_specials=options.kind == "colbert",
+        kind=Kind(settings.kind),
+        matches_query_specials=settings.kind == "colbert",
         network=DiskFile(graph),
         tokenizer=DiskFile(tokenizer),
-        window_tokens=options.max_tokens,
-        pooling=options.pooling,
-        activation=options.activation,
-        query_prefix=options.query_prefix,
-        document_prefix=options.document_prefix,
-        takes_instruction=Kind(options.kind) is Kind.BI_ENCODER,
-        description=options.description,
-        license=options.license,
+        window_tokens=settings.max_tokens,
+        pooling=settings.pooling,
+        activation=settings.activation,
+        query_prefix=settings.query_prefix,
+        document_prefix=settings.document_prefix,
+        takes_instruction=Kind(settings.kind) is Kind.BI_ENCODER,
+        description=settings.description,
+        license=settings.license,
         source=source,
     )
 
@@ -118,9 +118,9 @@ def _start_download(repository: str, revision: str, patterns: Sequence[str]) -> 
     )
 
 
-async def _fetch(options: LocalModelOptions, download: Download) -> Path:
-    repository, revision = options.hugging_face or "", options.revision or ""
-    graphs = (options.file,) if options.file else _GRAPHS
+async def _fetch(settings: LocalModelSettings, download: Download) -> Path:
+    repository, revision = settings.hugging_face or "", settings.revision or ""
+    graphs = (settings.file,) if settings.file else _GRAPHS
     # Weights over 2 GB lie beside their graph.
     patterns = [*graphs, *(f"{graph}_data" for graph in graphs), "tokenizer.json"]
     try:

@@ -17,8 +17,8 @@ from rerankd.local.default_model import DefaultModel, describe_default
 from rerankd.local.downloads import Download, describe_model, resolve_model
 from rerankd.local.lexical import BM25_INFO, Bm25, WordScorer
 from rerankd.local.loading import Loader
-from rerankd.local.options import LocalOptions, usable_cores
 from rerankd.local.scheduler import PoolClosedError, WorkPool
+from rerankd.local.settings import LocalSettings, usable_cores
 from rerankd.local.specs import ALL_MINILM, EMBEDDED, MS_MARCO, Kind, ModelSpec
 from rerankd.local.vectors import VectorCache
 from rerankd.local.weights import WeightFile, WeightsError
@@ -40,29 +40,29 @@ class LocalProvider:
     works and each other model loads at its first call or says why it cannot. All methods belong to one event loop.
 
     Args:
-        options: Settings.
+        settings: Of the provider and its models.
         download: Fetches Hugging Face repositories; for tests.
     """
 
     name = "local"
 
-    def __init__(self, options: LocalOptions, *, download: Download | None = None) -> None:
-        self._options = options
+    def __init__(self, settings: LocalSettings, *, download: Download | None = None) -> None:
+        self._settings = settings
         self._download = download
-        self._pool = WorkPool(options.threads or usable_cores())
-        self._cache = VectorCache(options.vector_cache_mb * 1024 * 1024)
+        self._pool = WorkPool(settings.threads or usable_cores())
+        self._cache = VectorCache(settings.vector_cache_mb * 1024 * 1024)
         self._loader = Loader()
         self._specs: dict[str, ModelSpec] = {spec.name: spec for spec in EMBEDDED}
         self._faults: dict[str, str] = {}
         self._checked: dict[str, str] = {}
-        self._loading = dict.fromkeys(options.models, "files are being found or downloaded")
+        self._loading = dict.fromkeys(settings.models, "files are being found or downloaded")
         self._words = WordScorer()
         self._ready: dict[str, _Model] = {"bm25": Bm25(self._words)}
         self._default: DefaultModel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
         taken = {*self._specs, "bm25", "default"}
-        for name in taken & options.models.keys():
+        for name in taken & settings.models.keys():
             raise ValueError(f"local.models.{name}: the name belongs to an embedded model; choose another")
 
     async def start(self) -> None:
@@ -70,13 +70,13 @@ class LocalProvider:
 
         Never raises for a model that cannot be loaded: it is listed as unavailable.
         """
-        if not self._options.enabled:
+        if not self._settings.enabled:
             return
         with contextlib.suppress(AdapterError):
             await self._find_model("default")
         if self._default is not None:
             self._keep(asyncio.create_task(self._prepare_table(self._default)))
-        if self._options.models:
+        if self._settings.models:
             self._keep(asyncio.create_task(self._load_own_models()))
 
     async def wait_loaded(self) -> None:
@@ -85,12 +85,12 @@ class LocalProvider:
 
     def models(self) -> Sequence[ModelInfo]:
         """List the models that can be named, ordered by name."""
-        names = sorted({"bm25", "default", *self._specs, *self._options.models})
+        names = sorted({"bm25", "default", *self._specs, *self._settings.models})
         return [info for name in names if (info := self.describe(name)) is not None]
 
     def describe(self, model: str) -> ModelInfo | None:
         """Describe one model; `None` when there is no such one."""
-        if not self._options.enabled:
+        if not self._settings.enabled:
             return None
         if model == "bm25":
             return BM25_INFO
@@ -98,7 +98,7 @@ class LocalProvider:
             return self._describe_default()
         if model in self._specs:
             return self._describe(self._specs[model])
-        return self._describe_missing(model) if model in self._options.models else None
+        return self._describe_missing(model) if model in self._settings.models else None
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         """Score every document of `call`.
@@ -143,7 +143,7 @@ class LocalProvider:
     async def _find_model(self, name: str) -> _Model:
         """Load a model that is not ready yet."""
         if name != "default" and name not in self._specs:
-            if name in self._options.models:
+            if name in self._settings.models:
                 reason = self._faults.get(name) or self._loading.get(name, "")
                 raise AdapterError(AdapterErrorKind.UNAVAILABLE, f"model local/{name}: {reason}", retry_after_s=1.0)
             raise AdapterError(AdapterErrorKind.MODEL_NOT_FOUND, f"no model local/{name}")
@@ -170,7 +170,7 @@ class LocalProvider:
     async def _load_default(self) -> _Model:
         minilm, cross = await asyncio.gather(self._loader.load(ALL_MINILM), self._loader.load(MS_MARCO))
         if self._default is None:
-            self._default = DefaultModel(self._options, self._words, minilm, cross, self._pool, self._cache)
+            self._default = DefaultModel(self._settings, self._words, minilm, cross, self._pool, self._cache)
         return self._default
 
     async def _prepare_table(self, default: DefaultModel) -> None:
@@ -182,9 +182,9 @@ class LocalProvider:
             _log.exception("the static word vectors of local/default cannot be made; words alone order first")
 
     async def _load_own_models(self) -> None:
-        for name, options in self._options.models.items():
+        for name, settings in self._settings.models.items():
             try:
-                spec = await resolve_model(name, options, self._download)
+                spec = await resolve_model(name, settings, self._download)
                 self._ready[name] = await self._load(spec)
                 self._specs[name] = spec
             except WeightsError as error:
@@ -211,9 +211,9 @@ class LocalProvider:
         return describe_default(status="loading" if detail else "available", detail=detail)
 
     def _describe_missing(self, name: str) -> ModelInfo:
-        options = self._options.models[name]
-        nowhere = Path(options.path or options.hugging_face or "")
-        spec = describe_model(name, options, nowhere, nowhere, options.path or f"huggingface.co/{nowhere}")
+        settings = self._settings.models[name]
+        nowhere = Path(settings.path or settings.hugging_face or "")
+        spec = describe_model(name, settings, nowhere, nowhere, settings.path or f"huggingface.co/{nowhere}")
         fault = self._faults.get(name)
         return spec.describe(status="unavailable" if fault else "loading", detail=fault or self._loading.get(name, ""))
 

@@ -22,7 +22,7 @@ from types import FrameType
 import msgspec
 import structlog
 
-from rerankd.local.options import usable_cores
+from rerankd.local.settings import usable_cores
 from rerankd.serving.service import Addresses
 from rerankd.serving.worker import EXIT_CANNOT_START, EXIT_OK, Start, run_worker
 from rerankd.settings import Settings, SettingsOrigin

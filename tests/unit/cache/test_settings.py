@@ -23,7 +23,7 @@ def test_addresses_of_redis_can_be_used(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "field"),
+    ("settings", "field"),
     [
         (CacheSettings(max_mb=0), "max_mb"),
         (CacheSettings(ttl_s=0), "ttl_s"),
@@ -35,8 +35,8 @@ def test_addresses_of_redis_can_be_used(url: str) -> None:
         (CacheSettings(redis_url="host:6379"), "redis_url"),
     ],
 )
-def test_each_problem_names_its_setting_and_no_secret(options: CacheSettings, field: str) -> None:
-    (problem,) = options.problems("cache")
+def test_each_problem_names_its_setting_and_no_secret(settings: CacheSettings, field: str) -> None:
+    (problem,) = settings.problems("cache")
     assert problem.startswith(f"cache.{field} ")
     assert "s3cret" not in problem
 

@@ -12,8 +12,8 @@ from msgspec import structs
 from rerankd.local import static_table
 from rerankd.local.budget import Budget
 from rerankd.local.onnx_session import OnnxSession
-from rerankd.local.options import LocalOptions
 from rerankd.local.provider import LocalProvider
+from rerankd.local.settings import LocalSettings
 from rerankd.local.static_table import StaticTable, TableFile
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall
 
@@ -160,8 +160,8 @@ async def test_the_table_is_made_in_the_background_and_kept(tmp_path: Path, monk
         return np.random.default_rng(batch).normal(size=(last - batch * 2048, 384)).astype(np.float32)
 
     monkeypatch.setattr(static_table, "embed_batch", embed)
-    options = LocalOptions(threads=1, cache_dir=str(tmp_path))
-    provider = LocalProvider(options)
+    settings = LocalSettings(threads=1, cache_dir=str(tmp_path))
+    provider = LocalProvider(settings)
     await provider.start()
     assert provider._default is not None
     assert provider._default._cascade.table is None

@@ -11,9 +11,9 @@ import pytest
 from msgspec import structs
 
 from rerankd.local.onnx_session import OnnxSession
-from rerankd.local.options import LocalOptions
 from rerankd.local.provider import LocalProvider
 from rerankd.local.scheduler import WorkPool
+from rerankd.local.settings import LocalSettings
 from rerankd.local.weights import CROSS_ENCODER, TOKENIZER
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, Truncation
 
@@ -137,7 +137,7 @@ async def test_kept_documents_are_compared_by_one_worker_and_the_others_read(
     mixed = [*documents[200:], *documents[:200]]
     reply = await provider.rerank(ProviderCall(model=model, query=QUERY, documents=mixed))
     assert units == [1, 1, 1, 10]
-    fresh = LocalProvider(LocalOptions(threads=1))
+    fresh = LocalProvider(LocalSettings(threads=1))
     try:
         again = await fresh.rerank(ProviderCall(model=model, query=QUERY, documents=mixed[:40]))
     finally:
@@ -230,8 +230,8 @@ async def test_cancelling_a_call_frees_the_queue(provider: LocalProvider) -> Non
     assert provider._pool.queued_units() == 0
 
 
-async def test_unknown_models_and_closed_providers(options: LocalOptions) -> None:
-    provider = LocalProvider(options)
+async def test_unknown_models_and_closed_providers(settings: LocalSettings) -> None:
+    provider = LocalProvider(settings)
     call = ProviderCall(model="nothing", query=QUERY, documents=["a"])
     with pytest.raises(AdapterError) as caught:
         await provider.rerank(call)

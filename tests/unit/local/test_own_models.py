@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rerankd.local.downloads import DownloadError, download_snapshot
-from rerankd.local.options import LocalModelOptions, LocalOptions
 from rerankd.local.provider import LocalProvider
+from rerankd.local.settings import LocalModelSettings, LocalSettings
 from rerankd.local.weights import CROSS_ENCODER, MINILM, TOKENIZER
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ScoreSpace
 
@@ -29,12 +29,12 @@ async def _settle(provider: LocalProvider) -> None:
     await asyncio.gather(*provider._tasks)
 
 
-def _settings(tmp_path: Path, **models: LocalModelOptions) -> LocalOptions:
-    return LocalOptions(threads=1, static_table=False, cache_dir=str(tmp_path / "cache"), models=models)
+def _settings(tmp_path: Path, **models: LocalModelSettings) -> LocalSettings:
+    return LocalSettings(threads=1, static_table=False, cache_dir=str(tmp_path / "cache"), models=models)
 
 
 async def test_a_directory_serves_as_a_model(tmp_path: Path, directory: Path) -> None:
-    own = LocalModelOptions(kind="bi-encoder", path=str(directory), query_prefix="query: ", license="MIT")
+    own = LocalModelSettings(kind="bi-encoder", path=str(directory), query_prefix="query: ", license="MIT")
     provider = LocalProvider(_settings(tmp_path, mine=own))
     before = provider.describe("mine")
     assert before is not None
@@ -51,8 +51,8 @@ async def test_a_directory_serves_as_a_model(tmp_path: Path, directory: Path) ->
 
 async def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    empty = LocalModelOptions(kind="colbert", path=str(tmp_path / "empty"))
-    nowhere = LocalModelOptions(kind="colbert", path=str(tmp_path / "nowhere"))
+    empty = LocalModelSettings(kind="colbert", path=str(tmp_path / "empty"))
+    nowhere = LocalModelSettings(kind="colbert", path=str(tmp_path / "nowhere"))
     provider = LocalProvider(_settings(tmp_path, empty=empty, nowhere=nowhere))
     await provider.start()
     await _settle(provider)
@@ -67,7 +67,7 @@ async def test_missing_files_are_named(tmp_path: Path) -> None:
 
 async def test_a_graph_that_is_none_is_unavailable(tmp_path: Path, directory: Path) -> None:
     (directory / "onnx" / "model.onnx").write_bytes(b"not a graph")
-    own = LocalModelOptions(kind="bi-encoder", path=str(directory))
+    own = LocalModelSettings(kind="bi-encoder", path=str(directory))
     provider = LocalProvider(_settings(tmp_path, mine=own))
     await provider.start()
     await _settle(provider)
@@ -89,7 +89,7 @@ async def test_hugging_face_models_are_fetched_at_start_by_commit(tmp_path: Path
         shutil.copy(TOKENIZER.locate(), target / "tokenizer.json")
         return target
 
-    own = LocalModelOptions(kind="cross-encoder", hugging_face="org/model", revision=REVISION, activation="none")
+    own = LocalModelSettings(kind="cross-encoder", hugging_face="org/model", revision=REVISION, activation="none")
     provider = LocalProvider(_settings(tmp_path, mine=own), download=download)
     await provider.start()
     await _settle(provider)
@@ -106,7 +106,7 @@ async def test_without_a_network_the_model_says_so(tmp_path: Path) -> None:
     async def download(repository: str, revision: str, patterns: Sequence[str]) -> Path:
         raise ConnectionError("no route")
 
-    own = LocalModelOptions(kind="cross-encoder", hugging_face="org/model", revision=REVISION)
+    own = LocalModelSettings(kind="cross-encoder", hugging_face="org/model", revision=REVISION)
     provider = LocalProvider(_settings(tmp_path, mine=own), download=download)
     await provider.start()
     await _settle(provider)
@@ -117,7 +117,7 @@ async def test_without_a_network_the_model_says_so(tmp_path: Path) -> None:
 
 
 async def test_a_kind_the_graph_is_not_of_is_refused(tmp_path: Path, directory: Path) -> None:
-    own = LocalModelOptions(kind="cross-encoder", path=str(directory))
+    own = LocalModelSettings(kind="cross-encoder", path=str(directory))
     provider = LocalProvider(_settings(tmp_path, mine=own))
     await provider.start()
     await _settle(provider)
@@ -128,7 +128,7 @@ async def test_a_kind_the_graph_is_not_of_is_refused(tmp_path: Path, directory: 
 
 
 async def test_a_window_wider_than_the_graph_fails_the_call_alone(tmp_path: Path, directory: Path) -> None:
-    own = LocalModelOptions(kind="bi-encoder", path=str(directory), max_tokens=2000)
+    own = LocalModelSettings(kind="bi-encoder", path=str(directory), max_tokens=2000)
     provider = LocalProvider(_settings(tmp_path, mine=own))
     await provider.start()
     await _settle(provider)

@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 
 from rerankd.local import weights
-from rerankd.local.options import LocalModelOptions, LocalOptions
 from rerankd.local.provider import LocalProvider
+from rerankd.local.settings import LocalModelSettings, LocalSettings
 from rerankd.local.weights import PackagedFile, WeightsError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall
 
@@ -64,17 +64,17 @@ async def test_without_weights_the_provider_serves_bm25_and_says_what_is_missing
 )
 def test_wrong_settings_of_a_model_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        LocalModelOptions(**wrong)  # type: ignore[arg-type]
+        LocalModelSettings(**wrong)  # type: ignore[arg-type]
 
 
 def test_names_of_embedded_models_cannot_be_taken() -> None:
-    own = LocalModelOptions(kind="colbert", path="x")
+    own = LocalModelSettings(kind="colbert", path="x")
     with pytest.raises(ValueError, match="belongs to an embedded model"):
-        LocalProvider(LocalOptions(models={"default": own}))
+        LocalProvider(LocalSettings(models={"default": own}))
 
 
 async def test_a_disabled_provider_lists_nothing() -> None:
-    provider = LocalProvider(LocalOptions(enabled=False))
+    provider = LocalProvider(LocalSettings(enabled=False))
     await provider.start()
     assert provider.models() == []
     await provider.close()

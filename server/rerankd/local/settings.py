@@ -12,7 +12,7 @@ import msgspec
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class LocalModelOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class LocalModelSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One model of the operator's own, as ONNX: exactly one of `path` and `hugging_face` is given.
 
     Raises:
@@ -54,7 +54,7 @@ class LocalModelOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True,
             raise ValueError("`max_tokens` must be at least 16")
 
 
-class LocalOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class LocalSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Settings of the provider `local`.
 
     Raises:
@@ -75,7 +75,7 @@ class LocalOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     """Make the static word vectors of `local/default` in the background when `cache_dir` lacks them."""
     cache_dir: str | None = None
     """Where made and downloaded files are kept; default `$XDG_CACHE_HOME/rerankd` or `~/.cache/rerankd`."""
-    models: dict[str, LocalModelOptions] = {}
+    models: dict[str, LocalModelSettings] = {}
     """Models of the operator's own, by the name callers use after `local/`."""
 
     def __post_init__(self) -> None:
@@ -95,9 +95,9 @@ def usable_cores() -> int:
     return max(1, os.cpu_count() or 1)
 
 
-def cache_directory(options: LocalOptions) -> Path:
+def cache_directory(settings: LocalSettings) -> Path:
     """Name the directory for made and downloaded files; it need not exist."""
-    if options.cache_dir:
-        return Path(options.cache_dir).expanduser()
+    if settings.cache_dir:
+        return Path(settings.cache_dir).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "rerankd"
