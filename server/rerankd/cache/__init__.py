@@ -1,1 +1,1 @@
-"""Relevance scores kept by (model, query, document), so that a document seen before is not paid for again."""
+"""Pair-score cache: relevance scores by (model, query, document), reused across requests."""

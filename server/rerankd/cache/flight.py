@@ -1,4 +1,4 @@
-"""Scores that one call is fetching and others wait for."""
+"""Single flight: calls that need the same pair at the same time share one provider call."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from contextlib import contextmanager
 
 
 class Flight:
-    """The misses of one call while they are under way."""
+    """The pairs that one call is fetching."""
 
     __slots__ = ("_landed", "is_stored", "scores")
 
     def __init__(self, *, is_stored: bool) -> None:
         self._landed = asyncio.Event()
         self.scores: Mapping[bytes, float] = {}
-        """What came of it, finite scores alone; empty until it has landed, and where it failed."""
+        """The finite scores fetched; empty until the fetch has ended, and where it failed."""
         self.is_stored = is_stored
-        """Whether the call that fetches also stores."""
+        """Whether the fetching call also stores the scores."""
 
     async def wait(self) -> None:
-        """Wait until it has landed, well or not. Being cancelled here disturbs nobody else."""
+        """Wait until the fetch has ended, well or not. Cancelling the wait affects no other call."""
         await self._landed.wait()
 
     def land(self) -> None:
-        """Wake everyone who waits."""
+        """Wake all waiting calls."""
         self._landed.set()
 
 
 class FlightBoard:
-    """Which keys are under way in this process. For one event loop."""
+    """The keys being fetched in this process. For one event loop."""
 
     def __init__(self) -> None:
         self._flights: dict[bytes, Flight] = {}
@@ -39,7 +39,7 @@ class FlightBoard:
         return len(self._flights)
 
     def split(self, keys: Iterable[bytes]) -> tuple[list[bytes], dict[bytes, Flight]]:
-        """Part keys into those nobody fetches and the flights of the others."""
+        """Split keys into those that no call is fetching and the flights of the others."""
         if self._flights.keys().isdisjoint(keys):
             return list(keys), {}
         free: list[bytes] = []
@@ -54,14 +54,14 @@ class FlightBoard:
 
     @contextmanager
     def flying(self, keys: Iterable[bytes], *, is_stored: bool) -> Iterator[dict[bytes, float]]:
-        """Hold keys that nobody else holds while they are fetched; they are let go whatever happens.
+        """Register keys as being fetched for the duration of the context.
 
         Args:
-            keys: Free keys, as `split` returned them without an await since.
+            keys: Free keys of `split`, with no await in between.
             is_stored: Whether the call stores what it fetches.
 
         Yields:
-            A dict to put the scores in; those who wait get the finite ones.
+            A dict for the fetched scores; waiting calls get the finite ones.
         """
         flight = Flight(is_stored=is_stored)
         held = dict.fromkeys(keys, flight)
@@ -80,7 +80,7 @@ class FlightBoard:
 
 
 def only_finite(scores: Mapping[bytes, float]) -> Mapping[bytes, float]:
-    """Leave out what is no number to keep or share."""
+    """Drop scores that are not finite: they are neither stored nor shared."""
     if all(map(math.isfinite, scores.values())):
         return scores
     return {key: score for key, score in scores.items() if math.isfinite(score)}

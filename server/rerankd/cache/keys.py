@@ -1,4 +1,4 @@
-"""Names of scores: a hash of everything a score depends on."""
+"""Cache keys: a hash of everything a score depends on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 KEY_VERSION = 1
-"""Raised when the same inputs get other keys or scores get another meaning; old entries are never read again."""
+"""Incremented when keys or the meaning of scores change, so that old entries are never read again."""
 KEY_BYTES = 16
 
 _TEXT, _BYTES = b"t", b"b"
@@ -20,7 +20,7 @@ _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the scores of one call depend on beside the documents."""
+    """Everything but the documents that the scores of one call depend on."""
 
     provider: str
     model: str
@@ -28,19 +28,19 @@ class Scope:
     query: str | bytes
     """Text, or the bytes of any other content."""
     revision: str = ""
-    """Which weights of the model, where that is known."""
+    """Identity of the model's weights, where known."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    """What else changes scores, such as truncation or an instruction; JSON values, their keys in any order."""
+    """Parameters that change scores, such as truncation or an instruction: JSON values, keys in any order."""
 
 
 class Naming:
-    """Names the scores of one scope, which is hashed once.
+    """Computes the keys of one scope, which is hashed once.
 
-    Inputs are told apart by their lengths and types, so that no two of them read the same: ("a", "bc") and ("ab", "c"),
-    "a" and b"a" differ.
+    Lengths and types are part of the hash, so that different inputs have different keys: ("a", "bc") and ("ab", "c"),
+    "a" and b"a".
 
     Args:
-        scope: What documents are compared with, and by whom.
+        scope: Model, query and parameters.
     """
 
     __slots__ = ("_bytes_seed", "_text_seed", "shard")
@@ -56,7 +56,7 @@ class Naming:
         self._bytes_seed.update(_BYTES)
 
     def keys(self, documents: Sequence[str | bytes]) -> list[bytes]:
-        """Name the score of every document, which costs about a microsecond and its length.
+        """Compute one key a document: about 1 us, and more for long texts.
 
         Args:
             documents: n texts, or bytes of other content.

@@ -1,4 +1,4 @@
-"""Scores in this process: least recently used ones go first when the bytes are spent, all go after their time."""
+"""In-process score store: LRU eviction by bytes, expiry by age."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from itertools import compress, islice, repeat
 from operator import attrgetter
 
 ENTRY_BYTES = 160
-"""What an entry costs: key 64, value 32, and its share of the dict's table, which is 57 to 75 once entries have come
-and gone."""
+"""Bytes of an entry: key 64, value 32, and its share of the dict's table, 57 to 75 once entries have been evicted."""
 _SHARD_BYTES = 4 * 1024 * 1024
 _MOST_SHARDS = 256
 _EVICTED_SHARE = 16
-"""A full shard gives up this part of its entries at once: finding the oldest of a dict is slow one by one."""
+"""A full shard evicts 1/16 of its entries at once: finding the oldest of a dict one by one is slow."""
 
-# A value is complex(score, end of its time): two doubles in one object of 32 bytes, a third of a tuple's.
+# A value is complex(score, expiry): two doubles in one object of 32 bytes, a third of a tuple.
 _score: Callable[[complex], float] = attrgetter("real")
 _end_s: Callable[[complex], float] = attrgetter("imag")
 
 
 class Shard:
-    """A part of a memory. Its dict holds entries in the order of their last use.
+    """One shard of the store; a dict in order of last use.
 
-    What is done for every key is done by C: a call reads and writes hundreds at once.
+    A call reads and writes hundreds of keys, so work per key is done in C.
 
     Args:
         most: Entries, at least 1.
-        ttl_s: Seconds an entry is good for, from when it was stored.
+        ttl_s: Seconds from storing to expiry.
         clock: Seconds that never go backwards.
     """
 
@@ -44,7 +43,7 @@ class Shard:
         return len(self._entries)
 
     def get_many(self, keys: Sequence[bytes]) -> list[float | None]:
-        """Find scores and mark them as used.
+        """Look scores up and mark them as used.
 
         Args:
             keys: n keys of 16 bytes.
@@ -67,7 +66,7 @@ class Shard:
         return list(map(scores.get, keys))
 
     def set_many(self, scores: Mapping[bytes, float]) -> None:
-        """Keep scores from now on."""
+        """Store scores; evict the least recently used when the shard is full."""
         entries, ends_s = self._entries, repeat(self._clock() + self._ttl_s)
         entries.update(zip(scores, map(complex, scores.values(), ends_s), strict=True))
         if (excess := len(entries) - self._most) > 0:
@@ -80,12 +79,11 @@ class Shard:
 class ScoreMemory:
     """Scores by key, bounded by bytes and age. For one event loop.
 
-    There are several shards, so that none is so large that growing it is felt by the calls under way. All pairs of one
-    scope are in the same one.
+    Sharded, so that resizing a dict does not delay calls under way. All pairs of one scope are in one shard.
 
     Args:
         limit_bytes: Memory to use; at least one entry is kept.
-        ttl_s: Seconds an entry is good for, from when it was stored.
+        ttl_s: Seconds from storing to expiry.
         clock: Seconds that never go backwards.
     """
 
@@ -100,7 +98,7 @@ class ScoreMemory:
         return sum(map(len, self._shards))
 
     def shard(self, number: int) -> Shard:
-        """Return the shard of a scope, by a number that is the scope's own, 0 to 255."""
+        """Return the shard of a scope by `Naming.shard`, 0 to 255."""
         return self._shards[number & len(self._shards) - 1]
 
     @property
@@ -110,5 +108,5 @@ class ScoreMemory:
 
     @property
     def evicted(self) -> int:
-        """Entries given up to stay within the bound."""
+        """Entries evicted to stay within the bound."""
         return sum(shard.evicted for shard in self._shards)

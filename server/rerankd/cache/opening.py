@@ -1,4 +1,4 @@
-"""Builds the cache the settings describe."""
+"""Builds the pair-score cache from its settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pair-score cache as the engine uses it: only what is not known goes upstream, and that once."""
+"""The cache's interface to the engine: only pairs that are not cached are fetched, each once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rerankd.cache.redis_tier import RedisTier
 
 Fetch = Callable[[Sequence[int]], Awaitable[Sequence[float]]]
-"""Scores the documents at some positions, never none, and returns one score each in that order."""
+"""Scores the documents at the given positions, n >= 1; returns one score each, in that order."""
 
 
 class CacheUse(Enum):
@@ -32,9 +32,9 @@ class CacheUse(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The scores of one call and where they are from.
+    """The scores of one call and their origin.
 
-    Positions that are neither hits nor coalesced nor fetched hold a document that the same call holds twice.
+    The three counts add up to less than the documents where a document occurs twice in the call.
     """
 
     scores: list[float]
@@ -42,46 +42,46 @@ class Filled:
     hits: int
     """Positions whose score was in the cache."""
     coalesced: int
-    """Pairs that another call was asking for at the same time."""
+    """Pairs fetched by another call at the same time."""
     fetched: int
     """Pairs that this call fetched."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheCounters:
-    """What happened since the start, in pairs, and what is held now."""
+    """Counts of pairs since the start, and the current size."""
 
     hits_memory: int
     hits_redis: int
     misses: int
-    """Sent upstream, calls that bypass the cache left aside."""
+    """Fetched from the provider; calls that bypass the cache are not counted."""
     coalesced: int
-    """Answered by what another call was asking for at the same time."""
+    """Answered by another call's fetch."""
     stored: int
     evicted: int
-    """Given up in this process to stay within the bound."""
+    """Evicted from this process's memory."""
     dropped: int
-    """Not written to Redis: it was away or too far behind."""
+    """Not written to Redis: it was unavailable or the queue was full."""
     errors: int
     """Failures and timeouts of Redis."""
     under_way: int
     """Being fetched now."""
     entries: int
-    """Held in this process now."""
+    """Held in this process."""
     bytes: int
-    """Memory of these."""
+    """Memory of these entries."""
     is_redis_up: bool | None
-    """Whether Redis is in use now; `None` without one."""
+    """Whether Redis is in use; `None` when none is configured."""
 
 
 @dataclass(slots=True)
 class _Work:
-    """One call's misses on their way to being known."""
+    """State of one call's cache misses."""
 
     shard: Shard
-    """Where their scores are kept."""
+    """Stores the scores."""
     positions: Mapping[bytes, int]
-    """A position of each key."""
+    """One position of each key."""
     fetch: Fetch
     stores: bool
     known: dict[bytes, float] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class _Work:
 
 
 class PairScores:
-    """Scores of pointwise models by (model, query, document), in memory and perhaps in Redis. For one event loop.
+    """Scores of pointwise models by (model, query, document), in memory and optionally in Redis. For one event loop.
 
     Args:
         memory: Scores in this process.
@@ -105,12 +105,12 @@ class PairScores:
         self._hits_memory = self._hits_redis = self._misses = self._coalesced = self._stored = 0
 
     async def start(self) -> None:
-        """Connect to Redis, for a second at most; one that is away is tried again in the background."""
+        """Connect to Redis, for one second at most; an unavailable one is retried in the background."""
         if self._redis is not None:
             await self._redis.start()
 
     async def close(self) -> None:
-        """Write what waits for Redis, for half a second at most, and disconnect."""
+        """Flush queued writes to Redis, for half a second at most, and disconnect."""
         if self._redis is not None:
             await self._redis.close()
 
@@ -133,20 +133,19 @@ class PairScores:
         )
 
     async def fill(self, scope: Scope, documents: Sequence[str | bytes], use: CacheUse, fetch: Fetch) -> Filled:
-        """Score documents, fetching only what is not known.
+        """Score documents, fetching only pairs that are not cached.
 
-        What another call fetches at this moment is awaited, not fetched again; where that call fails, is cancelled or
-        runs out of time, one of those who waited fetches, in a request of its own. So `fetch` may be called more than
-        once, one call after the other.
+        Pairs that another call is fetching are awaited. If that call fails, is cancelled or times out, one of the
+        waiting calls fetches them, so `fetch` may be called several times, one after the other.
 
         Args:
-            scope: What the scores depend on beside the documents.
-            documents: n contents, n >= 0. A document that is there twice is fetched once.
-            use: What of the cache may be used.
-            fetch: Asks the model. What it raises is raised here.
+            scope: Model, query and parameters.
+            documents: n contents, n >= 0. A document that occurs twice is fetched once.
+            use: Whether to read and to store.
+            fetch: Calls the model; its exceptions propagate.
 
         Raises:
-            ValueError: `fetch` returned another number of scores than it was asked for.
+            ValueError: `fetch` returned a wrong number of scores.
         """
         if use is CacheUse.BYPASS:
             scores = list(await fetch(range(len(documents)))) if documents else []
@@ -164,12 +163,12 @@ class PairScores:
         await self._complete(work)
         in_redis = sum(map(work.in_redis.__contains__, keys)) if work.in_redis else 0
         self._hits_redis += in_redis
-        # What was found in memory is not in `known`, so that its own score is what it falls back on.
+        # Scores found in memory are not in `known`: they are the default of the look-up.
         scores = cast(list[float], list(map(work.known.get, keys, found)))
         return Filled(scores, in_memory + in_redis, work.coalesced, work.fetched)
 
     async def _complete(self, work: _Work) -> None:
-        """Fetch what is free at once, then wait for what others fetch; begin again with what they did not get."""
+        """Fetch free keys, then await the other calls' fetches; repeat for keys that those did not deliver."""
         missing: Iterable[bytes] = work.positions
         while missing:
             free, taken = self._board.split(missing)
@@ -180,10 +179,10 @@ class PairScores:
             missing = self._follow(work, taken) if taken else ()
 
     def _follow(self, work: _Work, taken: Mapping[bytes, Flight]) -> list[bytes]:
-        """Take the scores of flights that have landed; return the keys they did not bring."""
+        """Take the scores of ended flights; return the keys they did not deliver."""
         landed = {key: score for key, flight in taken.items() if (score := flight.scores.get(key)) is not None}
         failed = [key for key in taken if key not in landed]
-        # Somebody else who waited may have fetched these since.
+        # Another waiting call may have fetched these since.
         stored = zip(failed, work.shard.get_many(failed), strict=True)
         followed = landed | {key: score for key, score in stored if score is not None}
         work.known.update(followed)
@@ -194,11 +193,11 @@ class PairScores:
         return [key for key in failed if key not in followed]
 
     async def _lead(self, work: _Work, keys: list[bytes]) -> None:
-        """Find free keys in Redis, and fetch those it does not hold."""
+        """Look free keys up in Redis, and fetch the rest."""
         if self._redis is not None and self._redis.is_up:
             with self._board.flying(keys, is_stored=True) as shared:
                 shared.update(await self._redis.get_many(keys))
-            # No await until the rest is taken again: those who wait find it under way.
+            # No await before the rest is registered again, so that waiting calls find it being fetched.
             work.known.update(shared)
             work.in_redis.update(shared)
             if work.stores:
@@ -224,7 +223,7 @@ class PairScores:
 
 
 def _positions(keys: Sequence[bytes], found: Sequence[float | None]) -> Mapping[bytes, int]:
-    """Return each key of which nothing was found, and a position of it."""
+    """Return the keys that were not found, each with one position."""
     is_missing = list(map(is_, found, repeat(None)))
     return dict(zip(compress(keys, is_missing), compress(range(len(keys)), is_missing), strict=True))
 

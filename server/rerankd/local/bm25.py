@@ -17,16 +17,16 @@ _COMMON_WORD_WEIGHT = 0.2
 
 
 class WordCounts(NamedTuple):
-    """What BM25 needs of one document, or of a part of one."""
+    """Word statistics of one document, or of a part of one."""
 
     length: int
-    """Words in it."""
+    """Words in total."""
     counts: tuple[int, ...]
-    """How often each of the query's distinct words occurs in it."""
+    """Occurrences of each distinct query word, in query order."""
 
     @classmethod
     def add(cls, parts: Sequence[WordCounts]) -> WordCounts:
-        """Put together what was counted in the parts of a document, one at least."""
+        """Sum the statistics of a document's parts, n >= 1."""
         counts = zip(*[part.counts for part in parts], strict=True)
         return cls(sum([part.length for part in parts]), tuple([sum(column) for column in counts]))
 
@@ -43,7 +43,7 @@ class Bm25Query:
     def count(self, document: str) -> WordCounts:
         """Count the query's words in one document, about 0.03 ms for 240 tokens of English."""
         words = split_words(document)
-        # To count all words by one call into C is cheaper than to look at each whether it is the query's.
+        # Counting all words by one call into C is cheaper than testing each for being a query word.
         return WordCounts(len(words), tuple(map(Counter(words).get, self._weights, repeat(0))))
 
     def score(self, documents: Sequence[WordCounts]) -> list[float]:
@@ -64,8 +64,8 @@ class Bm25Query:
             having = total - column.count(0)
             if not having:
                 continue
-            # The request's documents were mostly found by these very words, so a word that all of them have still
-            # tells them apart by how often it occurs: the plain form would make its weight vanish.
+            # Candidates were mostly retrieved by these words, so a word that all of them contain still ranks them by
+            # its frequency; the plain formula would give it next to no weight.
             rarity = math.log(1 + (total - having + 0.5) / (having + 0.5)) + _COMMON_WORD_WEIGHT
             factor = repeats * rarity
             scores = [

@@ -1,4 +1,4 @@
-"""How long `local/default` may take, and how it shares the time between its stages."""
+"""Time budget of `local/default` and its split between the stages."""
 
 from __future__ import annotations
 
@@ -11,33 +11,31 @@ from typing import Any
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
 DEADLINE_MARGIN_S = 0.02
-"""Kept free before a call's deadline for sorting and sending."""
+"""Reserved before a call's deadline for sorting and encoding the response."""
 _FINISH_S = 0.008
-"""Kept free before the budget's end for mixing scores."""
+"""Reserved at the end of the budget for combining scores."""
 _CROSS_ENCODER_SHARE = 0.6
-"""Most of the remaining time that is kept for the cross-encoder when not everything fits.
+"""Largest share of the remaining time reserved for the cross-encoder when not everything fits.
 
 NDCG@10 with ten runs of 240 tokens in all, 0, 4 or 8 of them MiniLM: noveleval 0.738, 0.715, 0.719; wikiqa 0.818,
 0.807, 0.792; scifact 0.673, 0.692, 0.663; cranfield 0.483, 0.501, 0.505. Four of ten is never far from the best.
 """
 _STATIC_SHARE = 0.4
-"""Most of the remaining time for comparing static vectors; documents beyond that keep their order by words."""
+"""Largest share of the remaining time for static vectors; documents beyond it are ordered by BM25 alone."""
 _CAUTION = 1.1
-"""Runs take this much longer than their estimate now and then."""
+"""Safety factor on estimated run times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The time one call has, from its start.
-
-    `end_s` is a `time.monotonic()`, or `None` when nothing limits the call.
-    """
+    """End of one call's time."""
 
     end_s: float | None
+    """A `time.monotonic()`; `None` when neither budget nor deadline limits the call."""
 
     @classmethod
     def start(cls, *, mode: str, budget_ms: float, deadline_s: float | None) -> Budget:
-        """Start the clock. A deadline limits both modes."""
+        """Start a budget now. A deadline limits both modes."""
         ends = []
         if mode == "budget":
             ends.append(time.monotonic() + budget_ms / 1000 - _FINISH_S)
@@ -47,23 +45,23 @@ class Budget:
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is an end."""
+        """Whether the call has a time limit."""
         return self.end_s is not None
 
     def fits(self, cost_s: float, end_s: float | None) -> bool:
-        """Say whether a run of `cost_s` begun now would be done by `end_s`."""
+        """Tell whether a run of `cost_s` started now ends by `end_s`."""
         return end_s is None or time.monotonic() + cost_s * _CAUTION <= end_s
 
     def static_end_s(self) -> float | None:
-        """Say until when static vectors may be compared, when called at the start of that stage."""
+        """Return when to stop comparing static vectors; call it at the start of that stage."""
         return self._before_end(1 - _STATIC_SHARE)
 
     def late_interaction_end_s(self, cross_encoder_s: float, workers: float) -> float | None:
-        """Say until when MiniLM may begin runs, when called at the start of that stage.
+        """Return when to stop starting MiniLM runs; call it at the start of that stage.
 
         Args:
-            cross_encoder_s: Time of one worker for all pairs the cross-encoder would take.
-            workers: Workers this call can count on.
+            cross_encoder_s: Time one worker needs for all pairs of the cross-encoder stage.
+            workers: Workers available to this call.
         """
         if self.end_s is None:
             return None
@@ -82,8 +80,8 @@ def read_options(options: Mapping[str, Any], *, mode: str, budget_ms: float) -> 
 
     Args:
         options: The call's options.
-        mode: Taken when the call names none.
-        budget_ms: Taken when the call names none.
+        mode: Default, "budget" or "quality".
+        budget_ms: Default.
 
     Returns:
         Mode and budget in milliseconds. A budget given without a mode means the mode "budget".

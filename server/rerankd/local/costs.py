@@ -1,4 +1,4 @@
-"""What a token costs, learnt as the models run."""
+"""Estimated run time per token, measured as the models run."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable
 
 _WEIGHT = 0.15
-"""Share of the newest run in the moving average."""
+"""Weight of the newest run in the moving average."""
 _HALF_LIFE_S = 2.0
-"""In so long without a run half of what is above the best time seen is forgotten."""
+"""Half-life of the excess over the best average while nothing runs."""
 
 
 class CostMeter:
-    """Moving average of the time a token takes. Safe to use from any thread.
+    """Moving average of run time per token. Safe to use from any thread.
 
-    A busy moment makes runs look dear. Were that kept, a budget into which no run seems to fit would never see one
-    again, so without runs the estimate falls back towards the best average seen.
+    While nothing runs the estimate decays towards the best average seen. Otherwise, after a busy moment, no run would
+    seem to fit a budget, none would be started, and the estimate would never recover.
 
     Args:
         prior_ms: Milliseconds a token before anything has run.
@@ -40,7 +40,7 @@ class CostMeter:
             return self._best_ms + (self._average_ms - self._best_ms) * math.exp2(-age_s / _HALF_LIFE_S)
 
     def observe(self, tokens: int, elapsed_s: float) -> None:
-        """Take in one run; short ones weigh less, their fixed part would mislead."""
+        """Record one run. Runs below 32 tokens weigh less: fixed costs dominate them."""
         if tokens < 1:
             return
         weight = _WEIGHT * min(1.0, tokens / 32)
@@ -51,5 +51,5 @@ class CostMeter:
             self._seen_s = self._clock()
 
     def estimate_s(self, tokens: int) -> float:
-        """Guess the seconds one worker needs for a run of `tokens`."""
+        """Estimate the seconds one worker needs for a run of `tokens`."""
         return self.per_token_ms * tokens / 1000

@@ -1,4 +1,4 @@
-"""Scoring with a network that reads query and document together."""
+"""Cross-encoders: query and document go through the network together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Scored:
 
 
 class CrossEncoder:
-    """A cross-encoder ready to score. Safe to use from many tasks at once."""
+    """A loaded cross-encoder. Task-safe."""
 
     def __init__(self, spec: ModelSpec, loaded: Loaded, pool: WorkPool) -> None:
         self._spec = spec
@@ -64,7 +64,7 @@ class CrossEncoder:
         )
 
     def score_pair(self, query: list[int], document: list[int]) -> tuple[float, int]:
-        """Run one pair, special tokens left out; returns the logit and the tokens read."""
+        """Run one pair of token lists without special tokens; return the logit and the number of tokens run."""
         ids, types = self._tokenizer.frame_pair(query, document)
         logits = self._session.run(ids, types)
         # With two labels the second is "relevant"; its log odds are the difference.

@@ -1,4 +1,4 @@
-"""The model `default` as callers see it: description, options and the making of its static table."""
+"""The model `default`: description, options, and the preparation of its static table."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _DESCRIPTION = (
 
 
 class DefaultModel:
-    """The cascade with its options. Made with the two networks it needs."""
+    """The cascade with its settings and the two models it runs."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class DefaultModel:
         self._pool = pool
         self._cascade: Cascade = Cascade(words, minilm, CrossEncoder(MS_MARCO, cross, pool), cross, pool, cache)
         self.loading_detail = ""
-        """What is still being made; empty when nothing is."""
+        """What is still being prepared, for the listing; empty when nothing is."""
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         """Score every document of `call` within its budget.
@@ -84,7 +84,7 @@ class DefaultModel:
         return await self._cascade.rerank(call, budget)
 
     async def prepare_table(self) -> None:
-        """Read the static table from its file, or make it while no call needs the workers.
+        """Load the static table from its file, or compute it as background work.
 
         Raises:
             PoolClosedError: The pool was closed meanwhile; nothing was written.
@@ -121,7 +121,7 @@ class DefaultModel:
 
 
 def describe_default(*, status: str, detail: str) -> ModelInfo:
-    """Make the model's entry for a listing."""
+    """Return the model's entry in a listing."""
     return ModelInfo(
         name="default",
         capabilities=_CAPABILITIES,

@@ -1,11 +1,11 @@
-"""Scoring with a network that reads query and document apart, so that document vectors can be kept."""
+"""Bi-encoders and ColBERT: query and document are encoded separately, so document vectors can be cached."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,9 @@ from rerankd_adapters.base import ProviderCall, ProviderReply
 if TYPE_CHECKING:
     from rerankd.local.tokenizer import Tokenizer
 
-_KEPT_SLICE = 100
-"""Kept documents that one worker compares in a go, 17 ms at most. Their products are so short that two workers at once
-spend more on passing the interpreter's lock than they gain."""
+_CACHED_SLICE = 100
+"""Cached documents compared in one unit of work, 17 ms at most. Their products are so short that two workers lose more
+to handing over the GIL than they gain."""
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -45,7 +45,7 @@ class _Scored:
 
 
 class DualEncoder:
-    """A bi-encoder or ColBERT ready to score. Safe to use from many tasks at once."""
+    """A loaded bi-encoder or ColBERT model. Task-safe."""
 
     def __init__(self, spec: ModelSpec, loaded: Loaded, pool: WorkPool, cache: VectorCache) -> None:
         self._spec = spec
@@ -59,7 +59,7 @@ class DualEncoder:
         self._compare = cosine if spec.kind is Kind.BI_ENCODER else maxsim
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
-        """Score every document of `call`; documents whose vectors are kept cost only the query.
+        """Score every document of `call`; for documents whose vectors are cached only the query is encoded.
 
         Raises:
             AdapterError: `REJECTED` when a document is too long and cutting is off.
@@ -72,15 +72,15 @@ class DualEncoder:
             passages, tokens, is_cut = self._read_document(call.documents[index], index, window, window_tokens)
             return _Scored(self._best(query, passages), tokens, is_cut)
 
-        def score_kept(indices: range, _unit: int) -> list[_Scored | None]:
-            return [self._score_kept(call.documents[index], index, window, window_tokens, query) for index in indices]
+        def score_cached(indices: range, _unit: int) -> list[_Scored | None]:
+            return [self._score_cached(call.documents[index], index, window, window_tokens, query) for index in indices]
 
         ticket, count = Ticket(priority=call.priority), len(call.documents)
         scored: list[_Scored | None] = []
-        for start in range(0, count, _KEPT_SLICE):
-            indices = range(start, min(start + _KEPT_SLICE, count))
-            (kept,) = await self._pool.run(partial(score_kept, indices), 1, ticket)
-            scored += kept or []
+        for start in range(0, count, _CACHED_SLICE):
+            indices = range(start, min(start + _CACHED_SLICE, count))
+            (cached,) = await self._pool.run(partial(score_cached, indices), 1, ticket)
+            scored += cached or []
         missing = [index for index, one in enumerate(scored) if one is None]
         read_now = await self._pool.run(lambda place: score(missing[place]), len(missing), ticket)
         for index, one in zip(missing, read_now, strict=True):
@@ -96,22 +96,23 @@ class DualEncoder:
             warnings=warn_of_cuts(cuts, window_tokens, is_query_cut=read.is_cut),
         )
 
-    def _score_kept(
+    def _score_cached(
         self, document: str, index: int, window: Window, window_tokens: int, query: Lazy[_Query]
     ) -> _Scored | None:
-        """Score a document all of which is kept; `None` for any other, whatever of it is kept."""
+        """Score a document from cached tokens and vectors; `None` unless all of its passages are cached."""
         tokens = window.find(self._token_cache, self._spec.document_prefix + document)
         if tokens is None:
             return None
         is_cut = window.check(tokens, index, window_tokens)
-        passages = [
-            self._cache.get(content_key(self._loaded.identity, self._use, span)) for span in window.split(tokens.ids)
-        ]
-        if any(passage is None for passage in passages):
-            return None
+        passages: list[FloatArray] = []
+        for span in window.split(tokens.ids):
+            vectors: FloatArray | None = self._cache.get(content_key(self._loaded.identity, self._use, span))
+            if vectors is None:
+                return None
+            passages.append(vectors)
         return _Scored(self._best(query, passages), 0, is_cut)
 
-    def _best(self, query: Lazy[_Query], passages: Sequence[Any]) -> float:
+    def _best(self, query: Lazy[_Query], passages: Sequence[FloatArray]) -> float:
         vectors = query.get().vectors
         return max(self._compare(vectors, passage) for passage in passages)
 
@@ -128,7 +129,7 @@ class DualEncoder:
     def _read_document(
         self, document: str, index: int, window: Window, window_tokens: int
     ) -> tuple[list[FloatArray], int, bool]:
-        """Give a document's vectors by passage, the tokens that had to be read, and whether it was cut."""
+        """Encode a document; return its vectors by passage, how many tokens were encoded, and whether it was cut."""
         text = self._spec.document_prefix + document
         tokens, is_cut = window.tokenize(self._token_cache, text, index, window_tokens)
         passages: list[FloatArray] = []
@@ -151,10 +152,10 @@ class DualEncoder:
 
 
 def pack_tokens(states: FloatArray) -> npt.NDArray[np.float16]:
-    """Keep the unit vectors of a text's tokens in half precision, the special ones at both ends left out.
+    """Normalise token states `[tokens, width]` to float16, without the special tokens at both ends.
 
-    Special tokens match nothing in particular; without them NDCG@10 is 0.01 better on two sets of two. Half precision
-    moves a score by less than 0.001 and is used for fresh vectors too, so keeping them changes no score.
+    Without special tokens NDCG@10 is 0.01 better on two sets of two. Half precision moves a score by less than 0.001
+    and is used for fresh vectors too, so a cached document scores exactly as a fresh one.
     """
     inner = states[1:-1] if len(states) > 2 else states
     return normalise(inner).astype(np.float16)

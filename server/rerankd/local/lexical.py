@@ -19,7 +19,7 @@ from rerankd_adapters.base import (
 )
 
 _SLICE_CHARACTERS = 32_768
-"""Read in one turn of the event loop: a millisecond at most for English."""
+"""Text processed in one iteration of the event loop: at most 1 ms for English."""
 
 BM25_INFO = ModelInfo(
     name="bm25",
@@ -35,19 +35,19 @@ BM25_INFO = ModelInfo(
 
 
 class WordScorer:
-    """Scores by shared words on the event loop, a slice at a time. Safe to use from many tasks of one loop at once.
+    """Scores by shared words on the event loop, one slice of text at a time. Task-safe within one event loop.
 
-    A worker thread would not spare the loop: reading words holds the interpreter's lock, for which a loop waits 5 ms
-    each time it wakes up. Between two slices, whichever calls they belong to, the loop serves everything else.
+    A worker thread would not relieve the loop: splitting words holds the GIL, for which the loop would wait 5 ms at
+    each wake-up. Between two slices, of the same call or of two, the loop runs its other tasks.
     """
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
 
     async def score(self, query: str, documents: Sequence[str]) -> list[float]:
-        """Score every document by BM25; one number a document, request order.
+        """Score every document by BM25; one score a document, request order.
 
-        Up to a slice of text is scored at once, without giving up the loop.
+        Up to one slice of text is scored without yielding to the event loop.
         """
         words = Bm25Query(query)
         counts: list[WordCounts] = []
@@ -73,18 +73,18 @@ class WordScorer:
         return WordCounts.add(parts)
 
     async def _rest(self) -> None:
-        """Wait until it is this call's turn, a turn of the event loop later at the earliest."""
+        """Yield to the event loop, and wait until other calls have had their slice."""
         async with self._turn:
             await asyncio.sleep(0)
 
 
 class Bm25:
-    """The model `bm25`. Safe to use from many tasks of one event loop at once."""
+    """The model `bm25`. Task-safe within one event loop."""
 
     def __init__(self, words: WordScorer) -> None:
         self._words = words
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
-        """Score every document of `call`; no tokens are read by a network, so none are counted."""
+        """Score every document of `call`; reports no tokens, since no network runs."""
         scores = await self._words.score(call.query, call.documents)
         return ProviderReply(indices=range(len(scores)), scores=scores, model=BM25_INFO.name)

@@ -1,4 +1,4 @@
-"""Loading networks and tokenizers once, in threads, however many models share them."""
+"""Loader: opens each ONNX graph and tokenizer once, in threads, and shares them among models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Files(Protocol):
-    """What is needed to load a model."""
+    """Files of one model."""
 
     @property
     def network(self) -> WeightFile:
@@ -31,7 +31,7 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A network ready to run, with its tokenizer."""
+    """An ONNX session with its tokenizer."""
 
     session: OnnxSession
     tokenizer: Tokenizer

@@ -1,4 +1,4 @@
-"""Arithmetic on scores: pure Python, so that it runs where numpy is not installed."""
+"""Combining scores of several stages; pure Python, so that it runs where numpy is not installed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def layer(count: int, stages: Sequence[Mapping[int, float]]) -> list[float]:
         if positions:
             groups.append((positions, scale([stage[position] for position in positions])))
     scores = [0.0] * count
-    # Documents no stage saw keep 0 to themselves.
+    # Only documents that no stage scored get 0.
     floor = 0.01 if groups and len(last_stage) < count else 0.0
     ceiling = 1.0
     for place in range(len(groups) - 1, -1, -1):

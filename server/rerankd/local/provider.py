@@ -80,7 +80,7 @@ class LocalProvider:
             self._keep(asyncio.create_task(self._load_own_models()))
 
     async def wait_loaded(self) -> None:
-        """Return when what `start` left in the background is loaded, or could not be."""
+        """Wait until the background loading begun by `start` has ended, well or not."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def models(self) -> Sequence[ModelInfo]:
@@ -218,7 +218,7 @@ class LocalProvider:
         return spec.describe(status="unavailable" if fault else "loading", detail=fault or self._loading.get(name, ""))
 
     def _fault(self, name: str, files: Sequence[WeightFile]) -> str:
-        """Say why a model cannot run; empty when it can, as far as is known. Looked up once, listings are frequent."""
+        """Return why a model cannot run; empty when it can, as far as is known. Cached for listings."""
         if name in self._ready:
             return ""
         fault = self._faults.get(name) or self._checked.get(name)
@@ -227,7 +227,7 @@ class LocalProvider:
         return fault
 
     def _warn(self, call: ProviderCall) -> list[str]:
-        """Word what the model leaves aside of a call."""
+        """Return warnings about parameters that the model ignores."""
         warnings = []
         if call.max_passages_per_doc > 1 and call.model not in self._specs:
             warnings.append(f"local/{call.model} reads one passage a document; max_chunks_per_doc was ignored")

@@ -1,4 +1,4 @@
-"""Worker threads that share the cores fairly between calls.
+"""Work pool: worker threads that share the cores fairly between calls.
 
 The unit of work is one document, or a slice of cheap ones. A free worker takes the call that was served for the
 shortest time, so a small call waits for the units that are running and for no others. Only where a stream of small
@@ -14,19 +14,19 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
 _OLDEST_SHARE = 0.25
-"""Share of the workers' time that the oldest call is sure of."""
+"""Share of worker time guaranteed to the oldest call."""
 _MOST_PREPAID_S = 0.5
-"""So much of what the oldest call was served beyond its share counts for later."""
+"""Credit limit: worker time the oldest call got beyond its share, counted against it later."""
 _arrivals = itertools.count()
 
 
 class PoolClosedError(Exception):
-    """The workers were stopped before the work was done."""
+    """The pool was closed, or the interpreter is ending, before the work was done."""
 
 
 async def run_blocking(work: Callable[..., T], *arguments: object) -> T:
@@ -44,7 +44,7 @@ async def run_blocking(work: Callable[..., T], *arguments: object) -> T:
 
 
 class Ticket:
-    """One call's place in the queue; stages of one call share it, so service adds up over them."""
+    """Identifies one call to the scheduler; all stages of a call share it, so their worker time adds up."""
 
     __slots__ = ("arrival", "is_background", "priority", "served_s")
 
@@ -53,24 +53,24 @@ class Ticket:
         self.priority = priority
         self.is_background = is_background
         self.served_s = 0.0
-        """Time that workers spent on it."""
+        """Worker time spent on the call so far."""
 
 
 class _Job:
-    """Units of one `WorkPool.run`; guarded by the pool's lock."""
+    """State of one `WorkPool.run`; guarded by the pool's lock."""
 
     __slots__ = ("done", "error", "finish", "is_over", "next", "results", "running", "starts", "ticket", "work")
 
     def __init__(
         self,
-        work: Callable[[int], Any],
+        work: Callable[[int], object],
         count: int,
         ticket: Ticket,
         starts: Callable[[int], bool] | None,
         finish: Callable[[], None],
     ) -> None:
         self.work = work
-        self.results: list[Any] = [None] * count
+        self.results: list[object] = [None] * count
         self.ticket = ticket
         self.starts = starts
         self.finish = finish
@@ -100,14 +100,14 @@ class WorkPool:
         self._open: set[_Job] = set()
         self._oldest: Ticket | None = None
         self._owed_s = 0.0
-        """What the oldest call is short of its share; below zero what it had beyond."""
+        """Worker time the oldest call is short of its share; negative when it had more."""
         self._is_background_busy = False
         self._is_closed = False
         self._workers: list[threading.Thread] = []
         self._serving = 0
-        """Workers that have not ended."""
+        """Worker threads still running."""
         self._on_end: Callable[[], object] = lambda: None
-        """Called by the last worker to end."""
+        """Called by the last worker thread as it ends."""
 
     async def run(
         self,
@@ -127,12 +127,13 @@ class WorkPool:
             work: Called in a worker thread; must not touch the event loop.
             count: Units.
             ticket: The call they belong to.
-            starts: Asked in a worker before each unit; `False` leaves out that unit and all after it. Must be quick.
+            starts: Called in a worker before each unit, with the lock held, so it must be quick; `False` drops that
+                unit and all after it.
             stop_s: `time.monotonic()` from which no further unit begins.
             abandon_s: `time.monotonic()` at which units still running are no longer waited for.
 
         Returns:
-            One result a unit, `None` for units that were left out.
+            One result a unit, `None` for dropped units.
 
         Raises:
             PoolClosedError: When the pool is or gets closed.
@@ -147,7 +148,7 @@ class WorkPool:
                 future.set_result(None)
 
         def finish() -> None:
-            # A loop that was closed has nobody left who waits.
+            # A closed event loop has no waiting task.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(settle)
 
@@ -167,15 +168,15 @@ class WorkPool:
             self._end(job)
         if job.error is not None:
             raise job.error
-        return job.results
+        return cast("list[T | None]", job.results)
 
     def load(self) -> int:
-        """Count the calls that have units queued or running, background work left out."""
+        """Count the calls with units queued or running; background work is not counted."""
         with self._wake:
             return len({id(job.ticket) for job in self._open if not job.ticket.is_background})
 
     def queued_units(self) -> int:
-        """Count the units that wait for a worker."""
+        """Count the units waiting for a worker."""
         with self._wake:
             return sum(len(job.results) - job.next for job in self._queued)
 
@@ -229,7 +230,7 @@ class WorkPool:
                     self._wake.wait()
                     taken = self._take()
             job, unit = taken
-            result: Any = None
+            result: object = None
             error: BaseException | None = None
             began_s = self._clock()
             try:
@@ -260,7 +261,7 @@ class WorkPool:
     def _choose(self) -> _Job | None:
         ready = [job for job in self._queued if not job.ticket.is_background]
         if not ready:
-            # One worker at a time, so that a call that comes in finds a free one.
+            # Background work takes one worker at a time, so that a new call finds a free one.
             if self._is_background_busy or self._is_closed:
                 return None
             return self._queued[0] if self._queued else None
@@ -273,12 +274,12 @@ class WorkPool:
         return min(ready, key=lambda job: (job.ticket.served_s, job.ticket.priority, job.ticket.arrival))
 
     def _charge(self, ticket: Ticket, spent_s: float) -> None:
-        """Note what a unit took; the lock is held."""
+        """Charge a unit's time to its call; the lock is held."""
         ticket.served_s += spent_s
         part_s = spent_s * _OLDEST_SHARE - (spent_s if ticket is self._oldest else 0.0)
         self._owed_s = max(-_MOST_PREPAID_S, self._owed_s + part_s)
 
-    def _record(self, job: _Job, unit: int, result: Any, error: BaseException | None) -> None:
+    def _record(self, job: _Job, unit: int, result: object, error: BaseException | None) -> None:
         job.running -= 1
         if job.ticket.is_background:
             self._is_background_busy = False
@@ -295,14 +296,14 @@ class WorkPool:
             self._retire(job)
 
     def _drop_queued(self, job: _Job) -> None:
-        """Leave out the units that have not begun; the lock is held."""
+        """Drop the units that have not started; the lock is held."""
         if job in self._queued:
             self._queued.remove(job)
         if job.running == 0:
             self._retire(job)
 
     def _retire(self, job: _Job) -> None:
-        """End the job and tell the task that waits, once; the lock is held."""
+        """End the job and wake the waiting task, once; the lock is held."""
         if job in self._queued:
             self._queued.remove(job)
         self._open.discard(job)

@@ -1,4 +1,4 @@
-"""Comparing vectors."""
+"""Vector similarity: normalisation, pooling, cosine, MaxSim."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FloatArray = npt.NDArray[np.floating]
 
 _LEAST_NORM = 1e-9
 _LONE_PRODUCT = 262_144
-"""Multiplications up to which OpenBLAS takes no second thread, whose core another unit of work holds."""
+"""Multiplications up to which OpenBLAS uses one thread; a second one would compete with another worker for its core."""
 _SIGN_EXPONENT_FRACTION = np.int32(-0x80000000 | 0x0FFFE000)
 _BIAS_DIFFERENCE = np.float32(2.0**112)
 """The exponents' biases are 15 and 127."""
@@ -26,7 +26,7 @@ def normalise(vectors: FloatArray) -> npt.NDArray[np.float32]:
 
 
 def pool(states: FloatArray, pooling: Literal["mean", "cls"]) -> npt.NDArray[np.float32]:
-    """Make one unit vector of token states `[tokens, width]`, special tokens included."""
+    """Pool token states `[tokens, width]`, special tokens included, into one unit vector."""
     return normalise(states[0] if pooling == "cls" else states.mean(axis=0))
 
 
@@ -58,7 +58,7 @@ def maxsim(query: FloatArray, document: FloatArray) -> float:
 
 
 def widen(halves: FloatArray) -> npt.NDArray[np.float32]:
-    """Make single precision of finite half precision, exactly; numpy's own way takes three times as long."""
+    """Convert finite float16 to float32, exactly; numpy's own conversion takes three times as long."""
     bits = halves.view(np.int16).astype(np.int32)
     bits <<= 13
     # What the sign was extended into goes; exponent and fraction are where single precision has them.

@@ -1,4 +1,4 @@
-"""What each neural model is: files, window, pooling, credit. Pure data; nothing is loaded here."""
+"""Specifications of the neural models: files, window, pooling, licence. Pure data; nothing is loaded here."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rerankd_adapters.base import Capabilities, ModelInfo, ProviderCall, ScoreSp
 
 
 class Kind(StrEnum):
-    """How a network compares a query with a document."""
+    """How a model compares a query with a document."""
 
     CROSS_ENCODER = "cross-encoder"
-    """Reads both together and gives one logit."""
+    """Encodes both together; one logit a pair."""
     BI_ENCODER = "bi-encoder"
     """One vector a text; the score is their cosine."""
     COLBERT = "colbert"
@@ -32,7 +32,7 @@ class ModelSpec:
     window_tokens: int
     """Special tokens included."""
     usual_tokens: int | None = None
-    """How much of the window a call gets that does not say: the rest would cost time and gains no quality."""
+    """Default window of a call that sets no limit: more costs time and gains no quality."""
     pooling: Literal["mean", "cls"] = "mean"
     activation: Literal["sigmoid", "none"] = "sigmoid"
     query_prefix: str = ""
@@ -45,7 +45,7 @@ class ModelSpec:
     license: str = ""
     source: str = ""
     revision: str = ""
-    """Which files these are, where `source` does not say."""
+    """Identifies the files where `source` does not."""
 
     def window_for(self, call: ProviderCall, query_tokens: int = 0) -> int:
         """Tokens a text, or a pair with a query of so many, may have.
@@ -58,7 +58,7 @@ class ModelSpec:
         return self.usual_tokens if query_tokens <= self.usual_tokens // 2 else self.window_tokens
 
     def capabilities(self) -> Capabilities:
-        """Say what the model takes and gives."""
+        """Return the model's capabilities."""
         space = ScoreSpace.COSINE
         if self.kind is Kind.CROSS_ENCODER:
             space = ScoreSpace.PROBABILITY if self.activation == "sigmoid" else ScoreSpace.LOGIT
@@ -74,7 +74,7 @@ class ModelSpec:
         )
 
     def describe(self, *, status: str, detail: str) -> ModelInfo:
-        """Make the model's entry for a listing."""
+        """Return the model's entry in a listing."""
         return ModelInfo(
             name=self.name,
             capabilities=self.capabilities(),

@@ -1,4 +1,4 @@
-"""Static word vectors made from a transformer: each token of the vocabulary alone through the network.
+"""Static word vectors distilled from a transformer: each token of the vocabulary is encoded alone.
 
 Model2Vec's way, without training data: mean of the token states of `[CLS] token [SEP]`, centred, reduced to 256
 dimensions by PCA. Takes about a minute of one core once and is kept in a file.
@@ -26,14 +26,14 @@ _log = logging.getLogger(__name__)
 _MAGIC = b"rerankd static table 1\n"
 _WIDTH = 256
 _BATCH = 16
-"""Tokens in one run while the table is made: some 10 ms, which is how long a call may wait for it."""
+"""Tokens in one run: some 10 ms, the longest a call waits for this background work."""
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class StaticQuery:
-    """A query against the whole vocabulary."""
+    """A query compared with the whole vocabulary."""
 
     vector: Floats
     """`[256]`, unit length."""
@@ -81,7 +81,7 @@ class StaticTable:
 
 
 def count_batches(tokenizer: Tokenizer) -> int:
-    """Count the runs that make a table."""
+    """Return how many runs compute a table."""
     return -(-tokenizer.vocabulary_size // _BATCH)
 
 

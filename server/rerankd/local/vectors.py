@@ -1,4 +1,4 @@
-"""A cache of document vectors and of the tokens they are made of, bounded by bytes."""
+"""Vector cache: document vectors and tokens, bounded by bytes, least recently used evicted first."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 _ENTRY_BYTES = 200
-"""What an entry costs beside its numbers: key, array header, links."""
+"""Overhead of an entry beside its numbers: key, array header, links."""
 
 
-class Kept(Protocol):
-    """What can be kept: an array, or something that holds one."""
+class CacheEntry(Protocol):
+    """An array, or an object that holds one."""
 
     @property
     def nbytes(self) -> int:
@@ -23,12 +23,12 @@ class Kept(Protocol):
 
 
 def content_key(network: str, use: str, ids: Sequence[int]) -> bytes:
-    """Name the vectors of a text by everything they depend on.
+    """Hash everything the vectors of a text depend on.
 
     Args:
         network: Identity of the weights.
-        use: What is stored, such as `tokens` or `mean`.
-        ids: Tokens as they are read: prefix and cutting are in them.
+        use: Kind of vectors, such as `tokens` or `mean`.
+        ids: Tokens as encoded, prefix and truncation included.
 
     Returns:
         16 bytes.
@@ -39,14 +39,17 @@ def content_key(network: str, use: str, ids: Sequence[int]) -> bytes:
 
 
 class VectorCache:
-    """The least recently used entries go first when the bytes are spent. Safe to use from any thread.
+    """LRU cache bounded by bytes. Safe to use from any thread.
 
-    A key says what is kept under it, and so of which type it is.
+    A key implies the type of its entry.
+
+    Args:
+        limit_bytes: Memory for entries, overhead included; 0 caches nothing.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._entries: OrderedDict[bytes, Kept] = OrderedDict()
+        self._entries: OrderedDict[bytes, CacheEntry] = OrderedDict()
         self._used_bytes = 0
         self._lock = threading.Lock()
 
@@ -62,15 +65,15 @@ class VectorCache:
         return key in self._entries
 
     def get(self, key: bytes) -> Any | None:
-        """Find what is kept under `key` and mark it as used."""
+        """Return the entry of `key`, of the type that the key implies, and mark it as used."""
         with self._lock:
             found = self._entries.get(key)
             if found is not None:
                 self._entries.move_to_end(key)
             return found
 
-    def put(self, key: bytes, entry: Kept) -> None:
-        """Keep `entry`, dropping the least recently used ones; too large ones are not kept."""
+    def put(self, key: bytes, entry: CacheEntry) -> None:
+        """Store `entry`, evicting the least recently used; one above the whole limit is not stored."""
         size = entry.nbytes + _ENTRY_BYTES
         if size > self._limit_bytes:
             return

@@ -1,4 +1,4 @@
-"""Where model files come from, and the proof that they are the ones we know.
+"""Model files: where they are installed, and verification by checksum.
 
 Packages of the registry are used as carriers only: their files are found by distribution metadata, their code is
 never imported.
@@ -59,7 +59,7 @@ class PackagedFile:
 
 @dataclass(frozen=True, slots=True)
 class DiskFile:
-    """A file the operator named; not pinned."""
+    """A file given by the operator; not pinned by checksum."""
 
     path: Path
 

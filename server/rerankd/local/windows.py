@@ -1,4 +1,4 @@
-"""How much of each document a call reads, and what is said about the rest."""
+"""Truncation of documents to a model's window, and the warnings about it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The part of a document that a call reads."""
+    """How the documents of one call are truncated and split into passages."""
 
     width_tokens: int
-    """Most tokens of a document in one passage."""
+    """Most document tokens in one passage."""
     limit_tokens: int
-    """Most tokens of a document in all its passages."""
+    """Most document tokens in all passages together."""
     passages: int
     cut: Truncation
     is_callers_limit: bool
-    """Whether the caller's own limit is what cuts, so that cutting needs no warning and no refusal."""
+    """Whether the caller's own limit truncates, which needs neither warning nor refusal."""
 
     @classmethod
     def plan(cls, call: ProviderCall, room_tokens: int) -> Window:
-        """Decide for one call.
+        """Derive the window of one call.
 
         Args:
-            call: Its truncation, tokens and passages a document count.
+            call: Read are truncation, and tokens and passages per document.
             room_tokens: Tokens the model's window leaves for a document, at least 1.
         """
         passages = max(1, call.max_passages_per_doc)
@@ -47,7 +47,7 @@ class Window:
         """Tokenize one document.
 
         Returns:
-            The tokens, and whether the model's window cut some off.
+            The tokens, and whether the model's window truncated them.
 
         Raises:
             AdapterError: `REJECTED` when the document is too long and the call forbids cutting.
@@ -56,11 +56,11 @@ class Window:
         return tokens, self.check(tokens, index, window_tokens)
 
     def find(self, tokenizer: TokenCache, text: str) -> Tokens | None:
-        """Return the tokens of one document where they are kept, else `None`."""
+        """Return the cached tokens of one document, else `None`."""
         return tokenizer.find(text, self.limit_tokens, self.cut)
 
     def check(self, tokens: Tokens, index: int, window_tokens: int) -> bool:
-        """Tell whether the model's window cut some tokens off.
+        """Tell whether the model's window truncated the tokens.
 
         Raises:
             AdapterError: As of `tokenize`.
@@ -75,12 +75,12 @@ class Window:
         return is_cut
 
     def split(self, ids: list[int]) -> list[list[int]]:
-        """Cut a document's tokens into passages."""
+        """Split a document's tokens into passages."""
         return cut_passages(ids, self.width_tokens, self.passages)
 
 
 def warn_of_cuts(count: int, window_tokens: int, *, is_query_cut: bool = False) -> list[str]:
-    """Word the warnings about cut texts; empty when nothing was cut."""
+    """Return warnings about truncated texts; empty when there are none."""
     warnings = []
     if is_query_cut:
         warnings.append(f"the query was longer than half of the {window_tokens} tokens that are read and was cut")

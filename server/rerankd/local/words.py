@@ -1,4 +1,4 @@
-"""Words of a text in any script.
+"""Word splitting for texts in any script.
 
 Letters, digits and the marks that combine with them make words. Scripts written without spaces (Han, kana, Thai, Lao,
 Khmer, Myanmar) and Hangul, whose particles cling to the word, are cut into overlapping pairs of characters.
@@ -73,12 +73,12 @@ STOP_WORDS = frozenset(
         "with",
     )
 )
-"""English words that tell nothing of a document, as Lucene's English analyser has them. Stemming changes none."""
+"""Stop words of Lucene's English analyser. Stemming changes none of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Patterns:
-    """What is looked for in folded text."""
+    """Patterns applied to case-folded text."""
 
     dropped: re.Pattern[str]
     """A character of `_DROPPED`."""
@@ -186,22 +186,22 @@ def _pairs(run: str, patterns: _Patterns) -> list[str]:
 
 
 class _Stemmer(threading.local):
-    """Snowball's English stemmer, one a thread: it is not safe to share."""
+    """Snowball's English stemmer, one a thread: it is not thread-safe."""
 
     def __init__(self) -> None:
         self.stem = Stemmer.Stemmer("english", 0).stemWord
 
 
 class _Stems(dict[str, str]):
-    """Stems by word, as they are met: a look-up is six times cheaper than stemming. Safe to use from any thread.
+    """Cache of stems by word: a look-up is six times cheaper than stemming. Safe to use from any thread.
 
     Words with letters of other languages are their own stems.
     """
 
     _MOST = 32_768
-    """Some 6 MB; the vocabulary of one language's texts, but for what is rare."""
+    """Words, some 6 MB: all but the rare words of one language."""
     _LONGEST = 32
-    """Characters; longer ones are no words that come again."""
+    """Characters; longer words rarely recur and are not cached."""
 
     def __init__(self) -> None:
         self._stemmer = _Stemmer()
