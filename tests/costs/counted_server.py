@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from rerankd.serving.service import Addresses
 from rerankd.serving.worker import Start, run_worker
 from rerankd.settings import SettingsOrigin
+from rerankd.telemetry.deferred import DELAY_S
 from rerankd.telemetry.logging import configure_logging
 
 _WORKERS = "rerankd-local"
@@ -133,14 +134,20 @@ class Work:
 
 
 class Memory:
-    """Counts what Python's allocator hands out."""
+    """Counts what Python's allocator hands out.
 
-    def __init__(self) -> None:
+    Args:
+        loop: Of the service.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         gc.collect()
         gc.freeze()  # what is there already takes the collector long to look through
 
     def start(self) -> None:
         """See `Counts`."""
+        self._wait_for_deferred()
         gc.collect()
         gc.disable()
         tracemalloc.start()
@@ -151,6 +158,7 @@ class Memory:
         """See `Counts`."""
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
+        self._wait_for_deferred()
         cyclic = gc.collect()
         gc.enable()
         return {
@@ -158,6 +166,12 @@ class Memory:
             "kept_blocks": sys.getallocatedblocks() - self._blocks,
             "cyclic_objects": cyclic,
         }
+
+    def _wait_for_deferred(self) -> None:
+        """Return when metrics and log lines of all calls are made: what waits for that is not left behind."""
+        time.sleep(DELAY_S)
+        for _ in range(2):  # what has fallen due runs in the round after the one that sees it
+            _in_loop(self._loop, lambda: None)
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
@@ -235,7 +249,7 @@ def main(kind: str) -> int:
 
     def announce(_: Addresses) -> None:
         loop = asyncio.get_running_loop()
-        counts: Counts = Work(loop, workers) if kind == "work" else Memory()
+        counts: Counts = Work(loop, workers) if kind == "work" else Memory(loop)
         threading.Thread(target=_obey, args=(counts,), daemon=True, name="orders").start()
 
     return run_worker(Start(settings, settings, origin), announce)
