@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -112,24 +113,33 @@ class LoopbackServer:
         if answer.breaks_after_bytes == -1:
             writer.transport.abort()
             return False
-        head = [f"HTTP/1.1 {answer.status} Status", f"content-length: {len(answer.body)}"]
-        head += [f"{name}: {value}" for name, value in answer.headers.items()]
-        sent = next(
-            (n for n in (answer.stalls_after_bytes, answer.breaks_after_bytes) if n is not None),
-            len(answer.body),
-        )
-        if sent >= 0:
-            pieces = [answer.body[:sent]] if not answer.byte_delay_s else [bytes([byte]) for byte in answer.body[:sent]]
-            writer.write("\r\n".join([*head, "", ""]).encode("latin-1"))
-            for piece in pieces:
-                await asyncio.sleep(answer.byte_delay_s)
-                writer.write(piece)
-                await writer.drain()
-        if answer.stalls_after_bytes is not None:
+        if answer.stalls_after_bytes is None:
+            await _send(answer, writer)
+            return answer.breaks_after_bytes is None
+        with suppress(ConnectionError):  # the client left before it had been sent all that comes before the stall
+            await _send(answer, writer)
             await reader.read()
-            self.clients_left += 1
-            self.client_left.set()
-        return answer.stalls_after_bytes is None and answer.breaks_after_bytes is None
+        self.clients_left += 1
+        self.client_left.set()
+        return False
+
+
+async def _send(answer: Answer, writer: asyncio.StreamWriter) -> None:
+    """Send the head and as much of the body as comes before a stall or a break."""
+    head = [f"HTTP/1.1 {answer.status} Status", f"content-length: {len(answer.body)}"]
+    head += [f"{name}: {value}" for name, value in answer.headers.items()]
+    sent = next(
+        (n for n in (answer.stalls_after_bytes, answer.breaks_after_bytes) if n is not None),
+        len(answer.body),
+    )
+    if sent < 0:
+        return
+    pieces = [answer.body[:sent]] if not answer.byte_delay_s else [bytes([byte]) for byte in answer.body[:sent]]
+    writer.write("\r\n".join([*head, "", ""]).encode("latin-1"))
+    for piece in pieces:
+        await asyncio.sleep(answer.byte_delay_s)
+        writer.write(piece)
+        await writer.drain()
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Received | None:
