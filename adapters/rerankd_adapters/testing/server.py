@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,10 +56,16 @@ Respond = Callable[[Received], Answer]
 
 
 class LoopbackServer:
-    """Serves HTTP/1.1 on a free port of 127.0.0.1 while its context is open."""
+    """Serves HTTP/1.1 on a free port of 127.0.0.1 while its context is open.
 
-    def __init__(self, respond: Respond) -> None:
+    Args:
+        respond: Called with each request.
+        tls: A server's context with a certificate; `None` for plain HTTP.
+    """
+
+    def __init__(self, respond: Respond, tls: ssl.SSLContext | None = None) -> None:
         self._respond = respond
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._handlers: set[asyncio.Task[None]] = set()
         self.received: list[Received] = []
@@ -74,9 +81,9 @@ class LoopbackServer:
         """How often that happened so far."""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         host, port = self._server.sockets[0].getsockname()
-        self.url = f"http://{host}:{port}"
+        self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
         return self
 
     async def __aexit__(
@@ -116,7 +123,7 @@ class LoopbackServer:
         if answer.stalls_after_bytes is None:
             await _send(answer, writer)
             return answer.breaks_after_bytes is None
-        with suppress(ConnectionError):  # the client left before it had been sent all that comes before the stall
+        with suppress(ConnectionError):  # the client may leave before all is sent
             await _send(answer, writer)
             await reader.read()
         self.clients_left += 1
@@ -125,17 +132,17 @@ class LoopbackServer:
 
 
 async def _send(answer: Answer, writer: asyncio.StreamWriter) -> None:
-    """Send the head and as much of the body as comes before a stall or a break."""
-    head = [f"HTTP/1.1 {answer.status} Status", f"content-length: {len(answer.body)}"]
-    head += [f"{name}: {value}" for name, value in answer.headers.items()]
+    """Send as much of an answer as it says."""
     sent = next(
         (n for n in (answer.stalls_after_bytes, answer.breaks_after_bytes) if n is not None),
         len(answer.body),
     )
     if sent < 0:
         return
-    pieces = [answer.body[:sent]] if not answer.byte_delay_s else [bytes([byte]) for byte in answer.body[:sent]]
+    head = [f"HTTP/1.1 {answer.status} Status", f"content-length: {len(answer.body)}"]
+    head += [f"{name}: {value}" for name, value in answer.headers.items()]
     writer.write("\r\n".join([*head, "", ""]).encode("latin-1"))
+    pieces = [answer.body[:sent]] if not answer.byte_delay_s else [bytes([byte]) for byte in answer.body[:sent]]
     for piece in pieces:
         await asyncio.sleep(answer.byte_delay_s)
         writer.write(piece)
