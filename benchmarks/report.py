@@ -33,7 +33,6 @@ LIBRARIES: Final = (
     "uvloop",
     "httptools",
     "msgspec",
-    "pyqwest",
     "opentelemetry-sdk",
     "prometheus-client",
 )

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from rerankd.http.transport import HttpTransport
+from rerankd.http.transport import ClientName, HttpTransport
 from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.testing import BEHAVIOURS, Behaviour, Recording, load_recording
@@ -27,7 +27,7 @@ RECORDINGS: dict[str, Recording] = {
     for path in sorted(RECORDINGS_DIR.glob("*.yaml"))
     if yaml.safe_load(path.read_text("utf-8")).get("transport", "http") == "http"
 }
-TRANSPORTS = ("loop", "pyqwest", "httpx")
+TRANSPORTS: tuple[ClientName, ...] = ("loop", "httpx")
 
 REPRESENTATIVES = ("cohere", "tei", "nvidia_nim", "bedrock", "vertex", "sagemaker", "generic")
 """A key in a header; no key and a bare array; answers that are polled for; AWS signatures, of both services; indices

@@ -48,7 +48,7 @@ def good(url: str, number: int) -> str:
                 "cohere": {"base_url": url, "api_key": f"{SECRET}-{number // 2}"},
                 "tei": {"base_url": url},
             },
-            "transport": {"client": ("httpx", "pyqwest", "loop", "auto")[number // 4 % 4]},
+            "transport": {"client": ("httpx", "loop", "auto")[number // 4 % 3]},
         }
     )
 

@@ -9,7 +9,6 @@ from typing import Self
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset
 
 
@@ -28,8 +27,6 @@ class Http2Server:
         self.port = 0
         self.connections: list[str | None] = []
         """What ALPN chose on each connection."""
-        self.reset_with: asyncio.Queue[int] = asyncio.Queue()
-        """Error code of every stream that the client ended."""
         self.requests: asyncio.Queue[bytes] = asyncio.Queue()
         """Body of every request."""
         self._writers: list[asyncio.StreamWriter] = []
@@ -76,7 +73,6 @@ class Http2Server:
             self.requests.put_nowait(bodies[event.stream_id])
         elif isinstance(event, StreamReset):
             waiting.remove(event.stream_id)
-            self.reset_with.put_nowait(ErrorCodes(event.error_code))
 
 
 def _answer(connection: H2Connection, stream: int, body: bytes) -> None:

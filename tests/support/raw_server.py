@@ -1,8 +1,9 @@
-"""A TCP server that speaks HTTP/1.1 byte by byte as a test says, to see what a client makes of it."""
+"""A server that speaks HTTP/1.1, over TCP or TLS, byte by byte as a test says, to see what a client makes of it."""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -54,19 +55,31 @@ Script = Callable[[Peer], Awaitable[None]]
 
 
 class RawServer:
-    """Runs `script` with every connection to a free port; when it is over, waits until the client leaves."""
+    """Runs `script` with every connection; when it is over, waits until the client leaves.
 
-    def __init__(self, script: Script, host: str = "127.0.0.1") -> None:
+    Args:
+        script: What to do with a connection.
+        host: Address to listen on.
+        tls: With a certificate; `None` for plain TCP.
+        port: 0 for a free one; `port` is the chosen one once the context is entered.
+    """
+
+    def __init__(
+        self, script: Script, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
+        self._tls = tls
         self._script = script
         self._host = host
+        self.port = port
         self._tasks: set[asyncio.Task[None]] = set()
         self.peers: list[Peer] = []
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, self._host, 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{port}"
+        self._server = await asyncio.start_server(self._accept, self._host, self.port, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        scheme = "https" if self._tls else "http"
+        self.url = f"{scheme}://{f'[{self._host}]' if ':' in self._host else self._host}:{self.port}"
         return self
 
     async def __aexit__(

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from rerankd.http.http1_response import ResponseReader
+from rerankd.http.tls import explain
 from rerankd.http.transport import timed_out, unreachable
 from rerankd_adapters.base import AdapterError, HttpResponse
 
 _JOINED_BYTES: Final = 16 * 1024
 """A body of so many bytes is copied behind its head, for one write; a longer one is written as it is."""
+
+_TLS_WRITE_BYTES: Final = 64 * 1024
+"""A longer body is written over TLS in pieces: the loop's TLS encrypts whatever one write brings, and counts as unsent
+only what came after its socket was full."""
 
 Outcome = HttpResponse | AdapterError | None
 """How a request ended; `None`: the connection, which had served before, broke before a byte of the response came."""
@@ -51,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._on_free = on_free
         self._on_lost = on_lost
         self._transport: asyncio.Transport
+        self._tls: ssl.SSLObject | None = None
         self._has_served = False
         self._future: asyncio.Future[Outcome] | None = None
         """Of the request under way; the next three are its too."""
@@ -64,6 +71,11 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         """Whether a request can be sent."""
         return not self._transport.is_closing()
+
+    @property
+    def tls_session(self) -> ssl.SSLSession | None:
+        """The session of TLS, which the server may resume once it has sent something; `None` without TLS."""
+        return None if self._tls is None else self._tls.session
 
     def start(
         self, head: bytes, body: bytes, timeout_s: float, deadline_s: float, *, is_head: bool
@@ -90,8 +102,16 @@ class Connection(asyncio.Protocol):
             self._transport.write(head + body)
         else:
             self._transport.write(head)
-            self._transport.write(body)
+            self._write_long(body)
         return future
+
+    def _write_long(self, body: bytes) -> None:
+        if self._tls is None:
+            self._transport.write(body)
+            return
+        view = memoryview(body)
+        for begin in range(0, len(body), _TLS_WRITE_BYTES):
+            self._transport.write(view[begin : begin + _TLS_WRITE_BYTES])
 
     def give_up(self, future: asyncio.Future[Outcome]) -> None:
         """Close the connection, unless the request of `future` has ended and it may serve another."""
@@ -104,9 +124,14 @@ class Connection(asyncio.Protocol):
         if self._future is not None:
             self._end(self._future, outcome)
 
+    def close(self) -> None:
+        """Close the connection in good order, over TLS with its closing alert; no request may be under way."""
+        self._transport.close()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         self._transport = transport  # type: ignore[assignment]
+        self._tls = transport.get_extra_info("ssl_object")
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`; what nobody asked for ends the connection."""
@@ -170,6 +195,8 @@ class Connection(asyncio.Protocol):
 
 
 def _cause(error: Exception | None) -> str:
+    if isinstance(error, ssl.SSLError):
+        return explain(error, "the server")
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return "it was closed before the response was whole" if error is None else type(error).__name__

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections import deque
 from contextlib import suppress
-from socket import gaierror
+from socket import gaierror, socket
+from typing import Final
 
+from rerankd.http.happy_eyeballs import connect_tcp
 from rerankd.http.http1_connection import Bounds, Connection
+from rerankd.http.tls import ClientContext, explain
 from rerankd.http.transport import TransportSettings, closed, timed_out, unreachable
+
+_SHUTDOWN_S: Final = 1.0
+"""How long a server has to say that it ends TLS, too."""
 
 
 class HostPool:
@@ -19,11 +26,13 @@ class HostPool:
         host: A name, or an address without brackets.
         port: Its port.
         settings: How connections are made and kept.
+        tls: For TLS; `None` for plain HTTP.
     """
 
-    def __init__(self, host: str, port: int, settings: TransportSettings) -> None:
+    def __init__(self, host: str, port: int, settings: TransportSettings, tls: ClientContext | None = None) -> None:
         self._host = host
         self._port = port
+        self._tls = tls
         self._settings = settings
         self._bounds = Bounds(silence_s=settings.read_timeout_s, body_bytes=settings.max_response_bytes)
         self._connections: set[Connection] = set()
@@ -32,6 +41,8 @@ class HostPool:
         self._connecting: set[asyncio.Timeout] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._emptied = asyncio.Event()
+        """Set once the last connection is gone."""
 
     def take(self) -> Connection | None:
         """Return a connection that was kept, if there is one."""
@@ -51,21 +62,20 @@ class HostPool:
         Raises:
             AdapterError: `TIMEOUT` at the deadline, `UNAVAILABLE` when there is no connection for another reason.
         """
-        loop = asyncio.get_running_loop()
-        remaining_s = deadline_s - loop.time()
+        remaining_s = deadline_s - asyncio.get_running_loop().time()
         limit = asyncio.timeout(min(remaining_s, self._settings.connect_timeout_s))
         self._connecting.add(limit)
+        sock = None
         try:
             async with limit:
-                connection = await self._connect(loop)
+                sock = await connect_tcp(self._host, self._port)
+                connection = await self._open(sock)
         except OSError as error:
             if self._is_closed:
                 raise closed() from None
-            if not limit.expired():
-                raise unreachable(_cause(error)) from None
-            if remaining_s <= self._settings.connect_timeout_s:
+            if limit.expired() and remaining_s <= self._settings.connect_timeout_s:
                 raise timed_out(timeout_s) from None
-            raise unreachable("no connection was made in time") from None
+            raise unreachable(self._cause(error, is_connected=sock is not None)) from None
         finally:
             self._connecting.discard(limit)
         if not connection.is_open:
@@ -74,13 +84,43 @@ class HostPool:
             connection.abort(None)
             raise closed()
         self._connections.add(connection)
+        self._emptied.clear()
         return connection
 
-    async def _connect(self, loop: asyncio.AbstractEventLoop) -> Connection:
+    async def _open(self, sock: socket) -> Connection:
+        """Make a connection of a connected socket, which is the connection's then."""
+        loop = asyncio.get_running_loop()
+
+        def make() -> Connection:
+            return Connection(loop, self._bounds, self._keep, self._forget)
+
+        if self._tls is None:
+            _, connection = await loop.create_connection(make, sock=sock)
+            return connection
+        if self._connections:
+            self._keep_session(next(iter(self._connections)))
         _, connection = await loop.create_connection(
-            lambda: Connection(loop, self._bounds, self._keep, self._forget), self._host, self._port
+            make,
+            sock=sock,
+            ssl=self._tls,
+            server_hostname=self._host,
+            ssl_handshake_timeout=self._settings.connect_timeout_s,
+            ssl_shutdown_timeout=_SHUTDOWN_S,
         )
         return connection
+
+    def _cause(self, error: OSError, *, is_connected: bool) -> str:
+        """Return why there is no connection; the event loop's words name the address."""
+        if isinstance(error, ssl.SSLError):
+            return explain(error, self._host)
+        if isinstance(error, gaierror):
+            return error.strerror or "the host's name cannot be resolved"
+        if isinstance(error, TimeoutError) and not error.errno:
+            what = f"the TLS handshake with {self._host} was not done" if is_connected else "no connection was made"
+            return f"{what} in time"
+        if error.errno:
+            return os.strerror(error.errno)
+        return f"{self._host} broke off the TLS handshake"
 
     def close(self) -> None:
         """Close every connection; requests under way fail, and so does making new ones."""
@@ -90,19 +130,34 @@ class HostPool:
         for limit in self._connecting:
             if not limit.expired():
                 limit.reschedule(0)
+        while self._idle:
+            self._idle.pop().close()
         for connection in self._connections:
-            connection.abort(closed())
+            if connection.is_open:
+                connection.abort(closed())
+
+    async def wait_closed(self) -> None:
+        """Wait until the sockets of a closed pool are closed, too: as long as servers take to end TLS, 1 s at most."""
+        if self._connections:
+            await self._emptied.wait()
 
     def _keep(self, connection: Connection) -> None:
         self._idle.append(connection)
         if len(self._idle) > self._settings.max_connections_per_host:
-            self._idle.popleft().abort(None)
+            self._idle.popleft().close()
         if self._sweep is None:
             loop = asyncio.get_running_loop()
             self._sweep = loop.call_later(self._settings.idle_timeout_s, self._close_idle)
 
+    def _keep_session(self, connection: Connection) -> None:
+        if self._tls is not None:
+            self._tls.keep_session(self._host, connection.tls_session)
+
     def _forget(self, connection: Connection) -> None:
+        self._keep_session(connection)
         self._connections.discard(connection)
+        if not self._connections:
+            self._emptied.set()
         with suppress(ValueError):
             self._idle.remove(connection)
 
@@ -111,12 +166,5 @@ class HostPool:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         while self._idle and (ends_s := self._idle[0].heard_s + self._settings.idle_timeout_s) <= now_s:
-            self._idle.popleft().abort(None)
+            self._idle.popleft().close()
         self._sweep = loop.call_at(ends_s, self._close_idle) if self._idle else None
-
-
-def _cause(error: OSError) -> str:
-    """Return the system's words; those of the event loop name the address."""
-    if isinstance(error, gaierror):
-        return error.strerror or "the host's name cannot be resolved"
-    return os.strerror(error.errno) if error.errno else "none of the host's addresses can be connected to"

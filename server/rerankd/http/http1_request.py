@@ -13,7 +13,7 @@ from rerankd.http.decompression import CODINGS
 from rerankd.http.transport import USER_AGENT, unsendable
 from rerankd_adapters.base import HttpRequest
 
-_DEFAULT_PORT: Final = 80
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST: Final = re.compile(r"[0-9A-Za-z._~:-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -29,6 +29,7 @@ _KEPT_IN_QUERIES: Final = _KEPT_IN_PATHS + "?"
 class RequestForm:
     """Where requests go, and what of their heads does not change from one to the next."""
 
+    is_tls: bool
     host: str
     """A name, or an address without brackets."""
     port: int
@@ -62,7 +63,7 @@ def form_key(request: HttpRequest) -> tuple[object, ...]:
 
 
 def form_of(request: HttpRequest) -> RequestForm:
-    """Prepare the form of a request to an `http` URL.
+    """Prepare the form of a request to an `http` or `https` URL.
 
     Raises:
         AdapterError: `UNAVAILABLE` for a request that cannot be sent.
@@ -77,7 +78,7 @@ def _form_of(request: HttpRequest) -> RequestForm:
     parts = urlsplit(request.url)
     names = {name.lower() for name in request.headers}
     if (
-        parts.scheme != "http"
+        parts.scheme not in _DEFAULT_PORTS
         or not request.url.isprintable()  # urlsplit drops line breaks without a word
         or not all(map(_TOKEN.fullmatch, (request.method, *names)))
         or not names.isdisjoint(_FRAMING)
@@ -90,21 +91,21 @@ def _form_of(request: HttpRequest) -> RequestForm:
     varying = "".join(f"{name}: \0\r\n" for name in request.headers)
     length = "content-length: %d\r\n" if tells_length else ""
     template = (fixed + varying).replace("%", "%%").replace("\0", "%s") + length + "\r\n"
-    return RequestForm(host, port, request.method == "HEAD", tells_length, template)
+    return RequestForm(parts.scheme == "https", host, port, request.method == "HEAD", tells_length, template)
 
 
 def _address(parts: SplitResult) -> tuple[str, int]:
     host = (parts.hostname or "").encode("idna").decode("ascii")
     if not _HOST.fullmatch(host):
         raise ValueError
-    return host, _DEFAULT_PORT if parts.port is None else parts.port
+    return host, _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
 
 
 def _defaults(parts: SplitResult, host: str, port: int) -> Mapping[str, str]:
     """Return the headers that a request has unless it brings its own."""
     bracketed = f"[{host}]" if ":" in host else host
     headers = {
-        "host": bracketed if port == _DEFAULT_PORT else f"{bracketed}:{port}",
+        "host": bracketed if port == _DEFAULT_PORTS[parts.scheme] else f"{bracketed}:{port}",
         "user-agent": USER_AGENT,
         "accept": "*/*",
         "accept-encoding": ", ".join(CODINGS),

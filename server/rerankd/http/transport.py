@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Literal, Protocol, get_args
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
 from rerankd_adapters.failure import clean
 
-USER_AGENT = "rerankd"
+USER_AGENT: Final = "rerankd"
+ClientName = Literal["auto", "loop", "httpx"]
+CLIENTS: Final[tuple[ClientName, ...]] = get_args(ClientName)
 
 
 class HttpTransport(Protocol):
@@ -59,7 +61,7 @@ class TransportSettings:
     max_connections_per_host: int = 256
     max_response_bytes: int = 64 * 1024 * 1024
     """Decompressed size of a response body."""
-    uses_http2: bool = True
+    uses_http2: bool = False
     """Whether HTTP/2 is used with servers that offer it."""
     ca_file: Path | None = None
     """PEM certificates trusted besides the usual ones."""
@@ -72,39 +74,38 @@ class TransportSettings:
     uses_environment_proxy: bool = True
 
 
-def open_transport(name: str = "auto", settings: TransportSettings | None = None) -> HttpTransport:
-    """Open a transport.
+def open_transport(name: ClientName = "auto", settings: TransportSettings | None = None) -> HttpTransport:
+    """Open a transport; this is where it is decided which one.
 
     Args:
-        name: `loop` takes plain `http` without a proxy, `pyqwest` and `httpx` take everything; `auto` is `loop` for
-            what it takes, and for the rest `pyqwest`, or `httpx` where that is not installed.
+        name: `loop` is HTTP/1.1 on the event loop, which knows no proxies; `httpx` takes everything. `auto` is
+            `httpx` with a proxy or HTTP/2 in the settings and where httptools is not installed, else `loop`, but for
+            hosts that the environment has a proxy for.
         settings: How connections are made.
 
     Raises:
-        ValueError: For another name, or `loop` with a proxy.
+        OSError: For a certificate or key that cannot be used; names the file.
+        ValueError: For another name, a malformed proxy, or `loop` with a proxy or HTTP/2.
     """
     settings = settings or TransportSettings()
-    if name == "auto":
-        from rerankd.http.transport_auto import AutoTransport
-
-        general = open_transport("pyqwest" if find_spec("pyqwest") else "httpx", settings)
-        if settings.proxy:
-            return general
-        plain = open_transport("loop", settings)
-        return AutoTransport(plain, general, uses_environment_proxy=settings.uses_environment_proxy)
-    if name == "loop":
-        from rerankd.http.transport_loop import LoopTransport
-
-        return LoopTransport(settings)
-    if name == "pyqwest":
-        from rerankd.http.transport_pyqwest import PyqwestTransport
-
-        return PyqwestTransport(settings)
-    if name == "httpx":
+    if name not in CLIENTS:
+        raise ValueError(f"the transport must be {' or '.join(CLIENTS)}, was {name}")
+    if name == "httpx" or (name == "auto" and _needs_httpx(settings)):
         from rerankd.http.transport_httpx import HttpxTransport
 
         return HttpxTransport(settings)
-    raise ValueError(f"transport must be auto, loop, pyqwest or httpx, was {name}")
+    from rerankd.http.transport_loop import LoopTransport
+
+    loop = LoopTransport(settings)
+    if name == "loop" or not settings.uses_environment_proxy:
+        return loop
+    from rerankd.http.environment_proxy import EnvironmentProxyTransport, names_proxy
+
+    return EnvironmentProxyTransport(loop, open_transport("httpx", settings)) if names_proxy() else loop
+
+
+def _needs_httpx(settings: TransportSettings) -> bool:
+    return bool(settings.proxy) or settings.uses_http2 or find_spec("httptools") is None
 
 
 def timed_out(timeout_s: float) -> AdapterError:

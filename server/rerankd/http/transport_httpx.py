@@ -1,4 +1,4 @@
-"""The transport on httpx: pure Python, for platforms without a pyqwest wheel.
+"""The transport on httpx: for proxies, for HTTP/2, and for platforms without httptools.
 
 A call that is cancelled on an HTTP/2 connection is given up, but httpcore 1.0 does not tell the server.
 """
@@ -14,6 +14,7 @@ from typing import Final
 
 import httpx
 
+from rerankd.http.tls import explain, open_client_context
 from rerankd.http.transport import (
     USER_AGENT,
     TransportSettings,
@@ -44,6 +45,8 @@ class HttpxTransport:
                 return await self._send(request)
         except TimeoutError:
             raise timed_out(timeout_s) from None
+        except ssl.SSLError as error:  # in the middle of a response httpx lets it through
+            raise unreachable(explain(error, "the server")) from None
         except httpx.DecodingError:
             raise undecodable() from None
         except httpx.TimeoutException:
@@ -51,7 +54,7 @@ class HttpxTransport:
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError):
             raise unsendable() from None
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise unreachable(str(error) or type(error).__name__) from None
+            raise unreachable(_cause(error)) from None
         except RuntimeError:
             if self._client.is_closed:
                 raise closed() from None
@@ -83,6 +86,16 @@ class HttpxTransport:
         await self._client.aclose()
 
 
+def _cause(error: httpx.HTTPError | httpx.StreamError) -> str:
+    """Return what went wrong with TLS, if that is underneath, else httpx's words."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None and isinstance(error, httpx.RequestError):
+        return explain(cause, error.request.url.host)
+    return str(error) or type(error).__name__
+
+
 def _open_client(settings: TransportSettings) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         headers={"user-agent": USER_AGENT, "accept": "*/*"},
@@ -97,14 +110,5 @@ def _open_client(settings: TransportSettings) -> httpx.AsyncClient:
         proxy=settings.proxy,
         timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
         trust_env=settings.uses_environment_proxy,
-        verify=_tls(settings),
+        verify=open_client_context(settings),
     )
-
-
-def _tls(settings: TransportSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if settings.ca_file:
-        context.load_verify_locations(settings.ca_file)
-    if settings.client_certificate_file:
-        context.load_cert_chain(settings.client_certificate_file, settings.client_key_file)
-    return context

@@ -166,22 +166,23 @@ def open_configured_transport(options: TransportOptions) -> HttpTransport:
     Raises:
         ProviderSettingsError: For a certificate or proxy that cannot be used, or a library that is not there.
     """
-    if options.client == "loop" and options.proxy:
-        raise ProviderSettingsError("transport.proxy: the client loop takes no proxy; leave it out, or choose auto")
+    for key, value in (("proxy", options.proxy), ("http2", options.http2)):
+        if options.client == "loop" and value:
+            raise ProviderSettingsError(f"transport.{key}: the client loop has none; leave it out, or choose auto")
     try:
         return open_transport(options.client, _transport_settings(options))
     except ImportError as error:
         raise ProviderSettingsError(f"transport.client: {error.name} is not installed") from None
     except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else "a certificate or key is malformed"
-        raise ProviderSettingsError(f"transport: {what}") from None
+        raise ProviderSettingsError(f"transport: {error.filename}: {error.strerror}") from None
     except ValueError:
-        # The libraries quote the proxy's URL, which may hold a password.
-        raise ProviderSettingsError("transport: a certificate, key or the proxy is malformed") from None
+        # httpx quotes the proxy's URL, which may hold a password.
+        raise ProviderSettingsError("transport.proxy is malformed") from None
 
 
 def _transport_settings(options: TransportOptions) -> TransportSettings:
     return TransportSettings(
+        uses_http2=options.http2,
         connect_timeout_s=options.connect_timeout_s,
         read_timeout_s=options.read_timeout_s,
         max_connections_per_host=options.max_connections_per_host,

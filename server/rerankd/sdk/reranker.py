@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
-import msgspec
 import structlog
 
 from rerankd.contract import messages
@@ -37,8 +36,6 @@ T = TypeVar("T")
 
 _log: Final = structlog.get_logger("rerankd.sdk")
 _WAIT_S: Final = 0.5
-_forked: Final = threading.Event()
-"""Set in the child of a process that had an engine."""
 _all: Final[weakref.WeakSet[Reranker]] = weakref.WeakSet()
 
 
@@ -124,12 +121,10 @@ class Reranker:
     ) -> None:
         await self.aclose()
 
-    def _start_afresh(self) -> bool:
-        """Forget the engine without closing it, in the child of a fork, where its thread is not; tell if it had one."""
-        had_engine = self._thread is not None
+    def _start_afresh(self) -> None:
+        """Forget the engine without closing it, in the child of a fork, where its thread is not."""
         self._lock = threading.Lock()
         self._thread = self._opening = None
-        return had_engine
 
     def _submit(self, plan: CallPlan) -> Future[RerankResponse]:
         with self._lock:
@@ -239,8 +234,6 @@ async def _open(settings: Settings | str | os.PathLike[str] | None, thread: Engi
     try:
         if not isinstance(settings, Settings):
             settings = load_settings(None if settings is None else Path(settings))
-        if _forked.is_set():
-            settings = _after_fork(settings)
         telemetry = EmbeddedTelemetry(settings.telemetry, settings.log, os.environ)
         try:
             opened = _Opened(EngineHost(settings, recorder=telemetry.recorder), telemetry)
@@ -260,17 +253,9 @@ def _plan(model: str, query: str, documents: Iterable[DocumentInput], options: R
         raise error_of(error) from None
 
 
-def _after_fork(settings: Settings) -> Settings:
-    """Choose the transport that a forked process can open: the runtime of pyqwest, part of `auto`, is the parent's."""
-    if settings.transport.client != "auto":
-        return settings
-    return msgspec.structs.replace(settings, transport=msgspec.structs.replace(settings.transport, client="httpx"))
-
-
 def _forget_engines() -> None:
     for reranker in list(_all):
-        if reranker._start_afresh():
-            _forked.set()
+        reranker._start_afresh()
 
 
 os.register_at_fork(after_in_child=_forget_engines)

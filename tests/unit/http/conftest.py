@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 import uvloop
 
-from rerankd.http.transport import TransportSettings
-from rerankd.http.transport_loop import LoopTransport
+from tests.support.certificates import write_authority
+from tests.support.loop_transports import LoopTransports
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
-@pytest_asyncio.fixture
-async def opened() -> AsyncIterator[Callable[..., LoopTransport]]:
+@pytest.fixture(scope="session")
+def ca_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate of the tests' authority."""
+    return write_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest_asyncio.fixture(params=["http", "https"])
+async def opened(request: pytest.FixtureRequest, ca_file: Path) -> AsyncIterator[LoopTransports]:
     """Opens transports that are closed after the test; nothing of them may stay."""
-    transports: list[LoopTransport] = []
-
-    def open_with(**settings: Any) -> LoopTransport:
-        transports.append(LoopTransport(TransportSettings(uses_environment_proxy=False, **settings)))
-        return transports[-1]
-
-    yield open_with
-    for transport in transports:
-        await transport.close()
+    transports = LoopTransports(ca_file if request.param == "https" else None)
+    yield transports
+    await transports.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}

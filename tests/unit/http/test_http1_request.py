@@ -25,6 +25,10 @@ def head(request: HttpRequest) -> str:
         ("http://[::1]:8080/a", "::1", 8080, "/a", "[::1]:8080"),
         ("http://[::1]/a", "::1", 80, "/a", "[::1]"),
         ("http://under_score/a b/é/%2F/100%", "under_score", 80, "/a%20b/%C3%A9/%2F/100%", "under_score"),
+        ("https://host/v1/rerank", "host", 443, "/v1/rerank", "host"),
+        ("https://host:443/v1/rerank", "host", 443, "/v1/rerank", "host"),
+        ("HTTPS://host:80/", "host", 80, "/", "host:80"),
+        ("http://host:443/", "host", 443, "/", "host:443"),
         ("http://bücher.example/", "xn--bcher-kva.example", 80, "/", "xn--bcher-kva.example"),
         ('http://host/models/a:b@c,d;e"f<g>', "host", 80, "/models/a:b@c,d;e%22f%3Cg%3E", "host"),
     ],
@@ -32,7 +36,7 @@ def head(request: HttpRequest) -> str:
 def test_url(url: str, host: str, port: int, target: str, named: str) -> None:
     request = HttpRequest(url=url, body=b"{}")
     form = form_of(request)
-    assert (form.host, form.port) == (host, port)
+    assert (form.is_tls, form.host, form.port) == (url.lower().startswith("https"), host, port)
     assert head(request) == f"POST {target} HTTP/1.1\r\nhost: {named}\r\n{DEFAULTS}content-length: 2\r\n\r\n"
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from rerankd.http.transport import TransportSettings, open_transport
 from rerankd.http.transport_loop import LoopTransport
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
+from tests.support.loop_transports import LoopTransports
 from tests.support.raw_server import Peer, RawServer, Script, always
 
 if sys.version_info >= (3, 14):
@@ -26,7 +26,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-Opened = Callable[..., LoopTransport]
+
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 KEPT, SPENT = True, False
 """Whether a connection serves another request."""
@@ -73,7 +73,7 @@ FRAMINGS = [
 
 
 @pytest.mark.parametrize(("sent", "status", "body", "is_kept"), [f[1:] for f in FRAMINGS], ids=[f[0] for f in FRAMINGS])
-async def test_framing(opened: Opened, sent: bytes, status: int, body: bytes, is_kept: bool) -> None:
+async def test_framing(opened: LoopTransports, sent: bytes, status: int, body: bytes, is_kept: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(sent)
@@ -83,7 +83,7 @@ async def test_framing(opened: Opened, sent: bytes, status: int, body: bytes, is
             await always(sent)(peer)
 
     transport = opened()
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         for _ in range(2):
             response = await post(transport, server)
             assert (response.status, response.body) == (status, body)
@@ -92,16 +92,16 @@ async def test_framing(opened: Opened, sent: bytes, status: int, body: bytes, is
             await soon(server.peers[0].left)
 
 
-async def test_headers(opened: Opened) -> None:
+async def test_headers(opened: LoopTransports) -> None:
     sent = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a:  2 \t\r\nX-B:\r\nx-c: caf\xe9\r\ncontent-length: 2\r\n\r\n{}"
-    async with RawServer(always(sent)) as server:
+    async with opened.server(always(sent)) as server:
         response = await post(opened(), server)
     assert response.headers == {"x-a": "2", "x-b": "", "x-c": "café", "content-length": "2"}
 
 
-async def test_head_has_no_body(opened: Opened) -> None:
+async def test_head_has_no_body(opened: LoopTransports) -> None:
     transport = opened()
-    async with RawServer(always(OK.removesuffix(b"{}"))) as server:
+    async with opened.server(always(OK.removesuffix(b"{}"))) as server:
         for _ in range(2):
             response = await transport.send(HttpRequest(method="HEAD", url=server.url), 5)
             assert (response.status, response.body) == (200, b"")
@@ -128,9 +128,9 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("sent", MALFORMED)
-async def test_not_http(opened: Opened, sent: bytes) -> None:
+async def test_not_http(opened: LoopTransports, sent: bytes) -> None:
     transport = opened()
-    async with RawServer(always(sent)) as server:
+    async with opened.server(always(sent)) as server:
         error = await failure(post(transport, server))
         assert error.kind is AdapterErrorKind.UNAVAILABLE
         assert "connection failed" in error.message
@@ -150,7 +150,7 @@ async def test_not_http(opened: Opened, sent: bytes) -> None:
     ],
     ids=["value", "headers", "reason", "empty lines", "interim heads", "extension", "trailers"],
 )
-async def test_endless_head(opened: Opened, endless: tuple[bytes, bytes]) -> None:
+async def test_endless_head(opened: LoopTransports, endless: tuple[bytes, bytes]) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(endless[0])
@@ -158,16 +158,16 @@ async def test_endless_head(opened: Opened, endless: tuple[bytes, bytes]) -> Non
             await peer.send(endless[1])
 
     transport = opened()
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         error = await failure(post(transport, server))
         assert error.kind is AdapterErrorKind.BAD_RESPONSE
         assert "head is larger than 65536 bytes" in error.message
         await soon(server.peers[0].left)
 
 
-async def test_head_that_is_too_large_in_one_piece(opened: Opened) -> None:
+async def test_head_that_is_too_large_in_one_piece(opened: LoopTransports) -> None:
     sent = b"HTTP/1.1 200 OK\r\nx-a: " + b"a" * 70_000 + b"\r\ncontent-length: 2\r\n\r\n{}"
-    async with RawServer(always(sent)) as server:
+    async with opened.server(always(sent)) as server:
         assert (await failure(post(opened(), server))).kind is AdapterErrorKind.BAD_RESPONSE
 
 
@@ -176,9 +176,9 @@ CODED: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "x-gzip": g
 
 @pytest.mark.parametrize("is_chunked", [False, True])
 @pytest.mark.parametrize("coding", CODED)
-async def test_codings(opened: Opened, coding: str, is_chunked: bool) -> None:
+async def test_codings(opened: LoopTransports, coding: str, is_chunked: bool) -> None:
     text = json.dumps(list(range(20_000))).encode()
-    async with RawServer(always(*coded_answer(coding, CODED[coding](text), is_chunked=is_chunked))) as server:
+    async with opened.server(always(*coded_answer(coding, CODED[coding](text), is_chunked=is_chunked))) as server:
         response = await post(opened(), server)
         assert b"accept-encoding: zstd, gzip\r\n" in server.peers[0].requests[0]
     assert response.body == text
@@ -186,10 +186,10 @@ async def test_codings(opened: Opened, coding: str, is_chunked: bool) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "nonsense", "tail"])
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
-async def test_broken_coding(opened: Opened, coding: str, damage: str) -> None:
+async def test_broken_coding(opened: LoopTransports, coding: str, damage: str) -> None:
     data = CODED[coding](b"0123456789" * 10)
     data = {"cut": data[:-3], "nonsense": b"\x00nonsense", "tail": data + b"tail"}[damage]
-    async with RawServer(always(*coded_answer(coding, data))) as server:
+    async with opened.server(always(*coded_answer(coding, data))) as server:
         error = await failure(post(opened(), server))
         await soon(server.peers[0].left)
     assert error.kind is AdapterErrorKind.BAD_RESPONSE
@@ -218,9 +218,9 @@ LIMIT = 100_000
     ],
     ids=["announced", "chunks", "to the end", "gzip", "zstd"],
 )
-async def test_too_large(opened: Opened, sent: bytes) -> None:
+async def test_too_large(opened: LoopTransports, sent: bytes) -> None:
     transport = opened(max_response_bytes=LIMIT)
-    async with RawServer(always(sent)) as server:
+    async with opened.server(always(sent)) as server:
         tracemalloc.start()
         error = await failure(post(transport, server))
         _, most = tracemalloc.get_traced_memory()
@@ -231,13 +231,13 @@ async def test_too_large(opened: Opened, sent: bytes) -> None:
         await soon(server.peers[0].left)
 
 
-async def test_largest_body(opened: Opened) -> None:
+async def test_largest_body(opened: LoopTransports) -> None:
     sent = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b" " * LIMIT
-    async with RawServer(always(sent)) as server:
+    async with opened.server(always(sent)) as server:
         assert len((await post(opened(max_response_bytes=LIMIT), server)).body) == LIMIT
 
 
-async def test_one_used_last_serves_first(opened: Opened) -> None:
+async def test_one_used_last_serves_first(opened: LoopTransports) -> None:
     answers = [asyncio.Event() for _ in range(3)]
 
     async def script(peer: Peer) -> None:
@@ -247,7 +247,7 @@ async def test_one_used_last_serves_first(opened: Opened) -> None:
         await always(OK)(peer)
 
     transport = opened()
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         calls = []
         for number in range(3):
             calls.append(asyncio.create_task(post(transport, server)))
@@ -261,7 +261,7 @@ async def test_one_used_last_serves_first(opened: Opened) -> None:
         assert [len(peer.requests) for peer in server.peers] == [1, 4, 1]
 
 
-async def test_no_more_are_kept_than_allowed(opened: Opened) -> None:
+async def test_no_more_are_kept_than_allowed(opened: LoopTransports) -> None:
     together = asyncio.Barrier(3)
 
     async def script(peer: Peer) -> None:
@@ -270,7 +270,7 @@ async def test_no_more_are_kept_than_allowed(opened: Opened) -> None:
         await peer.send(OK)
 
     transport = opened(max_connections_per_host=2)
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         await asyncio.gather(*(post(transport, server) for _ in range(3)))
         async with asyncio.timeout(5):
             while sum(peer.left.is_set() for peer in server.peers) != 1:
@@ -279,9 +279,9 @@ async def test_no_more_are_kept_than_allowed(opened: Opened) -> None:
         assert sum(peer.left.is_set() for peer in server.peers) == 1
 
 
-async def test_idle_connections_are_closed_in_time(opened: Opened) -> None:
+async def test_idle_connections_are_closed_in_time(opened: LoopTransports) -> None:
     transport = opened(idle_timeout_s=0.3)
-    async with RawServer(always(OK)) as server:
+    async with opened.server(always(OK)) as server:
         for _ in range(3):
             await post(transport, server)
             await asyncio.sleep(0.15)
@@ -294,7 +294,7 @@ async def test_idle_connections_are_closed_in_time(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "stray bytes", "stray response"])
-async def test_kept_connection_that_the_server_spoils_is_dropped(opened: Opened, how: str) -> None:
+async def test_kept_connection_that_the_server_spoils_is_dropped(opened: LoopTransports, how: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(OK)
@@ -308,7 +308,7 @@ async def test_kept_connection_that_the_server_spoils_is_dropped(opened: Opened,
             await peer.reader.read()
 
     transport = opened()
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         for number in range(3):
             assert (await post(transport, server)).status == 200
             await asyncio.sleep(0.05)
@@ -333,25 +333,27 @@ def breaking(answer: bytes, how: Callable[[Peer], None], breaks: int = 1) -> Scr
 
 
 @pytest.mark.parametrize("how", [Peer.close, Peer.reset])
-async def test_request_is_sent_again_when_a_kept_connection_breaks(opened: Opened, how: Callable[[Peer], None]) -> None:
+async def test_request_is_sent_again_when_a_kept_connection_breaks(
+    opened: LoopTransports, how: Callable[[Peer], None]
+) -> None:
     transport = opened()
-    async with RawServer(breaking(b"", how)) as server:
+    async with opened.server(breaking(b"", how)) as server:
         await post(transport, server)
         assert (await post(transport, server, b"second" * 10_000)).status == 200
         assert [request[-6:] for peer in server.peers for request in peer.requests][1:] == [b"second"] * 2
 
 
 @pytest.mark.parametrize("answer", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n", OK[:-1]])
-async def test_request_that_was_answered_in_part_is_not_sent_again(opened: Opened, answer: bytes) -> None:
+async def test_request_that_was_answered_in_part_is_not_sent_again(opened: LoopTransports, answer: bytes) -> None:
     transport = opened()
-    async with RawServer(breaking(answer, Peer.close)) as server:
+    async with opened.server(breaking(answer, Peer.close)) as server:
         await post(transport, server)
         assert (await failure(post(transport, server))).kind is AdapterErrorKind.UNAVAILABLE
         assert len(server.peers) == 1
 
 
 @pytest.mark.parametrize("how", [Peer.close, Peer.reset])
-async def test_request_is_sent_again_but_once(opened: Opened, how: Callable[[Peer], None]) -> None:
+async def test_request_is_sent_again_but_once(opened: LoopTransports, how: Callable[[Peer], None]) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         if peer.number == 0:
@@ -360,14 +362,14 @@ async def test_request_is_sent_again_but_once(opened: Opened, how: Callable[[Pee
         how(peer)
 
     transport = opened()
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         await post(transport, server)
         assert (await failure(post(transport, server))).kind is AdapterErrorKind.UNAVAILABLE
         assert (await failure(post(transport, server))).kind is AdapterErrorKind.UNAVAILABLE
         assert len(server.peers) == 3
 
 
-async def test_sending_again_takes_no_more_time(opened: Opened) -> None:
+async def test_sending_again_takes_no_more_time(opened: LoopTransports) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         if peer.number == 0:
@@ -377,7 +379,7 @@ async def test_sending_again_takes_no_more_time(opened: Opened) -> None:
             peer.close()
 
     transport = opened()
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         await post(transport, server)
         started_s = time.monotonic()
         assert (await failure(post(transport, server, timeout_s=0.5))).kind is AdapterErrorKind.TIMEOUT
@@ -385,7 +387,7 @@ async def test_sending_again_takes_no_more_time(opened: Opened) -> None:
         await soon(server.peers[1].left)
 
 
-async def test_silence_is_counted_from_the_last_byte(opened: Opened) -> None:
+async def test_silence_is_counted_from_the_last_byte(opened: LoopTransports) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         for byte in OK:
@@ -394,7 +396,7 @@ async def test_silence_is_counted_from_the_last_byte(opened: Opened) -> None:
         await always(OK[:-1])(peer)
 
     transport = opened(read_timeout_s=0.3)
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         assert (await post(transport, server)).status == 200
         started_s = time.monotonic()
         assert "silent for too long" in (await failure(post(transport, server))).message
@@ -411,16 +413,16 @@ async def deaf(peer: Peer) -> None:
     peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
 
-async def test_server_that_does_not_read_is_left_in_time(opened: Opened) -> None:
-    async with RawServer(deaf) as server:
+async def test_server_that_does_not_read_is_left_in_time(opened: LoopTransports) -> None:
+    async with opened.server(deaf) as server:
         error = await failure(post(opened(), server, BIG, timeout_s=0.2))
         assert error.kind is AdapterErrorKind.TIMEOUT
         await soon(server.peers[0].left)
 
 
-async def test_cancelling_while_a_body_is_sent(opened: Opened) -> None:
+async def test_cancelling_while_a_body_is_sent(opened: LoopTransports) -> None:
     transport = opened()
-    async with RawServer(deaf) as server:
+    async with opened.server(deaf) as server:
         task = asyncio.create_task(post(transport, server, BIG))
         await asyncio.sleep(0.1)
         task.cancel()
@@ -429,15 +431,15 @@ async def test_cancelling_while_a_body_is_sent(opened: Opened) -> None:
         await soon(server.peers[0].left)
 
 
-async def test_large_body_arrives(opened: Opened) -> None:
+async def test_large_body_arrives(opened: LoopTransports) -> None:
     body = Random(1).randbytes(3_000_000)
-    async with RawServer(always(OK)) as server:
+    async with opened.server(always(OK)) as server:
         await post(opened(), server, body)
         assert server.peers[0].requests[0].endswith(b"content-length: 3000000\r\n\r\n" + body)
 
 
 @pytest.mark.parametrize("closes", [False, True])
-async def test_answer_before_the_body_was_read(opened: Opened, closes: bool) -> None:
+async def test_answer_before_the_body_was_read(opened: LoopTransports, closes: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\n{}")
@@ -447,14 +449,14 @@ async def test_answer_before_the_body_was_read(opened: Opened, closes: bool) -> 
             await deaf(peer)
 
     transport = opened()
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         for number in range(2):
             assert (await post(transport, server, BIG)).status == 413
             assert len(server.peers) == number + 1
 
 
 @asynccontextmanager
-async def unaccepting() -> AsyncIterator[str]:
+async def unaccepting(scheme: str) -> AsyncIterator[str]:
     """A port on which connections are not made: its queue is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         waiting = []
@@ -463,14 +465,14 @@ async def unaccepting() -> AsyncIterator[str]:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
             waiting.append(filler)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/"
         for filler in waiting:
             filler.close()
 
 
-async def test_connecting_takes_no_longer_than_allowed(opened: Opened) -> None:
+async def test_connecting_takes_no_longer_than_allowed(opened: LoopTransports) -> None:
     transport = opened(connect_timeout_s=0.3)
-    async with unaccepting() as url:
+    async with unaccepting(opened.scheme) as url:
         started_s = time.monotonic()
         error = await failure(transport.send(HttpRequest(url=url), 10))
         assert (error.kind, 0.25 <= time.monotonic() - started_s < 2) == (AdapterErrorKind.UNAVAILABLE, True)
@@ -479,9 +481,9 @@ async def test_connecting_takes_no_longer_than_allowed(opened: Opened) -> None:
         assert error.kind is AdapterErrorKind.TIMEOUT
 
 
-async def test_connecting_can_be_cancelled_and_closed(opened: Opened) -> None:
+async def test_connecting_can_be_cancelled_and_closed(opened: LoopTransports) -> None:
     transport = opened()
-    async with unaccepting() as url:
+    async with unaccepting(opened.scheme) as url:
         cancelled, closed = (asyncio.create_task(transport.send(HttpRequest(url=url), 10)) for _ in range(2))
         await asyncio.sleep(0.1)
         cancelled.cancel()
@@ -491,18 +493,18 @@ async def test_connecting_can_be_cancelled_and_closed(opened: Opened) -> None:
         assert cancelled.cancelled()
 
 
-async def test_closing_leaves_no_connection(opened: Opened) -> None:
+async def test_closing_leaves_no_connection(opened: LoopTransports) -> None:
     transport = opened()
-    async with RawServer(always(OK)) as server:
+    async with opened.server(always(OK)) as server:
         await post(transport, server)
         await transport.close()
         await soon(server.peers[0].left)
 
 
-async def test_cancelled_call_leaves_the_next_one_its_connection(opened: Opened) -> None:
+async def test_cancelled_call_leaves_the_next_one_its_connection(opened: LoopTransports) -> None:
     """Cancelled when its response was whole already, and the connection another's."""
     transport = opened()
-    async with RawServer(always(OK)) as server:
+    async with opened.server(always(OK)) as server:
         await post(transport, server)
         pool = next(iter(transport._pools.values()))
         connection = pool.take()
@@ -518,9 +520,9 @@ async def test_cancelled_call_leaves_the_next_one_its_connection(opened: Opened)
         assert len(server.peers) == 1
 
 
-async def test_connection_that_is_being_closed_is_not_taken(opened: Opened) -> None:
+async def test_connection_that_is_being_closed_is_not_taken(opened: LoopTransports) -> None:
     transport = opened()
-    async with RawServer(always(OK)) as server:
+    async with opened.server(always(OK)) as server:
         await post(transport, server)
         pool = next(iter(transport._pools.values()))
         connection = pool.take()
@@ -530,10 +532,10 @@ async def test_connection_that_is_being_closed_is_not_taken(opened: Opened) -> N
         assert pool.take() is None
 
 
-async def test_cancelling_as_the_response_comes(opened: Opened) -> None:
+async def test_cancelling_as_the_response_comes(opened: LoopTransports) -> None:
     """At whatever step of the way, the connection is closed or goes on in good order."""
     transport = opened()
-    async with RawServer(always(OK)) as server:
+    async with opened.server(always(OK)) as server:
         for step in range(40):
             task = asyncio.create_task(post(transport, server))
             for _ in range(step):
@@ -544,26 +546,16 @@ async def test_cancelling_as_the_response_comes(opened: Opened) -> None:
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
-async def test_ipv6(opened: Opened) -> None:
+async def test_ipv6(opened: LoopTransports) -> None:
     try:
-        async with RawServer(always(OK), "::1") as server:
+        async with opened.server(always(OK), "::1") as server:
             assert (await post(opened(), server)).status == 200
-            assert f"host: {server.url.removeprefix('http://')}\r\n".encode() in server.peers[0].requests[0]
+            assert f"host: {server.url.partition('//')[2]}\r\n".encode() in server.peers[0].requests[0]
     except OSError as error:
         pytest.skip(f"the loopback interface has no IPv6 address: {error}")
 
 
-async def test_no_tls(opened: Opened) -> None:
-    error = await failure(opened().send(HttpRequest(url="https://127.0.0.1/"), 5))
-    assert "takes no https" in error.message
-
-
-def test_no_proxy() -> None:
-    with pytest.raises(ValueError, match="takes no proxy"):
-        open_transport("loop", TransportSettings(proxy="http://127.0.0.1:1"))
-
-
-async def test_storm(opened: Opened) -> None:
+async def test_storm(opened: LoopTransports) -> None:
     """Servers that answer, stall, break and babble at random, and callers that leave: nothing is mixed up or left."""
     random = Random(7)
 
@@ -601,7 +593,7 @@ async def test_storm(opened: Opened) -> None:
         except AdapterError as error:
             return error.kind.name
 
-    async with RawServer(script) as server:
+    async with opened.server(script) as server:
         outcomes = []
         for _ in range(20):
             tasks = [asyncio.create_task(call(random.randrange(10**6))) for _ in range(16)]
