@@ -82,6 +82,8 @@ class Aim:
     """Of HTTP."""
     key: str = "none"
     """Value of the authorization header, of HTTP."""
+    scheme: str = "http"
+    """Of HTTP: `http` or `https`."""
 
 
 class Drivers:
@@ -114,7 +116,7 @@ class Drivers:
             "FIRST_NUMBER": str(self._first_number()),
         }
         command = [self._wrk, "-t1", f"-c{aim.concurrency}", f"-d{aim.seconds}", "--timeout", "20"]
-        url = f"http://127.0.0.1:{aim.port}"
+        url = f"{aim.scheme}://127.0.0.1:{aim.port}"
         said = _run([*command, "-s", str(self._folder / "load.lua"), url], aim.seconds, variables)
         found = json.loads(said.splitlines()[-1])
         if found.pop("refused") or found.pop("broken"):

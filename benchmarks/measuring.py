@@ -164,7 +164,8 @@ def aim_of(case: Case, server: Running, seconds: int) -> Aim:
     """Encode a case's request and say where it goes."""
     ports: Mapping[str, int] = server.ports
     if case.driver == "http":
-        port, body = ports.get("http") or ports["port"], case.workload.json_body(case.model)
+        port = ports["tls"] if case.scheme == "https" else ports.get("http") or ports["port"]
+        body = case.workload.json_body(case.model)
     else:
         port, message = ports.get("grpc") or ports["port"], case.workload.message(case.model)
         if case.driver == "batch":
@@ -172,7 +173,7 @@ def aim_of(case: Case, server: Running, seconds: int) -> Aim:
             body = pb.BatchRerankRequest(item=item).SerializeToString()
         else:
             body = message.SerializeToString()
-    return Aim(port, case.concurrency, seconds, body, case.path, case.key)
+    return Aim(port, case.concurrency, seconds, body, case.path, case.key, case.scheme)
 
 
 def _succeeded(server: Running) -> int:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import pytest
 import yaml
 
 from benchmarks.processes import MissingToolError, Ports, Running, free_port, printed_port, running
-from benchmarks.upstream import COUNTS, upstream
+from benchmarks.upstream import CA_FILE, COUNTS, upstream
 from tests.support.litellm_proxy import KEY, LITELLM, proxy_program
 
 ROOT: Final = Path(__file__).parent.parent
@@ -38,6 +39,10 @@ class Setup:
     load_cores: set[int]
     provider: Running = field(init=False)
     upstream_url: str = ""
+    secure_url: str = ""
+    """Of the same provider over TLS."""
+    ca_file: Path = field(init=False)
+    """What its certificate is verified against."""
     slow_url: str = ""
     collector_url: str = ""
 
@@ -59,8 +64,11 @@ def surroundings(folder: Path, server_cores: set[int], load_cores: set[int]) -> 
     """Run the providers and the collector on the cores of the load."""
     setup = Setup(folder, server_cores, load_cores)
     with ExitStack() as stack:
-        setup.provider = stack.enter_context(upstream(setup.new_folder(), load_cores))
+        folder_of_provider = setup.new_folder()
+        setup.provider = stack.enter_context(upstream(folder_of_provider, load_cores))
         setup.upstream_url = f"http://127.0.0.1:{setup.provider.ports['port']}"
+        setup.secure_url = f"https://127.0.0.1:{setup.provider.ports['tls']}"
+        setup.ca_file = folder_of_provider / CA_FILE
         slow = stack.enter_context(_module("far_side", "slow-provider", str(SLOW_S), cores=load_cores))
         setup.slow_url = f"http://127.0.0.1:{slow.ports['port']}"
         collector = stack.enter_context(_module("far_side", "collector", cores=load_cores))
@@ -110,8 +118,8 @@ def rerankd(
 def settings_of(setup: Setup) -> dict[str, Any]:
     """Make the service's settings: a model for each number of documents, with limits that are never reached.
 
-    `rank-4` asks for up to 4 documents at once and so on, `split` for 100 at once, `slow` waits; `uncached-4` and so on
-    are the same without the cache.
+    `rank-4` asks for up to 4 documents at once and so on, `split` for 100 at once, `slow` waits, `secure-4` uses TLS;
+    `uncached-4` and so on are the same without the cache.
     """
     providers: dict[str, Any] = {
         f"answers-{count}": {"provider": "cohere", "base_url": f"{setup.upstream_url}/{count}", "api_key": "a-key"}
@@ -119,14 +127,16 @@ def settings_of(setup: Setup) -> dict[str, Any]:
     }
     split = {"models": {"*": {"max_documents": SPLIT_DOCUMENTS}}}
     providers["split"] = providers[f"answers-{SPLIT_DOCUMENTS}"] | split
+    providers["secure"] = providers["answers-4"] | {"base_url": f"{setup.secure_url}/4"}
     providers["slow"] = providers["answers-4"] | {"base_url": setup.slow_url}
     models = {}
     for count in COUNTS:
         models[f"rank-{count}"] = _model(f"answers-{count}")
         models[f"uncached-{count}"] = _model(f"answers-{count}") | {"cache": False}
-    models |= {"split": _model("split"), "slow": _model("slow")}
+    models |= {"split": _model("split"), "secure-4": _model("secure"), "slow": _model("slow")}
     # Made in the background at the first start, which would be measured with what follows.
-    return {"providers": providers, "models": models, "local": {"static_table": False}}
+    transport = {"ca_file": str(setup.ca_file)}
+    return {"providers": providers, "models": models, "transport": transport, "local": {"static_table": False}}
 
 
 def _model(provider: str) -> dict[str, Any]:
@@ -150,6 +160,7 @@ def litellm(setup: Setup) -> Iterator[Running]:
         f"rank-{count}": {"model": "cohere/rerank-v3.5", "api_base": f"{setup.upstream_url}/{count}"}
         for count in COUNTS
     }
+    models["secure-4"] = models["rank-4"] | {"api_base": f"{setup.secure_url}/4"}
     try:
         command, environment = proxy_program(setup.new_folder(), port, models)
     except pytest.skip.Exception as error:
@@ -158,13 +169,14 @@ def litellm(setup: Setup) -> Iterator[Running]:
     def find_ports(line: str) -> Ports | None:
         return {"port": port} if re.search(r"Uvicorn running on|Application startup complete", line) else None
 
+    environment |= {"SSL_CERT_FILE": str(setup.ca_file)}
     with running(command, find_ports, setup.server_cores, environment) as server:
         yield server
 
 
 @contextmanager
-def go_gateway(setup: Setup) -> Iterator[Running]:
-    """Build and run the compiled gateway."""
+def go_gateway(setup: Setup, *, over_tls: bool = False) -> Iterator[Running]:
+    """Build and run the compiled gateway, which asks the provider plainly or over TLS."""
     go = shutil.which("go") or shutil.which("go", path=GO)
     if go is None:
         raise MissingToolError("Go is not installed: see go.dev/doc/install, or apt-get install golang-go")
@@ -180,7 +192,9 @@ def go_gateway(setup: Setup) -> Iterator[Running]:
     )
     if built.returncode:
         raise MissingToolError(f"the compiled gateway cannot be built: {built.stderr}")
-    with running([str(program), setup.upstream_url], printed_port, setup.server_cores) as server:
+    url = setup.secure_url if over_tls else setup.upstream_url
+    variables = {"SSL_CERT_FILE": str(setup.ca_file)}
+    with running([str(program), url], printed_port, setup.server_cores, variables) as server:
         yield server
 
 
@@ -220,6 +234,7 @@ SERVERS: Final[Mapping[str, Start]] = {
     "rerankd, 2 workers": rerankd(workers=2),
     "LiteLLM proxy": litellm,
     "compiled gateway": go_gateway,
+    "compiled gateway, TLS": partial(go_gateway, over_tls=True),
     "bare uvicorn": ceiling("http", asks=False),
     "bare uvicorn, asking": ceiling("http", asks=True),
     "bare grpc.aio": ceiling("grpc", asks=False),

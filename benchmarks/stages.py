@@ -28,6 +28,8 @@ class Case:
     concurrency: int = 16
     path: str = "/v1/rerank"
     key: str = "none"
+    scheme: str = "http"
+    """By which the load calls; `https` is the provider's alone."""
     primer: Workload | None = None
     """Called once before, so that a cache knows its pairs."""
     beside: str = ""
@@ -68,6 +70,17 @@ def asking(name: str, count: int, concurrency: int = 16) -> list[Case]:
     ]
 
 
+def asking_over_tls(name: str, concurrency: int = 16) -> list[Case]:
+    """4 documents through this service, and through its peers to the same provider over TLS, as hosted ones are."""
+    made = fresh(4)
+    gateway = "compiled gateway, TLS"
+    return [
+        ours(f"HTTP, {name}", "http", made, "secure-4", concurrency),
+        Case(f"compiled gateway, {name}", gateway, "http", made, "rerank-v3.5", concurrency, "/4/v1/rerank"),
+        Case(f"LiteLLM proxy, {name}", "LiteLLM proxy", "http", made, "secure-4", concurrency, key=LITELLM_KEY),
+    ]
+
+
 def beside(name: str, *cases: Case) -> list[Case]:
     return [replace(case, beside=name) for case in cases]
 
@@ -79,6 +92,7 @@ def throughput() -> Stage:
         ours("HTTP, local/bm25", "http", bm25, "local/bm25"),
         Case("bare uvicorn, asking the provider", "bare uvicorn, asking", "http", bm25, "any"),
         *asking("asking the provider", 4),
+        *asking_over_tls("asking the provider over TLS"),
     )
     over_grpc = beside(
         "bare grpc.aio echo",
@@ -86,6 +100,7 @@ def throughput() -> Stage:
         ours("BatchRerank, local/bm25", "batch", bm25, "local/bm25", BATCH_ITEMS),
         Case("bare grpc.aio, asking the provider", "bare grpc.aio, asking", "grpc", bm25, "any"),
         ours("gRPC, asking the provider", "grpc", bm25, "rank-4"),
+        ours("gRPC, asking the provider over TLS", "grpc", bm25, "secure-4"),
         ours("BatchRerank, asking the provider", "batch", bm25, "rank-4", BATCH_ITEMS),
     )
     by_h2load = beside(
@@ -125,6 +140,9 @@ def latency() -> Stage:
         else:
             more = [*asking(name, count, 1), *more]
         cases += [itself, *beside(itself.name, *more)]
+    path = "/4/v2/rerank"
+    secure = Case("provider itself over TLS", "provider", "http", fresh(4), "rerank-v3.5", 1, path, scheme="https")
+    cases += [secure, *beside(secure.name, *asking_over_tls("4 documents over TLS", 1))]
     title = "one call at a time, asking the provider; added: to what the provider takes when it is called directly"
     return Stage("latency", title, cases, "latency")
 

@@ -1,4 +1,4 @@
-"""The provider behind every server: nginx with Cohere's answers for each number of documents.
+"""The provider behind every server: nginx with Cohere's answers for each number of documents, plain and over TLS.
 
 An answer is chosen by the path: `/100/v2/rerank` has the answer to 100 documents. nginx reads the whole request before
 it answers, as a provider does (that is what the mirror is for; without it the answer would overtake the request).
@@ -13,10 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import trustme
+
 from benchmarks.processes import MissingToolError, Ports, Running, free_port, running
 
 COUNTS = (2, 4, 50, 100, 1000, 10000)
 """Numbers of documents there is an answer for."""
+
+CA_FILE = "ca.pem"
+"""What its certificate is verified against."""
 
 CONFIGURATION = """\
 daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr notice;
@@ -29,6 +34,8 @@ http {{
   uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{tls} ssl backlog=4096;
+    ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.pem;
     location = /sink {{ internal; return 204; }}
     location /answers/ {{ internal; }}
     location ~ ^/(\\d+)/ {{ mirror /sink; try_files /answers/$1.json =404; error_page 405 =200 /answers/$1.json; }}
@@ -51,7 +58,7 @@ def answer(count: int) -> bytes:
 
 @contextmanager
 def upstream(folder: Path, cores: set[int]) -> Iterator[Running]:
-    """Run the provider; its only port is `port`.
+    """Run the provider; its ports are `port` and, over TLS, `tls`. The folder gets `CA_FILE`.
 
     Raises:
         MissingToolError: There is no nginx.
@@ -62,12 +69,15 @@ def upstream(folder: Path, cores: set[int]) -> Iterator[Running]:
     (folder / "answers").mkdir(parents=True)
     for count in COUNTS:
         (folder / "answers" / f"{count}.json").write_bytes(answer(count))
-    port = free_port()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / CA_FILE))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+    ports = {"port": free_port(), "tls": free_port()}
     configuration = folder / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder, port=port))
+    configuration.write_text(CONFIGURATION.format(folder=folder, **ports))
 
     def find_ports(line: str) -> Ports | None:
-        return {"port": port} if "[notice]" in line and "nginx/" in line else None
+        return ports if "[notice]" in line and "nginx/" in line else None
 
     with running([nginx, "-p", str(folder), "-c", str(configuration), "-e", "stderr"], find_ports, cores) as server:
         yield server
