@@ -1,23 +1,20 @@
 """TCP connections to hosts with several addresses, by RFC 8305 ("Happy Eyeballs").
 
-uvloop's `create_connection` tries addresses one after the other, and asyncio's, where it staggers them, leaks a socket
-when it is cancelled (Python 3.11).
+uvloop's `create_connection` tries addresses one after the other; aiohappyeyeballs races them on any event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
-from itertools import chain, zip_longest
-from typing import Any, Final
+from typing import Final
+
+from aiohappyeyeballs import AddrInfoType, start_connection
 
 STAGGER_S: Final = 0.25
 """How long an address has before the next one is tried beside it: RFC 8305, section 8."""
-
-Address = tuple[socket.AddressFamily, tuple[Any, ...]]
-"""Family, and what `connect` takes of it."""
 
 
 async def connect_tcp(host: str, port: int) -> socket.socket:
@@ -33,16 +30,16 @@ async def connect_tcp(host: str, port: int) -> socket.socket:
         A connected, non-blocking socket, the caller's to close.
 
     Raises:
-        OSError: No address accepts; the error of the one that failed first. `socket.gaierror` when there is none.
+        OSError: No address accepts. `socket.gaierror` when there is none.
     """
     addresses = await resolve_addresses(host, port)
-    if len(addresses) == 1:
-        return await _connect(addresses[0])
-    return await _race(addresses)
+    connected = await start_connection(addresses, happy_eyeballs_delay=STAGGER_S, interleave=1)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connected
 
 
-async def resolve_addresses(host: str, port: int) -> Sequence[Address]:
-    """Return a host's addresses in the system's order of preference, its families by turns.
+async def resolve_addresses(host: str, port: int) -> Sequence[AddrInfoType]:
+    """Return a host's addresses in the system's order of preference; an address is not looked up.
 
     Raises:
         OSError: There is none; a `socket.gaierror`.
@@ -50,54 +47,5 @@ async def resolve_addresses(host: str, port: int) -> Sequence[Address]:
     try:
         family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
     except ValueError:
-        loop = asyncio.get_running_loop()
-        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    else:
-        return [(family, (host, port))]
-    found: dict[int, list[Address]] = {}
-    for info in infos:
-        found.setdefault(info[0], []).append((info[0], info[4]))
-    return [address for address in chain(*zip_longest(*found.values())) if address is not None]
-
-
-async def _connect(address: Address) -> socket.socket:
-    family, where = address
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, where)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _race(addresses: Iterable[Address]) -> socket.socket:
-    attempts: list[asyncio.Task[socket.socket]] = []
-    pending: set[asyncio.Task[socket.socket]] = set()
-    waiting = iter(addresses)
-    winner = None
-    try:
-        while winner is None:
-            address = next(waiting, None)
-            if address is not None:
-                attempts.append(asyncio.create_task(_connect(address)))
-                pending.add(attempts[-1])
-            elif not pending:
-                break
-            stagger_s = None if address is None else STAGGER_S
-            _, pending = await asyncio.wait(pending, timeout=stagger_s, return_when=asyncio.FIRST_COMPLETED)
-            winner = next((task for task in attempts if task.done() and task.exception() is None), None)
-    finally:
-        for task in attempts:
-            if task is not winner:
-                task.cancel()
-                task.add_done_callback(_close)
-    return (winner or attempts[0]).result()
-
-
-def _close(attempt: asyncio.Task[socket.socket]) -> None:
-    """Close the socket of an attempt that lost, if it connected all the same."""
-    if not attempt.cancelled() and attempt.exception() is None:
-        attempt.result().close()
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]

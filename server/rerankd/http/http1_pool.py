@@ -120,7 +120,7 @@ class HostPool:
             return f"{what} in time"
         if error.errno:
             return os.strerror(error.errno)
-        return f"{self._host} broke off the TLS handshake"
+        return f"{self._host} broke off the TLS handshake" if is_connected else str(error)
 
     def close(self) -> None:
         """Close every connection; requests under way fail, and so does making new ones."""

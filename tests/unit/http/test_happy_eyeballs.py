@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rerankd.http.happy_eyeballs import STAGGER_S, connect_tcp, resolve_addresses
+from rerankd.http.happy_eyeballs import STAGGER_S, connect_tcp
 from tests.support.raw_server import Peer, RawServer
 
 NAME = "several.example"
@@ -100,12 +100,6 @@ async def test_an_address_that_is_silent_holds_nobody_up_for_long(resolve: Any) 
             with await connect_tcp(NAME, port) as sock:
                 assert sock.getpeername() == ("127.0.0.2", port)
             assert STAGGER_S * 0.9 < time.monotonic() - began_s < STAGGER_S + 0.5
-
-
-async def test_families_take_turns(resolve: Any) -> None:
-    resolve("::1", "::2", "127.0.0.1", "127.0.0.2")
-    addresses = await resolve_addresses(NAME, 80)
-    assert [where[0] for _, where in addresses] == ["::1", "127.0.0.1", "::2", "127.0.0.2"]
 
 
 async def test_all_refuse(resolve: Any) -> None:
