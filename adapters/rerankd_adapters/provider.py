@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -124,14 +124,14 @@ def _capabilities(provider: Provider, model: str) -> Capabilities:
     known = provider.capabilities
     for rule in SHARED_MODELS:
         if matches(rule.pattern, model):
-            known = overlay(known, rule.facts)
+            known = known.override(rule.facts)
     if provider.may_reroute and not fnmatchcase(model, provider.pinned_models):
         known = replace(known, scoring=provider.capabilities.scoring)
     for rule in provider.rules:
         if matches(rule.pattern, model):
-            known = overlay(known, rule.facts)
+            known = known.override(rule.facts)
     if model in provider.models:
-        known = overlay(known, provider.models[model])
+        known = known.override(provider.models[model])
     if any(rule.facts.scoring is Scoring.LISTWISE and matches(rule.pattern, model) for rule in SHARED_MODELS):
         known = replace(known, scoring=Scoring.LISTWISE)
     return known
@@ -142,18 +142,5 @@ def layered(known: Capabilities, model: str, *told: Mapping[str, Capabilities]) 
     for facts in told:
         for key in ("*", model):
             if key in facts:
-                known = overlay(known, facts[key])
+                known = known.override(facts[key])
     return known
-
-
-_UNKNOWN = Capabilities()
-
-
-def overlay(known: Capabilities, facts: Capabilities) -> Capabilities:
-    """Return `known` with everything that `facts` states."""
-    stated = {
-        each.name: value
-        for each in fields(Capabilities)
-        if (value := getattr(facts, each.name)) != getattr(_UNKNOWN, each.name)
-    }
-    return replace(known, **stated)

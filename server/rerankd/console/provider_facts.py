@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rerankd_adapters.base import Authentication, Capabilities, Price, Provider, Scheme
-from rerankd_adapters.provider import overlay
 
 OTHER_MODELS: Final = "any other"
 """Stands for the models that nothing more is known about."""
@@ -33,7 +32,7 @@ def model_facts(provider: Provider) -> Iterator[ModelFact]:
     for model in sorted(provider.models):
         yield ModelFact(model, provider.capabilities_of(model), provider.price_of(model))
     for rule in provider.rules:
-        yield ModelFact(rule.pattern, overlay(provider.capabilities, rule.facts), provider.price_of(rule.pattern))
+        yield ModelFact(rule.pattern, provider.capabilities.override(rule.facts), provider.price_of(rule.pattern))
     others = OTHER_MODELS if provider.models or provider.rules else EVERY_MODEL
     yield ModelFact(others, provider.capabilities, provider.price_of(""))
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.routing.balancing import Balancer
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.extra_call_budget import ExtraCallBudget
 from rerankd.engine.routing.settings import ModelSettings
-from rerankd_adapters.base import Capabilities, ModelInfo, ScoreSpace, Scoring
+from rerankd_adapters.base import Capabilities, ModelInfo
 
 
 class ModelGroup:
@@ -82,30 +81,5 @@ class ModelGroup:
 def _joined(infos: Sequence[ModelInfo]) -> ModelInfo:
     first = next((info for info in infos if info.status != "unavailable"), infos[0])
     revisions = sorted({info.revision for info in infos})
-    return replace(first, capabilities=tightest([info.capabilities for info in infos]), revision=",".join(revisions))
-
-
-def tightest(facts: Sequence[Capabilities]) -> Capabilities:
-    """Return what holds for every one of several deployments (n >= 1): the lowest limits, and only shared abilities."""
-    first = facts[0]
-    values: dict[str, Any] = {}
-    for each in fields(Capabilities):
-        given = [getattr(fact, each.name) for fact in facts]
-        if each.type in ("int | None", int | None):
-            known = [value for value in given if value is not None]
-            values[each.name] = min(known, default=None)
-        elif each.type in ("bool", bool):
-            values[each.name] = all(given)
-        else:
-            values[each.name] = given[0]
-    values["scoring"] = _shared(facts, "scoring", Scoring.UNKNOWN, Scoring.LISTWISE)
-    values["score_space"] = _shared(facts, "score_space", ScoreSpace.UNKNOWN)
-    values["source"] = first.source
-    return Capabilities(**values)
-
-
-def _shared(facts: Sequence[Capabilities], name: str, unknown: Any, strongest: Any = None) -> Any:
-    given = {getattr(fact, name) for fact in facts}
-    if strongest in given:
-        return strongest
-    return given.pop() if len(given) == 1 else unknown
+    capabilities = Capabilities.tightest([info.capabilities for info in infos])
+    return replace(first, capabilities=capabilities, revision=",".join(revisions))
