@@ -12,7 +12,7 @@ import typer
 
 from rerankd.console import batch_command, settings_commands
 from rerankd.console.failures import FAILED, INTERRUPTED, CommandError
-from rerankd.console.options import Address, ApiKey, CaFile, Config, Json, LogLevel, TimeoutS, Tls
+from rerankd.console.flags import Address, ApiKey, CaFile, Config, Json, LogLevel, TimeoutS, Tls
 
 _HELP: Final = """One rerank service in front of every provider, and the models embedded in it.
 
