@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ScoreSpace
-from rerankd_adapters.grpc_upstream.options import read_bool, read_choice, read_whole
+from rerankd_adapters.grpc_upstream.option_values import read_bool, read_choice, read_whole
 
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "nim": {

@@ -15,7 +15,7 @@ import grpc
 from rerankd_adapters.base import AdapterErrorKind, Capabilities, ProviderCall, ProviderReply, Truncation
 from rerankd_adapters.dialect import Wire, ignored, options_of, truncation_of
 from rerankd_adapters.grpc_upstream.messages import find_method
-from rerankd_adapters.grpc_upstream.options import read_bool
+from rerankd_adapters.grpc_upstream.option_values import read_bool
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
 from rerankd_adapters.listing import is_name
