@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, Final, Protocol
 
 from rerankd.http.transport import HttpTransport
-from rerankd.providers.tokens import Token, TokenCache, exchange_token
+from rerankd.providers.access_tokens import AccessToken, AccessTokenCache, exchange_token
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,
@@ -63,7 +63,7 @@ class Unauthenticated:
 class BearerToken:
     """A token that expires, in the authorization header."""
 
-    def __init__(self, tokens: TokenCache) -> None:
+    def __init__(self, tokens: AccessTokenCache) -> None:
         self._tokens = tokens
 
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
@@ -114,7 +114,7 @@ def _open(
         case Scheme.GOOGLE:
             from rerankd.providers.google import google_token
 
-            return BearerToken(TokenCache(google_token(way.scope)))
+            return BearerToken(AccessTokenCache(google_token(way.scope)))
         case Scheme.ENTRA:
             return _entra(way, options, transport) if all(map(options.get, ENTRA_OPTIONS)) else None
         case Scheme.IBM_IAM:
@@ -139,10 +139,10 @@ def _ibm_iam(endpoint: Endpoint, options: Mapping[str, Any], transport: HttpTran
 
 
 def _exchanged(transport: HttpTransport, url: str, form: dict[str, str]) -> Authenticator:
-    async def fetch() -> Token:
+    async def fetch() -> AccessToken:
         return await exchange_token(transport, url, form, time.monotonic)
 
-    return BearerToken(TokenCache(fetch))
+    return BearerToken(AccessTokenCache(fetch))
 
 
 def require(module: str, extra: str) -> Any:

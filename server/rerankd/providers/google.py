@@ -9,20 +9,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rerankd.providers import authentication
-from rerankd.providers.tokens import Token
+from rerankd.providers.access_tokens import AccessToken
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
 DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
-def google_token(scope: str = "") -> Callable[[], Awaitable[Token]]:
+def google_token(scope: str = "") -> Callable[[], Awaitable[AccessToken]]:
     """Return what fetches a token with the application-default credentials, off the event loop.
 
     It raises `AdapterError` (`CREDENTIALS`) when there are none or they are refused.
     """
     found: list[Any] = []
 
-    def refresh() -> Token:
+    def refresh() -> AccessToken:
         auth = authentication.require("google.auth", "google")
         requests = authentication.require("google.auth.transport.requests", "google")
         errors = authentication.require("google.auth.exceptions", "google")
@@ -35,9 +35,9 @@ def google_token(scope: str = "") -> Callable[[], Awaitable[Token]]:
         except errors.GoogleAuthError as error:
             message = f"no Google credentials: {type(error).__name__}"
             raise AdapterError(AdapterErrorKind.CREDENTIALS, message) from None
-        return Token(str(credentials.token), asked_s + _lifetime_s(credentials.expiry))
+        return AccessToken(str(credentials.token), asked_s + _lifetime_s(credentials.expiry))
 
-    async def fetch() -> Token:
+    async def fetch() -> AccessToken:
         return await asyncio.to_thread(refresh)
 
     return fetch

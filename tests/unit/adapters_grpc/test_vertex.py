@@ -8,9 +8,9 @@ import grpc
 import pytest
 
 from rerankd.http.transport import TransportSettings
+from rerankd.providers.access_tokens import AccessToken, AccessTokenCache
 from rerankd.providers.authentication import BearerToken
 from rerankd.providers.grpc_provider import open_grpc_provider
-from rerankd.providers.tokens import Token, TokenCache
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Truncation
 from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
@@ -112,8 +112,8 @@ async def test_labels_that_are_none(vertex: GrpcUpstream) -> None:
 async def test_tokens_of_the_server_authorize(server: FakeUpstream) -> None:
     server.answer(RANK, RANK.response(records=[{"id": "0", "score": 0.5}]))
 
-    async def fetch() -> Token:
-        return Token("fetched-token", float("inf"))
+    async def fetch() -> AccessToken:
+        return AccessToken("fetched-token", float("inf"))
 
     upstream = open_grpc_provider(
         VERTEX_GRPC,
@@ -121,7 +121,7 @@ async def test_tokens_of_the_server_authorize(server: FakeUpstream) -> None:
         None,  # type: ignore[arg-type]
         name="mine",
         options={"project": "p"},
-        authenticator=BearerToken(TokenCache(fetch)),
+        authenticator=BearerToken(AccessTokenCache(fetch)),
         settings=TransportSettings(uses_environment_proxy=False),
     )
     await upstream.rerank(call_of(["a"]))

@@ -20,7 +20,7 @@ TOKEN_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     """An access token; its value is left out of `repr`."""
 
     value: str
@@ -28,10 +28,10 @@ class Token:
     """On the clock of the cache that holds it."""
 
     def __repr__(self) -> str:
-        return f"Token(expires_s={self.expires_s})"
+        return f"AccessToken(expires_s={self.expires_s})"
 
 
-class TokenCache:
+class AccessTokenCache:
     """Holds one token. Safe for any number of tasks of one event loop: one of them fetches, all get it.
 
     Args:
@@ -39,10 +39,12 @@ class TokenCache:
         clock: Seconds; `time.monotonic` outside tests.
     """
 
-    def __init__(self, fetch: Callable[[], Awaitable[Token]], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, fetch: Callable[[], Awaitable[AccessToken]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._token: Token | None = None
+        self._token: AccessToken | None = None
         self._fetching = asyncio.Lock()
 
     async def value(self) -> str:
@@ -64,14 +66,14 @@ class TokenCache:
                 token = self._token
         return token.value
 
-    def _fresh(self) -> Token | None:
+    def _fresh(self) -> AccessToken | None:
         token = self._token
         return token if token and token.expires_s - RENEW_BEFORE_S > self._clock() else None
 
 
 async def exchange_token(
     transport: HttpTransport, url: str, form: dict[str, str], clock: Callable[[], float] = time.monotonic
-) -> Token:
+) -> AccessToken:
     """Get an OAuth 2 token by posting a form that holds the credentials.
 
     Raises:
@@ -105,7 +107,7 @@ def _without(text: str, form: dict[str, str]) -> str:
     return text
 
 
-def _read_token(body: Any, asked_s: float) -> Token:
+def _read_token(body: Any, asked_s: float) -> AccessToken:
     value = body.get("access_token") if isinstance(body, dict) else None
     try:
         lifetime_s = float(body.get("expires_in", 0)) if isinstance(value, str) and value else 0.0
@@ -113,4 +115,4 @@ def _read_token(body: Any, asked_s: float) -> Token:
         lifetime_s = 0.0
     if not value or lifetime_s <= 0:
         raise AdapterError(AdapterErrorKind.BAD_RESPONSE, "the issuer's answer holds no token")
-    return Token(value, asked_s + lifetime_s)
+    return AccessToken(value, asked_s + lifetime_s)

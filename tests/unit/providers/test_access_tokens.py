@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from rerankd.providers.tokens import RENEW_BEFORE_S, Token, TokenCache, exchange_token
+from rerankd.providers.access_tokens import RENEW_BEFORE_S, AccessToken, AccessTokenCache, exchange_token
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
 from tests.support.canary import CANARY_SECRET
 
@@ -23,23 +23,23 @@ class Issuer:
     def clock(self) -> float:
         return self.now_s
 
-    async def fetch(self) -> Token:
+    async def fetch(self) -> AccessToken:
         await asyncio.sleep(0)
         if self.is_broken:
             raise AdapterError(AdapterErrorKind.UNAVAILABLE, "broken")
         self.issued += 1
-        return Token(f"token-{self.issued}", self.now_s + 3600)
+        return AccessToken(f"token-{self.issued}", self.now_s + 3600)
 
 
 async def test_one_fetch_for_all() -> None:
     issuer = Issuer()
-    cache = TokenCache(issuer.fetch, issuer.clock)
+    cache = AccessTokenCache(issuer.fetch, issuer.clock)
     assert await asyncio.gather(*(cache.value() for _ in range(50))) == ["token-1"] * 50
 
 
 async def test_renewed_before_it_expires() -> None:
     issuer = Issuer()
-    cache = TokenCache(issuer.fetch, issuer.clock)
+    cache = AccessTokenCache(issuer.fetch, issuer.clock)
     await cache.value()
     issuer.now_s += 3600 - RENEW_BEFORE_S - 1
     assert await cache.value() == "token-1"
@@ -49,7 +49,7 @@ async def test_renewed_before_it_expires() -> None:
 
 async def test_used_to_its_end_when_it_cannot_be_renewed() -> None:
     issuer = Issuer()
-    cache = TokenCache(issuer.fetch, issuer.clock)
+    cache = AccessTokenCache(issuer.fetch, issuer.clock)
     await cache.value()
     issuer.is_broken = True
     issuer.now_s += 3599
@@ -61,7 +61,7 @@ async def test_used_to_its_end_when_it_cannot_be_renewed() -> None:
 
 async def test_cancelled_fetch_does_not_stop_the_next() -> None:
     issuer = Issuer()
-    cache = TokenCache(issuer.fetch, issuer.clock)
+    cache = AccessTokenCache(issuer.fetch, issuer.clock)
     first = asyncio.create_task(cache.value())
     await asyncio.sleep(0)
     first.cancel()
@@ -69,7 +69,7 @@ async def test_cancelled_fetch_does_not_stop_the_next() -> None:
 
 
 def test_repr_hides_the_token() -> None:
-    assert "hush" not in repr(Token("hush", 1.0))
+    assert "hush" not in repr(AccessToken("hush", 1.0))
 
 
 class Answers:
