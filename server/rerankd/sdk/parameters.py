@@ -92,7 +92,7 @@ _CLEARLY_MEANT: Final = 0.85
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderAccess:
+class ProviderOverride:
     """How one call reaches a provider other than the settings say."""
 
     provider: str
@@ -112,7 +112,7 @@ class CallPlan:
     request: messages.RerankRequest
     timeout_s: float | None
     """None: no deadline."""
-    access: ProviderAccess | None
+    override: ProviderOverride | None
     """None: as the settings say."""
     warnings: list[str]
     """Parameters that were left aside."""
@@ -203,7 +203,7 @@ def _timeout_s(timeout: Any) -> float | None:
     return timeout_s
 
 
-def _access(model: str, given: Mapping[str, Any]) -> ProviderAccess | None:
+def _access(model: str, given: Mapping[str, Any]) -> ProviderOverride | None:
     """Return how the call wants to reach its provider; None when it does not say."""
     headers = {**given.get("headers", {}), **given.get("extra_headers", {})}
     api_key, api_base = given.get("api_key", ""), given.get("api_base") or given.get("base_url", "")
@@ -213,4 +213,4 @@ def _access(model: str, given: Mapping[str, Any]) -> ProviderAccess | None:
     if not slash:
         rule = "api_key, api_base and headers need a provider: name it as provider/model or with custom_llm_provider"
         raise invalid_request([FieldViolation("model", rule)])
-    return ProviderAccess(provider, api_key, api_base.rstrip("/"), tuple(sorted(headers.items())))
+    return ProviderOverride(provider, api_key, api_base.rstrip("/"), tuple(sorted(headers.items())))

@@ -20,8 +20,8 @@ from rerankd.contract.call_context import CallContext, usable_request_id
 from rerankd.contract.errors import Reason, ServiceError, deadline_exceeded
 from rerankd.contract.status import internal_error
 from rerankd.providers.opening import ProviderSettingsError
-from rerankd.sdk.accesses import Accesses
 from rerankd.sdk.answers import RerankResponse, response_of
+from rerankd.sdk.engine_pool import EnginePool
 from rerankd.sdk.engine_thread import EngineThread
 from rerankd.sdk.failures import error_of
 from rerankd.sdk.logs import quieten_logs
@@ -167,12 +167,12 @@ class Reranker:
 
 
 class _Opened:
-    """An engine with its accesses, in the loop they belong to."""
+    """An engine with its pool, in the loop they belong to."""
 
     def __init__(self, host: EngineHost, telemetry: EmbeddedTelemetry) -> None:
         self._host = host
         self.telemetry = telemetry
-        self._accesses = Accesses(host)
+        self._pool = EnginePool(host)
         self._cache_start = asyncio.create_task(host.start_cache())
         self._models_start: asyncio.Task[None] | None = None
 
@@ -182,9 +182,9 @@ class _Opened:
         if not self._is_loaded and self._needs_models(plan.request):
             self._models_start = self._models_start or asyncio.create_task(self._start_models())
             await asyncio.shield(self._models_start)
-        if plan.access is None:
+        if plan.override is None:
             return await _within(call, self._host.services.rerank_service.rerank(plan.request, call))
-        async with self._accesses.use(plan.access) as service:
+        async with self._pool.use(plan.override) as service:
             return await _within(call, service.rerank(plan.request, call))
 
     @property
@@ -203,7 +203,7 @@ class _Opened:
 
     async def close(self) -> None:
         await self._cache_start
-        await self._accesses.close()
+        await self._pool.close()
         await self._host.close()
 
     def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""Engines for calls that bring their own key or address, kept for the next such call."""
+"""Engines for calls that bring their own key or address, pooled for the next such call."""
 
 from __future__ import annotations
 
@@ -15,87 +15,87 @@ from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.service import RerankService
 from rerankd.providers.opening import ProviderSettingsError
 from rerankd.providers.settings import ProviderSettings
-from rerankd.sdk.parameters import ProviderAccess
+from rerankd.sdk.parameters import ProviderOverride
 from rerankd.serving.engine_host import EngineHost
 from rerankd_adapters.base import ModelProvider
 
-MOST_KEPT: Final = 32
-"""Accesses that are kept open; the one that was used longest ago goes first."""
+MAX_ENGINES: Final = 32
+"""EnginePool that are pooled open; the one that was used longest ago goes first."""
 
 
 @dataclass(slots=True)
-class _Kept:
+class _PooledEngine:
     service: RerankService
     provider: ModelProvider
     users: int = 0
     is_dropped: bool = False
 
 
-class Accesses:
+class EnginePool:
     """Keeps an engine for each way of reaching a provider. For one event loop."""
 
     def __init__(self, host: EngineHost) -> None:
         self._host = host
-        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._kept: OrderedDict[bytes, _PooledEngine] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
     @asynccontextmanager
-    async def use(self, access: ProviderAccess) -> AsyncIterator[RerankService]:
-        """Hold the engine of an access for one call.
+    async def use(self, override: ProviderOverride) -> AsyncIterator[RerankService]:
+        """Hold the engine of an override for one call.
 
         Raises:
             ServiceError: `INVALID_REQUEST`: there is no such provider, or it needs more than was given.
         """
-        key = _key(access)
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = self._kept[key] = self._open(access)
+        key = _key(override)
+        pooled = self._kept.get(key)
+        if pooled is None:
+            pooled = self._kept[key] = self._open(override)
         self._kept.move_to_end(key)
-        kept.users += 1
+        pooled.users += 1
         try:
-            while len(self._kept) > MOST_KEPT:
+            while len(self._kept) > MAX_ENGINES:
                 await self._drop(self._kept.popitem(last=False)[1])
-            yield kept.service
+            yield pooled.service
         finally:
-            kept.users -= 1
-            if kept.is_dropped:
-                await self._drop(kept)
+            pooled.users -= 1
+            if pooled.is_dropped:
+                await self._drop(pooled)
 
     async def close(self) -> None:
-        """Close what is kept."""
+        """Close what is pooled."""
         while self._kept:
             await self._kept.popitem()[1].provider.close()
 
-    def _open(self, access: ProviderAccess) -> _Kept:
-        configured = self._host.settings.providers.get(access.provider, ProviderSettings())
+    def _open(self, override: ProviderOverride) -> _PooledEngine:
+        configured = self._host.settings.providers.get(override.provider, ProviderSettings())
         options = msgspec.structs.replace(
             configured,
-            api_key=access.api_key or configured.api_key,
-            base_url=access.api_base or configured.base_url,
-            headers={**configured.headers, **dict(access.headers)},
+            api_key=override.api_key or configured.api_key,
+            base_url=override.api_base or configured.base_url,
+            headers={**configured.headers, **dict(override.headers)},
         )
         try:
-            return _Kept(*self._host.open_variant(access.provider, options))
+            return _PooledEngine(*self._host.open_variant(override.provider, options))
         except ProviderSettingsError as error:
-            raise _unusable(access, str(error)) from None
+            raise _unusable(override, str(error)) from None
 
-    async def _drop(self, kept: _Kept) -> None:
+    async def _drop(self, pooled: _PooledEngine) -> None:
         """Close an engine, or have its last call close it."""
-        kept.is_dropped = True
-        if not kept.users:
-            await kept.provider.close()
+        pooled.is_dropped = True
+        if not pooled.users:
+            await pooled.provider.close()
 
 
-def _key(access: ProviderAccess) -> bytes:
-    # A digest, so that no secret is kept as a key of a dict beyond the deployment that needs it.
-    parts = (access.provider, access.api_base, access.api_key, access.headers)
+def _key(override: ProviderOverride) -> bytes:
+    # A digest, so that no secret is pooled as a key of a dict beyond the deployment that needs it.
+    parts = (override.provider, override.api_base, override.api_key, override.headers)
     return blake2b(msgspec.msgpack.encode(parts), digest_size=16).digest()
 
 
-def _unusable(access: ProviderAccess, problem: str) -> Exception:
-    prefix = f"providers.{access.provider}"
+def _unusable(override: ProviderOverride, problem: str) -> Exception:
+    prefix = f"providers.{override.provider}"
     for setting, name in ((".base_url", "api_base"), (".api_key", "api_key")):
         if problem.startswith(f"{prefix}{setting}"):
             return invalid_request([FieldViolation(name, name + problem.removeprefix(f"{prefix}{setting}"))])

@@ -9,7 +9,7 @@ import pytest
 from rerankd.contract.errors import Reason
 from rerankd.providers.settings import ProviderSettings
 from rerankd.sdk import Reranker, RerankError
-from rerankd.sdk.accesses import MOST_KEPT
+from rerankd.sdk.engine_pool import MAX_ENGINES
 from rerankd.settings import Settings
 from rerankd_adapters.testing import Answer
 from tests.support.upstream import Upstream, answer_well
@@ -69,10 +69,10 @@ def test_each_key_is_sent_with_its_own_calls(reranker: Reranker, upstream: Upstr
 
 
 def test_accesses_are_bounded(reranker: Reranker, upstream: Upstream) -> None:
-    for number in range(MOST_KEPT + 5):
+    for number in range(MAX_ENGINES + 5):
         reranker.rerank("cohere/x", "red", DOCUMENTS, api_key=f"k{number}", api_base=upstream.url)
     assert reranker._opening is not None
-    assert len(reranker._opening.result()._accesses) == MOST_KEPT
+    assert len(reranker._opening.result()._pool) == MAX_ENGINES
 
 
 def test_what_the_settings_say_of_the_provider_still_holds(upstream: Upstream) -> None:
