@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from rerankd.sdk.answers import RerankResponse
 from rerankd.sdk.parameters import DocumentInput
 from rerankd.sdk.reranker import Reranker
+from rerankd.sdk.responses import RerankResponse
 
 _process_wide: Final = Reranker()
 

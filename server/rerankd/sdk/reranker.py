@@ -20,12 +20,12 @@ from rerankd.contract.call_context import CallContext, usable_request_id
 from rerankd.contract.errors import Reason, ServiceError, deadline_exceeded
 from rerankd.contract.status import internal_error
 from rerankd.providers.opening import ProviderSettingsError
-from rerankd.sdk.answers import RerankResponse, response_of
 from rerankd.sdk.engine_pool import EnginePool
 from rerankd.sdk.engine_thread import EngineThread
 from rerankd.sdk.failures import error_of
 from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
+from rerankd.sdk.responses import RerankResponse, response_of
 from rerankd.sdk.telemetry import EmbeddedTelemetry
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings, SettingsError, load_settings

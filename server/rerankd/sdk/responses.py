@@ -14,7 +14,7 @@ import msgspec
 from rerankd.contract import messages
 
 
-class Record(dict[str, Any]):
+class AttributeDict(dict[str, Any]):
     """A dict with its keys as attributes; what a class declares and the dict lacks is None."""
 
     def __getattr__(self, name: str) -> Any:
@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-class RerankDocument(Record):
+class RerankDocument(AttributeDict):
     """A document as it went in."""
 
     text: str
@@ -61,7 +61,7 @@ class RerankDocument(Record):
     """What the caller wanted back."""
 
 
-class RerankResult(Record):
+class RerankResult(AttributeDict):
     """One ranked document."""
 
     index: int
@@ -72,7 +72,7 @@ class RerankResult(Record):
     """The document; None with `return_documents=False`."""
 
 
-class Usage(Record):
+class Usage(AttributeDict):
     """What a call consumed."""
 
     documents: int
@@ -89,7 +89,7 @@ class Usage(Record):
     """US dollars; None when not known."""
 
 
-class Meta(Record):
+class Meta(AttributeDict):
     """Billing in Cohere's form, and warnings."""
 
     api_version: Mapping[str, str]
@@ -102,7 +102,7 @@ class Meta(Record):
     """What the caller should know: a document cut, an option ignored."""
 
 
-class RerankResponse(Record):
+class RerankResponse(AttributeDict):
     """Documents in order of relevance."""
 
     id: str
