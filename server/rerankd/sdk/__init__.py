@@ -11,7 +11,7 @@ Settings, keys and models are those of the server: the file that `RERANKD_CONFIG
 the usual variables of the providers, such as `COHERE_API_KEY`.
 """
 
-from rerankd.sdk.failures import RerankError
+from rerankd.sdk.errors import RerankError
 from rerankd.sdk.functions import arerank, rerank
 from rerankd.sdk.reranker import Reranker
 from rerankd.sdk.responses import RerankResponse, RerankResult

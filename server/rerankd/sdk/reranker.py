@@ -22,7 +22,7 @@ from rerankd.contract.status import internal_error
 from rerankd.providers.opening import ProviderSettingsError
 from rerankd.sdk.engine_pool import EnginePool
 from rerankd.sdk.engine_thread import EngineThread
-from rerankd.sdk.failures import error_of
+from rerankd.sdk.errors import error_of
 from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
 from rerankd.sdk.responses import RerankResponse, response_of
