@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rerankd.console.documents import RerankInput
+from rerankd.console.errors import FAILED, OK, USAGE, CommandError
 from rerankd.console.explanations import explain
-from rerankd.console.failures import FAILED, OK, USAGE, CommandError
 from rerankd.console.rendering import (
     print_health,
     print_json,

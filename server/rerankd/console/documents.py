@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from rerankd.console.failures import USAGE, CommandError
+from rerankd.console.errors import USAGE, CommandError
 
 Document = str | Mapping[str, Any]
 """A text, or an object as the contract describes it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rerankd.console.failures import CommandError
+from rerankd.console.errors import CommandError
 from rerankd_client import DeadlineExceeded, RerankError, Unauthenticated, Unavailable
 
 _UNREACHABLE: Final = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from rerankd.console.failures import OK, CommandError
+from rerankd.console.errors import OK, CommandError
 from rerankd.console.litellm_config import Imported, import_config
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from rerankd.console import batch_command, settings_commands
-from rerankd.console.failures import FAILED, INTERRUPTED, CommandError
+from rerankd.console.errors import FAILED, INTERRUPTED, CommandError
 from rerankd.console.flags import Address, ApiKey, CaFile, Config, Json, LogLevel, TimeoutS, Tls
 
 _HELP: Final = """One rerank service in front of every provider, and the models embedded in it.

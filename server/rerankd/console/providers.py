@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rerankd.console import provider_facts
-from rerankd.console.failures import FAILED, OK, CommandError
+from rerankd.console.errors import FAILED, OK, CommandError
 from rerankd.console.provider_survey import Surveyed, can_be_probed, probe_all, shown_url, survey
 from rerankd.console.provider_tables import print_problems, print_provider, print_providers, show_progress
 from rerankd.console.rendering import print_json

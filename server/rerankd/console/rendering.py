@@ -16,7 +16,7 @@ from rich.text import Text
 from rerankd.console.documents import Document, snippet
 
 if TYPE_CHECKING:
-    from rerankd.console.failures import CommandError
+    from rerankd.console.errors import CommandError
     from rerankd_client import Model, RerankResponse
 
 _BAR_WIDTH: Final = 16

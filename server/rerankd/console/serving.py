@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rerankd.console.failures import OK, CommandError
+from rerankd.console.errors import OK, CommandError
 from rerankd.console.rendering import print_json
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rerankd.console.failures import CommandError
+from rerankd.console.errors import CommandError
 from rerankd.console.rendering import make_console
 from rerankd.console.snapshots import Snapshot, Span
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rerankd.console.failures import CommandError
+from rerankd.console.errors import CommandError
 from rerankd.console.providers import show_providers
 from rerankd.providers.opening import ProviderSettingsError, find_declared
 from rerankd.providers.settings import ProviderSettings

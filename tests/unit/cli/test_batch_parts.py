@@ -16,7 +16,7 @@ from rerankd.console.batch.journal import Finished, Journal, State
 from rerankd.console.batch.outcomes import ItemStatus, Outcome
 from rerankd.console.batch.plan import BatchPlan
 from rerankd.console.batch.totals import Totals
-from rerankd.console.failures import CommandError
+from rerankd.console.errors import CommandError
 from rerankd_client import Usage
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from rerankd.console.failures import USAGE, CommandError
+from rerankd.console.errors import USAGE, CommandError
 
 _BLOCK_BYTES: Final = 1024 * 1024
 

@@ -21,7 +21,7 @@ from rerankd.console.batch.outcomes import Outcome, Seen
 from rerankd.console.batch.parquet import write_table
 from rerankd.console.batch.plan import BatchPlan
 from rerankd.console.batch.totals import Totals
-from rerankd.console.failures import USAGE, CommandError
+from rerankd.console.errors import USAGE, CommandError
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Seen).decode

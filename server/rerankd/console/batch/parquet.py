@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from rerankd.console.batch.files import require
-from rerankd.console.failures import USAGE, CommandError
+from rerankd.console.errors import USAGE, CommandError
 
 _READ_ROWS: Final = 256
 _WRITTEN_ROWS: Final = 2000

@@ -25,8 +25,8 @@ from rerankd.console.batch.rows import Row, read_rows
 from rerankd.console.batch.stdout import StandardOutput
 from rerankd.console.batch.totals import Totals
 from rerankd.console.calls import Target
+from rerankd.console.errors import FAILED, INTERRUPTED, OK, USAGE, CommandError
 from rerankd.console.explanations import explain
-from rerankd.console.failures import FAILED, INTERRUPTED, OK, USAGE, CommandError
 from rerankd.contract.errors import ServiceError
 from rerankd_client import BatchItem, RerankError
 from rerankd_client.connection import resolve_target

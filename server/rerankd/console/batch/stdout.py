@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from rerankd.console.batch.outcomes import Outcome
-from rerankd.console.failures import CommandError
+from rerankd.console.errors import CommandError
 
 _encode: Final = msgspec.json.Encoder().encode
 
