@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rerankd.console.client_errors import command_error
 from rerankd.console.documents import RerankInput
 from rerankd.console.errors import FAILED, OK, USAGE, CommandError
-from rerankd.console.explanations import explain
 from rerankd.console.rendering import (
     print_health,
     print_json,
@@ -103,7 +103,7 @@ def _connect(target: Target, *, is_retried: bool = True) -> Iterator[RerankClien
         with RerankClient(target.address, **options) as client:
             yield client
     except RerankError as error:
-        raise explain(error, resolve_target(target.address), target.timeout_s) from error
+        raise command_error(error, resolve_target(target.address), target.timeout_s) from error
     except UnicodeEncodeError as error:
         raise CommandError("the query and documents must be UTF-8 text", exit_code=USAGE) from error
     except (TypeError, ValueError) as error:

@@ -25,8 +25,8 @@ from rerankd.console.batch.rows import Row, read_rows
 from rerankd.console.batch.stdout import StandardOutput
 from rerankd.console.batch.totals import Totals
 from rerankd.console.calls import Target
+from rerankd.console.client_errors import command_error
 from rerankd.console.errors import FAILED, INTERRUPTED, OK, USAGE, CommandError
-from rerankd.console.explanations import explain
 from rerankd.contract.errors import ServiceError
 from rerankd_client import BatchItem, RerankError
 from rerankd_client.connection import resolve_target
@@ -266,7 +266,7 @@ def _open_engine(plan: BatchPlan) -> EngineAnswers:
 
 
 def _explained(error: RerankError, target: Target) -> CommandError:
-    return explain(error, resolve_target(target.address), target.timeout_s)
+    return command_error(error, resolve_target(target.address), target.timeout_s)
 
 
 def _resume_hint(plan: BatchPlan) -> str:

@@ -25,7 +25,7 @@ _UNREACHABLE: Final = (
 """Part of gRPC's own words, in lower case; message; hint. The first that fits is taken."""
 
 
-def explain(error: RerankError, address: str, timeout_s: float) -> CommandError:
+def command_error(error: RerankError, address: str, timeout_s: float) -> CommandError:
     """Return what to print for a call to `address` that failed."""
     if isinstance(error, Unavailable) and error.reason == "UNAVAILABLE" and error.request_id is None:
         # A server that answers says why, in details; gRPC itself leaves none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from rerankd.console.explanations import explain
+from rerankd.console.client_errors import command_error
 from rerankd_client import Unavailable
 
 
@@ -25,15 +25,15 @@ def unavailable(message: str, **facts: str) -> Unavailable:
     ],
 )
 def test_no_answer(words: str, message: str, hint: str) -> None:
-    error = explain(unavailable(words), "a:1", 30)
+    error = command_error(unavailable(words), "a:1", 30)
 
     assert (error.message, error.exit_code) == (message, 1)
     assert hint in error.hint
 
 
 def test_a_server_that_answers_is_quoted() -> None:
-    draining = explain(unavailable("shutting down", reason="DRAINING", request_id="r"), "a:1", 30)
-    proxied = explain(unavailable("all busy", request_id="r"), "a:1", 30)
+    draining = command_error(unavailable("shutting down", reason="DRAINING", request_id="r"), "a:1", 30)
+    proxied = command_error(unavailable("all busy", request_id="r"), "a:1", 30)
 
     assert (draining.message, draining.hint) == ("shutting down (DRAINING)", "")
     assert proxied.message == "all busy (UNAVAILABLE)"
