@@ -14,8 +14,8 @@ from typing import Any, Final, Self
 
 import grpc
 
-from rerankd.console.batch.answers import Answers, EngineAnswers, ServerAnswers
 from rerankd.console.batch.display import print_summary, show_progress
+from rerankd.console.batch.executors import BatchExecutor, InProcessExecutor, RemoteExecutor
 from rerankd.console.batch.files import Format, format_of, survey
 from rerankd.console.batch.journal import Journal, State
 from rerankd.console.batch.outcomes import Outcome, bad_row, outcome_of
@@ -71,8 +71,8 @@ def run_batch(target: Target, plan: BatchPlan, *, is_in_process: bool, is_json: 
 
 
 async def _serve(run: _Run, target: Target, plan: BatchPlan, *, is_in_process: bool) -> int:
-    answers: Answers = _open_engine(plan) if is_in_process else _open_server(target, plan)
-    loop, working = asyncio.get_running_loop(), asyncio.create_task(run.run(answers))
+    executor: BatchExecutor = _open_engine(plan) if is_in_process else _open_server(target, plan)
+    loop, working = asyncio.get_running_loop(), asyncio.create_task(run.run(executor))
     interrupts = 0
 
     def interrupt() -> None:
@@ -94,7 +94,7 @@ async def _serve(run: _Run, target: Target, plan: BatchPlan, *, is_in_process: b
             with suppress(asyncio.CancelledError):
                 await working
     finally:
-        await answers.close()
+        await executor.close()
     is_whole = not run.is_stopping
     run.outcomes.close(is_complete=is_whole)
     if interrupts:
@@ -128,7 +128,7 @@ class _Run:
         self.problem = self.problem or problem
         self._stopping.set()
 
-    async def run(self, answers: Answers) -> None:
+    async def run(self, executor: BatchExecutor) -> None:
         """Run every item; go on with a new stream when one breaks.
 
         Raises:
@@ -140,7 +140,7 @@ class _Run:
             stream = _Stream(self)
             answered_s = self._last_answer_s
             try:
-                await self._take(answers, stream)
+                await self._take(executor, stream)
             except RerankError as error:
                 self._unanswered.extendleft(reversed(stream.pending.values()))
                 if self._last_answer_s != answered_s:
@@ -154,8 +154,8 @@ class _Run:
                 await asyncio.wait_for(self._stopping.wait(), wait_s * random.uniform(0.5, 1.0))  # noqa: S311
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
-    async def _take(self, answers: Answers, stream: _Stream) -> None:
-        results: Any = answers.stream(stream)
+    async def _take(self, executor: BatchExecutor, stream: _Stream) -> None:
+        results: Any = executor.stream(stream)
         async with aclosing(results):
             async for result in results:
                 row = stream.pending.pop(result.item_index)
@@ -248,19 +248,19 @@ def _survey(plan: BatchPlan, totals: Totals) -> State:
     return State(input_sha256=digest, options={**known, **options, **named})
 
 
-def _open_server(target: Target, plan: BatchPlan) -> ServerAnswers:
+def _open_server(target: Target, plan: BatchPlan) -> RemoteExecutor:
     try:
         resolve_target(target.address)
-        return ServerAnswers(target, plan)
+        return RemoteExecutor(target, plan)
     except (TypeError, ValueError) as error:
         raise CommandError(str(error), exit_code=USAGE) from error
 
 
-def _open_engine(plan: BatchPlan) -> EngineAnswers:
+def _open_engine(plan: BatchPlan) -> InProcessExecutor:
     from rerankd.providers.opening import ProviderSettingsError
 
     try:
-        return EngineAnswers(plan)
+        return InProcessExecutor(plan)
     except (ProviderSettingsError, ServiceError) as error:
         raise CommandError(f"the settings cannot be used: {error}") from error
 

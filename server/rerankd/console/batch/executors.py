@@ -14,8 +14,8 @@ from rerankd_client import AsyncRerankClient, BatchItem, BatchResult, ClientOpti
 _RECONNECT_MS: Final = 1000
 
 
-class Answers(Protocol):
-    """Answers one stream of items after the other."""
+class BatchExecutor(Protocol):
+    """BatchExecutor one stream of items after the other."""
 
     def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
         """Answer items as they finish; reads `items` no faster than answers are taken.
@@ -30,7 +30,7 @@ class Answers(Protocol):
         ...
 
 
-class ServerAnswers:
+class RemoteExecutor:
     """A running server, over one connection a stream."""
 
     def __init__(self, target: Target, plan: BatchPlan) -> None:
@@ -51,7 +51,7 @@ class ServerAnswers:
         self._plan = plan
 
     async def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
-        """Answer items as `Answers` says."""
+        """Answer items as `BatchExecutor` says."""
         defaults: Any = dict(self._plan.defaults)
         async with AsyncRerankClient(self._address, **self._options) as client:
             batch = client.batch_rerank(items, defaults=defaults, max_concurrency=self._plan.concurrency)
@@ -63,7 +63,7 @@ class ServerAnswers:
         """Do nothing: each stream closes its connection."""
 
 
-class EngineAnswers:
+class InProcessExecutor:
     """The engine in this process, with the settings a server would have."""
 
     def __init__(self, plan: BatchPlan) -> None:
@@ -83,7 +83,7 @@ class EngineAnswers:
         self._is_started = False
 
     async def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
-        """Answer items as `Answers` says."""
+        """Answer items as `BatchExecutor` says."""
         from rerankd.contract.call_context import CallContext, usable_request_id
         from rerankd.rpc import convert
         from rerankd_client.batch import BatchRun
