@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rerankd.console.errors import CommandError
+from rerankd.console.metrics_snapshots import MetricsInterval, MetricsSnapshot
 from rerankd.console.rendering import make_console
-from rerankd.console.snapshots import Snapshot, Span
 
 _TIMEOUT_S: Final = 5.0
 _CALL_SECONDS: Final = "rerankd_call_duration_seconds"
@@ -31,12 +31,12 @@ def show_top(url: str, interval_s: float, *, is_once: bool) -> None:
         before = _look(client, url)
         if is_once or not console.is_terminal:
             time.sleep(interval_s)
-            console.print(render(Span(before, _look(client, url))))
+            console.print(render(MetricsInterval(before, _look(client, url))))
             return
         _live(client, url, interval_s, before, console)
 
 
-def _live(client: httpx.Client, url: str, interval_s: float, before: Snapshot, console: Console) -> None:
+def _live(client: httpx.Client, url: str, interval_s: float, before: MetricsSnapshot, console: Console) -> None:
     with Live(Text("measuring"), console=console, screen=True, auto_refresh=False) as live:
         while True:
             time.sleep(interval_s)
@@ -45,15 +45,15 @@ def _live(client: httpx.Client, url: str, interval_s: float, before: Snapshot, c
             except CommandError as error:
                 live.update(Text(error.message, style="red"), refresh=True)
                 continue
-            live.update(render(Span(before, after)), refresh=True)
+            live.update(render(MetricsInterval(before, after)), refresh=True)
             before = after
 
 
-def _look(client: httpx.Client, url: str) -> Snapshot:
+def _look(client: httpx.Client, url: str) -> MetricsSnapshot:
     try:
         answer = client.get("/metrics", headers={"accept": "text/plain"})
         answer.raise_for_status()
-        return Snapshot.of(answer.text, time.monotonic())
+        return MetricsSnapshot.of(answer.text, time.monotonic())
     except httpx.HTTPStatusError as error:
         raise CommandError(f"{url}/metrics answered {error.response.status_code}", hint=_HINT) from None
     except (httpx.HTTPError, httpx.InvalidURL):
@@ -65,28 +65,30 @@ def _look(client: httpx.Client, url: str) -> Snapshot:
 _HINT: Final = "give the HTTP address of a running server with --url"
 
 
-def render(span: Span) -> Group:
-    """Draw what happened in `span`."""
-    parts: list[Text | Table] = [_summary(span), _models(span), _providers(span)]
-    if span.after.values("rerankd_deployment_cooling", "deployment"):
-        parts.append(_deployments(span))
+def render(interval: MetricsInterval) -> Group:
+    """Draw what happened in `interval`."""
+    parts: list[Text | Table] = [_summary(interval), _models(interval), _providers(interval)]
+    if interval.after.values("rerankd_deployment_cooling", "deployment"):
+        parts.append(_deployments(interval))
     return Group(*parts)
 
 
-def _summary(span: Span) -> Text:
-    now = span.after
-    calls = span.grown("rerankd_calls_total")
-    failed = calls - span.grown("rerankd_calls_total", code="OK")
-    cached = span.grown("rerankd_cache_documents_total") - span.grown("rerankd_cache_documents_total", result="miss")
-    asked = span.grown("rerankd_cache_documents_total")
-    lag_s = span.quantile("rerankd_event_loop_lag_seconds", 0.99)
+def _summary(interval: MetricsInterval) -> Text:
+    now = interval.after
+    calls = interval.grown("rerankd_calls_total")
+    failed = calls - interval.grown("rerankd_calls_total", code="OK")
+    cached = interval.grown("rerankd_cache_documents_total") - interval.grown(
+        "rerankd_cache_documents_total", result="miss"
+    )
+    asked = interval.grown("rerankd_cache_documents_total")
+    lag_s = interval.quantile("rerankd_event_loop_lag_seconds", 0.99)
     facts = {
-        "calls/s": f"{span.rate('rerankd_calls_total'):,.1f}",
+        "calls/s": f"{interval.rate('rerankd_calls_total'):,.1f}",
         "failed": f"{failed / calls:.1%}" if calls else "-",
         "under way": f"{now.total('rerankd_calls_in_flight'):,.0f}",
-        "our p50": _ms(span.quantile("rerankd_overhead_seconds", 0.5)),
+        "our p50": _ms(interval.quantile("rerankd_overhead_seconds", 0.5)),
         "cached": f"{cached / asked:.0%}" if asked else "-",
-        "$/h": _dollars(span.rate("rerankd_cost_usd_total") * 3600),
+        "$/h": _dollars(interval.rate("rerankd_cost_usd_total") * 3600),
         "$ in all": _dollars(now.total("rerankd_cost_usd_total")),
         "loop late by": _ms(lag_s),
     }
@@ -96,48 +98,48 @@ def _summary(span: Span) -> Text:
     return line
 
 
-def _models(span: Span) -> Table:
+def _models(interval: MetricsInterval) -> Table:
     table = _table("model", "calls/s", "failed", "p50", "p95", "p99", "retries", "fallbacks")
-    for model in span.after.values("rerankd_calls_total", "model"):
-        calls = span.grown("rerankd_calls_total", model=model)
-        failed = calls - span.grown("rerankd_calls_total", model=model, code="OK")
+    for model in interval.after.values("rerankd_calls_total", "model"):
+        calls = interval.grown("rerankd_calls_total", model=model)
+        failed = calls - interval.grown("rerankd_calls_total", model=model, code="OK")
         table.add_row(
             model or "(unknown)",
-            f"{span.rate('rerankd_calls_total', model=model):,.1f}",
+            f"{interval.rate('rerankd_calls_total', model=model):,.1f}",
             Text(f"{failed:,.0f}", style="red" if failed else "dim"),
-            *(_ms(span.quantile(_CALL_SECONDS, share, model=model)) for share in (0.5, 0.95, 0.99)),
-            f"{span.grown('rerankd_retries_total', model=model):,.0f}",
-            f"{span.grown('rerankd_fallbacks_total', model=model):,.0f}",
+            *(_ms(interval.quantile(_CALL_SECONDS, share, model=model)) for share in (0.5, 0.95, 0.99)),
+            f"{interval.grown('rerankd_retries_total', model=model):,.0f}",
+            f"{interval.grown('rerankd_fallbacks_total', model=model):,.0f}",
         )
     return table
 
 
-def _providers(span: Span) -> Table:
+def _providers(interval: MetricsInterval) -> Table:
     table = _table("provider", "calls/s", "failed", "p50", "p95", "$/h", "search units")
     name = f"{_PROVIDER_SECONDS}_count"
-    for provider in span.after.values(name, "provider"):
-        failed = span.grown(name, provider=provider) - span.grown(name, provider=provider, outcome="ok")
+    for provider in interval.after.values(name, "provider"):
+        failed = interval.grown(name, provider=provider) - interval.grown(name, provider=provider, outcome="ok")
         table.add_row(
             provider,
-            f"{span.rate(name, provider=provider):,.1f}",
+            f"{interval.rate(name, provider=provider):,.1f}",
             Text(f"{failed:,.0f}", style="red" if failed else "dim"),
-            *(_ms(span.quantile(_PROVIDER_SECONDS, share, provider=provider)) for share in (0.5, 0.95)),
-            _dollars(span.rate("rerankd_cost_usd_total", provider=provider) * 3600),
-            f"{span.grown('rerankd_search_units_total', provider=provider):,.0f}",
+            *(_ms(interval.quantile(_PROVIDER_SECONDS, share, provider=provider)) for share in (0.5, 0.95)),
+            _dollars(interval.rate("rerankd_cost_usd_total", provider=provider) * 3600),
+            f"{interval.grown('rerankd_search_units_total', provider=provider):,.0f}",
         )
     return table
 
 
-def _deployments(span: Span) -> Table:
+def _deployments(interval: MetricsInterval) -> Table:
     table = _table("deployment", "state", "under way", "waiting", "cooldowns")
-    for deployment in span.after.values("rerankd_deployment_cooling", "deployment"):
-        is_open = span.after.total("rerankd_deployment_cooling", deployment=deployment) > 0
+    for deployment in interval.after.values("rerankd_deployment_cooling", "deployment"):
+        is_open = interval.after.total("rerankd_deployment_cooling", deployment=deployment) > 0
         table.add_row(
             deployment,
             Text("left alone", style="red") if is_open else Text("in use", style="green"),
-            f"{span.after.total('rerankd_deployment_in_flight', deployment=deployment):,.0f}",
-            f"{span.after.total('rerankd_deployment_queue_depth', deployment=deployment):,.0f}",
-            f"{span.after.total('rerankd_cooldowns_total', deployment=deployment):,.0f}",
+            f"{interval.after.total('rerankd_deployment_in_flight', deployment=deployment):,.0f}",
+            f"{interval.after.total('rerankd_deployment_queue_depth', deployment=deployment):,.0f}",
+            f"{interval.after.total('rerankd_cooldowns_total', deployment=deployment):,.0f}",
         )
     return table
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from rerankd.console.snapshots import Snapshot, Span
+from rerankd.console.metrics_snapshots import MetricsInterval, MetricsSnapshot
 from rerankd.console.top import render
 from rerankd_client import RerankClient
 from tests.support.server import ServerProcess
@@ -35,33 +35,33 @@ rerankd_call_duration_seconds_bucket{model="a",le="+Inf"} 30
 # TYPE rerankd_deployment_cooling gauge
 rerankd_deployment_cooling{deployment="one"} 1
 """
-SPAN = Span(Snapshot.of(BEFORE, 100.0), Snapshot.of(AFTER, 102.0))
+INTERVAL = MetricsInterval(MetricsSnapshot.of(BEFORE, 100.0), MetricsSnapshot.of(AFTER, 102.0))
 
 
 def test_rates_are_what_grew_a_second() -> None:
-    assert SPAN.rate("rerankd_calls_total") == 10
-    assert SPAN.grown("rerankd_calls_total", model="a", code="UNAVAILABLE") == 5
-    assert SPAN.rate("rerankd_no_such_total") == 0
+    assert INTERVAL.rate("rerankd_calls_total") == 10
+    assert INTERVAL.grown("rerankd_calls_total", model="a", code="UNAVAILABLE") == 5
+    assert INTERVAL.rate("rerankd_no_such_total") == 0
 
 
 def test_a_server_that_began_anew_counts_from_zero() -> None:
-    backwards = Span(SPAN.after, SPAN.before)
+    backwards = MetricsInterval(INTERVAL.after, INTERVAL.before)
     assert backwards.grown("rerankd_calls_total", code="OK") == 10
 
 
 @pytest.mark.parametrize(("share", "wanted"), [(0.25, 0.05), (0.5, 0.1), (0.95, 1.0), (0.99, 1.0)])
 def test_quantiles_are_of_the_interval_alone(share: float, wanted: float) -> None:
-    assert SPAN.quantile("rerankd_call_duration_seconds", share) == pytest.approx(wanted)
+    assert INTERVAL.quantile("rerankd_call_duration_seconds", share) == pytest.approx(wanted)
 
 
 def test_nothing_observed_has_no_quantile() -> None:
-    assert Span(SPAN.after, SPAN.after).quantile("rerankd_call_duration_seconds", 0.5) is None
-    assert SPAN.quantile("rerankd_nothing_seconds", 0.5) is None
+    assert MetricsInterval(INTERVAL.after, INTERVAL.after).quantile("rerankd_call_duration_seconds", 0.5) is None
+    assert INTERVAL.quantile("rerankd_nothing_seconds", 0.5) is None
 
 
 def test_the_view_names_models_failures_and_deployments_left_alone() -> None:
     console = Console(width=140, record=True)
-    console.print(render(SPAN))
+    console.print(render(INTERVAL))
     text = console.export_text()
     for part in ("calls/s 10.0", "failed 25.0%", "left alone", "100.0 ms"):
         assert part in text
@@ -69,7 +69,7 @@ def test_the_view_names_models_failures_and_deployments_left_alone() -> None:
 
 def test_what_is_not_ours_is_refused() -> None:
     with pytest.raises(ValueError, match="no metrics"):
-        Snapshot.of("# TYPE other gauge\nother 1\n", 0.0)
+        MetricsSnapshot.of("# TYPE other gauge\nother 1\n", 0.0)
 
 
 def run_top(url: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ _NAMESPACE: Final = "rerankd_"
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class MetricsSnapshot:
     """The samples of one look."""
 
     taken_s: float
@@ -22,7 +22,7 @@ class Snapshot:
     samples: Mapping[str, Mapping[Labels, float]]
 
     @classmethod
-    def of(cls, text: str, taken_s: float) -> Snapshot:
+    def of(cls, text: str, taken_s: float) -> MetricsSnapshot:
         """Read the text of `/metrics`.
 
         Raises:
@@ -47,11 +47,11 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class MetricsInterval:
     """The time between two snapshots; a server that began anew in it counts from zero."""
 
-    before: Snapshot
-    after: Snapshot
+    before: MetricsSnapshot
+    after: MetricsSnapshot
 
     def grown(self, name: str, **labels: str) -> float:
         """Return by how much a counter grew."""
