@@ -19,14 +19,14 @@ from rerankd.console.provider_facts import (
     price_text,
     scoring_text,
 )
-from rerankd.console.provider_survey import Surveyed, shown_url
+from rerankd.console.provider_status import ProviderStatus, shown_url
 from rerankd.console.rendering import make_console, make_table
 from rerankd_adapters.base import Provider
 
 _NOT_CONFIGURED = "not configured"
 
 
-def print_providers(found: Sequence[Surveyed], broken: Mapping[str, str], *, is_checked: bool) -> None:
+def print_providers(found: Sequence[ProviderStatus], broken: Mapping[str, str], *, is_checked: bool) -> None:
     """Print a table of providers, those that cannot be loaded last, with the reason."""
     headings = ["name", "title", "configured by", "models", "scoring"]
     table = make_table(*headings, *(["reachable"] if is_checked else []))
@@ -49,7 +49,7 @@ def print_providers(found: Sequence[Surveyed], broken: Mapping[str, str], *, is_
     console.print(Text("`rerankd providers NAME` says everything about one", style="dim"))
 
 
-def print_provider(each: Surveyed) -> None:
+def print_provider(each: ProviderStatus) -> None:
     """Print everything about one provider."""
     provider = each.provider
     table = Table.grid(padding=(0, 2))
@@ -70,7 +70,7 @@ def print_provider(each: Surveyed) -> None:
         console.print(Text(f"- {quirk}"), soft_wrap=True)
 
 
-def print_problems(found: Sequence[Surveyed]) -> None:
+def print_problems(found: Sequence[ProviderStatus]) -> None:
     """Print, on standard error, why providers cannot be used although something configures them."""
     console = make_console(is_error=True)
     for each in found:
@@ -88,7 +88,7 @@ def show_progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _facts(each: Surveyed) -> dict[str, str | Text]:
+def _facts(each: ProviderStatus) -> dict[str, str | Text]:
     provider = each.provider
     return {
         "name": Text(each.name, style="bold"),
@@ -128,13 +128,13 @@ def _models(provider: Provider) -> Table:
     return table
 
 
-def _configured(each: Surveyed) -> Text:
+def _configured(each: ProviderStatus) -> Text:
     if not each.configured_by:
         return Text(_NOT_CONFIGURED, style="dim")
     return Text(each.configured_by, style="red" if each.problems else "green")
 
 
-def _reachable(each: Surveyed) -> Text:
+def _reachable(each: ProviderStatus) -> Text:
     if each.is_reachable is None:
         return Text("no address", style="dim")
     return Text(f"yes ({each.reach})", style="green") if each.is_reachable else Text(f"no ({each.reach})", style="red")

@@ -10,7 +10,7 @@ from typing import Any
 
 from rerankd.console import provider_facts
 from rerankd.console.errors import FAILED, OK, CommandError
-from rerankd.console.provider_survey import Surveyed, can_be_probed, probe_all, shown_url, survey
+from rerankd.console.provider_status import ProviderStatus, can_be_probed, list_statuses, probe_all, shown_url
 from rerankd.console.provider_tables import print_problems, print_provider, print_providers, show_progress
 from rerankd.console.rendering import print_json
 from rerankd.console.serving import load
@@ -50,13 +50,13 @@ def show_providers(name: str | None, config: Path | None, *, is_checked: bool, i
     return FAILED if is_checked and any(map(_is_at_fault, found)) else OK
 
 
-async def _look(settings: Settings, name: str | None, *, is_checked: bool) -> list[Surveyed]:
+async def _look(settings: Settings, name: str | None, *, is_checked: bool) -> list[ProviderStatus]:
     try:
         transport = open_configured_transport(settings.transport)
     except ProviderSettingsError as error:
         raise CommandError(str(error)) from error
     try:
-        found = await survey(settings.providers, os.environ, transport)
+        found = await list_statuses(settings.providers, os.environ, transport)
         if name is not None:
             found = [_pick(name, found)]
         if is_checked:
@@ -67,7 +67,7 @@ async def _look(settings: Settings, name: str | None, *, is_checked: bool) -> li
         await transport.close()
 
 
-def _pick(name: str, found: Sequence[Surveyed]) -> Surveyed:
+def _pick(name: str, found: Sequence[ProviderStatus]) -> ProviderStatus:
     for each in found:
         if each.name == name:
             return each
@@ -81,11 +81,11 @@ def _pick(name: str, found: Sequence[Surveyed]) -> Surveyed:
     raise CommandError(f"there is no provider {name}", hint or "`rerankd providers` lists them")
 
 
-def _is_at_fault(each: Surveyed) -> bool:
+def _is_at_fault(each: ProviderStatus) -> bool:
     return bool(each.configured_by) and (bool(each.problems) or each.is_reachable is False)
 
 
-def _as_json(each: Surveyed) -> dict[str, Any]:
+def _as_json(each: ProviderStatus) -> dict[str, Any]:
     is_settings = each.configured_by == "settings"
     return {
         "name": each.name,

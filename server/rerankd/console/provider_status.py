@@ -24,7 +24,7 @@ _BLANK: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(slots=True, kw_only=True)
-class Surveyed:
+class ProviderStatus:
     """One provider, as callers name it."""
 
     name: str
@@ -42,9 +42,9 @@ class Surveyed:
     """What came of trying."""
 
 
-async def survey(
+async def list_statuses(
     configured: Mapping[str, ProviderSettings], environ: Mapping[str, str], transport: HttpTransport
-) -> list[Surveyed]:
+) -> list[ProviderStatus]:
     """List the providers of the settings and all that are installed, by name."""
     found = [
         await _of_settings(name, options, provider, environ, transport)
@@ -59,9 +59,9 @@ async def survey(
 
 async def _of_settings(
     name: str, options: ProviderSettings, provider: Provider, environ: Mapping[str, str], transport: HttpTransport
-) -> Surveyed:
+) -> ProviderStatus:
     base_url = configured_endpoint(provider, options, environ).base_url
-    return Surveyed(
+    return ProviderStatus(
         name=name,
         provider=provider,
         configured_by="settings",
@@ -70,17 +70,17 @@ async def _of_settings(
     )
 
 
-async def _of_environment(provider: Provider, environ: Mapping[str, str], transport: HttpTransport) -> Surveyed:
+async def _of_environment(provider: Provider, environ: Mapping[str, str], transport: HttpTransport) -> ProviderStatus:
     """Look at a provider as if the settings had an empty entry for it, which is what its variables stand for."""
-    surveyed = await _of_settings(provider.name, ProviderSettings(), provider, environ, transport)
+    status = await _of_settings(provider.name, ProviderSettings(), provider, environ, transport)
     variables = (*provider.key_variables, *provider.base_url_variables, *provider.presence_variables)
     variable = next((name for name in variables if first_of([name], environ)), "")
     if endpoint_from_environment(provider, environ) is not None:
-        surveyed.configured_by = variable
+        status.configured_by = variable
     else:
-        surveyed.configured_by = ""
-        surveyed.problems = list(_half_configured(provider, variable, environ))
-    return surveyed
+        status.configured_by = ""
+        status.problems = list(_half_configured(provider, variable, environ))
+    return status
 
 
 def _half_configured(provider: Provider, variable: str, environ: Mapping[str, str]) -> Iterator[str]:
@@ -121,14 +121,14 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-async def probe_all(found: Sequence[Surveyed], transport: HttpTransport, on_done: Callable[[], None]) -> None:
+async def probe_all(found: Sequence[ProviderStatus], transport: HttpTransport, on_done: Callable[[], None]) -> None:
     """Try to reach every provider with an address, all at once; note in each what came of it.
 
     Nothing secret is sent: a GET of the base URL over the configured transport, whatever its answer, or a TCP
     connection where the address is not an HTTP one.
     """
 
-    async def probe(each: Surveyed) -> None:
+    async def probe(each: ProviderStatus) -> None:
         started_s = time.monotonic()
         try:
             said = await asyncio.wait_for(_reach(each.base_url, transport), PROBE_TIMEOUT_S + 0.5)
@@ -140,7 +140,7 @@ async def probe_all(found: Sequence[Surveyed], transport: HttpTransport, on_done
     await asyncio.gather(*(probe(each) for each in found if can_be_probed(each)))
 
 
-def can_be_probed(each: Surveyed) -> bool:
+def can_be_probed(each: ProviderStatus) -> bool:
     """Whether it is known where it is."""
     return bool(each.base_url) and not _BLANK.search(each.base_url)
 
