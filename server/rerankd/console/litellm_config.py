@@ -29,7 +29,7 @@ _NEEDLESS: Final = {
 
 
 @dataclass(slots=True)
-class Imported:
+class ImportResult:
     """What came of a LiteLLM config."""
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -40,9 +40,9 @@ class Imported:
     """What else was not taken over, or should be looked at. Names only, never values: they may be secrets."""
 
 
-def import_config(config: Mapping[str, Any]) -> Imported:
+def import_config(config: Mapping[str, Any]) -> ImportResult:
     """Translate a parsed `config.yaml`."""
-    imported = Imported()
+    imported = ImportResult()
     sections = {name: _mapping(config.get(name)) for name in ("litellm_settings", "router_settings")}
     entries = list(_entries(config, imported))
     timeout = sections["router_settings"].get("timeout") or sections["litellm_settings"].get("request_timeout")
@@ -58,7 +58,7 @@ def import_config(config: Mapping[str, Any]) -> Imported:
     return imported
 
 
-def _entries(config: Mapping[str, Any], imported: Imported) -> Iterator[Entry]:
+def _entries(config: Mapping[str, Any], imported: ImportResult) -> Iterator[Entry]:
     listed = config.get("credential_list") or []
     credentials = {
         str(each.get("credential_name")): _mapping(each.get("credential_values"))

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from rerankd.console.errors import OK, CommandError
-from rerankd.console.litellm_config import Imported, import_config
+from rerankd.console.litellm_config import ImportResult, import_config
 
 
 def import_litellm(file: Path, output: Path | None) -> int:
@@ -38,7 +38,7 @@ def import_litellm(file: Path, output: Path | None) -> int:
     return OK
 
 
-def render(imported: Imported, name: str) -> str:
+def render(imported: ImportResult, name: str) -> str:
     """Return the settings file's text."""
     head = [f"Made from {name} by `rerankd import-config litellm`."]
     for title, lines in (("Entries left out:", imported.skipped), ("To be looked at:", imported.notices)):
