@@ -21,14 +21,14 @@ def check_config(
     raise typer.Exit(serving.check_config(file))
 
 
-class Gateway(StrEnum):
+class ConfigSource(StrEnum):
     """Whose settings can be taken over."""
 
     LITELLM = "litellm"
 
 
 def import_config(
-    source: Annotated[Gateway, typer.Argument(help="Whose file it is.")],  # noqa: ARG001  there is one so far
+    source: Annotated[ConfigSource, typer.Argument(help="Whose file it is.")],  # noqa: ARG001  there is one so far
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Its settings, YAML.")],
     *,
     output: Annotated[
