@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerankd.console.batch.display import print_summary, show_progress
-from rerankd.console.batch.journal import Finished, Journal, State
+from rerankd.console.batch.journal import FinishedItems, Journal, State
 from rerankd.console.batch.outcomes import ItemStatus, Outcome
 from rerankd.console.batch.plan import BatchPlan
 from rerankd.console.batch.totals import Totals
@@ -35,7 +35,7 @@ def outcome(index: int, code: int = 0) -> Outcome:
 
 @given(st.lists(st.integers(0, 5000)))
 def test_finished_items(indices: list[int]) -> None:
-    finished, seen = Finished(), set()
+    finished, seen = FinishedItems(), set()
     for index in indices:
         assert finished.add(index) == (index not in seen)
         seen.add(index)

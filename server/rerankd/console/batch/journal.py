@@ -17,14 +17,14 @@ from typing import IO, Any, Final
 import msgspec
 
 from rerankd.console.batch.files import Format, format_of, open_compressed
-from rerankd.console.batch.outcomes import Outcome, Seen
+from rerankd.console.batch.outcomes import Outcome, RecordedOutcome
 from rerankd.console.batch.parquet import write_table
 from rerankd.console.batch.plan import BatchPlan
 from rerankd.console.batch.totals import Totals
 from rerankd.console.errors import USAGE, CommandError
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Seen).decode
+_decode: Final = msgspec.json.Decoder(RecordedOutcome).decode
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -39,7 +39,7 @@ class State(msgspec.Struct, kw_only=True):
     """Whether the output holds every item."""
 
 
-class Finished:
+class FinishedItems:
     """The items that have an outcome: one bit each."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Journal:
         self._state_file = _beside(plan.output, ".batch.json")
         self._state = state
         self._totals = totals
-        self.finished = Finished()
+        self.finished = FinishedItems()
         """Items that need not be run."""
         self.is_complete = False
         """Whether an earlier run left nothing to do."""

@@ -39,7 +39,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What the caller should know: a document cut, an option ignored."""
 
 
-class Seen(msgspec.Struct):
+class RecordedOutcome(msgspec.Struct):
     """What is read back of a row."""
 
     item_index: int

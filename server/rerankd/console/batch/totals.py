@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from rerankd.console.batch.outcomes import Outcome, Seen
+from rerankd.console.batch.outcomes import Outcome, RecordedOutcome
 from rerankd_client import Usage
 
 
@@ -39,7 +39,7 @@ class Totals:
         """Items with an outcome."""
         return self.earlier + self.finished
 
-    def add_earlier(self, seen: Seen) -> None:
+    def add_earlier(self, seen: RecordedOutcome) -> None:
         """Count an outcome of an earlier run."""
         self.earlier += 1
         self.failed += bool(seen.status.code)
