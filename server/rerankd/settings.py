@@ -18,7 +18,7 @@ import yaml
 
 from rerankd.cache.settings import CacheSettings
 from rerankd.configuration.changes import changed_paths, is_within, keep
-from rerankd.configuration.references import References, Text, referenced_files
+from rerankd.configuration.references import References, UntypedText, referenced_files
 from rerankd.configuration.shape import check
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.routing.settings import ModelSettings
@@ -221,7 +221,7 @@ def _environment() -> dict[str, Any]:
                 value = yaml.safe_load(text)
             except yaml.YAMLError:
                 raise SettingsError([f"{key}: variable {name} is neither YAML nor JSON"]) from None
-            found[key] = value if isinstance(value, dict | list) else Text(text, value)
+            found[key] = value if isinstance(value, dict | list) else UntypedText(text, value)
     return found
 
 

@@ -14,7 +14,7 @@ _FILE_TOKEN: Final = re.compile(rf"\$\$\{{|{_FILE}")
 _SAME: Final = object()
 
 
-class Text(str):
+class UntypedText(str):
     """Text whose meaning the type of its setting decides: `"8081"` is a number where one is wanted.
 
     Args:
@@ -24,7 +24,7 @@ class Text(str):
 
     guess: Any
 
-    def __new__(cls, text: str, guess: Any = _SAME) -> Text:
+    def __new__(cls, text: str, guess: Any = _SAME) -> UntypedText:
         """Keep the text together with its guess."""
         made = super().__new__(cls, text)
         made.guess = text if guess is _SAME else guess
@@ -53,7 +53,7 @@ class References:
             return [self.fill(item, f"{path}[{index}]") for index, item in enumerate(value)]
         if not isinstance(value, str) or "${" not in value:
             return value
-        return Text(_TOKEN.sub(lambda token: self._stand_in(token, path), value))
+        return UntypedText(_TOKEN.sub(lambda token: self._stand_in(token, path), value))
 
     def _stand_in(self, token: re.Match[str], path: str) -> str:
         if token["literal"]:

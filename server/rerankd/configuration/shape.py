@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from rerankd.configuration.references import Text
+from rerankd.configuration.references import UntypedText
 from rerankd.contract.suggestions import did_you_mean
 
 
 def check(value: Any, wanted: Any, path: str, problems: list[str]) -> Any:
-    """Return `value` with every `Text` in it converted; note what does not fit.
+    """Return `value` with every `UntypedText` in it converted; note what does not fit.
 
     Args:
         value: Plain data, as YAML gives it.
@@ -56,7 +56,7 @@ def _check_struct(value: dict[Any, Any], struct: type[msgspec.Struct], path: str
 
 
 def _check_leaf(value: Any, wanted: Any, path: str, problems: list[str]) -> Any:
-    if not isinstance(value, Text):
+    if not isinstance(value, UntypedText):
         _convert(value, wanted, path, problems)
         return value
     for candidate, is_strict in ((value.guess, True), (str(value), True), (str(value), False)):

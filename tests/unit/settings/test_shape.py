@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from rerankd.configuration.changes import changed_paths, is_within, keep
-from rerankd.configuration.references import Text
+from rerankd.configuration.references import UntypedText
 from rerankd.configuration.shape import check
 
 
@@ -90,7 +90,14 @@ def test_everything_is_said_at_once() -> None:
 
 def test_text_takes_the_type_that_is_wanted() -> None:
     found: list[str] = []
-    value = {"models": {"a": {"deployments": [{"model": Text("7/8"), "weight": Text("3")}], "hedge": Text("null")}}}
+    value = {
+        "models": {
+            "a": {
+                "deployments": [{"model": UntypedText("7/8"), "weight": UntypedText("3")}],
+                "hedge": UntypedText("null"),
+            }
+        }
+    }
     checked = msgspec.convert(check(value, Root, "", found), Root)
     assert found == []
     assert checked.models["a"] == Model(deployments=[Deployment("7/8", 3)])
