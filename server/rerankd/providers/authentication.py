@@ -52,7 +52,7 @@ class StaticHeader:
         return request.with_headers({self.header: self.value})
 
 
-class Unauthenticated:
+class NoAuthentication:
     """Sends requests as they are."""
 
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
@@ -104,7 +104,7 @@ def _open(
 ) -> Authenticator | None:
     match way.scheme:
         case Scheme.NONE:
-            return Unauthenticated()
+            return NoAuthentication()
         case Scheme.HEADER:
             return StaticHeader(way.header, way.prefix + endpoint.api_key) if endpoint.api_key else None
         case Scheme.SIGV4:
