@@ -12,7 +12,7 @@ from msgspec import structs
 
 from rerankd.http.transport import HttpTransport
 from rerankd.providers.authentication import Authenticator, open_authenticator
-from rerankd.providers.discovery import with_discovered
+from rerankd.providers.cloud_defaults import with_cloud_defaults
 from rerankd.providers.refresh import DEFAULT_REFRESH_S
 from rerankd.telemetry.tracing.context import trace_headers
 from rerankd_adapters.base import (
@@ -191,7 +191,7 @@ def open_deployment(provider: Provider, endpoint: Endpoint, transport: HttpTrans
     Raises:
         AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for options that make no sense.
     """
-    settings["options"] = with_discovered(provider, endpoint, settings.get("options"))
+    settings["options"] = with_cloud_defaults(provider, endpoint, settings.get("options"))
     if provider.is_grpc:
         from rerankd.providers.grpc_provider import open_grpc_provider
 

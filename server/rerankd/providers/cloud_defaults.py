@@ -8,7 +8,7 @@ from typing import Any
 from rerankd_adapters.base import Endpoint, Provider, Scheme
 
 
-def with_discovered(provider: Provider, endpoint: Endpoint, options: Mapping[str, Any] | None) -> dict[str, Any]:
+def with_cloud_defaults(provider: Provider, endpoint: Endpoint, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the options with those that the cloud's own configuration states; the operator's go first.
 
     Google's application-default credentials name a project, AWS's profile a region. Neither is looked for where a
