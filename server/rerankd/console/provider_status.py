@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from rerankd.console.provider_facts import extras_of
 from rerankd.http.transport import HttpTransport
 from rerankd.providers.environment import endpoint_from_environment, first_of, options_from_environment
-from rerankd.providers.opening import configured_endpoint, provider_problems
+from rerankd.providers.factory import configured_endpoint, provider_problems
 from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, Provider
 from rerankd_adapters.registry import find_provider, provider_names

@@ -15,7 +15,7 @@ from rerankd.console.provider_tables import print_problems, print_provider, prin
 from rerankd.console.rendering import print_json
 from rerankd.console.serving import load
 from rerankd.contract.suggestions import did_you_mean
-from rerankd.providers.opening import ProviderSettingsError, open_configured_transport
+from rerankd.providers.factory import ProviderSettingsError, open_configured_transport
 from rerankd.settings import Settings
 from rerankd_adapters.registry import broken_providers, find_provider
 

@@ -88,7 +88,7 @@ def load(config: Path | None, overrides: Mapping[str, Any]) -> Settings:
 
 
 async def _provider_problems(settings: Settings) -> list[str]:
-    from rerankd.providers.opening import ProviderSettingsError, open_configured_transport, provider_problems
+    from rerankd.providers.factory import ProviderSettingsError, open_configured_transport, provider_problems
 
     try:
         transport = open_configured_transport(settings.transport)
@@ -108,7 +108,7 @@ def _unusable(config: Path | None, problems: Sequence[str]) -> CommandError:
 
 async def _model_problems(settings: Settings) -> list[str]:
     """Say what keeps the models of the settings from being served."""
-    from rerankd.providers.opening import ProviderSettingsError
+    from rerankd.providers.factory import ProviderSettingsError
     from rerankd.serving.engine_host import EngineHost
 
     try:

@@ -13,7 +13,7 @@ import msgspec
 
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.service import RerankService
-from rerankd.providers.opening import ProviderSettingsError
+from rerankd.providers.factory import ProviderSettingsError
 from rerankd.providers.settings import ProviderSettings
 from rerankd.sdk.parameters import ProviderOverride
 from rerankd.serving.engine_host import EngineHost

@@ -19,7 +19,7 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext, usable_request_id
 from rerankd.contract.errors import Reason, ServiceError, deadline_exceeded
 from rerankd.contract.status import internal_error
-from rerankd.providers.opening import ProviderSettingsError
+from rerankd.providers.factory import ProviderSettingsError
 from rerankd.sdk.engine_pool import EnginePool
 from rerankd.sdk.engine_thread import EngineThread
 from rerankd.sdk.errors import error_of

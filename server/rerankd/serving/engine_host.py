@@ -18,7 +18,7 @@ from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router, RouterSettingsError
 from rerankd.http.transport import HttpTransport
 from rerankd.local.provider import LocalProvider
-from rerankd.providers.opening import (
+from rerankd.providers.factory import (
     ProviderSettingsError,
     open_configured_transport,
     open_provider,

@@ -12,7 +12,7 @@ from rerankd.configuration.changes import is_within, keep
 from rerankd.gateway.app import Gateway, GatewayLimits
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.gateway.server import HttpServer, bind
-from rerankd.providers.opening import (
+from rerankd.providers.factory import (
     ProviderSettingsError,
     open_configured_transport,
     provider_problems,

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from rerankd.providers.opening import ProviderSettingsError
+from rerankd.providers.factory import ProviderSettingsError
 from rerankd.serving.reload import Reloader
 from rerankd.serving.service import Addresses, CannotStartError, Service
 from rerankd.settings import Settings, SettingsOrigin

@@ -12,7 +12,7 @@ import pytest
 
 from rerankd.console.errors import CommandError
 from rerankd.console.providers import show_providers
-from rerankd.providers.opening import ProviderSettingsError, find_declared
+from rerankd.providers.factory import ProviderSettingsError, find_declared
 from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters import registry
 from rerankd_adapters.base import AdapterError, HttpAdapter, Scheme, Scoring

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
-from rerankd.providers.opening import provider_problems
+from rerankd.providers.factory import provider_problems
 from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters.base import Provider
 from scripts import generate, generate_provider_docs

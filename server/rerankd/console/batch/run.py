@@ -257,7 +257,7 @@ def _open_server(target: Target, plan: BatchPlan) -> RemoteExecutor:
 
 
 def _open_engine(plan: BatchPlan) -> InProcessExecutor:
-    from rerankd.providers.opening import ProviderSettingsError
+    from rerankd.providers.factory import ProviderSettingsError
 
     try:
         return InProcessExecutor(plan)
