@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import structlog
 
 from rerankd.http.transport import HttpTransport
-from rerankd.providers.http_provider import open_deployment
+from rerankd.providers.http_provider import open_remote_provider
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
 from rerankd_adapters.registry import find_provider, provider_names
 
 _log = structlog.get_logger("rerankd.providers")
 
 
-def deployments_from_environment(environ: Mapping[str, str], transport: HttpTransport) -> Iterator[ModelProvider]:
+def providers_from_environment(environ: Mapping[str, str], transport: HttpTransport) -> Iterator[ModelProvider]:
     """Open a deployment of every provider that the environment has a key or an address for.
 
     One that lacks something else, such as a region, is left out with a warning.
@@ -25,7 +25,7 @@ def deployments_from_environment(environ: Mapping[str, str], transport: HttpTran
         if provider and endpoint:
             options = options_from_environment(provider, environ)
             try:
-                yield open_deployment(provider, endpoint, transport, options=options)
+                yield open_remote_provider(provider, endpoint, transport, options=options)
             except AdapterError as error:
                 _log.warning("provider left out", provider=name, problem=error.message)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from rerankd.contract.suggestions import did_you_mean
 from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
 from rerankd.providers.environment import (
-    deployments_from_environment,
     first_of,
     options_from_environment,
+    providers_from_environment,
 )
-from rerankd.providers.http_provider import open_deployment
+from rerankd.providers.http_provider import open_remote_provider
 from rerankd.providers.settings import ProviderSettings, TransportOptions
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
 from rerankd_adapters.registry import broken_providers, find_provider, provider_names
@@ -37,7 +37,7 @@ def open_providers(
     opened = [open_provider(name, options, environ, transport) for name, options in configured.items()]
     taken = {*taken, *(deployment.name for deployment in opened)}
     opened += [
-        deployment for deployment in deployments_from_environment(environ, transport) if deployment.name not in taken
+        deployment for deployment in providers_from_environment(environ, transport) if deployment.name not in taken
     ]
     return opened
 
@@ -56,7 +56,7 @@ def open_provider(
     if problems:
         raise ProviderSettingsError("; ".join(problems))
     try:
-        return open_deployment(
+        return open_remote_provider(
             provider,
             endpoint,
             transport,

@@ -179,7 +179,9 @@ class HttpProvider:
         """Do nothing: the transport belongs to whoever opened it."""
 
 
-def open_deployment(provider: Provider, endpoint: Endpoint, transport: HttpTransport, **settings: Any) -> ModelProvider:
+def open_remote_provider(
+    provider: Provider, endpoint: Endpoint, transport: HttpTransport, **settings: Any
+) -> ModelProvider:
     """Open a deployment over whichever protocol the provider speaks; the caller closes it.
 
     Args:

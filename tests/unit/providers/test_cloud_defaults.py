@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
-from rerankd.providers.http_provider import open_deployment
+from rerankd.providers.http_provider import open_remote_provider
 from rerankd_adapters.aws import region_of
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Provider, ProviderCall
 from rerankd_adapters.registry import find_provider
@@ -80,7 +80,7 @@ async def test_project_of_the_default_credentials(
     async with LoopbackServer(answer_google) as server:
         account = write_service_account(tmp_path / "account.json", f"{server.url}/token")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
-        deployment = open_deployment(provider("vertex"), Endpoint(base_url=server.url), transport, options=given)
+        deployment = open_remote_provider(provider("vertex"), Endpoint(base_url=server.url), transport, options=given)
         assert (await deployment.rerank(VERTEX_CALL)).scores == [0.5]
     asked = server.received[-1]
     assert asked.path.startswith(f"/v1/projects/{used}/locations/global/")
@@ -96,7 +96,7 @@ async def test_key_leaves_the_default_credentials_alone(
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
     endpoint = Endpoint(base_url="http://127.0.0.1:1", api_key="a-token")
     with pytest.raises(AdapterError, match="set the option project") as failed:
-        await open_deployment(provider("vertex"), endpoint, transport).rerank(VERTEX_CALL)
+        await open_remote_provider(provider("vertex"), endpoint, transport).rerank(VERTEX_CALL)
     assert failed.value.kind is AdapterErrorKind.CREDENTIALS
 
 
@@ -108,7 +108,7 @@ async def test_project_that_cannot_be_found(
     if content is not None:
         (tmp_path / "account.json").write_text(content, "utf-8")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
-    deployment = open_deployment(provider("vertex"), Endpoint(base_url="http://127.0.0.1:1"), transport)
+    deployment = open_remote_provider(provider("vertex"), Endpoint(base_url="http://127.0.0.1:1"), transport)
     with pytest.raises(AdapterError, match="set the option project"):
         await deployment.rerank(VERTEX_CALL)
 
@@ -129,7 +129,7 @@ async def test_region_of_the_profile(
     write_profile(tmp_path / "aws")
     monkeypatch.setenv("AWS_PROFILE", "other")
     async with LoopbackServer(lambda _: Answer.of_json(BEDROCK_REPLY)) as server:
-        deployment = open_deployment(provider("bedrock"), Endpoint(base_url=server.url), transport, options=given)
+        deployment = open_remote_provider(provider("bedrock"), Endpoint(base_url=server.url), transport, options=given)
         assert (await deployment.rerank(BEDROCK_CALL)).scores == [0.5]
     (asked,) = server.received
     assert f"/{used}/bedrock/aws4_request" in asked.headers["authorization"]
@@ -155,6 +155,6 @@ async def test_region_that_cannot_be_found(
     pytest.importorskip("botocore")
     if profile:
         monkeypatch.setenv("AWS_PROFILE", profile)
-    deployment = open_deployment(provider("bedrock"), Endpoint(base_url="http://127.0.0.1:1"), transport)
+    deployment = open_remote_provider(provider("bedrock"), Endpoint(base_url="http://127.0.0.1:1"), transport)
     with pytest.raises(AdapterError, match="the AWS region is unknown; set the option region"):
         await deployment.rerank(BEDROCK_CALL)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from rerankd.providers.environment import (
-    deployments_from_environment,
     endpoint_from_environment,
     options_from_environment,
+    providers_from_environment,
 )
 from rerankd_adapters.base import Endpoint, HttpRequest, HttpResponse
 from rerankd_adapters.registry import find_provider
@@ -57,10 +57,10 @@ def test_options() -> None:
 
 
 def test_nothing_set_nothing_opened() -> None:
-    assert list(deployments_from_environment({}, Unused())) == []
+    assert list(providers_from_environment({}, Unused())) == []
 
 
 def test_a_key_is_enough() -> None:
-    (deployment,) = deployments_from_environment({"VOYAGE_API_KEY": "k"}, Unused())
+    (deployment,) = providers_from_environment({"VOYAGE_API_KEY": "k"}, Unused())
     assert deployment.name == "voyage"
     assert "rerank-2.5" in [model.name for model in deployment.models()]
