@@ -24,7 +24,7 @@ from rerankd.engine.limits import RequestLimits
 from rerankd.engine.routing.settings import ModelSettings
 from rerankd.http.settings import ListenerSettings, http_problems
 from rerankd.local.settings import LocalSettings
-from rerankd.providers.settings import ProviderSettings, TransportOptions
+from rerankd.providers.settings import HttpClientSettings, ProviderSettings
 from rerankd.telemetry.settings import LogSettings, TelemetrySettings
 
 ENVIRONMENT_PREFIX = "RERANKD_"
@@ -89,7 +89,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
     """Providers reached over a network, by the name callers write before the slash. One whose usual environment
     variable holds a key or an address needs no entry."""
-    transport: TransportOptions = TransportOptions()
+    transport: HttpClientSettings = HttpClientSettings()
     """How connections to providers are made."""
     models: dict[str, ModelSettings] = msgspec.field(default_factory=dict)
     """Models of your own: which deployments serve one, how calls are spread, what happens when they fail. A `*` in a

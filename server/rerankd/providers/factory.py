@@ -13,7 +13,7 @@ from rerankd.providers.environment import (
     providers_from_environment,
 )
 from rerankd.providers.http_provider import open_remote_provider
-from rerankd.providers.settings import ProviderSettings, TransportOptions
+from rerankd.providers.settings import HttpClientSettings, ProviderSettings
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
 from rerankd_adapters.registry import broken_providers, find_provider, provider_names
 
@@ -160,7 +160,7 @@ def _missing_files(name: str, options: ProviderSettings) -> list[str]:
     ]
 
 
-def open_configured_transport(options: TransportOptions) -> HttpTransport:
+def open_configured_transport(options: HttpClientSettings) -> HttpTransport:
     """Open the transport all deployments of a process share.
 
     Raises:
@@ -180,7 +180,7 @@ def open_configured_transport(options: TransportOptions) -> HttpTransport:
         raise ProviderSettingsError("transport.proxy is malformed") from None
 
 
-def _transport_settings(options: TransportOptions) -> TransportSettings:
+def _transport_settings(options: HttpClientSettings) -> TransportSettings:
     return TransportSettings(
         uses_http2=options.http2,
         connect_timeout_s=options.connect_timeout_s,

@@ -73,7 +73,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """What you know better of its models, by name; `*` stands for all."""
 
 
-class TransportOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class HttpClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How connections to providers are made."""
 
     client: ClientName = "auto"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rerankd.engine.routing.settings import DeploymentSettings, ModelSettings
-from rerankd.providers.settings import ProviderSettings, TransportOptions
+from rerankd.providers.settings import HttpClientSettings, ProviderSettings
 from rerankd.serving.engine_versions import EngineVersion
 from rerankd.serving.service import Service
 from rerankd.settings import ServerSettings, Settings, SettingsError
@@ -70,7 +70,7 @@ async def test_a_provider_of_the_environment_comes_and_goes_with_its_section(ser
 
 async def test_another_transport_opens_all_anew(service: Service) -> None:
     before = current(service)
-    await service.reload(changed(transport=TransportOptions(read_timeout_s=7)))
+    await service.reload(changed(transport=HttpClientSettings(read_timeout_s=7)))
     assert current(service).transport is not before.transport
     assert not set(named(current(service)).values()) & set(named(before).values())
 
@@ -85,7 +85,7 @@ async def test_another_transport_opens_all_anew(service: Service) -> None:
                 "providers.tei.base_url is missing: Text Embeddings Inference has no public address",
             ],
         ),
-        ({"transport": TransportOptions(ca_file="/nowhere")}, ["transport: /nowhere: No such file or directory"]),
+        ({"transport": HttpClientSettings(ca_file="/nowhere")}, ["transport: /nowhere: No such file or directory"]),
     ],
 )
 async def test_bad_settings_change_nothing(service: Service, fields: dict[str, Any], problems: list[str]) -> None:
