@@ -10,7 +10,7 @@ from rerankd.http.transport import ClientName
 from rerankd_adapters.base import Capabilities, Price, ScoreSpace, Scoring
 
 
-class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ProviderModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the operator knows of a model; what is not stated stays as the provider's table says."""
 
     scoring: Scoring | None = None
@@ -69,7 +69,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Longest time one request may take when the caller's deadline allows more."""
     refresh_s: float = 300.0
     """How often a server that tells its models and limits is asked for them, in seconds; 0 is never."""
-    models: dict[str, ModelFacts] = {}
+    models: dict[str, ProviderModelSettings] = {}
     """What you know better of its models, by name; `*` stands for all."""
 
 
