@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from tests.clients.table import HERE, NODE, Client
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well
@@ -62,12 +62,12 @@ class Limiter:
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
-    def __call__(self, request: Received) -> Answer:
+    def __call__(self, request: Received) -> ScriptedResponse:
         """Answer one request of Cohere's v2 API."""
         model = request.json()["model"] if request.body else ""
         if model == "always" or model not in self._seen:
             self._seen.add(model)
-            return Answer.of_json({"message": "slow down"}, 429, headers={"retry-after": "1"})
+            return ScriptedResponse.of_json({"message": "slow down"}, 429, headers={"retry-after": "1"})
         return answer_well(request)
 
 

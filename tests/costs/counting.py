@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from tests.support.server import ServerProcess
 from tests.support.transports import MAX_MESSAGE_BYTES, METHOD
 from tests.support.upstream import Upstream
@@ -35,11 +35,11 @@ def provider() -> Upstream:
     return Upstream(_answer)
 
 
-def _answer(request: Received) -> Answer:
+def _answer(request: Received) -> ScriptedResponse:
     if not request.body:
-        return Answer.of_json({"data": [{"id": "ranker"}]})
+        return ScriptedResponse.of_json({"data": [{"id": "ranker"}]})
     results = [{"index": index, "relevance_score": 0.5} for index in range(len(request.json()["documents"]))]
-    return Answer.of_json({"model": "ranker", "results": results, "usage": {"total_tokens": 8}})
+    return ScriptedResponse.of_json({"model": "ranker", "results": results, "usage": {"total_tokens": 8}})
 
 
 def settings(upstream: Upstream) -> dict[str, str]:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from rerankd_client import RerankClient, RerankError
 from rerankd_client.requests import BatchItem
 from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET, SPANS
@@ -29,16 +29,16 @@ TEXTS = (DOCUMENT, QUERY)
 FAULTS = {"echo-400": 400, "echo-401": 401, "echo-429": 429, "echo-500": 500, "nonsense": 200, "echo-html": 502}
 
 
-def respond(request: Received) -> Answer:
+def respond(request: Received) -> ScriptedResponse:
     body = request.json() if request.body else {}
     model = body.get("model", "")
     said = f"{request.headers.get('authorization')} {body.get('query')} {body.get('documents')}"
     if model == "nonsense":
-        return Answer.of_json({"results": [{"index": 99, "relevance_score": said}]})
+        return ScriptedResponse.of_json({"results": [{"index": 99, "relevance_score": said}]})
     if model == "echo-html":
-        return Answer(status=502, headers={"content-type": "text/html"}, body=f"<html>{said}</html>".encode())
+        return ScriptedResponse(status=502, headers={"content-type": "text/html"}, body=f"<html>{said}</html>".encode())
     if model in FAULTS:
-        return Answer.of_json({"message": said, "detail": said}, status=FAULTS[model])
+        return ScriptedResponse.of_json({"message": said, "detail": said}, status=FAULTS[model])
     return answer_well(request)
 
 

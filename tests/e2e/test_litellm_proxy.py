@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from tests.support.litellm_proxy import KEY, proxy_program
 from tests.support.ports import free_port
 from tests.support.provider_service import ONE_CALL_EACH, Call, Refused, Service, answered, by_grpc, by_http
@@ -25,13 +25,13 @@ DOCUMENTS = ["a desert planet", "the solar sail opened", "a sail", "another plan
 ORDER = [4, 1, 2, 0, 3]
 WORDS = sum(len(document.split()) for document in DOCUMENTS)
 FAILURES = {
-    "fail 401": Answer.of_json({"message": "invalid api token"}, 401),
-    "fail 429": Answer.of_json({"message": "slow down"}, 429),
-    "fail 500": Answer.of_json({"message": "broken"}, 500),
+    "fail 401": ScriptedResponse.of_json({"message": "invalid api token"}, 401),
+    "fail 429": ScriptedResponse.of_json({"message": "slow down"}, 429),
+    "fail 500": ScriptedResponse.of_json({"message": "broken"}, 500),
 }
 
 
-def respond(request: Received) -> Answer:
+def respond(request: Received) -> ScriptedResponse:
     query = request.json().get("query") if request.body else None
     return FAILURES.get(str(query)) or answer_well(request)
 

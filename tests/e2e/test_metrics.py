@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from rerankd.telemetry.names import METRICS, Metric
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from rerankd_client import RerankClient, RerankError
 from rerankd_client.requests import BatchItem
 from scripts.generate_telemetry_docs import render
@@ -54,9 +54,9 @@ def settings(url: str) -> dict[str, Any]:
     }
 
 
-def respond(request: Received) -> Answer:
+def respond(request: Received) -> ScriptedResponse:
     if request.body and request.json().get("model") == BROKEN:
-        return Answer.of_json({"message": "no"}, status=503)
+        return ScriptedResponse.of_json({"message": "no"}, status=503)
     return answer_well(request)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from tests.support.canary import CANARY_DOCUMENT
 from tests.support.provider_service import (
     KEY,
@@ -35,16 +35,16 @@ MODELS = {
     "alias": "together_ai/Salesforce/Llama-Rank-v1",
     "other alias": "hosted_vllm/BAAI/bge-reranker-v2-m3",
 }
-FAILURES: dict[str, Answer] = {
-    "401": Answer.of_json({"message": f"invalid api key {KEY}"}, 401),
-    "429": Answer.of_json({"message": "slow down"}, 429, {"retry-after": "7"}),
-    "500": Answer.of_json({"message": f"failed for Bearer {KEY}"}, 500),
-    "garbage": Answer(body=b"\x00<html>not json"),
-    "index": Answer.of_json({"results": [{"index": 9, "relevance_score": 1.0}]}),
+FAILURES: dict[str, ScriptedResponse] = {
+    "401": ScriptedResponse.of_json({"message": f"invalid api key {KEY}"}, 401),
+    "429": ScriptedResponse.of_json({"message": "slow down"}, 429, {"retry-after": "7"}),
+    "500": ScriptedResponse.of_json({"message": f"failed for Bearer {KEY}"}, 500),
+    "garbage": ScriptedResponse(body=b"\x00<html>not json"),
+    "index": ScriptedResponse.of_json({"results": [{"index": 9, "relevance_score": 1.0}]}),
 }
 
 
-def respond(request: Received) -> Answer:
+def respond(request: Received) -> ScriptedResponse:
     query = str(request.json().get("query", ""))
     return FAILURES.get(query.removeprefix("fail "), answer_well(request))
 

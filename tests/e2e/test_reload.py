@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from tests.support.canary import CANARY_SECRET
 from tests.support.server import ServerProcess
 from tests.support.transports import METHOD
@@ -71,7 +71,7 @@ async def until(condition: Callable[[], Any], timeout_s: float = 30.0) -> None:
         await asyncio.sleep(0.02)
 
 
-def answer_slowly(request: Received) -> Answer:
+def answer_slowly(request: Received) -> ScriptedResponse:
     """Answer one request after the other, so that some are under way whenever settings change."""
     time.sleep(0.01)
     return answer_well(request)

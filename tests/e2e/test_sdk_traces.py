@@ -17,7 +17,7 @@ from opentelemetry import trace as otel
 
 from rerankd import Reranker
 from rerankd.settings import Settings
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
 from tests.support.collector import Collector
 from tests.support.trace_trees import of_trace, outline
@@ -87,11 +87,11 @@ def settings(url: str) -> dict[str, Any]:
 def upstream() -> Iterator[Upstream]:
     has_failed: list[Received] = []
 
-    def respond(request: Received) -> Answer:
+    def respond(request: Received) -> ScriptedResponse:
         body = request.json()
         if body["query"] == "fails once" and DOCUMENTS[0] in body["documents"] and not has_failed:
             has_failed.append(request)
-            return Answer.of_json({"message": "busy"}, status=503)
+            return ScriptedResponse.of_json({"message": "busy"}, status=503)
         return answer_well(request)
 
     with Upstream(respond) as opened:

@@ -16,7 +16,7 @@ import yaml
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd_adapters.grpc_upstream.messages import find_method
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
 from tests.support.collector import Collector, ReceivedSpan
 from tests.support.server import ServerProcess
@@ -34,14 +34,14 @@ BATCH_RPC = f"{RPC.removesuffix('Rerank')}BatchRerank"
 MODEL, CALL = "  rerank search internal", "    rerank ranker client"
 
 
-def respond(request: Received) -> Answer:
+def respond(request: Received) -> ScriptedResponse:
     query = request.json()["query"] if request.body else ""
     if STALLS in query:
-        return Answer(stalls_after_bytes=-1)
+        return ScriptedResponse(stalls_after_bytes=-1)
     if query in STATUSES:
-        return Answer.of_json({"message": "no"}, status=STATUSES[query])
+        return ScriptedResponse.of_json({"message": "no"}, status=STATUSES[query])
     if query == "is nonsense":
-        return Answer.of_json({"results": [{"index": 99, "relevance_score": 1}]})
+        return ScriptedResponse.of_json({"results": [{"index": 99, "relevance_score": 1}]})
     return answer_well(request)
 
 
@@ -81,10 +81,10 @@ def collector() -> Iterator[Collector]:
 def upstream() -> Iterator[Upstream]:
     slow: list[Received] = []
 
-    def stall_once(request: Received) -> Answer:
+    def stall_once(request: Received) -> ScriptedResponse:
         if request.body and request.json()["query"] == "slow once" and not slow:
             slow.append(request)
-            return Answer(stalls_after_bytes=-1)
+            return ScriptedResponse(stalls_after_bytes=-1)
         return respond(request)
 
     with Upstream(stall_once) as opened:

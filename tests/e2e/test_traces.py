@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from rerankd_client import RerankClient, RerankError
 from rerankd_client.requests import BatchItem
 from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
@@ -74,13 +74,13 @@ def collector() -> Iterator[Collector]:
 def upstream() -> Iterator[Upstream]:
     faulty: set[str] = set()
 
-    def respond(request: Received) -> Answer:
+    def respond(request: Received) -> ScriptedResponse:
         body = request.json() if request.body else {"query": ""}
         if body.get("model") == BROKEN:
-            return Answer.of_json({"message": "no"}, status=503)
+            return ScriptedResponse.of_json({"message": "no"}, status=503)
         if FAULTY_ONCE in body["query"] and body["query"] not in faulty and DOCUMENTS[CHUNK] in body["documents"]:
             faulty.add(body["query"])
-            return Answer.of_json({"message": "busy"}, status=503)
+            return ScriptedResponse.of_json({"message": "busy"}, status=503)
         return answer_well(request)
 
     with Upstream(respond) as opened:

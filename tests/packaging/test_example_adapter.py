@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rerankd_adapters.testing import Answer, Received
+from rerankd_adapters.testing import Received, ScriptedResponse
 from tests.support.provider_service import KEY, Refused, answered, by_grpc, by_http
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, ranked
@@ -63,16 +63,18 @@ def test_it_conforms(installed: Path) -> None:
     assert "checks passed" in said
 
 
-def respond(request: Received) -> Answer:
+def respond(request: Received) -> ScriptedResponse:
     body = request.json()
     if request.headers.get("x-acme-key") != KEY or request.path != "/v1/sort":
-        return Answer.of_json({"message": f"who is {KEY}"}, 401)
+        return ScriptedResponse.of_json({"message": f"who is {KEY}"}, 401)
     if len(body["items"]) > 50:
-        return Answer.of_json({"message": "too many items"}, 400)
+        return ScriptedResponse.of_json({"message": "too many items"}, 400)
     if "quota" in body["question"]:
-        return Answer.of_json({"message": "your quota is used up"}, 400)
+        return ScriptedResponse.of_json({"message": "your quota is used up"}, 400)
     pairs = ranked(body["question"], [item["body"] for item in body["items"]])
-    return Answer.of_json({"sorted": [{"position": at, "match": value} for at, value in pairs], "usage": {"tokens": 5}})
+    return ScriptedResponse.of_json(
+        {"sorted": [{"position": at, "match": value} for at, value in pairs], "usage": {"tokens": 5}}
+    )
 
 
 def test_it_is_served(installed: Path) -> None:

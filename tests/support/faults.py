@@ -18,23 +18,23 @@ from rerankd.contract.messages import RerankRequest
 from rerankd.contract.service import RerankService
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings
-from rerankd_adapters.testing import Answer, LoopbackServer, Received
+from rerankd_adapters.testing import LoopbackServer, Received, ScriptedResponse
 from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
 
 LATENCY_S = 0.05
 DOCUMENTS = ["the capital of France is Paris", f"a text about {CANARY_DOCUMENT}"]
 DEADLINE_S = 5.0
 
-Fault = Callable[[Answer], Answer]
+Fault = Callable[[ScriptedResponse], ScriptedResponse]
 
 FAULTS: Mapping[str, Fault] = {
     "hangs": lambda answer: replace(answer, stalls_after_bytes=-1),
     "stalls in the body": lambda answer: replace(answer, stalls_after_bytes=5),
     "resets": lambda answer: replace(answer, breaks_after_bytes=-1, delay_s=0.0),
     "trickles": lambda answer: replace(answer, byte_delay_s=0.1),
-    "answers 429": lambda _: Answer.of_json({"message": "too many requests"}, status=429),
-    "answers 500": lambda _: Answer.of_json({"message": "internal"}, status=500),
-    "answers 503": lambda _: Answer.of_json({"message": "overloaded"}, status=503),
+    "answers 429": lambda _: ScriptedResponse.of_json({"message": "too many requests"}, status=429),
+    "answers 500": lambda _: ScriptedResponse.of_json({"message": "internal"}, status=500),
+    "answers 503": lambda _: ScriptedResponse.of_json({"message": "overloaded"}, status=503),
     "lies": lambda answer: replace(answer, body=_results([0, 0])),
     "slows down tenfold": lambda answer: replace(answer, delay_s=10 * LATENCY_S),
 }
@@ -47,9 +47,9 @@ class BreakableUpstream:
         self.server = LoopbackServer(self._respond)
         self.fault: Fault | None = None
 
-    def _respond(self, request: Received) -> Answer:
+    def _respond(self, request: Received) -> ScriptedResponse:
         count = len(request.json()["documents"])
-        answer = replace(Answer(body=_results(range(count))), delay_s=LATENCY_S)
+        answer = replace(ScriptedResponse(body=_results(range(count))), delay_s=LATENCY_S)
         return self.fault(answer) if self.fault else answer
 
 

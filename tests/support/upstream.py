@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from rerankd_adapters.testing import Answer, LoopbackServer, Received
+from rerankd_adapters.testing import LoopbackServer, Received, ScriptedResponse
 from rerankd_adapters.testing.server import Respond
 
 TEI_LIMIT = 32
@@ -80,21 +80,23 @@ def ranked(query: str, documents: Sequence[Any]) -> list[tuple[int, float]]:
     return sorted(pairs, key=lambda pair: (-pair[1], -pair[0]))
 
 
-def answer_well(request: Received) -> Answer:
+def answer_well(request: Received) -> ScriptedResponse:
     """Answer as the server at this path would: Cohere's, Jina's and vLLM's, TEI's, or one of its own."""
     body = request.json() if request.body else {}
     if request.path == "/v2/rerank":
         units = math.ceil(len(body["documents"]) / 100)
-        return Answer.of_json({"results": _results(body), "meta": {"billed_units": {"search_units": units}}})
+        return ScriptedResponse.of_json({"results": _results(body), "meta": {"billed_units": {"search_units": units}}})
     if request.path == "/rerank" and "texts" in body:
         return _answer_as_tei(body)
     if request.path in ("/v1/rerank", "/rerank"):
         usage = {"prompt_tokens": _tokens(body["documents"]), "total_tokens": _tokens(body["documents"])}
-        return Answer.of_json({"model": body["model"], "results": _results(body), "usage": usage})
+        return ScriptedResponse.of_json({"model": body["model"], "results": _results(body), "usage": usage})
     if request.path == "/api/rank":
         pairs = ranked(body["question"], body["answers"])
-        return Answer.of_json({"output": {"ranked": [{"position": at, "points": value} for at, value in pairs]}})
-    return Answer.of_json({"message": f"no route {request.path}"}, status=404)
+        return ScriptedResponse.of_json(
+            {"output": {"ranked": [{"position": at, "points": value} for at, value in pairs]}}
+        )
+    return ScriptedResponse.of_json({"message": f"no route {request.path}"}, status=404)
 
 
 def _results(body: Any) -> list[dict[str, Any]]:
@@ -102,13 +104,13 @@ def _results(body: Any) -> list[dict[str, Any]]:
     return [{"index": index, "relevance_score": value} for index, value in pairs]
 
 
-def _answer_as_tei(body: Any) -> Answer:
+def _answer_as_tei(body: Any) -> ScriptedResponse:
     texts = body["texts"]
     if len(texts) > TEI_LIMIT:
         fault = f"batch size {len(texts)} > maximum allowed batch size {TEI_LIMIT}"
-        return Answer.of_json({"error": fault, "error_type": "Validation"}, status=422)
+        return ScriptedResponse.of_json({"error": fault, "error_type": "Validation"}, status=422)
     results = [{"index": index, "score": value} for index, value in ranked(body["query"], texts)]
-    return Answer.of_json(results, headers={"x-compute-tokens": str(_tokens(texts))})
+    return ScriptedResponse.of_json(results, headers={"x-compute-tokens": str(_tokens(texts))})
 
 
 def _tokens(documents: Sequence[Any]) -> int:

@@ -15,16 +15,16 @@ where `open_deployment(provider, endpoint, options)` returns something with
 
 from rerankd_adapters.testing.behaviours import BEHAVIOURS, Behaviour
 from rerankd_adapters.testing.recordings import Case, Recording, Step, check_case, load_recording
-from rerankd_adapters.testing.server import Answer, LoopbackServer, Received
+from rerankd_adapters.testing.server import LoopbackServer, Received, ScriptedResponse
 
 __all__ = [
     "BEHAVIOURS",
-    "Answer",
     "Behaviour",
     "Case",
     "LoopbackServer",
     "Received",
     "Recording",
+    "ScriptedResponse",
     "Step",
     "check_case",
     "load_recording",

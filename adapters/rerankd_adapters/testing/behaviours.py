@@ -30,7 +30,7 @@ from rerankd_adapters.testing.recordings import (
     deadline_in,
     outcome_of,
 )
-from rerankd_adapters.testing.server import Answer, LoopbackServer, Respond
+from rerankd_adapters.testing.server import LoopbackServer, Respond, ScriptedResponse
 
 MAX_RESPONSE_BYTES: Final = 1_000_000
 """Deployments under test must refuse responses larger than this."""
@@ -56,7 +56,7 @@ class Behaviour:
 
 
 async def call_with(
-    answer: Answer,
+    answer: ScriptedResponse,
     recording: Recording,
     provider: Provider,
     open_deployment: OpenDeployment,
@@ -90,7 +90,7 @@ def is_trustworthy(reply: ProviderReply, documents: int) -> bool:
 
 def _answers(name: str, results: Sequence[tuple[Any, Any]]) -> Behaviour:
     async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
-        answer = Answer.of_json(recording.answer_with(results))
+        answer = ScriptedResponse.of_json(recording.answer_with(results))
         outcome, _ = await call_with(answer, recording, provider, open_deployment)
         _assert_scores(outcome, dict(results))
 
@@ -109,7 +109,7 @@ def _breaks_contract(name: str, results: Sequence[tuple[Any, Any]], *, by_index:
     async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
         if by_index and recording.shape.get("index") is None:
             return
-        answer = Answer.of_json(recording.answer_with(results))
+        answer = ScriptedResponse.of_json(recording.answer_with(results))
         outcome, _ = await call_with(answer, recording, provider, open_deployment)
         if isinstance(outcome, AdapterError):
             assert outcome.kind is AdapterErrorKind.BAD_RESPONSE
@@ -119,7 +119,7 @@ def _breaks_contract(name: str, results: Sequence[tuple[Any, Any]], *, by_index:
     return Behaviour(name, check)
 
 
-def _fails(name: str, answer: Answer, kind: AdapterErrorKind, *, timeout_s: float = 10.0) -> Behaviour:
+def _fails(name: str, answer: ScriptedResponse, kind: AdapterErrorKind, *, timeout_s: float = 10.0) -> Behaviour:
     async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
         outcome, server = await call_with(answer, recording, provider, open_deployment, timeout_s=timeout_s)
         assert isinstance(outcome, AdapterError), f"answered {outcome}"
@@ -131,10 +131,10 @@ def _fails(name: str, answer: Answer, kind: AdapterErrorKind, *, timeout_s: floa
 
 
 def _good(recording: Recording) -> bytes:
-    return Answer.of_json(recording.answer_with([(0, 0.5), (1, 0.25), (2, 0.125)])).body
+    return ScriptedResponse.of_json(recording.answer_with([(0, 0.5), (1, 0.25), (2, 0.125)])).body
 
 
-def _sends(name: str, make: Callable[[bytes], Answer], kind: AdapterErrorKind | None) -> Behaviour:
+def _sends(name: str, make: Callable[[bytes], ScriptedResponse], kind: AdapterErrorKind | None) -> Behaviour:
     """The right body, sent in a way that gives a reply (`kind` is `None`) or an error."""
 
     async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
@@ -157,7 +157,7 @@ def _sends(name: str, make: Callable[[bytes], Answer], kind: AdapterErrorKind | 
 
 def _asks_to_wait(name: str, headers: Callable[[], Mapping[str, str]], wait_s: float) -> Behaviour:
     async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
-        answer = Answer.of_json({"message": "slow down"}, 429, headers())
+        answer = ScriptedResponse.of_json({"message": "slow down"}, 429, headers())
         outcome, _ = await call_with(answer, recording, provider, open_deployment)
         assert isinstance(outcome, AdapterError)
         assert outcome.kind is AdapterErrorKind.RATE_LIMITED
@@ -171,14 +171,14 @@ def _asks_to_wait(name: str, headers: Callable[[], Mapping[str, str]], wait_s: f
 async def _many_documents(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
     documents = [f"document number {position}" for position in range(1000)]
     scores = {position: (position * 7919 % 1000) / 1000 for position in range(1000)}
-    answer = Answer.of_json(recording.answer_with(list(scores.items())))
+    answer = ScriptedResponse.of_json(recording.answer_with(list(scores.items())))
     outcome, _ = await call_with(answer, recording, provider, open_deployment, documents=documents)
     _assert_scores(outcome, scores)
 
 
 async def _unicode(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
     documents = ["naïve café", "日本語のテキスト", 'emoji 👩‍👩‍👧, "quotes", \\ and \u0000 control\n']
-    answer = Answer(body=_good(recording))
+    answer = ScriptedResponse(body=_good(recording))
     outcome, server = await call_with(
         answer, recording, provider, open_deployment, documents=documents, query="Что здесь ищут?"
     )
@@ -197,14 +197,14 @@ def _texts(value: Any) -> Any:
 
 
 async def _asks_for_no_documents(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
-    _, server = await call_with(Answer(body=_good(recording)), recording, provider, open_deployment)
+    _, server = await call_with(ScriptedResponse(body=_good(recording)), recording, provider, open_deployment)
     body = server.received[0].json()
     for name in ("return_documents", "return_text", "return_input", "returnDocuments", "isEcho"):
         assert not body.get(name), f"{name} is asked for"
 
 
 async def _redirect(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
-    answer = Answer(status=307, headers={"location": "/elsewhere"})
+    answer = ScriptedResponse(status=307, headers={"location": "/elsewhere"})
     outcome, server = await call_with(answer, recording, provider, open_deployment)
     assert isinstance(outcome, AdapterError)
     assert outcome.kind is AdapterErrorKind.BAD_RESPONSE
@@ -213,21 +213,21 @@ async def _redirect(recording: Recording, provider: Provider, open_deployment: O
 
 async def _echo(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
     said = f"bad key {KEY} (Bearer {KEY}) for {DOCUMENTS[0]}"
-    answer = Answer.of_json({"message": said, "detail": said, "error": {"message": said}}, 400)
+    answer = ScriptedResponse.of_json({"message": said, "detail": said, "error": {"message": said}}, 400)
     outcome, _ = await call_with(answer, recording, provider, open_deployment)
     assert isinstance(outcome, AdapterError)
     assert KEY not in outcome.message
     assert DOCUMENTS[0] not in outcome.message
 
 
-def _always(answer: Answer) -> Respond:
+def _always(answer: ScriptedResponse) -> Respond:
     return lambda _: answer
 
 
 def _cancelled(name: str, stalls_after_bytes: int) -> Behaviour:
     async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
         first = recording.cases[0]
-        answer = Answer(body=_good(recording), stalls_after_bytes=stalls_after_bytes)
+        answer = ScriptedResponse(body=_good(recording), stalls_after_bytes=stalls_after_bytes)
         async with LoopbackServer(_always(answer)) as server:
             call = structs.replace(first.call, deadline_s=deadline_in(30))
             task = asyncio.ensure_future(_open(first, server, provider, open_deployment).rerank(call))
@@ -271,30 +271,30 @@ BEHAVIOURS: Final = (
     _breaks_contract("null score", [(0, 0.5), (1, None), (2, 0.1)]),
     _breaks_contract("text score", [(0, 0.5), (1, "0.25"), (2, 0.1)]),
     _breaks_contract("truth for a score", [(0, 0.5), (1, True), (2, 0.1)]),
-    _sends("NaN score", lambda body: Answer(body=body.replace(b"0.25", b"NaN")), _K.BAD_RESPONSE),
-    _sends("endless score", lambda body: Answer(body=body.replace(b"0.25", b"1e999")), _K.BAD_RESPONSE),
-    _sends("wrong content type", lambda body: Answer(body=body, headers={"content-type": "image/png"}), None),
-    _sends("no content type", lambda body: Answer(body=body, headers={}), None),
+    _sends("NaN score", lambda body: ScriptedResponse(body=body.replace(b"0.25", b"NaN")), _K.BAD_RESPONSE),
+    _sends("endless score", lambda body: ScriptedResponse(body=body.replace(b"0.25", b"1e999")), _K.BAD_RESPONSE),
+    _sends("wrong content type", lambda body: ScriptedResponse(body=body, headers={"content-type": "image/png"}), None),
+    _sends("no content type", lambda body: ScriptedResponse(body=body, headers={}), None),
     _sends(
         "gzip",
-        lambda body: Answer(body=gzip.compress(body), headers={"content-encoding": "gzip"}),
+        lambda body: ScriptedResponse(body=gzip.compress(body), headers={"content-encoding": "gzip"}),
         None,
     ),
-    _sends("cut JSON", lambda body: Answer(body=body[:-3]), _K.BAD_RESPONSE),
-    _sends("broken connection", lambda body: Answer(body=body, breaks_after_bytes=7), _K.UNAVAILABLE),
-    _sends("slow headers", lambda body: Answer(body=body, stalls_after_bytes=-1), _K.TIMEOUT),
-    _sends("slow body", lambda body: Answer(body=body, stalls_after_bytes=7), _K.TIMEOUT),
-    _fails("reset connection", Answer(breaks_after_bytes=-1), _K.UNAVAILABLE),
-    _fails("empty body", Answer(), _K.BAD_RESPONSE),
-    _fails("null body", Answer(body=b"null"), _K.BAD_RESPONSE),
-    _fails("not UTF-8", Answer(body=b'{"results": "\xff\xfe"}'), _K.BAD_RESPONSE),
-    _fails("deep body", Answer(body=b"[" * 100_000), _K.BAD_RESPONSE),
-    _fails("oversize response", Answer(body=b" " * (MAX_RESPONSE_BYTES + 1)), _K.BAD_RESPONSE),
-    _fails("HTML page for an answer", Answer(headers=_PAGE, body=_HTML), _K.BAD_RESPONSE),
-    _fails("HTML error page", Answer(status=502, headers=_PAGE, body=_HTML), _K.UNAVAILABLE),
-    _fails("empty 401", Answer(status=401), _K.CREDENTIALS),
-    _fails("empty 500", Answer(status=500), _K.UNAVAILABLE),
-    _fails("503", Answer(status=503, body=b'{"error": "loading"}'), _K.UNAVAILABLE),
+    _sends("cut JSON", lambda body: ScriptedResponse(body=body[:-3]), _K.BAD_RESPONSE),
+    _sends("broken connection", lambda body: ScriptedResponse(body=body, breaks_after_bytes=7), _K.UNAVAILABLE),
+    _sends("slow headers", lambda body: ScriptedResponse(body=body, stalls_after_bytes=-1), _K.TIMEOUT),
+    _sends("slow body", lambda body: ScriptedResponse(body=body, stalls_after_bytes=7), _K.TIMEOUT),
+    _fails("reset connection", ScriptedResponse(breaks_after_bytes=-1), _K.UNAVAILABLE),
+    _fails("empty body", ScriptedResponse(), _K.BAD_RESPONSE),
+    _fails("null body", ScriptedResponse(body=b"null"), _K.BAD_RESPONSE),
+    _fails("not UTF-8", ScriptedResponse(body=b'{"results": "\xff\xfe"}'), _K.BAD_RESPONSE),
+    _fails("deep body", ScriptedResponse(body=b"[" * 100_000), _K.BAD_RESPONSE),
+    _fails("oversize response", ScriptedResponse(body=b" " * (MAX_RESPONSE_BYTES + 1)), _K.BAD_RESPONSE),
+    _fails("HTML page for an answer", ScriptedResponse(headers=_PAGE, body=_HTML), _K.BAD_RESPONSE),
+    _fails("HTML error page", ScriptedResponse(status=502, headers=_PAGE, body=_HTML), _K.UNAVAILABLE),
+    _fails("empty 401", ScriptedResponse(status=401), _K.CREDENTIALS),
+    _fails("empty 500", ScriptedResponse(status=500), _K.UNAVAILABLE),
+    _fails("503", ScriptedResponse(status=503, body=b'{"error": "loading"}'), _K.UNAVAILABLE),
     _asks_to_wait("Retry-After in seconds", lambda: {"retry-after": "7"}, 7),
     _asks_to_wait("Retry-After as a date", _http_date, 30),
     _asks_to_wait("Retry-After as a date by another clock", _http_dates, 30),

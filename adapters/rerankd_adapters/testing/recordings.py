@@ -24,7 +24,7 @@ from rerankd_adapters.base import (
     ProviderReply,
     Truncation,
 )
-from rerankd_adapters.testing.server import Answer, LoopbackServer, Received
+from rerankd_adapters.testing.server import LoopbackServer, Received, ScriptedResponse
 
 KEY = "test-credential-0123456789"
 """The key that every case is called with unless it says otherwise."""
@@ -47,7 +47,7 @@ class Step:
 
     request: Mapping[str, Any]
     """`method`, `path`, `headers` (a null value: the header must be absent), `body` (whole, as JSON)."""
-    response: Answer
+    response: ScriptedResponse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +141,13 @@ def _error_case(error: Mapping[str, Any], first: Mapping[str, Any]) -> Case:
     return _case({**first, "name": name, "reply": None, "error": error, "steps": [step]})
 
 
-def _answer(data: Mapping[str, Any]) -> Answer:
+def _answer(data: Mapping[str, Any]) -> ScriptedResponse:
     status, headers = data.get("status", 200), data.get("headers")
     if "json" in data:
-        return Answer.of_json(data["json"], status, headers)
-    return Answer(status=status, headers=headers or {"content-type": "text/plain"}, body=data.get("text", "").encode())
+        return ScriptedResponse.of_json(data["json"], status, headers)
+    return ScriptedResponse(
+        status=status, headers=headers or {"content-type": "text/plain"}, body=data.get("text", "").encode()
+    )
 
 
 async def check_case(recording: Recording, case: Case, provider: Provider, open_deployment: OpenDeployment) -> None:
@@ -154,7 +156,7 @@ async def check_case(recording: Recording, case: Case, provider: Provider, open_
     answers = iter(case.steps)
     last = case.steps[-1]
 
-    def respond(_: Received) -> Answer:
+    def respond(_: Received) -> ScriptedResponse:
         return next(answers, last).response
 
     async with LoopbackServer(respond) as server:

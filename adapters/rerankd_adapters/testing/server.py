@@ -30,7 +30,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ScriptedResponse:
     """One response, and what is wrong with how it is sent."""
 
     status: int = 200
@@ -52,7 +52,7 @@ class Answer:
         return cls(status=status, headers=fields, body=msgspec.json.encode(value))
 
 
-Respond = Callable[[Received], Answer]
+Respond = Callable[[Received], ScriptedResponse]
 
 
 class LoopbackServer:
@@ -113,7 +113,9 @@ class LoopbackServer:
         finally:
             writer.close()
 
-    async def _answer(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(
+        self, answer: ScriptedResponse, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
         """Send an answer; say whether the connection can be used again."""
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)

@@ -16,7 +16,7 @@ from rerankd_adapters.grpc_upstream.channel import ChannelSettings
 from rerankd_adapters.grpc_upstream.messages import Method
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
 
-Answer = Callable[[list[Any], "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[Any]]
+ScriptedResponse = Callable[[list[Any], "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[Any]]
 Open = Callable[..., GrpcUpstream]
 SETTINGS = ChannelSettings(uses_environment_proxy=False)
 
@@ -31,10 +31,10 @@ class FakeUpstream(grpc.GenericRpcHandler):
         self.was_cancelled = asyncio.Event()
         self.started = asyncio.Event()
         self.port = 0
-        self._answers: dict[str, tuple[Method, Answer]] = {}
+        self._answers: dict[str, tuple[Method, ScriptedResponse]] = {}
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
 
-    def on(self, method: Method, answer: Answer) -> None:
+    def on(self, method: Method, answer: ScriptedResponse) -> None:
         self._answers[method.path] = (method, answer)
 
     def answer(self, method: Method, response: Any) -> None:
@@ -89,7 +89,7 @@ class FakeUpstream(grpc.GenericRpcHandler):
             return grpc.stream_unary_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(unary)
 
-    async def _run(self, method: Method, answer: Answer, requests: list[Any], context: Any) -> bytes:
+    async def _run(self, method: Method, answer: ScriptedResponse, requests: list[Any], context: Any) -> bytes:
         self.requests = requests
         self.metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         self.time_remaining_s = context.time_remaining()

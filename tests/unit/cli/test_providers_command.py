@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rerankd_adapters.registry import find_provider, provider_names
-from rerankd_adapters.testing import Answer
+from rerankd_adapters.testing import ScriptedResponse
 from tests.support.canary import CANARY_SECRET
 from tests.support.ports import free_port
 from tests.support.upstream import Upstream
@@ -36,7 +36,7 @@ def _no_provider_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    with Upstream(lambda _: Answer.of_json({}, 404)) as running:
+    with Upstream(lambda _: ScriptedResponse.of_json({}, 404)) as running:
         yield running
 
 

@@ -14,14 +14,14 @@ import pytest_asyncio
 
 from rerankd.http.transport import ClientName, HttpTransport, TransportSettings, open_transport
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
-from rerankd_adapters.testing import Answer, LoopbackServer
+from rerankd_adapters.testing import LoopbackServer, ScriptedResponse
 from tests.support.certificates import server_context
 from tests.support.http2 import Http2Server
 
 GENERAL: tuple[ClientName, ...] = ("auto", "httpx")
 """Those that take every URL and proxy."""
 NAMES: tuple[ClientName, ...] = ("loop", "httpx")
-Serve = Callable[[Callable[[Any], Answer]], LoopbackServer]
+Serve = Callable[[Callable[[Any], ScriptedResponse]], LoopbackServer]
 
 
 @pytest.fixture(params=NAMES)
@@ -83,14 +83,14 @@ async def test_unreachable(transport: HttpTransport, url: str) -> None:
 
 
 async def test_header_that_cannot_be_sent(transport: HttpTransport, serve: Serve) -> None:
-    async with serve(lambda _: Answer()) as server:
+    async with serve(lambda _: ScriptedResponse()) as server:
         with pytest.raises(AdapterError) as failed:
             await transport.send(HttpRequest(url=server.url, headers={"authorization": "Bearer a\r\nb: c"}), 5)
     assert "Bearer" not in str(failed.value)
 
 
 async def test_repeated_calls_reuse_the_connection_and_keep_no_cookies(transport: HttpTransport, serve: Serve) -> None:
-    answer = Answer(headers={"set-cookie": "session=1"}, body=b"{}")
+    answer = ScriptedResponse(headers={"set-cookie": "session=1"}, body=b"{}")
     async with serve(lambda _: answer) as server:
         for _ in range(3):
             response = await transport.send(HttpRequest(url=server.url, body=b"{}"), 5)
@@ -101,7 +101,7 @@ async def test_repeated_calls_reuse_the_connection_and_keep_no_cookies(transport
 
 
 async def test_proxy(general: ClientName) -> None:
-    async with LoopbackServer(lambda _: Answer(body=b"{}")) as proxy:
+    async with LoopbackServer(lambda _: ScriptedResponse(body=b"{}")) as proxy:
         settings = TransportSettings(proxy=proxy.url.replace("//", "//user:password@"))
         opened = open_transport(general, settings)
         await opened.send(HttpRequest(url="http://provider.invalid/rerank", body=b"{}"), 5)
@@ -113,8 +113,8 @@ async def test_proxy(general: ClientName) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_proxy_of_the_environment(general: ClientName, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
-        LoopbackServer(lambda _: Answer(body=b"proxied")) as proxy,
-        LoopbackServer(lambda _: Answer(body=b"direct")) as server,
+        LoopbackServer(lambda _: ScriptedResponse(body=b"proxied")) as proxy,
+        LoopbackServer(lambda _: ScriptedResponse(body=b"direct")) as server,
     ):
         for variable in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY"):
             monkeypatch.delenv(variable, raising=False)
@@ -127,7 +127,7 @@ async def test_proxy_of_the_environment(general: ClientName, host: str, monkeypa
 
 
 async def test_redirects_are_answers(transport: HttpTransport, serve: Serve) -> None:
-    async with serve(lambda _: Answer(status=302, headers={"location": "/elsewhere"})) as server:
+    async with serve(lambda _: ScriptedResponse(status=302, headers={"location": "/elsewhere"})) as server:
         response = await transport.send(HttpRequest(url=server.url, body=b"{}"), 5)
     assert (response.status, response.headers["location"]) == (302, "/elsewhere")
     assert len(server.received) == 1
@@ -137,7 +137,7 @@ async def test_size_limit_is_of_the_decompressed_body(
     name: ClientName, settings: TransportSettings, serve: Serve
 ) -> None:
     opened = open_transport(name, replace(settings, max_response_bytes=100_000))
-    bomb = Answer(headers={"content-encoding": "gzip"}, body=gzip.compress(bytes(10_000_000)))
+    bomb = ScriptedResponse(headers={"content-encoding": "gzip"}, body=gzip.compress(bytes(10_000_000)))
     assert len(bomb.body) < 100_000
     async with serve(lambda _: bomb) as server:
         with pytest.raises(AdapterError, match="larger than 100000 bytes") as failed:
@@ -152,17 +152,19 @@ GZIPPED = gzip.compress(bytes(range(256)) * 8)
 @pytest.mark.parametrize(
     ("answer", "kind", "message"),
     [
-        (Answer(headers={"content-encoding": "gzip"}, body=b"not gzip"), "BAD_RESPONSE", "decompressed"),
+        (ScriptedResponse(headers={"content-encoding": "gzip"}, body=b"not gzip"), "BAD_RESPONSE", "decompressed"),
         (
-            Answer(headers={"content-encoding": "gzip"}, body=GZIPPED, breaks_after_bytes=40),
+            ScriptedResponse(headers={"content-encoding": "gzip"}, body=GZIPPED, breaks_after_bytes=40),
             "UNAVAILABLE",
             "the connection failed",
         ),
-        (Answer(body=b"whole", breaks_after_bytes=2), "UNAVAILABLE", "the connection failed"),
-        (Answer(body=b"whole", breaks_after_bytes=-1), "UNAVAILABLE", "the connection failed"),
+        (ScriptedResponse(body=b"whole", breaks_after_bytes=2), "UNAVAILABLE", "the connection failed"),
+        (ScriptedResponse(body=b"whole", breaks_after_bytes=-1), "UNAVAILABLE", "the connection failed"),
     ],
 )
-async def test_broken_body(transport: HttpTransport, answer: Answer, kind: str, message: str, serve: Serve) -> None:
+async def test_broken_body(
+    transport: HttpTransport, answer: ScriptedResponse, kind: str, message: str, serve: Serve
+) -> None:
     async with serve(lambda _: answer) as server:
         with pytest.raises(AdapterError, match=message) as failed:
             await transport.send(HttpRequest(url=f"{server.url}/?key=secret", body=b"{}"), 5)
@@ -174,7 +176,7 @@ async def test_broken_body(transport: HttpTransport, answer: Answer, kind: str, 
 @pytest.mark.parametrize("stalls_after_bytes", [-1, 4], ids=["before the head", "after the head"])
 async def test_silence(name: ClientName, settings: TransportSettings, stalls_after_bytes: int, serve: Serve) -> None:
     opened = open_transport(name, replace(settings, read_timeout_s=0.3))
-    answer = Answer(body=b"never whole", stalls_after_bytes=stalls_after_bytes)
+    answer = ScriptedResponse(body=b"never whole", stalls_after_bytes=stalls_after_bytes)
     async with serve(lambda _: answer) as server:
         with pytest.raises(AdapterError, match="silent for too long") as failed:
             await opened.send(HttpRequest(url=server.url, body=b"{}"), 30)
@@ -186,7 +188,7 @@ async def test_silence(name: ClientName, settings: TransportSettings, stalls_aft
 
 @pytest.mark.parametrize("stalls_after_bytes", [-1, 4], ids=["before the head", "after the head"])
 async def test_timeout_closes_the_connection(transport: HttpTransport, stalls_after_bytes: int, serve: Serve) -> None:
-    answer = Answer(body=b"never whole", stalls_after_bytes=stalls_after_bytes)
+    answer = ScriptedResponse(body=b"never whole", stalls_after_bytes=stalls_after_bytes)
     async with serve(lambda _: answer) as server:
         with pytest.raises(AdapterError) as failed:
             await transport.send(HttpRequest(url=server.url, body=b"{}"), 0.3)
@@ -199,7 +201,7 @@ async def test_timeout_closes_the_connection(transport: HttpTransport, stalls_af
 async def test_cancelling_closes_the_connection(
     transport: HttpTransport, stalls_after_bytes: int, serve: Serve
 ) -> None:
-    answer = Answer(body=b"never whole", stalls_after_bytes=stalls_after_bytes)
+    answer = ScriptedResponse(body=b"never whole", stalls_after_bytes=stalls_after_bytes)
     async with serve(lambda _: answer) as server:
         task = asyncio.create_task(transport.send(HttpRequest(url=server.url, body=b"{}"), 30))
         async with asyncio.timeout(10):
@@ -210,7 +212,7 @@ async def test_cancelling_closes_the_connection(
 
 
 async def test_closing_ends_requests_under_way(transport: HttpTransport, serve: Serve) -> None:
-    async with serve(lambda _: Answer(body=b"never whole", stalls_after_bytes=-1)) as server:
+    async with serve(lambda _: ScriptedResponse(body=b"never whole", stalls_after_bytes=-1)) as server:
         task = asyncio.create_task(transport.send(HttpRequest(url=server.url, body=b"{}"), 30))
         async with asyncio.timeout(10):
             await server.first_request.wait()

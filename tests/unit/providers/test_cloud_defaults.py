@@ -14,7 +14,7 @@ from rerankd.providers.http_provider import open_remote_provider
 from rerankd_adapters.aws import region_of
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Provider, ProviderCall
 from rerankd_adapters.registry import find_provider
-from rerankd_adapters.testing import Answer, LoopbackServer
+from rerankd_adapters.testing import LoopbackServer, ScriptedResponse
 from rerankd_adapters.testing.server import Received
 
 VERTEX_CALL = ProviderCall(model="semantic-ranker-default@latest", query="q", documents=["a"])
@@ -48,10 +48,10 @@ def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
 
 
-def answer_google(received: Received) -> Answer:
+def answer_google(received: Received) -> ScriptedResponse:
     if received.path == "/token":
-        return Answer.of_json({"access_token": "issued", "expires_in": 3600})
-    return Answer.of_json(VERTEX_REPLY)
+        return ScriptedResponse.of_json({"access_token": "issued", "expires_in": 3600})
+    return ScriptedResponse.of_json(VERTEX_REPLY)
 
 
 def write_service_account(path: Path, token_url: str) -> Path:
@@ -128,7 +128,7 @@ async def test_region_of_the_profile(
     pytest.importorskip("botocore")
     write_profile(tmp_path / "aws")
     monkeypatch.setenv("AWS_PROFILE", "other")
-    async with LoopbackServer(lambda _: Answer.of_json(BEDROCK_REPLY)) as server:
+    async with LoopbackServer(lambda _: ScriptedResponse.of_json(BEDROCK_REPLY)) as server:
         deployment = open_remote_provider(provider("bedrock"), Endpoint(base_url=server.url), transport, options=given)
         assert (await deployment.rerank(BEDROCK_CALL)).scores == [0.5]
     (asked,) = server.received

@@ -15,7 +15,7 @@ from rerankd.providers.refresh import Refresher
 from rerankd_adapters.base import Capabilities, Endpoint, Provider, ProviderCall, Scoring
 from rerankd_adapters.cohere import COHERE
 from rerankd_adapters.tei import TEI
-from rerankd_adapters.testing import Answer, LoopbackServer, Received
+from rerankd_adapters.testing import LoopbackServer, Received, ScriptedResponse
 from rerankd_adapters.vllm import VLLM
 from tests.support.canary import CANARY_SECRET
 
@@ -52,15 +52,15 @@ class Tei:
 
     def __init__(self) -> None:
         self.limit = 64
-        self.answer: Answer | None = None
+        self.answer: ScriptedResponse | None = None
 
-    def __call__(self, request: Received) -> Answer:
+    def __call__(self, request: Received) -> ScriptedResponse:
         if request.path == "/rerank":
-            return Answer.of_json([{"index": 0, "score": 0.5}])
+            return ScriptedResponse.of_json([{"index": 0, "score": 0.5}])
         if self.answer is not None:
             return self.answer
         info = {"model_id": "BAAI/x", "max_client_batch_size": self.limit, "max_input_length": 512}
-        return Answer.of_json(info)
+        return ScriptedResponse.of_json(info)
 
 
 @pytest.fixture
@@ -124,7 +124,11 @@ async def test_what_was_known_survives_an_outage_that_is_logged_once(transport: 
         with capture_logs() as logs:
             refresher.watch([upstream])
             await clock.settle()
-            for answer in (Answer.of_json({"error": f"key {KEY}"}, 503), Answer(body=b"no json"), Answer.of_json([])):
+            for answer in (
+                ScriptedResponse.of_json({"error": f"key {KEY}"}, 503),
+                ScriptedResponse(body=b"no json"),
+                ScriptedResponse.of_json([]),
+            ):
                 tei.answer = answer
                 await clock.next_round()
                 assert upstream.describe("any").capabilities.max_documents == 64
@@ -156,7 +160,7 @@ async def test_a_server_that_is_not_there(transport: HttpTransport) -> None:
 
 async def test_a_stalled_answer_holds_up_no_call_and_no_second_question_is_asked(transport: HttpTransport) -> None:
     tei, clock = Tei(), Clock()
-    tei.answer = Answer(body=b"{}", stalls_after_bytes=0)
+    tei.answer = ScriptedResponse(body=b"{}", stalls_after_bytes=0)
     async with LoopbackServer(tei) as server:
         upstream = deployment(server.url, transport)
         refresher = Refresher(sleep=clock.sleep)
@@ -201,7 +205,7 @@ async def test_an_adapter_that_breaks_is_asked_again() -> None:
 
 async def test_a_model_behind_a_name_of_ones_own_is_split(transport: HttpTransport) -> None:
     listing = {"data": [{"id": "ours", "root": "BAAI/bge-reranker-v2-m3", "max_model_len": 1024}]}
-    async with LoopbackServer(lambda _: Answer.of_json(listing)) as server:
+    async with LoopbackServer(lambda _: ScriptedResponse.of_json(listing)) as server:
         upstream = deployment(f"{server.url}/v1", transport, provider=VLLM)
         assert upstream.describe("ours").capabilities.scoring is Scoring.UNKNOWN
         await upstream.refresh()

@@ -11,7 +11,7 @@ from rerankd.providers.settings import ProviderSettings
 from rerankd.sdk import Reranker, RerankError
 from rerankd.sdk.engine_pool import MAX_ENGINES
 from rerankd.settings import Settings
-from rerankd_adapters.testing import Answer
+from rerankd_adapters.testing import ScriptedResponse
 from tests.support.upstream import Upstream, answer_well
 
 DOCUMENTS = ["red blue", "green", "red"]
@@ -102,8 +102,8 @@ def test_fallback_beside_an_access() -> None:
 
 
 def test_key_is_in_no_error(reranker: Reranker) -> None:
-    def refuse(request: object) -> Answer:
-        return Answer.of_json({"message": "invalid api token secret-1"}, status=401)
+    def refuse(request: object) -> ScriptedResponse:
+        return ScriptedResponse.of_json({"message": "invalid api token secret-1"}, status=401)
 
     with Upstream(refuse) as upstream, pytest.raises(RerankError) as failed:
         reranker.rerank("cohere/x", "red", DOCUMENTS, api_key="secret-1", api_base=upstream.url)
