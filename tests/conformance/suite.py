@@ -58,5 +58,5 @@ class Deployments:
         self._transport = transport
 
     def open(self, provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpProvider:
-        """Open one; the suite's `OpenDeployment`."""
+        """Open one; the suite's `OpenProvider`."""
         return HttpProvider(provider, endpoint, self._transport, options=options)

@@ -5,11 +5,11 @@ cares for::
 
     recording = load_recording(Path("recordings/acme.yaml"))
     for case in recording.all_cases():
-        await check_case(recording, case, provider, open_deployment)
+        await check_case(recording, case, provider, open_provider)
     for behaviour in BEHAVIOURS:
-        await behaviour.check(recording, provider, open_deployment)
+        await behaviour.check(recording, provider, open_provider)
 
-where `open_deployment(provider, endpoint, options)` returns something with
+where `open_provider(provider, endpoint, options)` returns something with
 `async rerank(call) -> ProviderReply`, such as `rerankd.providers.http_provider.HttpProvider`.
 """
 

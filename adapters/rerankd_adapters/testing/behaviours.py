@@ -25,7 +25,7 @@ from rerankd_adapters.base import (
 from rerankd_adapters.testing.recordings import (
     KEY,
     Case,
-    OpenDeployment,
+    OpenProvider,
     Recording,
     deadline_in,
     outcome_of,
@@ -43,7 +43,7 @@ DOCUMENTS: Final = (
 )
 
 Outcome = ProviderReply | AdapterError
-Check = Callable[[Recording, Provider, OpenDeployment], Awaitable[None]]
+Check = Callable[[Recording, Provider, OpenProvider], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ async def call_with(
     answer: ScriptedResponse,
     recording: Recording,
     provider: Provider,
-    open_deployment: OpenDeployment,
+    open_provider: OpenProvider,
     *,
     documents: Sequence[str] = DOCUMENTS,
     query: str = "Which document is meant here?",
@@ -71,12 +71,12 @@ async def call_with(
         model=first.call.model, query=query, documents=list(documents), deadline_s=deadline_in(timeout_s)
     )
     async with LoopbackServer(lambda _: answer) as server:
-        return await outcome_of(_open(first, server, provider, open_deployment), call), server
+        return await outcome_of(_open(first, server, provider, open_provider), call), server
 
 
-def _open(case: Case, server: LoopbackServer, provider: Provider, open_deployment: OpenDeployment) -> Any:
+def _open(case: Case, server: LoopbackServer, provider: Provider, open_provider: OpenProvider) -> Any:
     endpoint = Endpoint(base_url=server.url + case.base_path, api_key=KEY)
-    return open_deployment(provider, endpoint, case.options)
+    return open_provider(provider, endpoint, case.options)
 
 
 def is_trustworthy(reply: ProviderReply, documents: int) -> bool:
@@ -89,9 +89,9 @@ def is_trustworthy(reply: ProviderReply, documents: int) -> bool:
 
 
 def _answers(name: str, results: Sequence[tuple[Any, Any]]) -> Behaviour:
-    async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
+    async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
         answer = ScriptedResponse.of_json(recording.answer_with(results))
-        outcome, _ = await call_with(answer, recording, provider, open_deployment)
+        outcome, _ = await call_with(answer, recording, provider, open_provider)
         _assert_scores(outcome, dict(results))
 
     return Behaviour(name, check)
@@ -106,11 +106,11 @@ def _assert_scores(outcome: Outcome, scores: Mapping[int, float]) -> None:
 def _breaks_contract(name: str, results: Sequence[tuple[Any, Any]], *, by_index: bool = False) -> Behaviour:
     """The reply must be refused: by the adapter, or by whoever checks what it passes on."""
 
-    async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
+    async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
         if by_index and recording.shape.get("index") is None:
             return
         answer = ScriptedResponse.of_json(recording.answer_with(results))
-        outcome, _ = await call_with(answer, recording, provider, open_deployment)
+        outcome, _ = await call_with(answer, recording, provider, open_provider)
         if isinstance(outcome, AdapterError):
             assert outcome.kind is AdapterErrorKind.BAD_RESPONSE
         else:
@@ -120,8 +120,8 @@ def _breaks_contract(name: str, results: Sequence[tuple[Any, Any]], *, by_index:
 
 
 def _fails(name: str, answer: ScriptedResponse, kind: AdapterErrorKind, *, timeout_s: float = 10.0) -> Behaviour:
-    async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
-        outcome, server = await call_with(answer, recording, provider, open_deployment, timeout_s=timeout_s)
+    async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
+        outcome, server = await call_with(answer, recording, provider, open_provider, timeout_s=timeout_s)
         assert isinstance(outcome, AdapterError), f"answered {outcome}"
         assert outcome.kind is kind, f"{outcome.kind.value}: {outcome.message}"
         assert "<" not in outcome.message
@@ -137,13 +137,13 @@ def _good(recording: Recording) -> bytes:
 def _sends(name: str, make: Callable[[bytes], ScriptedResponse], kind: AdapterErrorKind | None) -> Behaviour:
     """The right body, sent in a way that gives a reply (`kind` is `None`) or an error."""
 
-    async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
+    async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
         stalls = kind is AdapterErrorKind.TIMEOUT
         outcome, _ = await call_with(
             make(_good(recording)),
             recording,
             provider,
-            open_deployment,
+            open_provider,
             timeout_s=SHORT_S if stalls else 10.0,
         )
         if kind is None:
@@ -156,9 +156,9 @@ def _sends(name: str, make: Callable[[bytes], ScriptedResponse], kind: AdapterEr
 
 
 def _asks_to_wait(name: str, headers: Callable[[], Mapping[str, str]], wait_s: float) -> Behaviour:
-    async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
+    async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
         answer = ScriptedResponse.of_json({"message": "slow down"}, 429, headers())
-        outcome, _ = await call_with(answer, recording, provider, open_deployment)
+        outcome, _ = await call_with(answer, recording, provider, open_provider)
         assert isinstance(outcome, AdapterError)
         assert outcome.kind is AdapterErrorKind.RATE_LIMITED
         assert outcome.kind.is_retryable
@@ -168,19 +168,19 @@ def _asks_to_wait(name: str, headers: Callable[[], Mapping[str, str]], wait_s: f
     return Behaviour(name, check)
 
 
-async def _many_documents(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
+async def _many_documents(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
     documents = [f"document number {position}" for position in range(1000)]
     scores = {position: (position * 7919 % 1000) / 1000 for position in range(1000)}
     answer = ScriptedResponse.of_json(recording.answer_with(list(scores.items())))
-    outcome, _ = await call_with(answer, recording, provider, open_deployment, documents=documents)
+    outcome, _ = await call_with(answer, recording, provider, open_provider, documents=documents)
     _assert_scores(outcome, scores)
 
 
-async def _unicode(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
+async def _unicode(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
     documents = ["naïve café", "日本語のテキスト", 'emoji 👩‍👩‍👧, "quotes", \\ and \u0000 control\n']
     answer = ScriptedResponse(body=_good(recording))
     outcome, server = await call_with(
-        answer, recording, provider, open_deployment, documents=documents, query="Что здесь ищут?"
+        answer, recording, provider, open_provider, documents=documents, query="Что здесь ищут?"
     )
     assert isinstance(outcome, ProviderReply), f"failed: {outcome}"
     sent = list(_texts(server.received[0].json()))
@@ -196,25 +196,25 @@ def _texts(value: Any) -> Any:
             yield from _texts(each)
 
 
-async def _asks_for_no_documents(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
-    _, server = await call_with(ScriptedResponse(body=_good(recording)), recording, provider, open_deployment)
+async def _asks_for_no_documents(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
+    _, server = await call_with(ScriptedResponse(body=_good(recording)), recording, provider, open_provider)
     body = server.received[0].json()
     for name in ("return_documents", "return_text", "return_input", "returnDocuments", "isEcho"):
         assert not body.get(name), f"{name} is asked for"
 
 
-async def _redirect(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
+async def _redirect(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
     answer = ScriptedResponse(status=307, headers={"location": "/elsewhere"})
-    outcome, server = await call_with(answer, recording, provider, open_deployment)
+    outcome, server = await call_with(answer, recording, provider, open_provider)
     assert isinstance(outcome, AdapterError)
     assert outcome.kind is AdapterErrorKind.BAD_RESPONSE
     assert [received.path for received in server.received if received.path == "/elsewhere"] == []
 
 
-async def _echo(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
+async def _echo(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
     said = f"bad key {KEY} (Bearer {KEY}) for {DOCUMENTS[0]}"
     answer = ScriptedResponse.of_json({"message": said, "detail": said, "error": {"message": said}}, 400)
-    outcome, _ = await call_with(answer, recording, provider, open_deployment)
+    outcome, _ = await call_with(answer, recording, provider, open_provider)
     assert isinstance(outcome, AdapterError)
     assert KEY not in outcome.message
     assert DOCUMENTS[0] not in outcome.message
@@ -225,12 +225,12 @@ def _always(answer: ScriptedResponse) -> Respond:
 
 
 def _cancelled(name: str, stalls_after_bytes: int) -> Behaviour:
-    async def check(recording: Recording, provider: Provider, open_deployment: OpenDeployment) -> None:
+    async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
         first = recording.cases[0]
         answer = ScriptedResponse(body=_good(recording), stalls_after_bytes=stalls_after_bytes)
         async with LoopbackServer(_always(answer)) as server:
             call = structs.replace(first.call, deadline_s=deadline_in(30))
-            task = asyncio.ensure_future(_open(first, server, provider, open_deployment).rerank(call))
+            task = asyncio.ensure_future(_open(first, server, provider, open_provider).rerank(call))
             async with asyncio.timeout(10):
                 await server.first_request.wait()
             await asyncio.sleep(0.02)

@@ -30,7 +30,7 @@ KEY = "test-credential-0123456789"
 """The key that every case is called with unless it says otherwise."""
 
 
-class Deployment(Protocol):
+class RerankProvider(Protocol):
     """What the suite calls."""
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
@@ -38,7 +38,7 @@ class Deployment(Protocol):
         ...
 
 
-OpenDeployment = Callable[[Provider, Endpoint, Mapping[str, Any]], Deployment]
+OpenProvider = Callable[[Provider, Endpoint, Mapping[str, Any]], RerankProvider]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ def _answer(data: Mapping[str, Any]) -> ScriptedResponse:
     )
 
 
-async def check_case(recording: Recording, case: Case, provider: Provider, open_deployment: OpenDeployment) -> None:
+async def check_case(recording: Recording, case: Case, provider: Provider, open_provider: OpenProvider) -> None:
     """Make the call of a case; assert every request, then the reply or the error."""
     assert provider.name == recording.provider
     answers = iter(case.steps)
@@ -165,7 +165,7 @@ async def check_case(recording: Recording, case: Case, provider: Provider, open_
             for name, value in case.options.items()
         }
         endpoint = Endpoint(base_url=server.url + case.base_path, api_key=case.key)
-        outcome = await outcome_of(open_deployment(provider, endpoint, options), case.call)
+        outcome = await outcome_of(open_provider(provider, endpoint, options), case.call)
         for received, step in zip(server.received, case.steps, strict=False):
             check_request(received, step.request)
         assert len(server.received) >= len(case.steps) or case.error, "fewer requests than expected"
@@ -175,7 +175,7 @@ async def check_case(recording: Recording, case: Case, provider: Provider, open_
         check_reply(outcome, case.reply or {})
 
 
-async def outcome_of(deployment: Deployment, call: ProviderCall) -> ProviderReply | AdapterError:
+async def outcome_of(deployment: RerankProvider, call: ProviderCall) -> ProviderReply | AdapterError:
     """Make a call; return what came of it. Any other exception is a fault and is let through."""
     try:
         return await deployment.rerank(call)

@@ -26,13 +26,13 @@ async def check(path: Path) -> int:
         "httpx", TransportSettings(max_response_bytes=MAX_RESPONSE_BYTES, uses_environment_proxy=False)
     )
 
-    def open_deployment(provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpProvider:
+    def open_provider(provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpProvider:
         return HttpProvider(provider, endpoint, transport, options=options)
 
     for case in recording.all_cases():
-        await check_case(recording, case, provider, open_deployment)
+        await check_case(recording, case, provider, open_provider)
     for behaviour in BEHAVIOURS:
-        await behaviour.check(recording, provider, open_deployment)
+        await behaviour.check(recording, provider, open_provider)
     await transport.close()
     return len(recording.all_cases()) + len(BEHAVIOURS)
 
