@@ -22,8 +22,8 @@ from rerankd_adapters.base import (
     ProviderReply,
 )
 from rerankd_adapters.documents import refuse_images
-from rerankd_adapters.grpc_upstream.caller import Caller
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings
+from rerankd_adapters.grpc_upstream.client import GrpcClient
 from rerankd_adapters.grpc_upstream.credentials import Headers
 from rerankd_adapters.grpc_upstream.messages import Method
 from rerankd_adapters.grpc_upstream.status import kind_of_code
@@ -82,7 +82,7 @@ class GrpcUpstream(ABC):
         self._served: Mapping[str, Capabilities] = {}
         self.refresh_s = refresh_s
         self._revision = endpoint.revision(self.options)
-        self._caller = Caller(
+        self._client = GrpcClient(
             provider,
             endpoint,
             self.default_port,
@@ -172,7 +172,7 @@ class GrpcUpstream(ABC):
             AdapterError: What the provider did instead of answering.
         """
         request = self._encode(call)
-        response = await self._caller.ask(self.method, request, self.headers_of(call), call)
+        response = await self._client.ask(self.method, request, self.headers_of(call), call)
         reply = self.parse(call, response)
         if reply.cost_usd is None:
             reply = structs.replace(reply, cost_usd=cost_usd(self.provider.price_of(call.model), reply))
@@ -184,11 +184,11 @@ class GrpcUpstream(ABC):
         Raises:
             AdapterError: What the provider did instead of answering.
         """
-        return await self._caller.ask(method, b"", {})
+        return await self._client.ask(method, b"", {})
 
     async def close(self) -> None:
         """Close the channel; calls under way fail with `UNAVAILABLE`."""
-        await self._caller.close()
+        await self._client.close()
 
     def _encode(self, call: ProviderCall) -> bytes | list[bytes]:
         refuse_images(call, self.provider.title)

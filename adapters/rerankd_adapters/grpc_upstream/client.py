@@ -19,7 +19,7 @@ KindOf = Callable[[grpc.StatusCode, str], AdapterErrorKind]
 """Says what a status and its details mean."""
 
 
-class Caller:
+class GrpcClient:
     """Sends encoded requests. Safe for any number of tasks of one event loop, which the first call binds it to.
 
     Args:
