@@ -12,7 +12,7 @@ import grpc
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Provider, ProviderCall
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings, open_channel, read_address
 from rerankd_adapters.grpc_upstream.credentials import Headers, metadata_of, static_headers
-from rerankd_adapters.grpc_upstream.messages import Method
+from rerankd_adapters.grpc_upstream.messages import UpstreamMethod
 from rerankd_adapters.grpc_upstream.status import failure_of
 
 KindOf = Callable[[grpc.StatusCode, str], AdapterErrorKind]
@@ -60,7 +60,7 @@ class GrpcClient:
         self._is_closed = False
 
     async def ask(
-        self, method: Method, request: bytes | list[bytes], headers: Headers, call: ProviderCall | None = None
+        self, method: UpstreamMethod, request: bytes | list[bytes], headers: Headers, call: ProviderCall | None = None
     ) -> Any:
         """Call a method and decode what it answers; cancelling the task cancels the call at the server.
 
@@ -99,7 +99,7 @@ class GrpcClient:
             await self._channel.close()
 
     async def _send(
-        self, method: Method, request: bytes | list[bytes], metadata: grpc.aio.Metadata, timeout_s: float
+        self, method: UpstreamMethod, request: bytes | list[bytes], metadata: grpc.aio.Metadata, timeout_s: float
     ) -> bytes:
         if self._is_closed:
             raise _closed()

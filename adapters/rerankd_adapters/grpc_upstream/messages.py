@@ -22,7 +22,7 @@ DESCRIPTORS: Final = "upstream.binpb"
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class UpstreamMethod:
     """One method of a provider's service."""
 
     path: str
@@ -47,10 +47,10 @@ class Method:
 
 
 @cache
-def find_method(service: str, name: str) -> Method:
+def find_method(service: str, name: str) -> UpstreamMethod:
     """Return a method by the full name of its service."""
     method = pool().FindServiceByName(service).methods_by_name[name]
-    return Method(
+    return UpstreamMethod(
         path=f"/{service}/{name}",
         request=GetMessageClass(method.input_type),
         response=GetMessageClass(method.output_type),

@@ -25,7 +25,7 @@ from rerankd_adapters.documents import refuse_images
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings
 from rerankd_adapters.grpc_upstream.client import GrpcClient
 from rerankd_adapters.grpc_upstream.credentials import Headers
-from rerankd_adapters.grpc_upstream.messages import Method
+from rerankd_adapters.grpc_upstream.messages import UpstreamMethod
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.price import cost_usd
 from rerankd_adapters.provider import layered
@@ -57,7 +57,7 @@ class GrpcUpstream(ABC):
             no sense.
     """
 
-    method: Method
+    method: UpstreamMethod
     default_port: int
 
     def __init__(
@@ -178,7 +178,7 @@ class GrpcUpstream(ABC):
             reply = structs.replace(reply, cost_usd=cost_usd(self.provider.price_of(call.model), reply))
         return reply
 
-    async def ask(self, method: Method) -> Any:
+    async def ask(self, method: UpstreamMethod) -> Any:
         """Call a method with an empty request.
 
         Raises:

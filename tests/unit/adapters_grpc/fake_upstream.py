@@ -13,7 +13,7 @@ import trustme
 
 from rerankd_adapters.base import AdapterError, Capabilities, Endpoint, Provider, ProviderCall
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings
-from rerankd_adapters.grpc_upstream.messages import Method
+from rerankd_adapters.grpc_upstream.messages import UpstreamMethod
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
 
 ScriptedResponse = Callable[[list[Any], "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[Any]]
@@ -31,20 +31,20 @@ class FakeUpstream(grpc.GenericRpcHandler):
         self.was_cancelled = asyncio.Event()
         self.started = asyncio.Event()
         self.port = 0
-        self._answers: dict[str, tuple[Method, ScriptedResponse]] = {}
+        self._answers: dict[str, tuple[UpstreamMethod, ScriptedResponse]] = {}
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
 
-    def on(self, method: Method, answer: ScriptedResponse) -> None:
+    def on(self, method: UpstreamMethod, answer: ScriptedResponse) -> None:
         self._answers[method.path] = (method, answer)
 
-    def answer(self, method: Method, response: Any) -> None:
+    def answer(self, method: UpstreamMethod, response: Any) -> None:
         async def give(requests: list[Any], context: Any) -> Any:
             return response
 
         self.on(method, give)
 
     def abort(
-        self, method: Method, code: grpc.StatusCode, details: str, trailing: tuple[tuple[str, Any], ...] = ()
+        self, method: UpstreamMethod, code: grpc.StatusCode, details: str, trailing: tuple[tuple[str, Any], ...] = ()
     ) -> None:
         async def fail(requests: list[Any], context: Any) -> Any:
             await context.abort(code, details, trailing)
@@ -89,7 +89,7 @@ class FakeUpstream(grpc.GenericRpcHandler):
             return grpc.stream_unary_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(unary)
 
-    async def _run(self, method: Method, answer: ScriptedResponse, requests: list[Any], context: Any) -> bytes:
+    async def _run(self, method: UpstreamMethod, answer: ScriptedResponse, requests: list[Any], context: Any) -> bytes:
         self.requests = requests
         self.metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         self.time_remaining_s = context.time_remaining()
