@@ -108,11 +108,11 @@ class HttpAdapter(ABC):
         """Return what `model` takes and gives, as far as it is known without asking the server."""
         return self.provider.capabilities_of(model)
 
-    def facts_request(self, endpoint: Endpoint) -> HttpRequest | None:  # noqa: ARG002
+    def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:  # noqa: ARG002
         """Build the request that asks the server what it serves; `None` where it cannot be asked."""
         return None
 
-    def parse_facts(self, response: HttpResponse) -> Mapping[str, Capabilities]:  # noqa: ARG002
+    def parse_capabilities(self, response: HttpResponse) -> Mapping[str, Capabilities]:  # noqa: ARG002
         """Read what the server serves: what it states of each model by name, and of every model under `*`.
 
         Raises:

@@ -24,10 +24,10 @@ class InfinityAdapter(ListingDialect):
         options=frozenset({"raw_scores"}),
     )
 
-    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
         """Return that there is such a model, unless it does something else."""
         abilities = entry.get("capabilities")
-        return self.told() if not isinstance(abilities, list) or "rerank" in abilities else None
+        return self.reported_capabilities() if not isinstance(abilities, list) or "rerank" in abilities else None
 
 
 INFINITY = Provider(

@@ -25,30 +25,30 @@ class ListingDialect(JsonDialect):
     name_key: str = "id"
     """Where each entry has the name that calls use."""
 
-    def facts_request(self, endpoint: Endpoint) -> HttpRequest | None:
+    def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:
         """Build the request for the list."""
         path = self.provider.list_route.removeprefix("GET ")
         return get_json(endpoint, self.wire.path, path, self.headers())
 
-    def parse_facts(self, response: HttpResponse) -> Mapping[str, Capabilities]:
+    def parse_capabilities(self, response: HttpResponse) -> Mapping[str, Capabilities]:
         """Read the list, entries that are no rerankers left out."""
         found = {}
-        for name, entry in listed(read_facts(response), self.listing, self.name_key):
-            facts = self.facts_of(name, entry)
+        for name, entry in listed_models(read_listing(response), self.listing, self.name_key):
+            facts = self.capabilities_of_entry(name, entry)
             if facts is not None:
                 found[name] = facts
         return found
 
-    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
         """Return what an entry states of its model; `None` when that cannot rerank."""
-        return self.told()
+        return self.reported_capabilities()
 
-    def told(self, **facts: Any) -> Capabilities:
+    def reported_capabilities(self, **facts: Any) -> Capabilities:
         """Return facts that the server stated."""
         return Capabilities(**facts, source=f"the server itself, {self.provider.list_route}")
 
 
-def read_facts(response: HttpResponse) -> Any:
+def read_listing(response: HttpResponse) -> Any:
     """Decode what a server answers when it is asked what it serves.
 
     Raises:
@@ -61,7 +61,7 @@ def read_facts(response: HttpResponse) -> Any:
     return read_json(response)
 
 
-def listed(body: Any, path: Path, name_key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def listed_models(body: Any, path: Path, name_key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the name and entry of each model of a list, at most `MAX_MODELS`; entries without a name are left out.
 
     Raises:

@@ -50,9 +50,9 @@ class LitellmProxyAdapter(ListingDialect):
 
     name_key = "model_name"
 
-    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
         """Return that there is such a model, if it is one for reranking."""
-        return self.told() if at(entry, ("model_info", "mode")) == "rerank" else None
+        return self.reported_capabilities() if at(entry, ("model_info", "mode")) == "rerank" else None
 
     def cost_usd_of(self, body: Any, response: HttpResponse) -> float | None:  # noqa: ARG002
         """Return the cost that the proxy reckons."""

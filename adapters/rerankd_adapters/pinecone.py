@@ -75,9 +75,9 @@ class PineconeAdapter(ListingDialect):
             return object_documents(call)
         return [{"text": text} for text in call.documents]
 
-    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
         """Return the limits."""
-        return self.told(
+        return self.reported_capabilities(
             max_documents=read_limit(entry, "max_batch_size"),
             max_tokens_per_document=read_limit(entry, "max_sequence_length"),
         )

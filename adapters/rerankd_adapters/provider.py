@@ -137,7 +137,7 @@ def _capabilities(provider: Provider, model: str) -> Capabilities:
     return known
 
 
-def layered(known: Capabilities, model: str, *told: Mapping[str, Capabilities]) -> Capabilities:
+def apply_overrides(known: Capabilities, model: str, *told: Mapping[str, Capabilities]) -> Capabilities:
     """Return `known` with what each of `told` states of every model (`*`) and of `model`; later ones win."""
     for facts in told:
         for key in ("*", model):

@@ -24,7 +24,7 @@ from rerankd_adapters.base import (
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.failure import clean
-from rerankd_adapters.listing import is_name, read_facts, read_limit
+from rerankd_adapters.listing import is_name, read_limit, read_listing
 from rerankd_adapters.wire import at, bad_response, get_json, read_count
 
 
@@ -53,13 +53,13 @@ class TeiAdapter(JsonDialect):
         said = response.headers.get("x-compute-tokens", "")
         return read_count(int(said) if said.isascii() and said.isdigit() else 0, ((),))
 
-    def facts_request(self, endpoint: Endpoint) -> HttpRequest | None:
+    def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:
         """Build the request for what the server says of itself."""
         return get_json(endpoint, self.wire.path, "/info")
 
-    def parse_facts(self, response: HttpResponse) -> Mapping[str, Capabilities]:
+    def parse_capabilities(self, response: HttpResponse) -> Mapping[str, Capabilities]:
         """Read the limits of the one model there is, which answers to any name."""
-        info = read_facts(response)
+        info = read_listing(response)
         if at(info, ("model_id",)) is None:
             raise bad_response("there is no model_id")
         name = at(info, ("served_model_name",)) or at(info, ("model_id",))

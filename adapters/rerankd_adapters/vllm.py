@@ -53,11 +53,11 @@ class VllmAdapter(ListingDialect):
         pairs = zip(call.documents, call.images, strict=True)
         return [text if image is None else {"content": _parts(text, image)} for text, image in pairs]
 
-    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:
         """Return the window, and what is known of the model that is served under another name."""
         root = entry.get("root")
         known = self.capabilities(model)
-        facts = self.told()
+        facts = self.reported_capabilities()
         if is_name(root) and known.scoring is Scoring.UNKNOWN:
             known = self.capabilities(str(root))
             facts = replace(facts, scoring=known.scoring, score_space=known.score_space)

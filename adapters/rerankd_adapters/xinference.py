@@ -50,9 +50,9 @@ class XinferenceAdapter(ListingDialect):
             return AdapterErrorKind.MODEL_NOT_FOUND
         return super().kind_of(response)
 
-    def facts_of(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
         """Return that there is such a model, if it is launched as a reranker."""
-        return self.told() if entry.get("model_type") == "rerank" else None
+        return self.reported_capabilities() if entry.get("model_type") == "rerank" else None
 
 
 XINFERENCE = Provider(

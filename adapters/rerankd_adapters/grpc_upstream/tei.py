@@ -108,7 +108,7 @@ class TeiGrpc(GrpcUpstream):
         is_tokenizer = details.lower().startswith("tokenizer")
         return AdapterErrorKind.REJECTED if is_tokenizer else AdapterErrorKind.UNAVAILABLE
 
-    async def ask_facts(self) -> Mapping[str, Capabilities] | None:
+    async def fetch_capabilities(self) -> Mapping[str, Capabilities] | None:
         """Ask for the limits of the one model there is, which answers to any name."""
         info = await self.info()
         return served_by_tei(

@@ -28,7 +28,7 @@ from rerankd_adapters.grpc_upstream.credentials import Headers
 from rerankd_adapters.grpc_upstream.messages import UpstreamMethod
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.price import cost_usd
-from rerankd_adapters.provider import layered
+from rerankd_adapters.provider import apply_overrides
 
 DEFAULT_TIMEOUT_S = 60.0
 
@@ -124,7 +124,7 @@ class GrpcUpstream(ABC):
 
     def describe(self, model: str) -> ModelInfo:
         """Describe any model by the provider's own name, known or not."""
-        facts = layered(self.capabilities(model), model, self._served, self._overrides)
+        facts = apply_overrides(self.capabilities(model), model, self._served, self._overrides)
         return ModelInfo(
             name=model,
             capabilities=facts,
@@ -137,7 +137,7 @@ class GrpcUpstream(ABC):
         """Return what `model` takes and gives, as far as it is known without asking anybody."""
         return self.provider.capabilities_of(model)
 
-    async def ask_facts(self) -> Mapping[str, Capabilities] | None:
+    async def fetch_capabilities(self) -> Mapping[str, Capabilities] | None:
         """Ask the server what it serves: facts by model, `*` for every model; `None` where it cannot be asked.
 
         Raises:
@@ -151,7 +151,7 @@ class GrpcUpstream(ABC):
         Raises:
             AdapterError: What the server did instead of answering; what was known before stays known.
         """
-        served = await self.ask_facts()
+        served = await self.fetch_capabilities()
         if served is None:
             return False
         self._served = served

@@ -30,7 +30,7 @@ from rerankd_adapters.base import (
     ProviderReply,
 )
 from rerankd_adapters.price import cost_usd
-from rerankd_adapters.provider import layered
+from rerankd_adapters.provider import apply_overrides
 from rerankd_adapters.registry import open_adapter
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -97,7 +97,7 @@ class HttpProvider:
         return self._described.get(model) or self._describe(model)
 
     def _describe(self, model: str) -> ModelInfo:
-        facts = layered(self._adapter.capabilities(model), model, self._served, self._overrides)
+        facts = apply_overrides(self._adapter.capabilities(model), model, self._served, self._overrides)
         if len(self._described) >= _MOST_DESCRIBED:
             self._described.clear()
         info = self._described[model] = ModelInfo(
@@ -115,12 +115,12 @@ class HttpProvider:
         Raises:
             AdapterError: What the server did instead of answering; what was known before stays known.
         """
-        request = self._adapter.facts_request(self._endpoint)
+        request = self._adapter.capabilities_request(self._endpoint)
         if request is None:
             return False
         try:
             response = await self._send(request, time.monotonic() + REFRESH_TIMEOUT_S)
-            self._served = self._adapter.parse_facts(response)
+            self._served = self._adapter.parse_capabilities(response)
             self._described.clear()
         except AdapterError as error:
             raise self._without_key(error) from None

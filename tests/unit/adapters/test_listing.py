@@ -38,7 +38,9 @@ def provider_of(name: str) -> Provider:
 
 
 def told(name: str, body: Any, status: int = 200) -> Any:
-    return open_adapter(provider_of(name)).parse_facts(HttpResponse(status=status, body=json.dumps(body).encode()))
+    return open_adapter(provider_of(name)).parse_capabilities(
+        HttpResponse(status=status, body=json.dumps(body).encode())
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def told(name: str, body: Any, status: int = 200) -> Any:
 )
 def test_where_it_is_asked(name: str, base_url: str, url: str) -> None:
     endpoint = Endpoint(base_url=base_url, headers={"x-tenant": "t"})
-    request = open_adapter(provider_of(name)).facts_request(endpoint)
+    request = open_adapter(provider_of(name)).capabilities_request(endpoint)
     assert request is not None
     assert (request.method, request.url, request.body) == ("GET", url, b"")
     assert request.headers["x-tenant"] == "t"
@@ -65,7 +67,7 @@ def test_where_it_is_asked(name: str, base_url: str, url: str) -> None:
 
 
 def test_others_are_not_asked() -> None:
-    assert open_adapter(provider_of("cohere")).facts_request(Endpoint(base_url="http://h")) is None
+    assert open_adapter(provider_of("cohere")).capabilities_request(Endpoint(base_url="http://h")) is None
 
 
 @pytest.mark.parametrize(
