@@ -1,4 +1,4 @@
-"""What a model takes and gives."""
+"""Capabilities of a model: its limits, its scores, and what documents it accepts; its price and description."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ T = TypeVar("T")
 
 
 class Scoring(StrEnum):
-    """Whether a document's score depends on the other documents of the request."""
+    """Whether a document's score depends on the other documents of the request.
+
+    The adapters' counterpart of the contract's generated enum `rerankd.contract.messages.Scoring`, with the same
+    values and `UNKNOWN` for `UNSPECIFIED`: adapters import nothing of the server.
+    """
 
     UNKNOWN = "unknown"
     """Treated as listwise."""
     POINTWISE = "pointwise"
-    """It does not: requests may be split and scores cached."""
+    """Each score depends on the query and one document: requests may be split, scores cached."""
     LISTWISE = "listwise"
-    """It does: scores of two calls do not compare, so requests are not split by them."""
+    """Scores depend on all documents of the call and do not compare across calls: requests are never split."""
 
 
 class ScoreSpace(StrEnum):
-    """What a relevance score is."""
+    """Range and comparability of relevance scores.
+
+    The adapters' counterpart of the contract's generated enum `rerankd.contract.messages.ScoreSpace`, with the same
+    values and `UNKNOWN` for `UNSPECIFIED`.
+    """
 
     UNKNOWN = "unknown"
     PROBABILITY = "probability"
@@ -38,12 +46,16 @@ class ScoreSpace(StrEnum):
 
     @property
     def is_absolute(self) -> bool:
-        """Whether a score means the same in every response."""
+        """Whether scores of different responses are comparable."""
         return self in (ScoreSpace.PROBABILITY, ScoreSpace.LOGIT, ScoreSpace.COSINE)
 
 
 class Truncation(StrEnum):
-    """What happens to a document longer than the model's window."""
+    """How a document longer than the model's context window is handled.
+
+    The adapters' counterpart of the contract's generated enum `rerankd.contract.messages.Truncation`, with the same
+    values and `None` for `UNSPECIFIED`.
+    """
 
     NONE = "none"
     """The request is refused."""
@@ -55,40 +67,44 @@ class Truncation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What one model of one provider takes and gives. `None` means no limit is known."""
+    """Capabilities of one model at one provider.
+
+    A field at its default states nothing: the limit or ability is not known. Abilities that are not known are
+    treated as absent.
+    """
 
     scoring: Scoring = Scoring.UNKNOWN
     score_space: ScoreSpace = ScoreSpace.UNKNOWN
     max_documents: int | None = None
-    """Documents in one call."""
+    """Documents per call."""
     max_tokens_per_document: int | None = None
-    """Tokens of query and document together."""
+    """Tokens of one query-document pair."""
     max_total_tokens: int | None = None
-    """Tokens of all pairs together."""
+    """Tokens of all query-document pairs of a call, summed."""
     max_request_bytes: int | None = None
-    """Bytes of one request's body."""
-    cuts_passages: bool = False
-    """Whether `ProviderCall.max_passages_per_doc` is its own affair: it cuts long documents, or warns that it does not.
-    The documents of other models are cut before they get them."""
+    """Size of the request body in bytes."""
+    cuts_passages: bool | None = None
+    """Whether the provider or its adapter handles `ProviderCall.max_passages_per_doc`: it splits long documents, or
+    warns that it does not. For other models the engine splits long documents before the call."""
     billing_unit: str | None = None
     """"token" or "search_unit" (one query with up to 100 documents)."""
     truncation_default: Truncation | None = None
-    takes_instruction: bool = False
+    takes_instruction: bool | None = None
     """Whether the model follows an instruction."""
-    takes_objects: bool = False
-    """Whether documents with fields are sent as they are, not as text."""
-    takes_images: bool = False
-    """Whether a document may be, or have, an image."""
+    takes_objects: bool | None = None
+    """Whether documents with fields are sent as JSON objects instead of rendered text."""
+    takes_images: bool | None = None
+    """Whether documents may contain an image."""
     tokenizer: str = ""
-    """Path of the model's `tokenizer.json`, where it is at hand."""
+    """Path of the model's `tokenizer.json`; empty when none is available."""
     source: str = ""
-    """Where these facts were read."""
+    """Document, package or server that these values were taken from."""
 
     def override(self, stated: Capabilities) -> Capabilities:
-        """Return these capabilities with every field that `stated` states in place of the field here.
+        """Return a copy with every field that `stated` sets replaced; a field at its default sets nothing.
 
-        Used for rules over a provider's table, a server's own facts over both, and the settings over all. A field of
-        `stated` states nothing while it is `UNKNOWN`, `None`, false or empty. Every field has a line of its own.
+        Precedence, lowest first: the provider's table, its rules, what the server reports, the settings. Every
+        field has its own line here; a test fails for a field without one.
         """
         scoring, space = stated.scoring, stated.score_space
         return Capabilities(
@@ -98,24 +114,29 @@ class Capabilities:
             max_tokens_per_document=_first(stated.max_tokens_per_document, self.max_tokens_per_document),
             max_total_tokens=_first(stated.max_total_tokens, self.max_total_tokens),
             max_request_bytes=_first(stated.max_request_bytes, self.max_request_bytes),
-            cuts_passages=stated.cuts_passages or self.cuts_passages,
+            cuts_passages=_first(stated.cuts_passages, self.cuts_passages),
             billing_unit=_first(stated.billing_unit, self.billing_unit),
             truncation_default=_first(stated.truncation_default, self.truncation_default),
-            takes_instruction=stated.takes_instruction or self.takes_instruction,
-            takes_objects=stated.takes_objects or self.takes_objects,
-            takes_images=stated.takes_images or self.takes_images,
+            takes_instruction=_first(stated.takes_instruction, self.takes_instruction),
+            takes_objects=_first(stated.takes_objects, self.takes_objects),
+            takes_images=_first(stated.takes_images, self.takes_images),
             tokenizer=stated.tokenizer or self.tokenizer,
             source=stated.source or self.source,
         )
 
     @staticmethod
     def tightest(deployments: Sequence[Capabilities]) -> Capabilities:
-        """Return what holds for a call whichever of several deployments of one model answers it.
+        """Return capabilities that hold for every one of several deployments of a model.
 
-        The order of `deployments` makes no difference. Limits: the lowest known. Abilities: those that all have.
-        `scoring`: listwise if any is, else what all agree on. `score_space`, `truncation_default`: what all agree on,
-        else not known. `billing_unit`: "search_unit" if any bills by it, since chunks that suit it cost the others
-        nothing. `tokenizer`: the only one that is known. Every field has a line of its own.
+        Independent of the order of `deployments`. Every field has its own rule and its own line here:
+
+        - limits: the lowest known;
+        - abilities: true if all have it, false if any is known not to, else not known;
+        - `scoring`: listwise if any is listwise, else the common value, else unknown;
+        - `score_space`, `truncation_default`: the common value, else unknown;
+        - `billing_unit`: "search_unit" if any bills by it (chunks of 100 cost the others nothing), else the common one;
+        - `tokenizer`: the only one that is declared; none if two differ;
+        - `source`: all of them.
 
         Args:
             deployments: Capabilities of n deployments, n >= 1.
@@ -130,12 +151,12 @@ class Capabilities:
             max_tokens_per_document=_lowest(each.max_tokens_per_document for each in deployments),
             max_total_tokens=_lowest(each.max_total_tokens for each in deployments),
             max_request_bytes=_lowest(each.max_request_bytes for each in deployments),
-            cuts_passages=all(each.cuts_passages for each in deployments),
+            cuts_passages=_shared(each.cuts_passages for each in deployments),
             billing_unit="search_unit" if "search_unit" in units else _agreed(units, None),
             truncation_default=_agreed((each.truncation_default for each in deployments), None),
-            takes_instruction=all(each.takes_instruction for each in deployments),
-            takes_objects=all(each.takes_objects for each in deployments),
-            takes_images=all(each.takes_images for each in deployments),
+            takes_instruction=_shared(each.takes_instruction for each in deployments),
+            takes_objects=_shared(each.takes_objects for each in deployments),
+            takes_images=_shared(each.takes_images for each in deployments),
             tokenizer=tokenizers.pop() if len(tokenizers) == 1 else "",
             source="; ".join(sorted({each.source for each in deployments if each.source})),
         )
@@ -150,43 +171,55 @@ def _agreed(values: Iterable[T], unknown: T) -> T:
     return distinct.pop() if len(distinct) == 1 else unknown
 
 
+def _shared(abilities: Iterable[bool | None]) -> bool | None:
+    distinct = set(abilities)
+    if False in distinct:
+        return False
+    return None if None in distinct else True
+
+
 def _lowest(limits: Iterable[int | None]) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """What models of a provider cost."""
+    """Price of one or more models of a provider.
+
+    The adapters' counterpart of the contract's generated message `rerankd.contract.messages.Price`, which has no
+    `model`.
+    """
 
     model: str
-    """Name or glob."""
+    """Model name or glob."""
     unit: str
     """"token" or "search_unit"."""
     usd_per_million: float
-    """US dollars for a million units."""
+    """US dollars per million units."""
     source: str
     date: str
-    """Day the price was read, `YYYY-MM-DD`."""
+    """Date the price was checked, `YYYY-MM-DD`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model a provider offers."""
+    """Description of one model of a provider."""
 
     name: str
-    """The provider's own name, such as `rerank-v3.5`, without the provider."""
+    """The provider's name for the model, such as `rerank-v3.5`, without the provider prefix."""
     capabilities: Capabilities
     description: str = ""
     """One sentence on what it is good for."""
     price: Price | None = None
-    """`None` when it is free or not known."""
+    """`None` when free or unknown."""
     license: str = ""
-    """SPDX identifier of the weights' licence; models run by us only."""
+    """SPDX identifier of the weights' license; embedded models only."""
     source: str = ""
-    """Where the weights or facts come from."""
+    """Origin of the weights or of this description."""
     revision: str = ""
-    """Which weights, or which server, answers; scores of two revisions are not the same. Empty when not known."""
+    """Identifies the weights or the server. Scores of different revisions are not interchangeable. Empty when
+    unknown."""
     status: str = "available"
     """"available", "loading" or "unavailable"."""
     status_detail: str = ""
-    """Why it is not available, or what is loading."""
+    """Reason for a status other than "available"."""

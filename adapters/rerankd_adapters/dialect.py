@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from msgspec import structs
@@ -110,13 +110,13 @@ class JsonDialect(HttpAdapter):
         return self._at_old_path(request) if self._serves_old_path else request
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives; whether objects and passages are taken is the dialect's to say."""
+        """Return the capabilities of `model`; the `Wire` decides whether objects and passages are supported."""
         known, wire = super().capabilities(model), self.wire
-        takes_objects = known.takes_objects or wire.rank_fields is not None
-        cuts_passages = known.cuts_passages or wire.max_passages_per_doc is not None
-        if (takes_objects, cuts_passages) == (known.takes_objects, known.cuts_passages):
+        takes_objects = wire.rank_fields is not None and not known.takes_objects
+        cuts_passages = wire.max_passages_per_doc is not None and not known.cuts_passages
+        if not takes_objects and not cuts_passages:
             return known
-        return replace(known, takes_objects=takes_objects, cuts_passages=cuts_passages)
+        return known.override(Capabilities(takes_objects=takes_objects or None, cuts_passages=cuts_passages or None))
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of every request, those of the body and of the endpoint left out."""

@@ -28,7 +28,7 @@ def matches(pattern: str, model: str) -> bool:
     return fnmatchcase(name if "/" in pattern else name.rpartition("/")[2], pattern)
 
 
-def _pointwise(tokens: int, source: str, *, takes_instruction: bool = False) -> Capabilities:
+def _pointwise(tokens: int, source: str, *, takes_instruction: bool | None = None) -> Capabilities:
     return Capabilities(
         scoring=Scoring.POINTWISE,
         max_tokens_per_document=tokens,

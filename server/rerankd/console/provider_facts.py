@@ -125,9 +125,9 @@ def _model_as_json(fact: ModelFact) -> dict[str, Any]:
         "max_request_bytes": facts.max_request_bytes,
         "billing_unit": facts.billing_unit,
         "truncation_default": facts.truncation_default.value if facts.truncation_default else None,
-        "takes_instruction": facts.takes_instruction,
-        "takes_objects": facts.takes_objects,
-        "takes_images": facts.takes_images,
+        "takes_instruction": bool(facts.takes_instruction),
+        "takes_objects": bool(facts.takes_objects),
+        "takes_images": bool(facts.takes_images),
         "source": facts.source,
         "price": price
         and {

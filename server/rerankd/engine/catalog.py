@@ -70,7 +70,7 @@ def describe_model(router: Router, group: ModelGroup) -> messages.Model:
         ),
         scoring=messages.Scoring.UNSPECIFIED if facts.scoring == "unknown" else messages.Scoring(facts.scoring),
         score_space=SCORE_SPACES[facts.score_space],
-        takes_images=facts.takes_images,
+        takes_images=bool(facts.takes_images),
         deployments=[deployment.name for deployment in group.deployments if deployment.name != group.name],
         truncation_default=truncation or messages.Truncation.UNSPECIFIED,
         price=_describe_price(info.price),

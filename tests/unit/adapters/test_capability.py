@@ -30,6 +30,7 @@ EVERY_FIELD = Capabilities(
 FIELDS = [each.name for each in fields(Capabilities)]
 
 limits = st.none() | st.integers(1, 5)
+abilities = st.none() | st.booleans()
 capabilities = st.builds(
     Capabilities,
     scoring=st.sampled_from(Scoring),
@@ -38,12 +39,12 @@ capabilities = st.builds(
     max_tokens_per_document=limits,
     max_total_tokens=limits,
     max_request_bytes=limits,
-    cuts_passages=st.booleans(),
+    cuts_passages=abilities,
     billing_unit=st.sampled_from([None, "token", "search_unit"]),
     truncation_default=st.none() | st.sampled_from(Truncation),
-    takes_instruction=st.booleans(),
-    takes_objects=st.booleans(),
-    takes_images=st.booleans(),
+    takes_instruction=abilities,
+    takes_objects=abilities,
+    takes_images=abilities,
     tokenizer=st.sampled_from(["", "a.json", "b.json"]),
     source=st.sampled_from(["", "a table", "the server"]),
 )
@@ -113,6 +114,11 @@ def test_no_deployment_is_asked_for_more_than_it_takes(deployments: Sequence[Cap
 )
 def test_the_scoring_that_permits_least(first: Scoring, second: Scoring, joined: Scoring) -> None:
     assert Capabilities.tightest([Capabilities(scoring=first), Capabilities(scoring=second)]).scoring is joined
+
+
+def test_an_ability_can_be_denied() -> None:
+    denied = EVERY_FIELD.override(Capabilities(takes_instruction=False))
+    assert denied == replace(EVERY_FIELD, takes_instruction=False)
 
 
 def test_limits_abilities_and_spaces_of_different_deployments() -> None:

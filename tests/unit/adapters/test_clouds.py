@@ -162,4 +162,4 @@ def test_litellm_proxy_is_never_split_on_a_guess(model: str, scoring: Scoring) -
 def test_who_cuts_passages(provider: str, options: dict[str, str], model: str, cuts: bool) -> None:
     declared = find_provider(provider)
     assert declared is not None
-    assert open_adapter(declared, options).capabilities(model).cuts_passages is cuts
+    assert bool(open_adapter(declared, options).capabilities(model).cuts_passages) is cuts
