@@ -1,8 +1,8 @@
-"""Everything the operator can set: one YAML file, environment variables over it, flags over both.
+"""Server settings. Precedence, lowest first: defaults, YAML file, environment variables, command-line flags.
 
-`RERANKD_SERVER__HTTP_PORT=8081` sets `server.http_port`; values are YAML or JSON. Unknown keys are refused with the
-closest known one, so that a typing error never means a default in silence. `${NAME}`, `${NAME:-default}` and
-`${file:PATH}` stand for a variable or a file's content anywhere in a value.
+`RERANKD_SERVER__HTTP_PORT=8081` sets `server.http_port`; values are YAML or JSON. Unknown keys are errors that suggest
+the closest known key. `${NAME}`, `${NAME:-default}` and `${file:PATH}` in a value are replaced by an environment
+variable or the content of a file.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from rerankd.telemetry.settings import LogSettings, TelemetrySettings
 ENVIRONMENT_PREFIX = "RERANKD_"
 CONFIG_VARIABLE = "RERANKD_CONFIG"
 CLIENT_VARIABLES = frozenset({CONFIG_VARIABLE, "RERANKD_ADDRESS", "RERANKD_API_KEY", "RERANKD_URL"})
-"""Variables with our prefix that are not settings of the server."""
+"""Variables with the prefix `RERANKD_` that do not set server settings."""
 NOT_SETTINGS: Final = frozenset({"source"})
-"""Fields of `Settings` that cannot be set."""
+"""Fields of `Settings` that are not accepted as input."""
 FIXED: Final = ("server", "local", "cache", "telemetry", "limits.max_request_bytes")
-"""Settings that a running service cannot take up: sockets, processes and loaded models are made of them."""
+"""Paths of settings that only a restart applies: they define sockets, processes and loaded models."""
 
 
 class Keepalive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """HTTP/2 keepalive: finds dead clients, keeps idle connections through proxies."""
+    """HTTP/2 keepalive: detects dead clients and keeps idle connections open through proxies."""
 
     time_s: float = 60.0
-    """Seconds of silence after which the server pings."""
+    """Seconds without traffic before the server sends a ping."""
     timeout_s: float = 20.0
-    """Seconds to wait for the pong before the connection is closed."""
+    """Seconds to wait for the ping's acknowledgement before closing the connection."""
     min_client_interval_s: float = 10.0
-    """Clients that ping more often than this are sent away (ENHANCE_YOUR_CALM)."""
+    """Minimum seconds between a client's pings; faster clients are disconnected with ENHANCE_YOUR_CALM."""
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the server listens and how it stops."""
+    """Listeners, worker processes and shutdown."""
 
     host: str = "127.0.0.1"
-    """Address of both listeners. Loopback by default: the service has no authentication of its own yet."""
+    """Address of both listeners. Loopback by default, because the service does not authenticate callers yet."""
     grpc_port: int = 50051
     """Port of the gRPC listener; 0 picks a free one."""
     http_port: int = 8080
@@ -60,51 +60,50 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: int = 1
     """Worker processes that share both ports."""
     drain_delay_s: float = 0.0
-    """Seconds between failing health checks and closing the listeners, for load balancers to notice."""
+    """Seconds between reporting NOT_SERVING and closing the listeners, so that load balancers stop routing."""
     drain_grace_s: float = 30.0
-    """Seconds that calls under way get to finish once the listeners are closed."""
+    """Seconds that in-flight calls may take to finish after the listeners are closed."""
     keepalive: Keepalive = Keepalive()
     """HTTP/2 keepalive of the gRPC listener."""
     http: ListenerSettings = ListenerSettings()
-    """What the HTTP listener does besides answering: compression and cross-origin calls."""
+    """Compression and CORS of the HTTP listener."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings; every one has a default."""
+    """All settings. Every field has a default."""
 
     server: ServerSettings = ServerSettings()
-    """Where the server listens and how it stops; a change needs a restart."""
+    """Listeners, worker processes and shutdown; a change needs a restart."""
     log: LogSettings = LogSettings()
-    """What is logged."""
+    """Logging."""
     telemetry: TelemetrySettings = TelemetrySettings()
-    """What traces and metrics say; a change needs a restart."""
+    """Traces and metrics; a change needs a restart."""
     limits: RequestLimits = RequestLimits()
-    """What one call may ask for, and how many there may be."""
+    """Size limits of one call and limits on concurrent calls."""
     default_model: str = "local/default"
-    """Model of calls that name none."""
+    """Model of calls that do not name one."""
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
-    """Other names of models: alias to `provider/model`."""
+    """Model aliases: alias to `provider/model`."""
     local: LocalSettings = LocalSettings()
-    """Models embedded in the process; a change needs a restart."""
+    """Models that run in the server's process; a change needs a restart."""
     providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
-    """Providers reached over a network, by the name callers write before the slash. One whose usual environment
-    variable holds a key or an address needs no entry."""
+    """Remote providers, by the name that callers write before the slash. A provider whose usual environment variable
+    holds a key or an address needs no entry."""
     transport: HttpClientSettings = HttpClientSettings()
-    """How connections to providers are made."""
+    """HTTP client for connections to providers."""
     models: dict[str, ModelSettings] = msgspec.field(default_factory=dict)
-    """Models of your own: which deployments serve one, how calls are spread, what happens when they fail. A `*` in a
-    name stands for any text."""
+    """Models by public name: deployments, load balancing, retries, fallbacks. A `*` in a name matches any text."""
     cache: CacheSettings = CacheSettings()
-    """Where scores are kept that were paid for once; a change needs a restart."""
+    """Pair-score cache; a change needs a restart."""
     source: str = ""
-    """Where the settings were read, for the start-up summary; not a setting."""
+    """File the settings were read from, for the start-up summary; not a setting."""
 
 
 class SettingsError(Exception):
-    """The settings cannot be used.
+    """Invalid settings.
 
     Args:
-        problems: What is wrong, one sentence each, with the key's path.
+        problems: All problems found, one sentence each, starting with the key path.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -114,12 +113,12 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SettingsOrigin:
-    """Where settings come from, to be read as often as wanted."""
+    """Source of settings: a file and overrides. Can be read repeatedly, as a reload does."""
 
     path: Path | None = None
-    """YAML file; else the one named by `RERANKD_CONFIG`, else none."""
+    """YAML file; default: the one that `RERANKD_CONFIG` names, if any."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """Dotted paths to values, such as `{"server.http_port": 8081}`; strongest."""
+    """Values by dotted path, such as `{"server.http_port": 8081}`; highest precedence."""
 
     def read(self) -> Settings:
         """Read the settings.
@@ -130,7 +129,7 @@ class SettingsOrigin:
         return load_settings(self.path, self.overrides)
 
     def files(self) -> list[Path]:
-        """List the files the settings are made of, those behind `${file:PATH}` included."""
+        """List the settings file and every file that `${file:PATH}` references in it."""
         path = self.path or _configured_path()
         if path is None:
             return []
@@ -144,8 +143,8 @@ def load_settings(path: Path | None = None, overrides: Mapping[str, Any] | None 
     """Read the settings.
 
     Args:
-        path: YAML file; else the one named by `RERANKD_CONFIG`, else none.
-        overrides: Dotted paths to values, such as `{"server.http_port": 8081}`; strongest.
+        path: YAML file; default: the one that `RERANKD_CONFIG` names, if any.
+        overrides: Values by dotted path, such as `{"server.http_port": 8081}`; highest precedence.
 
     Raises:
         SettingsError: With every problem found.
@@ -170,18 +169,18 @@ def load_settings(path: Path | None = None, overrides: Mapping[str, Any] | None 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What new settings mean to a service that runs with others."""
+    """Difference between the running settings and new ones."""
 
     settings: Settings
-    """The new ones, but for those that need a restart."""
+    """The new settings, with restart-only settings kept as they are."""
     changed: list[str]
-    """Paths of the settings that can be taken up at once."""
+    """Paths of changed settings that apply immediately."""
     needs_restart: list[str]
-    """Paths of the settings that cannot."""
+    """Paths of changed settings that need a restart."""
 
 
 def update(running: Settings, new: Settings) -> Update:
-    """Compare settings with those a service runs with."""
+    """Compare new settings with the running ones."""
     paths = [path for path in changed_paths(running, new) if path not in NOT_SETTINGS]
     return Update(
         settings=keep(new, running, FIXED),
@@ -212,7 +211,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    """Settings from variables such as `RERANKD_SERVER__HTTP_PORT`, by dotted path."""
+    """Return settings from variables such as `RERANKD_SERVER__HTTP_PORT`, by dotted path."""
     found = {}
     for name, text in os.environ.items():
         if name.startswith(ENVIRONMENT_PREFIX) and name not in CLIENT_VARIABLES:

@@ -1,1 +1,1 @@
-"""Reading typed settings from files and the environment: for any msgspec struct, whatever its fields mean."""
+"""Typed settings from files and the environment, for any msgspec Struct."""

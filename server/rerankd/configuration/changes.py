@@ -1,4 +1,4 @@
-"""What differs between two structs, by key path. Values are never named: they may be secrets."""
+"""Differences between two settings structs, as key paths without values: values may be secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 def changed_paths(old: Any, new: Any, path: str = "") -> list[str]:
-    """List the paths of all values that differ, such as `models.fast.deployments[1].weight`, as the fields come."""
+    """List the paths of all values that differ, such as `models.fast.deployments[1].weight`, in field order."""
     if type(old) is not type(new):
         return [path]
     if isinstance(old, msgspec.Struct):
@@ -31,12 +31,18 @@ def _changed_item(old: Mapping[Any, Any], new: Mapping[Any, Any], key: Any, path
 
 
 def is_within(path: str, prefixes: Sequence[str]) -> bool:
-    """Say whether `path` is one of `prefixes` or lies below one."""
+    """Whether `path` equals one of `prefixes` or is below one."""
     return any(path == prefix or path.startswith((f"{prefix}.", f"{prefix}[")) for prefix in prefixes)
 
 
 def keep(new: Struct, old: Struct, paths: Sequence[str]) -> Struct:
-    """Return `new` with the fields at `paths` as in `old`; each path names a field, or one of a nested struct."""
+    """Return `new` with the fields at `paths` copied from `old`.
+
+    Args:
+        new: Struct to copy.
+        old: Struct of the same type.
+        paths: Dotted field paths, such as `limits.max_request_bytes`.
+    """
     for path in paths:
         name, _, rest = path.partition(".")
         kept = keep(getattr(new, name), getattr(old, name), [rest]) if rest else getattr(old, name)

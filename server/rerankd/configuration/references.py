@@ -1,4 +1,4 @@
-"""References in values: `${NAME}`, `${NAME:-default}` and `${file:PATH}`; `$${` is a literal `${`."""
+"""Expansion of references in values: `${NAME}`, `${NAME:-default}`, `${file:PATH}`; `$${` is a literal `${`."""
 
 from __future__ import annotations
 
@@ -15,38 +15,40 @@ _SAME: Final = object()
 
 
 class UntypedText(str):
-    """Text whose meaning the type of its setting decides: `"8081"` is a number where one is wanted.
+    """String from the environment or a file, converted later to the type of its setting.
+
+    `"8081"` becomes an integer for an integer setting and stays text for a string setting.
 
     Args:
-        text: As it was written.
-        guess: What it means to a setting of any type; default: the text.
+        text: The original text.
+        guess: The value for a setting that accepts any type, as YAML parses it; default: the text.
     """
 
     guess: Any
 
     def __new__(cls, text: str, guess: Any = _SAME) -> UntypedText:
-        """Keep the text together with its guess."""
+        """Create the string with its `guess` attribute."""
         made = super().__new__(cls, text)
         made.guess = text if guess is _SAME else guess
         return made
 
 
 class References:
-    """Puts what references stand for in their place.
+    """Expands references.
 
     Args:
-        environ: Variables.
-        folder: Where relative paths of `${file:PATH}` start.
+        environ: Environment variables.
+        folder: Base folder of relative paths in `${file:PATH}`.
     """
 
     def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
         self._environ = environ
         self._folder = folder
         self.problems: list[str] = []
-        """What could not be read so far, each with the path of its key."""
+        """Unset variables, unreadable files and malformed references found so far, one sentence each, with key path."""
 
     def fill(self, value: Any, path: str = "") -> Any:
-        """Return `value` with every reference in it replaced, in mappings and lists too."""
+        """Return a copy of `value` with every reference expanded, including those nested in mappings and lists."""
         if isinstance(value, dict):
             return {key: self.fill(item, f"{path}.{key}" if path else str(key)) for key, item in value.items()}
         if isinstance(value, list):
@@ -85,10 +87,10 @@ class References:
 
 
 def resolve(name: str, folder: Path) -> Path:
-    """Return the file that `${file:NAME}` of a settings file in `folder` means."""
+    """Return the path that `${file:NAME}` refers to in a settings file located in `folder`."""
     return folder / Path(name).expanduser()
 
 
 def referenced_files(text: str, folder: Path) -> list[Path]:
-    """List the files that a settings file's text refers to."""
+    """List the files that `${file:PATH}` references in the text of a settings file."""
     return [resolve(token["file"], folder) for token in _FILE_TOKEN.finditer(text) if token["file"]]

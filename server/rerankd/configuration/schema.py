@@ -1,4 +1,4 @@
-"""The JSON schema of a settings struct, for editors: descriptions and defaults included, unknown keys refused."""
+"""JSON schema of a settings struct, for editors: with descriptions and defaults; unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _UNQUOTED: Final = frozenset({"integer", "number", "boolean"})
 
 
 def json_schema(struct: type[msgspec.Struct], *, title: str, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Return the schema of a file that holds `struct`.
+    """Return the JSON schema of a settings file.
 
-    Strings with a reference are allowed wherever a number, a truth value or one of a few words is wanted.
+    Numbers, booleans and enums also accept a string that contains a reference such as `${NAME}`.
 
     Args:
-        struct: Its fields' docstrings become descriptions.
-        title: Of the schema.
-        hidden: Fields of `struct` that are no settings.
+        struct: Type of the settings; the docstrings of its fields become descriptions.
+        title: Title of the schema.
+        hidden: Fields of `struct` to leave out.
     """
     (root,), components = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
     structs = {each.__name__: each for each in _structs(struct)}
@@ -54,7 +54,7 @@ def _describe(definition: dict[str, Any], struct: type[msgspec.Struct]) -> None:
 
 
 def _relaxed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Allow a reference in the place of everything that is not a string by itself."""
+    """Accept a reference string wherever the schema does not accept any string."""
     if "anyOf" in schema:
         return {**schema, "anyOf": _with_reference([_relaxed_parts(each) for each in schema["anyOf"]])}
     parts = _relaxed_parts(schema)
@@ -78,7 +78,7 @@ def _with_reference(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @cache
 def field_descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the docstrings that stand below the fields of a struct, each on one line."""
+    """Return the docstring of each field of a struct (the string literal below it), joined to one line."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
     assert isinstance(tree, ast.ClassDef)  # noqa: S101  the source of a class is a class
     found = {}

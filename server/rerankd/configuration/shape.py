@@ -1,6 +1,6 @@
-"""Holds plain data against the types it must have, and says everything that is wrong with it at once.
+"""Validation of plain data against a settings type; collects all problems instead of stopping at the first.
 
-Structs are looked for wherever they can stand: in fields, values of mappings, items of lists, optionals and unions.
+Structs are validated wherever they occur: in fields, mapping values, list items, optionals and unions.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rerankd.contract.suggestions import did_you_mean
 
 
 def check(value: Any, wanted: Any, path: str, problems: list[str]) -> Any:
-    """Return `value` with every `UntypedText` in it converted; note what does not fit.
+    """Validate `value` and return it with every `UntypedText` converted.
 
     Args:
-        value: Plain data, as YAML gives it.
-        wanted: A type msgspec can convert to.
-        path: Where the value stands, such as `models.fast.deployments[1]`; empty for the top.
-        problems: Gets one sentence for each unknown key, missing key and unfit value, with its path.
+        value: Plain data, as parsed from YAML.
+        wanted: A type that msgspec can convert to.
+        path: Key path of the value, such as `models.fast.deployments[1]`; empty at the root.
+        problems: Receives one sentence per unknown key, missing key and invalid value, with its path.
     """
     inner, origin = _core(wanted, value)
     if _is_struct(inner) and isinstance(value, dict):
@@ -50,7 +50,7 @@ def _check_struct(value: dict[Any, Any], struct: type[msgspec.Struct], path: str
             problems.append(f"{prefix}{key} is not a setting{did_you_mean(str(key), fields, prefix)}")
     problems += [f"{prefix}{name} is missing" for name, field in fields.items() if field.required and name not in value]
     if len(problems) == count:
-        # What the struct itself demands of its fields together, which only making one can tell.
+        # Constraints across fields (`__post_init__`) are only checked when the struct is created.
         _convert(checked, struct, path, problems)
     return checked
 
@@ -76,7 +76,7 @@ def _convert(value: Any, wanted: Any, path: str, problems: list[str]) -> None:
 
 
 def _readable(message: str, wanted: Any, value: Any, path: str) -> str:
-    """Turn msgspec's "Expected `int`, got `str` - at `$.x[...]`" into our form."""
+    """Rewrite msgspec's "Expected `int`, got `str` - at `$.x[...]`" as `path: expected ...`."""
     what, _, where = message.partition(" - at `")
     where = where.rstrip("`").removeprefix("$")
     if what.startswith("Invalid enum value") and (choices := _choices(wanted)):
@@ -93,7 +93,7 @@ def _choices(wanted: Any) -> list[str]:
 
 
 def _core(wanted: Any, value: Any) -> tuple[Any, Any]:
-    """Return the member of a union that `value` is meant for, and its generic origin."""
+    """Return the union member that matches the shape of `value`, and its generic origin."""
     while get_origin(wanted) is Annotated:
         wanted = get_args(wanted)[0]
     if get_origin(wanted) in (Union, types.UnionType):

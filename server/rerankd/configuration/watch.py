@@ -1,4 +1,4 @@
-"""Notices that files have changed, by asking for their state: works on every file system and through links."""
+"""File change detection by polling `stat`: works on every file system and through symbolic links."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 Stamp: TypeAlias = tuple[int, int, int]
-"""Modification time in ns, size in bytes, inode: of the file a link leads to, so that a swapped link is a change."""
+"""Modification time in ns, size in bytes and inode of the link's target, so that replacing a link is a change."""
 
 
 def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
-    """Return the state of every file that is there."""
+    """Return the stamp of every file that exists."""
     found = {}
     for file in files:
         try:
@@ -23,10 +23,10 @@ def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
 
 
 class FileWatch:
-    """Tells once, for each change, that files differ from what was last read.
+    """Reports each change of a set of files once.
 
-    A change counts when two looks in a row see the same: a file that is still being written is left alone. One that is
-    missing is no change; it counts when it is there again.
+    A change is reported after two consecutive polls return the same stamps, so that a file is not read while it is
+    being written. A missing file is not a change; its return is.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class FileWatch:
         self._seen: Mapping[Path, Stamp] = {}
 
     def mark(self, found: Mapping[Path, Stamp]) -> None:
-        """Take `found`, the state before the files were read, as what is known."""
+        """Set the baseline to `found`, the stamps taken before the files were read."""
         self._read = self._seen = dict(found)
 
     def look(self, found: Mapping[Path, Stamp]) -> bool:
-        """Say whether the files have changed and come to rest."""
+        """Return whether the files differ from the baseline and have not changed since the previous poll."""
         is_at_rest = found == self._seen
         self._seen = dict(found)
         return is_at_rest and any(self._read.get(file) != stamp for file, stamp in found.items())

@@ -1,4 +1,4 @@
-"""Settings of providers that are reached over a network. Cheap to import: no HTTP library."""
+"""Settings of remote providers and of the HTTP client. Imports no HTTP library."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from rerankd_adapters.base import Capabilities, Price, ScoreSpace, Scoring
 
 
 class ProviderModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the operator knows of a model; what is not stated stays as the provider's table says."""
+    """Overrides for one model of a provider; unset fields keep the values of the provider's table."""
 
     scoring: Scoring | None = None
-    """`pointwise` models may be split and cached, `listwise` ones never are."""
+    """`pointwise`: requests may be split and scores cached; `listwise`: never."""
     score_space: ScoreSpace | None = None
-    """What its scores are."""
+    """Range and comparability of its scores."""
     max_documents: int | None = None
-    """Documents in one call."""
+    """Documents per call."""
     max_tokens_per_document: int | None = None
-    """Tokens of query and document together."""
+    """Tokens of one query-document pair."""
     max_total_tokens: int | None = None
-    """Tokens of all pairs of a call together."""
+    """Tokens of all query-document pairs of a call, summed."""
     max_request_bytes: int | None = None
-    """Bytes of one request's body."""
+    """Size of the request body in bytes."""
     tokenizer: str | None = None
-    """Path of the model's `tokenizer.json`, for exact counts of tokens; default: an estimate. Needs `tokenizers`."""
+    """Path of the model's `tokenizer.json`, for exact token counts; default: an estimate. Needs `tokenizers`."""
     takes_instruction: bool | None = None
-    """Whether it follows an instruction."""
+    """Whether the model follows an instruction."""
     takes_images: bool | None = None
-    """Whether documents may have images; only for providers whose API has a place for them."""
+    """Whether documents may contain images; only for providers whose API supports them."""
     usd_per_million_tokens: float | None = None
-    """Price, before the table's."""
+    """Price; overrides the provider's table."""
     usd_per_million_search_units: float | None = None
-    """Price, before the table's; one search unit covers a query with up to 100 documents."""
+    """Price; overrides the provider's table. One search unit covers a query with up to 100 documents."""
 
     def capabilities(self) -> Capabilities:
-        """Return what is stated, to be laid over the provider's own facts."""
+        """Return the fields that are set, for `Capabilities.override`."""
         names = Capabilities.__dataclass_fields__.keys() & set(self.__struct_fields__)
         stated = {name: value for name in names if (value := getattr(self, name)) is not None}
         return Capabilities(**stated, source="settings") if stated else Capabilities()
 
     def prices(self, model: str) -> list[Price]:
-        """Return the stated prices of `model`."""
+        """Return the prices that are set, for `model`."""
         stated = {"token": self.usd_per_million_tokens, "search_unit": self.usd_per_million_search_units}
         return [
             Price(model=model, unit=unit, usd_per_million=usd, source="settings", date="")
@@ -53,47 +53,47 @@ class ProviderModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One provider the service may call. `${NAME}` in a string is the environment variable of that name."""
+    """One remote provider. `${NAME}` in a string is replaced by that environment variable."""
 
     provider: str = ""
-    """Which adapter speaks to it, such as `cohere` or `generic`; default: the key it stands under."""
+    """Adapter, such as `cohere` or `generic`; default: the key of this entry."""
     base_url: str = ""
-    """Where it is; default: the provider's public address, or its usual environment variable."""
+    """Base URL; default: the provider's usual environment variable, else its public address."""
     api_key: str = ""
-    """Its key; default: its usual environment variable."""
+    """API key; default: the provider's usual environment variable."""
     headers: dict[str, str] = {}
-    """Further headers on every request."""
+    """Additional headers of every request."""
     options: dict[str, Any] = {}
-    """The adapter's own options; `rerankd providers NAME` lists them."""
+    """Adapter options; `rerankd providers NAME` lists them."""
     timeout_s: float = 60.0
-    """Longest time one request may take when the caller's deadline allows more."""
+    """Timeout of one request in seconds; a shorter deadline of the caller wins."""
     refresh_s: float = 300.0
-    """How often a server that tells its models and limits is asked for them, in seconds; 0 is never."""
+    """Seconds between refreshes of the models and limits that a server reports; 0 disables them."""
     models: dict[str, ProviderModelSettings] = {}
-    """What you know better of its models, by name; `*` stands for all."""
+    """Overrides by model name; `*` applies to all models."""
 
 
 class HttpClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How connections to providers are made."""
+    """HTTP client for connections to providers."""
 
     client: ClientName = "auto"
-    """How requests are sent: `loop` is HTTP/1.1 on the event loop, `httpx` does proxies and HTTP/2 at some forty times
-    the CPU; `auto` is `loop` for what needs neither."""
+    """HTTP client: `loop` is HTTP/1.1 on the event loop; `httpx` supports proxies and HTTP/2 at some forty times the CPU;
+    `auto` uses `loop` unless a proxy or HTTP/2 is needed."""
     http2: bool = False
-    """Whether HTTP/2 is used with servers that offer it."""
+    """Use HTTP/2 with servers that support it."""
     connect_timeout_s: float = 5.0
-    """Seconds to connect, the TLS handshake included."""
+    """Connection timeout in seconds, including the TLS handshake."""
     read_timeout_s: float = 60.0
-    """Longest silence in the middle of a response, in seconds."""
+    """Longest wait for the next bytes of a response, in seconds."""
     max_connections_per_host: int = 256
-    """Connections kept to one host."""
+    """Maximum connections per host."""
     max_response_bytes: int = 64 * 1024 * 1024
-    """Decompressed size of a response."""
+    """Maximum size of a decompressed response in bytes."""
     ca_file: str | None = None
-    """PEM certificates trusted besides the system's; a self-signed one of a server will do."""
+    """PEM file of CA certificates or self-signed server certificates, trusted in addition to the system's."""
     client_certificate_file: str | None = None
-    """PEM certificate chain to present."""
+    """PEM file of the client certificate chain (mutual TLS)."""
     client_key_file: str | None = None
-    """PEM private key of the certificate, without a passphrase; default: in the same file."""
+    """PEM file of the client certificate's private key, without passphrase; default: the certificate file."""
     proxy: str | None = None
-    """`http://[user:password@]host:port`; default: what `HTTPS_PROXY` and its like say."""
+    """`http://[user:password@]host:port`; default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`."""
