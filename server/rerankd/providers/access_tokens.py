@@ -1,4 +1,4 @@
-"""Access tokens that expire: fetched once for all callers, renewed shortly before they lapse."""
+"""OAuth access tokens: one fetch at a time, shared by all tasks, renewed shortly before expiry."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from rerankd_adapters.failure import clean, error_text, kind_of_status
 from rerankd_adapters.wire import read_json
 
 RENEW_BEFORE_S = 120.0
-"""A token this close to its end is renewed; should that fail, it is used until it ends."""
+"""Seconds before expiry at which a token is renewed; if renewal fails, the old token is used until it expires."""
 TOKEN_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """An access token; its value is left out of `repr`."""
+    """An access token. `repr` omits its value."""
 
     value: str
     expires_s: float
-    """On the clock of the cache that holds it."""
+    """Expiry in seconds on the clock of the cache that holds the token."""
 
     def __repr__(self) -> str:
         return f"AccessToken(expires_s={self.expires_s})"
 
 
 class AccessTokenCache:
-    """Holds one token. Safe for any number of tasks of one event loop: one of them fetches, all get it.
+    """Cache of one token. Safe for any number of tasks of one event loop; concurrent callers share one fetch.
 
     Args:
-        fetch: Gets a new token.
-        clock: Seconds; `time.monotonic` outside tests.
+        fetch: Requests a new token.
+        clock: Monotonic clock in seconds.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class AccessTokenCache:
         self._fetching = asyncio.Lock()
 
     async def value(self) -> str:
-        """Return a token that has not expired.
+        """Return an unexpired token.
 
         Raises:
-            AdapterError: Why there is none.
+            AdapterError: The fetch failed and no unexpired token is cached.
         """
         if (token := self._fresh()) is not None:
             return token.value
@@ -74,10 +74,17 @@ class AccessTokenCache:
 async def exchange_token(
     transport: HttpTransport, url: str, form: dict[str, str], clock: Callable[[], float] = time.monotonic
 ) -> AccessToken:
-    """Get an OAuth 2 token by posting a form that holds the credentials.
+    """Request an OAuth 2 token from a token endpoint.
+
+    Args:
+        transport: Sends the request.
+        url: Token endpoint.
+        form: Form fields, including the credentials; values are removed from error messages.
+        clock: Monotonic clock in seconds, for the token's expiry.
 
     Raises:
-        AdapterError: `CREDENTIALS` when they are refused, `UNAVAILABLE` when the issuer fails.
+        AdapterError: `CREDENTIALS` when the credentials are rejected, `UNAVAILABLE` when the issuer fails,
+            `BAD_RESPONSE` when the response contains no token.
     """
     request = HttpRequest(
         url=url,

@@ -1,6 +1,6 @@
-"""Credentials for requests to providers: static keys, signatures, tokens.
+"""Authentication of requests to providers: static keys, AWS signatures, bearer tokens.
 
-Libraries of one cloud are imported when its first request is made, so that nobody else needs them.
+Cloud libraries are imported lazily, with the first request that needs them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Authenticator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StaticHeader:
-    """The same header on every request."""
+    """Adds a constant header to every request."""
 
     header: str
     value: str = field(repr=False)
@@ -53,7 +53,7 @@ class StaticHeader:
 
 
 class NoAuthentication:
-    """Sends requests as they are."""
+    """Sends requests without credentials."""
 
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
         """See `Authenticator`."""
@@ -61,7 +61,7 @@ class NoAuthentication:
 
 
 class BearerToken:
-    """A token that expires, in the authorization header."""
+    """Adds an expiring access token as `Authorization: Bearer`."""
 
     def __init__(self, tokens: AccessTokenCache) -> None:
         self._tokens = tokens
@@ -75,18 +75,18 @@ class BearerToken:
 def open_authenticator(
     provider: Provider, endpoint: Endpoint, options: Mapping[str, Any], transport: HttpTransport
 ) -> Authenticator:
-    """Open the first of the provider's ways to authenticate that the deployment has the inputs for.
+    """Open the first authentication method of the provider whose inputs are configured.
 
     Args:
-        provider: Declares the ways.
-        endpoint: Has the key.
-        options: The deployment's: `authentication` names one of the ways by scheme, header or prefix;
-            `tenant_id`, `client_id`, `client_secret` for Entra, `region` for SigV4, `token_url` where tokens
-            come from elsewhere than usual.
-        transport: What token exchanges go over.
+        provider: Declares the methods, in order of preference.
+        endpoint: Holds the API key.
+        options: Adapter options. `authentication` selects a method by scheme, header or prefix. Entra needs
+            `tenant_id`, `client_id` and `client_secret`; SigV4 takes `region`; `token_url` replaces the default
+            token endpoint.
+        transport: Sends token requests.
 
     Raises:
-        AdapterError: `CREDENTIALS` when nothing fits.
+        AdapterError: `CREDENTIALS` when no method can be used.
     """
     wanted = str(options.get("authentication", ""))
     for way in provider.authentication:
@@ -146,10 +146,14 @@ def _exchanged(transport: HttpTransport, url: str, form: dict[str, str]) -> Auth
 
 
 def require(module: str, extra: str) -> Any:
-    """Import a library that only some deployments need.
+    """Import an optional library.
+
+    Args:
+        module: Dotted name of the module.
+        extra: Extra of this distribution that installs it.
 
     Raises:
-        AdapterError: `CREDENTIALS`, naming the extra that installs it.
+        AdapterError: `CREDENTIALS` when it is not installed; the message names the extra.
     """
     try:
         return import_module(module)

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 with botocore's standard credential chain."""
+"""AWS Signature Version 4 with botocore's default credential chain."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _REGION = re.compile(r"(?:^|\.)([a-z]{2}(?:-[a-z]+)+-\d)(?:\.|$)")
 
 
 class SigV4:
-    """Signs requests. The chain is walked, and credentials are refreshed, off the event loop.
+    """Signs requests. Credentials are looked up and refreshed in a thread, off the event loop.
 
     Args:
         service: Signing name, such as `bedrock`.
-        region: Empty for the one in the request's host name.
-        profile_region: Used where the host's name has none either.
+        region: Region; empty: the one in the request's host name.
+        profile_region: Region of the AWS profile, used when the host name contains none.
     """
 
     def __init__(self, service: str, region: str = "", profile_region: str = "") -> None:
@@ -72,10 +72,10 @@ def _needs_refresh(credentials: Any) -> bool:
 
 
 def region_of(url: str, otherwise: str = "") -> str:
-    """Return the region in a host name such as `bedrock-agent-runtime.us-west-2.amazonaws.com`, or `otherwise`.
+    """Return the region in a host name such as `bedrock-agent-runtime.us-west-2.amazonaws.com`, else `otherwise`.
 
     Raises:
-        AdapterError: `CREDENTIALS` when there is neither.
+        AdapterError: `CREDENTIALS` when both are missing.
     """
     found = _REGION.search(urlsplit(url).hostname or "")
     region = found[1] if found else otherwise
@@ -86,7 +86,7 @@ def region_of(url: str, otherwise: str = "") -> str:
 
 
 def profile_region() -> str:
-    """Return the region of the AWS profile in use; empty without one, or without botocore."""
+    """Return the region of the active AWS profile; empty without one or without botocore."""
     try:
         session = authentication.require("botocore.session", "aws")
         errors = authentication.require("botocore.exceptions", "aws")

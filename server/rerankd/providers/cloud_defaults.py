@@ -1,4 +1,4 @@
-"""Options that the tools of a cloud already know, for an operator who gave none."""
+"""Default options from cloud configuration: the Google project and the AWS region."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from rerankd_adapters.base import Endpoint, Provider, Scheme
 
 
 def with_cloud_defaults(provider: Provider, endpoint: Endpoint, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the options with those that the cloud's own configuration states; the operator's go first.
+    """Return the options, completed from Google's application-default credentials and the AWS profile.
 
-    Google's application-default credentials name a project, AWS's profile a region. Neither is looked for where a
-    key or the option itself is given. What cannot be found is left out: the first call says what is missing.
+    Options that are set win. The project is not looked up when a key is configured. Missing values are left out; the
+    first call then fails with an error that names them.
 
     Args:
-        provider: Declares how it authenticates and which options it has.
-        endpoint: Has the key, if there is one.
-        options: The deployment's.
+        provider: Declares authentication methods and option names.
+        endpoint: Holds the API key, if any.
+        options: Adapter options that are set.
     """
     options = dict(options or {})
     schemes = {way.scheme for way in provider.authentication}

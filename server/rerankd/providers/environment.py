@@ -1,4 +1,4 @@
-"""Deployments that conventional environment variables ask for, without any configuration file."""
+"""Providers configured by their conventional environment variables alone, such as `COHERE_API_KEY`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _log = structlog.get_logger("rerankd.providers")
 
 
 def providers_from_environment(environ: Mapping[str, str], transport: HttpTransport) -> Iterator[ModelProvider]:
-    """Open a deployment of every provider that the environment has a key or an address for.
+    """Open every provider whose key or address is in the environment.
 
-    One that lacks something else, such as a region, is left out with a warning.
+    A provider that lacks another input, such as a region, is skipped with a warning.
     """
     for name in provider_names():
         provider = find_provider(name)
@@ -31,7 +31,7 @@ def providers_from_environment(environ: Mapping[str, str], transport: HttpTransp
 
 
 def endpoint_from_environment(provider: Provider, environ: Mapping[str, str]) -> Endpoint | None:
-    """Return where and as whom the environment says the provider is reached; `None` when it does not say."""
+    """Return base URL and key from the environment; `None` when the environment does not configure the provider."""
     key = first_of(provider.key_variables, environ)
     base_url = first_of(provider.base_url_variables, environ)
     is_meant = bool(key or base_url or first_of(provider.presence_variables, environ))
@@ -42,11 +42,11 @@ def endpoint_from_environment(provider: Provider, environ: Mapping[str, str]) ->
 
 
 def options_from_environment(provider: Provider, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the options whose variables are set."""
+    """Return the adapter options whose environment variables are set."""
     found = {name: first_of(variables, environ) for name, variables in provider.option_variables.items()}
     return {name: value for name, value in found.items() if value}
 
 
 def first_of(variables: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Return the first value that is set and not blank, without white space around it."""
+    """Return the value of the first variable that is set and not blank, stripped; empty when there is none."""
     return next((value for name in variables if (value := environ.get(name, "").strip())), "")

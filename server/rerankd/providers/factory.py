@@ -1,4 +1,4 @@
-"""The providers a process may call: those of the settings, and those the environment has a key or address for."""
+"""Opens the remote providers of the settings and of the environment, and the HTTP transport they share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rerankd_adapters.registry import broken_providers, find_provider, provider_
 
 
 class ProviderSettingsError(Exception):
-    """A provider of the settings cannot be used; the message names the key and says what is missing."""
+    """A provider or transport setting cannot be used; the message names the key and what is missing."""
 
 
 def open_providers(
@@ -29,10 +29,16 @@ def open_providers(
     *,
     taken: Collection[str] = (),
 ) -> list[ModelProvider]:
-    """Open every provider of the settings, then those only the environment knows of, but for names in `taken`.
+    """Open every provider of the settings, then those configured by the environment alone.
+
+    Args:
+        configured: Provider settings by name.
+        environ: Environment variables.
+        transport: Shared by all providers.
+        taken: Names that providers of the environment must not use.
 
     Raises:
-        ProviderSettingsError: For the first one that cannot be used.
+        ProviderSettingsError: The first provider that cannot be used.
     """
     opened = [open_provider(name, options, environ, transport) for name, options in configured.items()]
     taken = {*taken, *(deployment.name for deployment in opened)}
@@ -45,10 +51,10 @@ def open_providers(
 def open_provider(
     name: str, options: ProviderSettings, environ: Mapping[str, str], transport: HttpTransport
 ) -> ModelProvider:
-    """Open one provider of the settings; what it leaves out comes from the environment.
+    """Open one provider of the settings, completed from the environment.
 
     Raises:
-        ProviderSettingsError: When it cannot be used.
+        ProviderSettingsError: It cannot be used.
     """
     provider = find_declared(name, options)
     endpoint = configured_endpoint(provider, options, environ)
@@ -74,7 +80,7 @@ def open_provider(
 async def provider_problems(
     configured: Mapping[str, ProviderSettings], environ: Mapping[str, str], transport: HttpTransport
 ) -> list[str]:
-    """Say everything that keeps the providers of the settings from being used, one sentence each."""
+    """Return all problems of the configured providers, one sentence each."""
     problems = []
     for name, options in configured.items():
         try:
@@ -100,7 +106,7 @@ async def _unopenable(
 
 
 def configured_endpoint(provider: Provider, options: ProviderSettings, environ: Mapping[str, str]) -> Endpoint:
-    """Return where and as whom the settings say a provider is reached; without a base URL when nothing says."""
+    """Return base URL, key and headers of a provider; the base URL is empty when none is configured."""
     return Endpoint(
         base_url=options.base_url or first_of(provider.base_url_variables, environ) or provider.base_url,
         api_key=options.api_key or first_of(provider.key_variables, environ),
@@ -109,10 +115,10 @@ def configured_endpoint(provider: Provider, options: ProviderSettings, environ: 
 
 
 def find_declared(name: str, options: ProviderSettings) -> Provider:
-    """Find the declaration that a provider of the settings stands for.
+    """Return the declaration of a provider of the settings.
 
     Raises:
-        ProviderSettingsError: When there is none of that name, or options are not its own.
+        ProviderSettingsError: There is no such provider, or it does not have one of the options.
     """
     provider = _find(name, options)
     problems = _unknown_options(name, options, provider)
@@ -161,10 +167,10 @@ def _missing_files(name: str, options: ProviderSettings) -> list[str]:
 
 
 def open_configured_transport(options: HttpClientSettings) -> HttpTransport:
-    """Open the transport all deployments of a process share.
+    """Open the HTTP transport that all providers of a process share.
 
     Raises:
-        ProviderSettingsError: For a certificate or proxy that cannot be used, or a library that is not there.
+        ProviderSettingsError: A certificate, key or proxy is invalid, or the library is not installed.
     """
     for key, value in (("proxy", options.proxy), ("http2", options.http2)):
         if options.client == "loop" and value:
@@ -176,7 +182,7 @@ def open_configured_transport(options: HttpClientSettings) -> HttpTransport:
     except OSError as error:
         raise ProviderSettingsError(f"transport: {error.filename}: {error.strerror}") from None
     except ValueError:
-        # httpx quotes the proxy's URL, which may hold a password.
+        # httpx quotes the proxy URL, which may contain a password.
         raise ProviderSettingsError("transport.proxy is malformed") from None
 
 

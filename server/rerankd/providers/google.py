@@ -1,4 +1,4 @@
-"""Google Cloud's application-default credentials."""
+"""Google Cloud application-default credentials."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def google_token(scope: str = "") -> Callable[[], Awaitable[AccessToken]]:
-    """Return what fetches a token with the application-default credentials, off the event loop.
+    """Return a function that fetches an access token with the application-default credentials, in a thread.
 
-    It raises `AdapterError` (`CREDENTIALS`) when there are none or they are refused.
+    The function raises `AdapterError` (`CREDENTIALS`) when there are no credentials or they are rejected.
+
+    Args:
+        scope: OAuth scope; empty: `DEFAULT_SCOPE`.
     """
     found: list[Any] = []
 
@@ -44,9 +47,9 @@ def google_token(scope: str = "") -> Callable[[], Awaitable[AccessToken]]:
 
 
 def default_project() -> str:
-    """Return the project that the application-default credentials name; empty without one, or without google-auth.
+    """Return the project of the application-default credentials; empty without one or without google-auth.
 
-    Looks into files first, and asks the metadata server of a Google machine last.
+    Reads files first and queries the metadata server last; blocks.
     """
     try:
         auth = authentication.require("google.auth", "google")
@@ -62,5 +65,5 @@ def default_project() -> str:
 def _lifetime_s(expiry: datetime | None) -> float:
     if expiry is None:
         return 3600.0
-    # google-auth writes UTC without saying so
+    # google-auth returns a naive datetime in UTC.
     return (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()

@@ -1,4 +1,4 @@
-"""Opens deployments of providers that are spoken to over gRPC, with the credentials that HTTP ones get."""
+"""Providers reached over gRPC, with the same authentication as HTTP providers."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def open_grpc_provider(
     settings: TransportSettings | None = None,
     trace_headers: Callable[[], Headers] | None = None,
 ) -> GrpcUpstream:
-    """Open a deployment; the caller closes it.
+    """Open a gRPC provider; the caller closes it.
 
     Args:
-        provider: Its `adapter` is a `GrpcUpstream`.
-        endpoint: Where and as whom.
-        transport: What token exchanges go over.
-        name: What the deployment is called, where that is not the provider's name.
-        options: The adapter's and the authentication's, by the names of `Provider.options`.
-        authenticator: In place of the one that `provider` declares.
-        overrides: What the operator knows better, by model; `*` for every model.
-        prices: Go before the provider's own.
-        timeout_s: Longest time one call may take when its deadline allows more.
-        refresh_s: How often the server is asked what it serves, in seconds; 0 for never.
-        settings: Of HTTP; certificates and the size of responses hold here too.
-        trace_headers: Returns the trace context of the running task.
+        provider: Declaration whose `adapter` is a `GrpcUpstream`.
+        endpoint: Address and key.
+        transport: Sends token requests.
+        name: Public name of the provider; default: its own name.
+        options: Options of adapter and authentication, by the names of `Provider.options`.
+        authenticator: Replaces the authentication that `provider` declares.
+        overrides: Capabilities by model, `*` for every model; override table and server.
+        prices: Checked before the prices of `provider`.
+        timeout_s: Timeout of one call in seconds; a shorter deadline of the call wins.
+        refresh_s: Seconds between refreshes of the reported capabilities; 0 disables them.
+        settings: HTTP transport settings; certificates and the response size limit apply to gRPC too.
+        trace_headers: Returns the trace context headers of the running task.
 
     Raises:
-        AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for options that make no sense.
+        AdapterError: `CREDENTIALS` without a required key; `REJECTED` for invalid options.
     """
     chosen = authenticator or open_authenticator(provider, endpoint, options or {}, transport)
     adapter: type[GrpcUpstream] = _load(provider.adapter)

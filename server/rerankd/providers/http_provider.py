@@ -1,4 +1,4 @@
-"""One way to reach one provider's models over HTTP, behind the protocol of providers in this process."""
+"""A provider reached over HTTP: runs an adapter over a transport."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ from rerankd_adapters.registry import open_adapter
 DEFAULT_TIMEOUT_S = 60.0
 REFRESH_TIMEOUT_S = 10.0
 _MOST_DESCRIBED: Final = 4096
-"""Models whose description is kept: callers choose the names."""
+"""Maximum number of cached model descriptions; bounds memory, because callers choose the names."""
 
 
 class HttpProvider:
-    """Runs an adapter's exchange over a transport. Satisfies `ModelProvider`.
+    """Runs an adapter's exchange over a transport. Implements `ModelProvider`.
 
-    Safe for any number of tasks of one event loop. The transport is the caller's to close.
+    Safe for any number of tasks of one event loop. Does not close the transport.
 
     Args:
-        provider: Its declaration.
-        endpoint: Where and as whom.
-        transport: What sends the requests.
-        name: What callers write before the slash; the provider's own name when not given.
-        options: The adapter's and the authentication's, by the names of `Provider.options`.
-        authenticator: In place of the one that `provider` declares.
-        overrides: What the operator knows better, by model; `*` for every model.
-        prices: Go before the provider's own.
-        timeout_s: Longest time one request may take when the call's deadline allows more.
-        refresh_s: How often the server is asked what it serves, in seconds; 0 for never.
+        provider: Declaration.
+        endpoint: Base URL, key and headers.
+        transport: Sends the requests.
+        name: Public name, which callers write before the slash; default: the provider's own name.
+        options: Options of adapter and authentication, by the names of `Provider.options`.
+        authenticator: Replaces the authentication that `provider` declares.
+        overrides: Capabilities by model, `*` for every model; override table and server.
+        prices: Checked before the prices of `provider`.
+        timeout_s: Timeout of one request in seconds; a shorter deadline of the call wins.
+        refresh_s: Seconds between refreshes of the reported capabilities; 0 disables them.
 
     Raises:
-        AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for options that make no sense.
+        AdapterError: `CREDENTIALS` without a required key; `REJECTED` for invalid options.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class HttpProvider:
         self.refresh_s = refresh_s
 
     def models(self) -> Sequence[ModelInfo]:
-        """List the models whose names are known, ordered by name; others can be called too."""
+        """List the known models, ordered by name; models that are not listed can be called too."""
         known = {*self._provider.models, *self._served, *self._overrides} - {"*"}
         return [self.describe(model) for model in sorted(known)]
 
     def describe(self, model: str) -> ModelInfo:
-        """Describe any model by the provider's own name, known or not."""
+        """Describe a model by the provider's name for it, listed or not."""
         return self._described.get(model) or self._describe(model)
 
     def _describe(self, model: str) -> ModelInfo:
@@ -110,10 +110,10 @@ class HttpProvider:
         return info
 
     async def refresh(self) -> bool:
-        """Ask the server what it serves, and keep the answer; `False` where it cannot be asked.
+        """Request the served models and their capabilities; return `False` if the provider has no such route.
 
         Raises:
-            AdapterError: What the server did instead of answering; what was known before stays known.
+            AdapterError: The request failed; the previous capabilities stay in effect.
         """
         request = self._adapter.capabilities_request(self._endpoint)
         if request is None:
@@ -130,7 +130,7 @@ class HttpProvider:
         """Score the documents of `call`; cancelling the task closes the connection.
 
         Raises:
-            AdapterError: What the provider did instead of answering.
+            AdapterError: The request failed or the response is invalid.
         """
         exchange = self._adapter.exchange(call, self._endpoint)
         try:
@@ -176,22 +176,22 @@ class HttpProvider:
         return error
 
     async def close(self) -> None:
-        """Do nothing: the transport belongs to whoever opened it."""
+        """Do nothing; whoever opened the transport closes it."""
 
 
 def open_remote_provider(
     provider: Provider, endpoint: Endpoint, transport: HttpTransport, **settings: Any
 ) -> ModelProvider:
-    """Open a deployment over whichever protocol the provider speaks; the caller closes it.
+    """Open a provider over HTTP or gRPC, as its declaration says; the caller closes it.
 
     Args:
-        provider: Its declaration.
-        endpoint: Where and as whom.
-        transport: For HTTP, and for token exchanges.
-        **settings: As of `HttpProvider`.
+        provider: Declaration.
+        endpoint: Base URL, key and headers.
+        transport: Sends HTTP requests and token requests.
+        **settings: Keyword arguments of `HttpProvider`.
 
     Raises:
-        AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for options that make no sense.
+        AdapterError: `CREDENTIALS` without a required key; `REJECTED` for invalid options.
     """
     settings["options"] = with_cloud_defaults(provider, endpoint, settings.get("options"))
     if provider.is_grpc:

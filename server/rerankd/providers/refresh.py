@@ -1,4 +1,4 @@
-"""Asks servers, in the background, which models they serve and what those take."""
+"""Background refresh of the models and capabilities that servers report."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _log = structlog.get_logger("rerankd.providers")
 
 @runtime_checkable
 class Refreshable(Protocol):
-    """A deployment that can ask its server."""
+    """A provider that can refresh its models and capabilities from the server."""
 
     name: str
     refresh_s: float
-    """Seconds between two questions; 0 for none at all."""
+    """Seconds between refreshes; 0 disables them."""
 
     async def refresh(self) -> bool:
-        """Ask once and keep the answer; `False` when there is nobody to ask.
+        """Refresh once; return `False` if the provider has no such route.
 
         Raises:
-            AdapterError: What the server did instead; what was known before stays known.
+            AdapterError: The request failed; the previous capabilities stay in effect.
         """
         ...
 
 
 class Refresher:
-    """Has every deployment it watches ask at once, and then every `refresh_s`.
+    """Refreshes every watched provider immediately and then every `refresh_s` seconds.
 
-    A deployment's next question waits for the answer to its last one, so a slow server is never asked twice at
-    once. Failures are no caller's business: they are logged when they begin and when they end.
+    At most one refresh per provider is in flight. Failures never reach callers; they are logged when they start and
+    when they end.
 
     Args:
-        sleep: Waits for so many seconds.
+        sleep: Awaits a number of seconds.
     """
 
     def __init__(self, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
@@ -47,10 +47,10 @@ class Refresher:
         self._tasks: dict[Refreshable, asyncio.Task[None]] = {}
 
     def watch(self, deployments: Iterable[object]) -> None:
-        """Watch these deployments and no others; returns at once.
+        """Replace the watched providers; returns immediately.
 
         Args:
-            deployments: Those that are not `Refreshable` are left alone.
+            deployments: Providers; those that are not `Refreshable` are ignored.
         """
         wanted = [each for each in deployments if isinstance(each, Refreshable) and each.refresh_s > 0]
         for gone in self._tasks.keys() - set(wanted):
@@ -60,7 +60,7 @@ class Refresher:
                 self._tasks[each] = asyncio.create_task(self._keep(each))
 
     async def close(self) -> None:
-        """Stop asking; questions under way are dropped."""
+        """Stop; refreshes in flight are cancelled."""
         tasks = list(self._tasks.values())
         self._tasks = {}
         for task in tasks:
@@ -81,13 +81,13 @@ class Refresher:
 
 
 async def _ask(deployment: Refreshable) -> str | None:
-    """Return why the server did not tell, empty when it did; `None` when there is nobody to ask."""
+    """Refresh once; return the failure, empty on success, or `None` if the provider cannot refresh."""
     try:
         return "" if await deployment.refresh() else None
     except AdapterError as error:
         return error.message
     except Exception as error:
-        # An adapter of somebody else's may raise anything; it must not end the asking of this one for good.
+        # A third-party adapter may raise anything; that must not end the refresh loop.
         return f"its answer could not be read: {type(error).__name__}"
 
 

@@ -1,14 +1,14 @@
-"""The engine in this process, without a server: `rerank`, `arerank` and `Reranker`.
+"""In-process reranking without a server: `rerank`, `arerank` and `Reranker`.
 
-Parameters and answers are those that callers of `litellm.rerank` know:
+Parameters and responses are compatible with `litellm.rerank`:
 
 >>> from rerankd import rerank
 >>> response = rerank(model="local/bm25", query="capital of France", documents=["Berlin", "Paris, capital of France"])
 >>> response.results[0].index, response["results"][0]["document"]["text"]
 (1, 'Paris, capital of France')
 
-Settings, keys and models are those of the server: the file that `RERANKD_CONFIG` names, `RERANKD_...` variables, and
-the usual variables of the providers, such as `COHERE_API_KEY`.
+Settings and keys are read as the server reads them: the file that `RERANKD_CONFIG` names, `RERANKD_...` variables, and
+the providers' usual variables, such as `COHERE_API_KEY`.
 """
 
 from rerankd.sdk.errors import RerankError

@@ -1,4 +1,4 @@
-"""Engines for calls that bring their own key or address, pooled for the next such call."""
+"""Pool of engines for calls that override a provider's key, address or headers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rerankd.serving.engine_host import EngineHost
 from rerankd_adapters.base import ModelProvider
 
 MAX_ENGINES: Final = 32
-"""EnginePool that are pooled open; the one that was used longest ago goes first."""
+"""Maximum number of pooled engines; the least recently used one is closed first."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class _PooledEngine:
 
 
 class EnginePool:
-    """Keeps an engine for each way of reaching a provider. For one event loop."""
+    """LRU pool with one engine per `ProviderOverride`. For one event loop, any number of tasks."""
 
     def __init__(self, host: EngineHost) -> None:
         self._host = host
@@ -43,10 +43,10 @@ class EnginePool:
 
     @asynccontextmanager
     async def use(self, override: ProviderOverride) -> AsyncIterator[RerankService]:
-        """Hold the engine of an override for one call.
+        """Borrow the engine of an override for one call.
 
         Raises:
-            ServiceError: `INVALID_REQUEST`: there is no such provider, or it needs more than was given.
+            ServiceError: `INVALID_REQUEST`: there is no such provider, or the override lacks a required value.
         """
         key = _key(override)
         pooled = self._kept.get(key)
@@ -64,7 +64,7 @@ class EnginePool:
                 await self._drop(pooled)
 
     async def close(self) -> None:
-        """Close what is pooled."""
+        """Close all pooled engines."""
         while self._kept:
             await self._kept.popitem()[1].provider.close()
 
@@ -82,14 +82,14 @@ class EnginePool:
             raise _unusable(override, str(error)) from None
 
     async def _drop(self, pooled: _PooledEngine) -> None:
-        """Close an engine, or have its last call close it."""
+        """Close an evicted engine, now or when its last call ends."""
         pooled.is_dropped = True
         if not pooled.users:
             await pooled.provider.close()
 
 
 def _key(override: ProviderOverride) -> bytes:
-    # A digest, so that no secret is pooled as a key of a dict beyond the deployment that needs it.
+    # A digest, so that the API key is not kept in memory a second time as a dict key.
     parts = (override.provider, override.api_base, override.api_key, override.headers)
     return blake2b(msgspec.msgpack.encode(parts), digest_size=16).digest()
 

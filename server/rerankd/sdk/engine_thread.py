@@ -1,4 +1,4 @@
-"""The thread that engines of this process run in: one event loop, apart from any of the caller's."""
+"""Background thread with an event loop of its own, in which the SDK's engine runs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _CLOSE_S: Final = 10.0
 
 
 class Closing(Protocol):
-    """What lives in the thread and ends with it."""
+    """A resource of the thread's event loop, closed when the thread stops."""
 
     async def close(self) -> None:
-        """Stop threads and drop connections; must need no further thread, because a process that ends starts none."""
+        """Stop threads and close connections; must not start a thread, which an exiting process cannot do."""
         ...
 
     def flush(self) -> None:
-        """Send what is kept of the calls, after the last has ended; may block."""
+        """Export buffered telemetry after the last call; may block."""
         ...
 
 
 class EngineThread:
-    """Runs coroutines in an event loop of its own. Safe for any number of threads.
+    """Runs coroutines in a separate event loop. Safe for any number of threads.
 
-    A daemon: a program that ends does not wait for calls under way. `stop` runs at exit where nobody has called it, so
-    that no thread of an engine is in native code when the interpreter goes away, which would abort the process.
+    The thread is a daemon: an exiting program does not wait for calls in flight. `stop` also runs at exit, so that no
+    engine thread is in native code when the interpreter shuts down, which would abort the process.
     """
 
     def __init__(self) -> None:
@@ -44,17 +44,17 @@ class EngineThread:
         atexit.register(self._stop_at_exit)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start a coroutine with the caller's context variables; cancelling the future cancels it."""
+        """Schedule a coroutine with the caller's context variables; cancelling the future cancels it."""
         answer: Future[T] = Future()
         self._loop.call_soon_threadsafe(self._begin, work, answer)
         return answer
 
     def own(self, opened: Closing) -> None:
-        """Close `opened` when the thread stops. Call it in the thread."""
+        """Close `opened` when the thread stops. Call it from the thread."""
         self._owned.append(opened)
 
     def stop(self) -> None:
-        """Close what the thread owns, cancel what is under way and end it; returns after ten seconds at most."""
+        """Close owned resources, cancel running coroutines and end the thread; waits at most 10 s."""
         atexit.unregister(self._stop_at_exit)
         if self._process_id != os.getpid():
             return  # the child of a fork: the thread is its parent's

@@ -1,4 +1,4 @@
-"""What a failed call raises."""
+"""The exception of the SDK."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from rerankd.contract.errors import Code, FieldViolation, Reason, ServiceError
 
 @dataclass(eq=False)
 class RerankError(Exception):
-    """A call failed. The facts are those that the server sends for the same failure.
+    """A failed call, with the reason, message and metadata that the server would send.
 
-    A call that cannot be made at all, for an unknown parameter or a wrong type, raises `TypeError` instead.
+    The in-process counterpart of `rerankd_client.RerankError`. An unknown parameter or a wrong type raises
+    `TypeError` instead.
     """
 
     reason: Reason
-    """Why, such as `MODEL_NOT_FOUND`; `rerank.v1.ErrorReason` documents each. Compares with a plain string."""
+    """Name of a `rerank.v1.ErrorReason`, such as `MODEL_NOT_FOUND`. Compares equal to a plain string."""
     message: str
     """What went wrong and what to do, in one or two sentences."""
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """Everything that varies in `message`."""
+    """The variable parts of `message`, by name."""
     fields: Sequence[FieldViolation] = ()
-    """The offending parameters, where the request is at fault."""
+    """The offending parameters of an invalid request."""
     retry_after_s: float | None = None
-    """Seconds after which a retry can succeed; None when nothing says so."""
+    """Seconds after which a retry may succeed; None without a hint."""
 
     def __post_init__(self) -> None:
-        # All of them, so that the exception survives pickling between processes.
+        # All fields as `args`, so that the exception can be pickled.
         super().__init__(self.reason, self.message, self.metadata, self.fields, self.retry_after_s)
 
     @property
     def code(self) -> Code:
-        """Code that gRPC has for the reason, such as `INVALID_ARGUMENT`."""
+        """Code of the reason in gRPC, such as `INVALID_ARGUMENT`."""
         return self._as_service_error().code
 
     @property
     def status_code(self) -> int:
-        """HTTP status of the code."""
+        """HTTP status of the reason."""
         return self._as_service_error().http_status
 
     def __str__(self) -> str:
@@ -48,5 +49,5 @@ class RerankError(Exception):
 
 
 def error_of(error: ServiceError) -> RerankError:
-    """Build the exception for what the engine raised."""
+    """Convert the engine's error to the SDK's exception."""
     return RerankError(error.reason, error.message, dict(error.metadata), tuple(error.violations), error.retry_after_s)

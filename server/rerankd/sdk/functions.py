@@ -1,4 +1,4 @@
-"""`rerank` and `arerank`: an engine for the whole process, with the parameters of `litellm.rerank`."""
+"""`rerank` and `arerank`: one engine per process, with the parameters of `litellm.rerank`."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def rerank(
     max_tokens_per_doc: int | None = None,
     **options: Any,
 ) -> RerankResponse:
-    """Score every document against the query and return the best ones, best first; wait for it.
+    """Score every document against the query and return the best ones, best first. Blocks.
 
-    Works in scripts, in threads and inside a running event loop (which it blocks: use `arerank` there).
+    Works in scripts and threads; inside a running event loop, which it would block, use `arerank`.
 
     >>> from rerankd import rerank
     >>> response = rerank("local/bm25", "apple", ["a pear", {"text": "an apple", "id": "a1"}], top_n=1)
     >>> response.results[0].document.id, "meta" in response, response.get("nothing")
     ('a1', True, None)
 
-    With a key or an address of its own, a call reaches its provider so, whatever the settings say:
+    `api_key`, `api_base` and headers of a call override the settings of its provider:
 
         rerank("cohere/rerank-v3.5", query, documents, api_key="...", api_base="https://eu.example.com")
 
@@ -48,8 +48,8 @@ def rerank(
         max_chunks_per_doc: Cut a long document into at most this many passages and score it by its best one.
         max_tokens_per_doc: Score at most this many tokens of each document.
         **options: `rerankd.sdk.parameters.RerankOptions`, such as `api_key`, `api_base`, `timeout` (seconds),
-            `extra_headers`, `fallbacks`, `instruction`. Names it does not have go to the provider, as if they stood in
-            `provider_options`; those of litellm that mean nothing here are named in `meta.warnings`.
+            `extra_headers`, `fallbacks`, `instruction`. Unknown names are sent to the provider, like those of
+            `provider_options`; parameters of litellm without a meaning here are listed in `meta.warnings`.
 
     Raises:
         RerankError: The call failed.
@@ -73,7 +73,7 @@ async def arerank(
     max_tokens_per_doc: int | None = None,
     **options: Any,
 ) -> RerankResponse:
-    """Do what `rerank` does without blocking the event loop; cancelling the task cancels the call.
+    """Rerank without blocking the event loop; cancelling the task cancels the call. Parameters: see `rerank`.
 
     >>> import asyncio
     >>> from rerankd import arerank

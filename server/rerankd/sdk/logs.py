@@ -1,4 +1,4 @@
-"""Log entries of the engine in somebody else's program."""
+"""Logging of the engine inside a host program."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggi
 
 
 def quieten_logs() -> None:
-    """Send our log entries to the standard library's loggers `rerankd.*`, unless the program has set structlog up.
+    """Route log entries of `rerankd.*` to the standard library's loggers, unless the program has configured structlog.
 
-    By itself structlog prints every entry on standard output. Loggers of the program's own keep that behaviour.
+    Unconfigured, structlog prints every entry to standard output. The program's own structlog loggers still do.
     """
     logging.getLogger("rerankd").addHandler(logging.NullHandler())
     if not structlog.is_configured():
@@ -27,7 +27,7 @@ def _logger_of(*names: Any) -> Any:
 
 
 def _drop_unwanted(logger: Any, level: str, entry: Any) -> Any:
-    """Spare the rendering of an entry of ours that nobody listens to."""
+    """Drop an entry below the logger's level before it is rendered."""
     if isinstance(logger, logging.Logger) and not logger.isEnabledFor(_LEVELS.get(level, logging.ERROR)):
         raise structlog.DropEvent
     return entry

@@ -1,4 +1,4 @@
-"""From the parameters of a call to a request of the contract, with `litellm.rerank`'s names understood."""
+"""Converts the parameters of a call, including those of `litellm.rerank`, to a contract request."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rerankd.gateway.decode_errors import explain
 from rerankd_adapters.registry import find_provider
 
 DocumentInput = str | messages.Document | Mapping[str, Any]
-"""A text, or a mapping: with the keys of a document, or with structured content under names of its own."""
+"""A text, or a mapping: either a document with the contract's keys, or structured content with arbitrary keys."""
 
 
 class RerankOptions(TypedDict, total=False):
-    """Everything a call may say beside model, query and documents. None is the same as unset.
+    """Parameters of a call besides model, query and documents. None means unset.
 
-    Names that are not here go to the provider with `provider_options`, unless one here is so like it that it must
-    be a typing error.
+    Counterpart of `rerankd_client.RerankOptions`, with the names of `litellm.rerank` in addition. Unknown names are
+    sent to the provider with `provider_options`, unless they look like a misspelling of a known one.
     """
 
     top_n: int | None
@@ -31,7 +31,7 @@ class RerankOptions(TypedDict, total=False):
     rank_fields: Sequence[str] | None
     """Names of the document fields that are scored, in this order."""
     return_documents: bool | None
-    """Return each document with its result. Default True, as litellm has it."""
+    """Return each document with its result. Default True, as in litellm."""
     max_chunks_per_doc: int | None
     """Cut a long document into at most this many passages and score it by its best one."""
     max_tokens_per_doc: int | None
@@ -41,33 +41,33 @@ class RerankOptions(TypedDict, total=False):
     truncation: str | None
     """What to do with documents longer than the model's window: "none", "end" or "start"."""
     score_threshold: float | None
-    """Leave out results below this relevance score."""
+    """Omit results with a lower relevance score."""
     fallbacks: Sequence[str] | None
     """Models to try, in this order, when the first fails."""
     priority: int | None
     """0 (default) to 999; lower is served first."""
     user: str | None
-    """The end user on whose behalf the call is made, for the call log."""
+    """End user of the call, for the run log."""
     cache: str | None
     """How the pair-score cache is used: "bypass" or "no-store"."""
     include_details: bool | None
-    """Tell of each provider call in `extra_fields`."""
+    """List each provider call in `extra_fields`."""
     provider_options: Mapping[str, Any] | None
-    """Options of one provider or model, by its own names."""
+    """Provider-specific options, by the provider's names."""
     timeout: float | str | None
-    """Seconds until the call fails with `DEADLINE_EXCEEDED`. Unset: the provider's own limit alone."""
+    """Deadline in seconds, after which the call fails with `DEADLINE_EXCEEDED`. Unset: the provider's timeout only."""
     custom_llm_provider: str | None
-    """The provider, where `model` does not begin with its name."""
+    """Provider name, if `model` does not start with it."""
     api_key: str | None
-    """The provider's key, in place of the one in the settings or environment."""
+    """Provider API key; overrides settings and environment."""
     api_base: str | None
-    """The provider's address, likewise."""
+    """Provider base URL; overrides settings and environment."""
     base_url: str | None
-    """The same as `api_base`."""
+    """Same as `api_base`."""
     headers: Mapping[str, str] | None
-    """Further headers of requests to the provider."""
+    """Additional headers of requests to the provider."""
     extra_headers: Mapping[str, str] | None
-    """The same as `headers`; over them."""
+    """Same as `headers`; wins where both set a header."""
 
 
 KNOWN: Final = frozenset(RerankOptions.__annotations__)
@@ -80,49 +80,49 @@ _REFUSED: Final[Mapping[str, str]] = {
     "stream": "an answer comes whole",
     "timeout_s": "did you mean timeout?",
 }
-"""Parameters that mean something elsewhere and cannot be left aside, with what to do."""
+"""Parameters of other libraries that raise `TypeError`, with the alternative to use."""
 _LEFT_ASIDE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("num_retries", "max_retries"), "retries are set for the engine, not for a call"),
     "drop_params": "what a model cannot do is refused or warned of, parameter by parameter",
     **dict.fromkeys(("metadata", "litellm_metadata", "tags", "litellm_call_id", "litellm_logging_obj"), ""),
     **dict.fromkeys(("caching", "api_version", "model_info", "proxy_server_request", "no_log", "no-log"), ""),
 }
-"""Parameters of litellm without a meaning here, with the reason where there is more to say."""
+"""Parameters of litellm that are ignored with a warning, with a reason if there is one."""
 _CLEARLY_MEANT: Final = 0.85
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderOverride:
-    """How one call reaches a provider other than the settings say."""
+    """Key, base URL and headers of one call that override the provider's settings."""
 
     provider: str
-    """The provider's name, as before the slash."""
+    """Provider name, as written before the slash."""
     api_key: str = field(repr=False)
-    """Empty: the settings' or the environment's."""
+    """Empty: the configured key."""
     api_base: str
-    """Empty: likewise."""
+    """Empty: the configured base URL."""
     headers: tuple[tuple[str, str], ...] = field(repr=False)
-    """Further headers, ordered by name."""
+    """Additional headers, ordered by name."""
 
 
 @dataclass(slots=True)
 class CallPlan:
-    """A call, ready for an engine."""
+    """A call that is ready for the engine."""
 
     request: messages.RerankRequest
     timeout_s: float | None
     """None: no deadline."""
     override: ProviderOverride | None
-    """None: as the settings say."""
+    """None: the provider's settings apply."""
     warnings: list[str]
-    """Parameters that were left aside."""
+    """Warnings about ignored parameters."""
 
 
 def plan_call(model: str, query: str, documents: Iterable[DocumentInput], options: Mapping[str, Any]) -> CallPlan:
-    """Take the parameters of a call apart.
+    """Build the request, timeout and provider override of a call.
 
     Raises:
-        TypeError: A parameter does not exist, or cannot be used here.
+        TypeError: A parameter does not exist or is not supported.
         ServiceError: `INVALID_REQUEST`: a value has the wrong type.
     """
     if isinstance(documents, str | Mapping):
@@ -145,7 +145,11 @@ def plan_call(model: str, query: str, documents: Iterable[DocumentInput], option
 
 
 def _extra(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is for the provider; refuse what must be a mistake."""
+    """Return the parameters that go to the provider.
+
+    Raises:
+        TypeError: A name is unsupported or a likely misspelling.
+    """
     extra = {name: value for name, value in given.items() if name not in KNOWN and name not in _LEFT_ASIDE}
     for name in extra:
         if name in _REFUSED:
@@ -182,7 +186,7 @@ def _document(document: Any, is_structured: bool) -> Any:
 
 
 def _qualified(model: str, provider: str) -> str:
-    """Put the provider's name before a model that lacks it."""
+    """Prefix the model with the provider's name unless it has that prefix."""
     if not isinstance(model, str):
         raise TypeError(f"model must be a str, not {type(model).__name__}")
     if not provider or model.partition("/")[0] == provider:
@@ -204,7 +208,7 @@ def _timeout_s(timeout: Any) -> float | None:
 
 
 def _access(model: str, given: Mapping[str, Any]) -> ProviderOverride | None:
-    """Return how the call wants to reach its provider; None when it does not say."""
+    """Return the call's provider override; None without one."""
     headers = {**given.get("headers", {}), **given.get("extra_headers", {})}
     api_key, api_base = given.get("api_key", ""), given.get("api_base") or given.get("base_url", "")
     if not (headers or api_key or api_base):

@@ -1,4 +1,4 @@
-"""An engine with a lifetime of its own, for threads and for coroutines of any event loop."""
+"""`Reranker`: an in-process engine for threads and for coroutines of any event loop."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _all: Final[weakref.WeakSet[Reranker]] = weakref.WeakSet()
 
 
 class Reranker:
-    """Reranks in this process, with the server's engine and settings.
+    """In-process reranker with the engine and settings of the server.
 
-    Opened by the first call; models load when they are first needed. One serves any number of threads, tasks and
-    event loops, and it goes on in a child after `os.fork`, with an engine of the child's own. The engine runs in one
-    thread of its own, so that models and connections exist once however many event loops come and go.
+    The first call opens the engine; models load when first used. Safe for any number of threads, tasks and event
+    loops. After `os.fork` the child opens an engine of its own. The engine runs in one background thread, so that
+    models and connections are shared by all event loops.
 
     >>> from rerankd import Reranker
     >>> with Reranker() as reranker:
@@ -67,16 +67,16 @@ class Reranker:
     def rerank(
         self, model: str, query: str, documents: Iterable[DocumentInput], **options: Unpack[RerankOptions]
     ) -> RerankResponse:
-        """Score every document against the query and return the best ones, best first; wait for it.
+        """Score every document against the query and return the best ones, best first. Blocks.
 
         Args:
             model: Alias or `provider/model`; empty: the default model of the settings.
             query: What the documents are compared with; not blank.
             documents: n texts or mappings, n >= 1; a result's `index` counts from 0.
-            **options: `RerankOptions`; other names go to the provider.
+            **options: `RerankOptions`; other names are sent to the provider.
 
         Raises:
-            RerankError: The call failed, or the settings cannot be used.
+            RerankError: The call failed, or the settings are invalid.
             TypeError: A parameter does not exist, or `documents` is no list.
         """
         plan = _plan(model, query, documents, options)
@@ -90,11 +90,11 @@ class Reranker:
     async def arerank(
         self, model: str, query: str, documents: Iterable[DocumentInput], **options: Unpack[RerankOptions]
     ) -> RerankResponse:
-        """Do the same without blocking the event loop; cancelling the task cancels the call."""
+        """Rerank without blocking the event loop; cancelling the task cancels the call."""
         return await asyncio.wrap_future(self._submit(_plan(model, query, documents, options)))
 
     def close(self) -> None:
-        """Stop the engine; calls under way fail. A later call opens another."""
+        """Close the engine; calls in flight fail. A later call opens a new engine."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._opening = None
@@ -102,7 +102,7 @@ class Reranker:
             thread.stop()
 
     async def aclose(self) -> None:
-        """Do the same without blocking the event loop."""
+        """Close the engine without blocking the event loop."""
         await asyncio.to_thread(self.close)
 
     def __enter__(self) -> Self:
@@ -122,7 +122,7 @@ class Reranker:
         await self.aclose()
 
     def _start_afresh(self) -> None:
-        """Forget the engine without closing it, in the child of a fork, where its thread is not."""
+        """Discard the engine in a forked child, where its thread does not exist."""
         self._lock = threading.Lock()
         self._thread = self._opening = None
 
@@ -144,7 +144,7 @@ class Reranker:
         except asyncio.CancelledError:
             if self._thread is thread:
                 raise
-            # Nobody cancelled the call: its engine was closed under it.
+            # The caller did not cancel: `close` stopped the engine.
             raise error_of(ServiceError(Reason.DRAINING, "the reranker was closed before the answer")) from None
         except Exception as error:
             _log.exception("call failed", request_id=call.request_id)
@@ -160,14 +160,14 @@ class Reranker:
         try:
             return await asyncio.shield(opening)
         except ServiceError:
-            # The next call tries again: the environment may have been put right.
+            # Let the next call retry: the environment may have been corrected.
             if self._opening is opening:
                 self._opening = None
             raise
 
 
 class _Opened:
-    """An engine with its pool, in the loop they belong to."""
+    """An open engine and its pool of override engines, bound to the engine thread's event loop."""
 
     def __init__(self, host: EngineHost, telemetry: EmbeddedTelemetry) -> None:
         self._host = host
@@ -192,7 +192,7 @@ class _Opened:
         return self._models_start is not None and self._models_start.done()
 
     def _needs_models(self, request: messages.RerankRequest) -> bool:
-        """Tell whether embedded models may be asked: a program that only calls providers never loads them."""
+        """Whether the request may use embedded models; programs that only call remote providers never load them."""
         deployments = self._host.versions.current.engine.reachable(request)
         return any(each.provider is self._host.local and each.model != "bm25" for each in deployments)
 
@@ -221,7 +221,11 @@ def _wait(future: Future[T]) -> T:
 
 
 async def _within(call: CallContext, work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` until the call's deadline, as the transports do."""
+    """Await `work` within the call's deadline.
+
+    Raises:
+        ServiceError: `DEADLINE_EXCEEDED`.
+    """
     try:
         async with asyncio.timeout(call.remaining_s()):
             return await work

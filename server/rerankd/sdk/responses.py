@@ -1,6 +1,9 @@
-"""What `rerank` returns: dicts whose keys are attributes too.
+"""Response types of the SDK: dicts with attribute access, as litellm's responses are.
 
-`json.dumps` writes them, `in` and `get` work as on any dict, and a field that is not there is None as an attribute.
+They serialize with `json.dumps`; a declared field that the dict lacks reads as None.
+
+`RerankResponse`, `RerankResult`, `Usage` and `Meta` carry the names of the wire contract on purpose: they are the same
+messages in litellm's form. `rerankd.contract.messages` has the engine's, `rerankd_client.responses` the gRPC client's.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from rerankd.contract import messages
 
 
 class AttributeDict(dict[str, Any]):
-    """A dict with its keys as attributes; what a class declares and the dict lacks is None."""
+    """A dict with attribute access. A declared field that is missing reads as None."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -26,7 +29,7 @@ class AttributeDict(dict[str, Any]):
             raise AttributeError(f"{type(self).__name__} has no {name!r}") from None
 
     def model_dump(self) -> dict[str, Any]:
-        """Return plain dicts and lists, independent of this one."""
+        """Return a deep copy made of plain dicts and lists."""
         dumped = _plain(self)
         assert isinstance(dumped, dict)  # noqa: S101 - for the type checker
         return dumped
@@ -36,7 +39,7 @@ class AttributeDict(dict[str, Any]):
         return json.dumps(self, ensure_ascii=False, indent=indent)
 
     def json(self) -> str:
-        """Return JSON text, as `model_dump_json`."""
+        """Return JSON text; same as `model_dump_json`."""
         return self.model_dump_json()
 
 
@@ -47,50 +50,50 @@ def _plain(value: Any) -> Any:
 
 
 class RerankDocument(AttributeDict):
-    """A document as it went in."""
+    """A document of the request."""
 
     text: str
-    """Its text; empty where `fields` holds the content."""
+    """Text; empty if the content is in `fields`."""
     id: str | None
-    """The caller's name for it."""
+    """Caller's identifier."""
     fields: Mapping[str, Any] | None
     """Structured content."""
     prior_score: float | None
-    """Relevance given by an earlier stage."""
+    """Relevance score of an earlier stage."""
     metadata: Mapping[str, Any] | None
-    """What the caller wanted back."""
+    """Caller's data, returned unchanged."""
 
 
 class RerankResult(AttributeDict):
-    """One ranked document."""
+    """One ranked document; mirrors the contract's `RerankResult`."""
 
     index: int
     """Zero-based position of the document in the call."""
     relevance_score: float
     """Higher is more relevant; comparable within one response."""
     document: RerankDocument | None
-    """The document; None with `return_documents=False`."""
+    """None with `return_documents=False`."""
 
 
 class Usage(AttributeDict):
-    """What a call consumed."""
+    """Resources consumed by a call; mirrors the contract's `Usage`."""
 
     documents: int
     """Documents scored."""
     prompt_tokens: int
     """Tokens read."""
     completion_tokens: int
-    """Tokens written."""
+    """Tokens generated."""
     total_tokens: int
-    """Sum of the two."""
+    """Prompt and completion tokens."""
     search_units: int
-    """The provider's billing units."""
+    """Billing units of the provider."""
     cost: float | None
-    """US dollars; None when not known."""
+    """US dollars; None when unknown."""
 
 
 class Meta(AttributeDict):
-    """Billing in Cohere's form, and warnings."""
+    """Billing in Cohere's form, and warnings; mirrors the contract's `Meta`."""
 
     api_version: Mapping[str, str]
     """`{"version": "2"}`."""
@@ -99,32 +102,32 @@ class Meta(AttributeDict):
     tokens: Mapping[str, int]
     """`input_tokens` and `output_tokens`."""
     warnings: list[str]
-    """What the caller should know: a document cut, an option ignored."""
+    """Warnings: truncated documents, ignored options."""
 
 
 class RerankResponse(AttributeDict):
-    """Documents in order of relevance."""
+    """Ranked documents; mirrors the contract's `RerankResponse`."""
 
     id: str
-    """Identifies the call, in logs too."""
+    """Request id; also in the logs."""
     results: list[RerankResult]
-    """Best first; equal scores in the call's order."""
+    """Best first; equal scores in request order."""
     model: str
-    """The model that answered."""
+    """Model that produced the scores."""
     provider: str
-    """Who runs it."""
+    """Provider of the model."""
     usage: Usage
-    """What the call consumed."""
+    """Resources consumed."""
     meta: Meta
     """Billing in Cohere's form, and warnings."""
     latency_ms: float
     """Milliseconds the engine spent on the call."""
     extra_fields: Mapping[str, Any]
-    """How the answer came about: stages, and provider calls with `include_details`."""
+    """Execution details: stages, and provider calls with `include_details`."""
 
 
 def response_of(response: messages.RerankResponse) -> RerankResponse:
-    """Build the answer of what the engine returned."""
+    """Convert the engine's response to the SDK's."""
     usage = response.usage or messages.Usage()
     meta = response.meta or messages.Meta()
     extra = response.extra_fields or messages.ExtraFields()
