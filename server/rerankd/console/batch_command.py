@@ -1,4 +1,4 @@
-"""`rerankd batch`: its options and help."""
+"""Options and help of `rerankd batch`."""
 
 from __future__ import annotations
 

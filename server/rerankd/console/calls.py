@@ -1,4 +1,4 @@
-"""The commands that call a running server, through the Python client."""
+"""Commands that call a running server through the Python client."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SERVICES: Final = {"server": "", "rerank.v1.RerankService": "rerank.v1.RerankSe
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The server to call, as the command line names it."""
+    """Connection options of the command line."""
 
     address: str | None
     """None: the client's default."""
@@ -48,7 +48,14 @@ class Target:
 
 
 def rerank(target: Target, given: RerankInput, options: Mapping[str, Any], *, is_json: bool) -> int:
-    """Rerank and print; `options` (`RerankOptions`, None: not given) win over those of the input."""
+    """Rerank and print the response.
+
+    Args:
+        target: Server to call.
+        given: Query, documents and options read from arguments, file or standard input.
+        options: `RerankOptions` of the command line; None: not given. They override those of `given`.
+        is_json: Print JSON.
+    """
     chosen: Any = given.options | {name: value for name, value in options.items() if value is not None}
     started_s = time.monotonic()
     with _connect(target) as client:
@@ -62,7 +69,7 @@ def rerank(target: Target, given: RerankInput, options: Mapping[str, Any], *, is
 
 
 def show_models(target: Target, name: str | None, provider: str | None, *, is_json: bool) -> int:
-    """Print one model, or a table of all (of a provider)."""
+    """Print one model, or a table of all models, optionally of one provider."""
     with _connect(target) as client:
         models = list(client.list_models(provider)) if name is None else [client.get_model(name)]
     if is_json:
@@ -75,7 +82,7 @@ def show_models(target: Target, name: str | None, provider: str | None, *, is_js
 
 
 def check_health(target: Target, *, is_json: bool) -> int:
-    """Print the status of the server and its services; return `FAILED` unless all are serving."""
+    """Print the health of the server and its services; return `FAILED` unless all are SERVING."""
     with _connect(target, is_retried=False) as client:
         statuses = {label: _status_of(client, service) for label, service in _SERVICES.items()}
     if is_json:

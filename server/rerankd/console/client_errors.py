@@ -1,4 +1,4 @@
-"""What a failed call means to the person who typed it, and what to do about it."""
+"""Converts errors of the Python client to command errors with a hint."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ _UNREACHABLE: Final = (
     ("resolving", "there is no host of the name {address}", "check the spelling of --address"),
     ("", "no server at {address}", "start one with `rerankd serve`, or name another with --address"),
 )
-"""Part of gRPC's own words, in lower case; message; hint. The first that fits is taken."""
+"""Substring of gRPC's message in lower case, our message, hint. The first match is used."""
 
 
 def command_error(error: RerankError, address: str, timeout_s: float) -> CommandError:
-    """Return what to print for a call to `address` that failed."""
+    """Convert the error of a failed call.
+
+    Args:
+        error: Raised by the client.
+        address: Target of the call.
+        timeout_s: Deadline of the call in seconds.
+    """
     if isinstance(error, Unavailable) and error.reason == "UNAVAILABLE" and error.request_id is None:
-        # A server that answers says why, in details; gRPC itself leaves none.
+        # A server sends error details; gRPC's own errors have none.
         return _explain_unreachable(error, address)
     if isinstance(error, DeadlineExceeded):
         hint = "give it longer with --timeout, or send fewer documents"
@@ -51,7 +57,7 @@ def _hint_for(error: RerankError) -> str:
     if error.reason == "MODEL_NOT_FOUND":
         suggestion = error.metadata.get("suggestion", "")
         known = "`rerankd models` lists the models"
-        # The message of the service names the suggestion already.
+        # The service's message may contain the suggestion.
         return known if suggestion in error.message else f"did you mean {suggestion}? {known}"
     if error.code.name in ("INTERNAL", "UNKNOWN") and error.request_id:
         return f"the server's log has more under {error.request_id}"

@@ -1,4 +1,4 @@
-"""Where the `rerank` command takes its query and documents from."""
+"""Input of the `rerank` command: query and documents from arguments, a file or standard input."""
 
 from __future__ import annotations
 
@@ -12,31 +12,30 @@ from typing import Any, Final
 from rerankd.console.errors import USAGE, CommandError
 
 Document = str | Mapping[str, Any]
-"""A text, or an object as the contract describes it."""
+"""A text, or an object of the contract's `Document` message."""
 
 _LINE_FORMATS: Final = (".jsonl", ".ndjson")
 
 
 @dataclass(slots=True)
 class RerankInput:
-    """What is to be ranked."""
+    """Query, documents and options of a request."""
 
     query: str | None = None
-    """None where only documents were given."""
+    """None if only documents were given."""
     documents: list[Document] = field(default_factory=list)
-    """In the order that `index` counts."""
+    """In request order."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Other fields of a request read from a file."""
+    """Other fields of a request that was read from a file."""
 
 
 def collect_input(query: str | None, documents: Sequence[str], file: Path | None) -> RerankInput:
     """Combine arguments, file and standard input.
 
-    Standard input is read where `file` is `-`, or where neither arguments nor file give documents and it is
-    not a terminal.
+    Standard input is read if `file` is `-`, or if there are no documents and no file and it is not a terminal.
 
     Raises:
-        CommandError: There is no query or no document, or what was read is not what it should be.
+        CommandError: There is no query or no document, or the input is invalid.
     """
     collected = RerankInput()
     if file is not None and str(file) != "-":
@@ -55,19 +54,19 @@ def collect_input(query: str | None, documents: Sequence[str], file: Path | None
 
 
 def parse_documents(data: bytes, name: str, suffix: str = "") -> RerankInput:
-    """Read documents, or a whole request, from text.
+    """Parse documents or a whole request.
 
-    JSON is a list of documents, a request (an object with `documents`), or one document. Otherwise every
-    line that is not blank is a document: JSON where the first of them starts with `{` or `suffix` says so,
-    else plain text.
+    Accepted formats: JSON (a list of documents, a request object with `documents`, or one document), JSON Lines, and
+    plain text with one document per non-blank line. Without a telling suffix the first character decides: `{` or `[`
+    for JSON.
 
     Args:
         data: UTF-8 text.
-        name: Where it comes from, for messages.
-        suffix: Lower-case file suffix, such as `.jsonl`; empty to judge by the content.
+        name: Source, for error messages.
+        suffix: Lower-case file suffix, such as `.jsonl`; empty: detect the format.
 
     Raises:
-        CommandError: The text is none of these.
+        CommandError: The text has none of these formats.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -89,7 +88,7 @@ def parse_documents(data: bytes, name: str, suffix: str = "") -> RerankInput:
 
 
 def snippet(document: Document) -> str:
-    """Return a document's text in one line, fit for a terminal: no control characters."""
+    """Return a document's text on one line without control characters, for display."""
     if isinstance(document, str):
         text = document
     elif document.get("text"):

@@ -1,4 +1,4 @@
-"""How a command ends when it does not end well: one message, a hint, an exit code."""
+"""Exit codes, and the error that a command ends with."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ INTERRUPTED: Final = 130
 
 @dataclass(eq=False)
 class CommandError(Exception):
-    """The command cannot go on; what is printed is `message` and `hint`, on standard error."""
+    """A failed command. `message` and `hint` are printed on standard error."""
 
     message: str
-    """What went wrong, naming values."""
+    """What failed, with the values involved."""
     hint: str = ""
-    """What to do about it; may be empty."""
+    """What to do; may be empty."""
     exit_code: int = FAILED
     """`FAILED` or `USAGE`."""
 

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Command-line options shared by several commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONNECTION: Final = "Connection"
 
 
 class LogLevel(StrEnum):
-    """Least severe level that is logged."""
+    """Minimum level of log entries."""
 
     DEBUG = "debug"
     INFO = "info"

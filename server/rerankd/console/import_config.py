@@ -1,4 +1,4 @@
-"""The command `import-config`: another gateway's settings in our terms."""
+"""The command `import-config`: converts another gateway's settings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rerankd.console.litellm_config import ImportResult, import_config
 
 
 def import_litellm(file: Path, output: Path | None) -> int:
-    """Turn a LiteLLM proxy's config into a settings file; what is left out stands in its head, by name.
+    """Convert a LiteLLM proxy's config to a settings file; a header comment lists what was not converted.
 
     Args:
         file: LiteLLM's `config.yaml`.
-        output: Where to write, readable by its owner alone since keys may stand in it; None: standard output.
+        output: File to create with mode 0600, since it may contain keys; None: standard output.
 
     Raises:
-        CommandError: The file cannot be read, has no rerank model, or `output` exists already.
+        CommandError: The file cannot be read or has no rerank model, or `output` exists.
     """
     imported = import_config(_read(file))
     if "models" not in imported.settings:

@@ -1,4 +1,4 @@
-"""A LiteLLM proxy's `config.yaml` in our terms: providers, models with deployments, aliases, fallbacks."""
+"""Conversion of a LiteLLM proxy's `config.yaml`: providers, models with deployments, aliases, fallbacks."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _NEEDLESS: Final = {
     "router_settings.context_window_fallbacks": "long documents are split or cut",
     "environment_variables": "set them in the environment",
 }
-"""What to do about settings that are not taken over."""
+"""Hints for settings that are not converted."""
 
 
 @dataclass(slots=True)
 class ImportResult:
-    """What came of a LiteLLM config."""
+    """Result of converting a LiteLLM config."""
 
     settings: dict[str, Any] = field(default_factory=dict)
-    """Ours: `providers`, `models`, `aliases`."""
+    """Converted settings: `providers`, `models`, `aliases`."""
     skipped: list[str] = field(default_factory=list)
-    """Entries of `model_list` left out, each with the reason."""
+    """Skipped entries of `model_list`, each with the reason."""
     notices: list[str] = field(default_factory=list)
-    """What else was not taken over, or should be looked at. Names only, never values: they may be secrets."""
+    """Other settings that were not converted or need review. Names only: values may be secrets."""
 
 
 def import_config(config: Mapping[str, Any]) -> ImportResult:
-    """Translate a parsed `config.yaml`."""
+    """Convert a parsed `config.yaml`."""
     imported = ImportResult()
     sections = {name: _mapping(config.get(name)) for name in ("litellm_settings", "router_settings")}
     entries = list(_entries(config, imported))
@@ -78,7 +78,7 @@ def _entries(config: Mapping[str, Any], imported: ImportResult) -> Iterator[Entr
 
 
 def _providers(entries: list[Entry], timeout: Any, settings: dict[str, Any]) -> list[str]:
-    """Put the sections below `providers`, equal ones once; return the name of each entry's."""
+    """Add deduplicated sections to `settings["providers"]`; return the section name of each entry."""
     providers: dict[str, dict[str, Any]] = {}
     facts: dict[str, dict[str, Any]] = {}
     names = []
@@ -127,7 +127,7 @@ def _balance(models: Mapping[str, dict[str, Any]], router: Mapping[str, Any], no
 
 
 def _weigh(deployments: list[dict[str, Any]]) -> None:
-    """State the weights that LiteLLM takes: the stated ones, else requests, else tokens per minute."""
+    """Set the weights that LiteLLM would use: `weight`, else requests, else tokens per minute."""
     for measure in ("weight", "requests_per_minute", "tokens_per_minute"):
         values = [each.get(measure) for each in deployments]
         if any(value is not None for value in values):
@@ -140,7 +140,7 @@ def _weigh(deployments: list[dict[str, Any]]) -> None:
 def _add_fallbacks(
     models: Mapping[str, dict[str, Any]], sections: Mapping[str, Mapping[str, Any]], notices: list[str]
 ) -> None:
-    """Take `fallbacks` over; `default_fallbacks` serve the models that have none of their own."""
+    """Convert `fallbacks`; models without any get `default_fallbacks`."""
     defaults: list[str] = []
     for section, values in sections.items():
         for stated in values.get("fallbacks") or []:
@@ -190,7 +190,7 @@ def _aliases(
 
 
 def _left_over(config: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Name every setting that nothing was made of."""
+    """Yield a notice for every setting that was not converted."""
     taken = {
         "litellm_settings": {"fallbacks", "default_fallbacks", "request_timeout", "model_alias_map"},
         "router_settings": {"fallbacks", "default_fallbacks", "timeout", "model_group_alias", "routing_strategy"},

@@ -1,4 +1,4 @@
-"""One entry of a LiteLLM proxy's `model_list`: whether it reranks, who serves it, and with which settings."""
+"""Conversion of one entry of a LiteLLM proxy's `model_list` to a provider, a model and their settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OPTIONS: Final = {
     "region_name": "region",
     "api_version": "version",
 }
-"""Names of LiteLLM's for options of ours; others are called the same."""
+"""LiteLLM option name to ours; other names are the same."""
 _DEPLOYMENT: Final = {
     "weight": "weight",
     "max_parallel_requests": "max_concurrent",
@@ -34,37 +34,37 @@ _PRICES: Final = {
 
 
 class SkippedError(Exception):
-    """The entry is not taken over; the message says why."""
+    """The entry is not converted; the message is the reason."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """An entry that reranks, in our terms."""
+    """A converted entry."""
 
     group: str
-    """The name callers use."""
+    """Public model name."""
     provider: Provider
     model: str
-    """As the provider calls it."""
+    """The provider's name for the model."""
     section: dict[str, Any]
-    """What goes below `providers.NAME`, `models` left out."""
+    """Settings of `providers.NAME`, without `models`."""
     facts: dict[str, float]
-    """What goes below `providers.NAME.models.MODEL`."""
+    """Settings of `providers.NAME.models.MODEL`."""
     limits: dict[str, Any]
-    """What goes into the deployment beside its model."""
+    """Settings of the deployment besides its model."""
     notices: list[str] = field(default_factory=list)
-    """What could not be taken over, or should be looked at."""
+    """Settings that were not converted or need review."""
 
 
 def read_entry(entry: Any, credentials: Mapping[str, Mapping[str, Any]]) -> Entry:
-    """Translate one entry.
+    """Convert one entry.
 
     Args:
-        entry: Of `model_list`.
+        entry: Item of `model_list`.
         credentials: `credential_values` of `credential_list`, by name.
 
     Raises:
-        SkippedError: It does not rerank, or nothing of ours can serve it.
+        SkippedError: The entry is not a reranker, or no provider can serve it.
     """
     if not isinstance(entry, dict) or not isinstance(entry.get("litellm_params"), dict):
         raise SkippedError("it has no litellm_params")
@@ -90,7 +90,7 @@ def read_entry(entry: Any, credentials: Mapping[str, Mapping[str, Any]]) -> Entr
 
 
 def reference(value: Any) -> Any:
-    """Turn `os.environ/NAME` into `${NAME}`; what would be a reference by accident is escaped."""
+    """Convert `os.environ/NAME` to `${NAME}`; escape a literal `${`."""
     if not isinstance(value, str):
         return value
     if value.startswith(_VARIABLE):

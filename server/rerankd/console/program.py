@@ -1,4 +1,4 @@
-"""The commands, their options and their help."""
+"""The Typer application: commands, options and help."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def start(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Handle what comes before the command."""
+    """Handle global options."""
     if context.invoked_subcommand != "serve":
-        # gRPC's own lines on standard error would stand beside the one message; read when it is imported.
+        # Suppresses gRPC's log lines on standard error, which would appear next to our message; read at import.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
@@ -255,9 +255,9 @@ def version(*, json: Json = False) -> None:
 
 
 def run(arguments: Sequence[str] | None) -> int:
-    """Run the command line and return its exit code; what goes wrong is one message on standard error."""
+    """Run the command line and return its exit code; errors are printed as one message on standard error."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character must not end the command.
+        # A character that the terminal cannot encode must not fail the command.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app(args=None if arguments is None else list(arguments), prog_name="rerankd")

@@ -1,4 +1,4 @@
-"""What a provider's declaration says, in words: the same on a terminal, in JSON and in `docs/providers/`."""
+"""Formatting of provider declarations, shared by the terminal, JSON output and `docs/providers/`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any, Final
 from rerankd_adapters.base import Authentication, Capabilities, Price, Provider, Scheme
 
 OTHER_MODELS: Final = "any other"
-"""Stands for the models that nothing more is known about."""
+"""Label for models without an entry of their own."""
 EVERY_MODEL: Final = "every model"
-"""Stands for all models where none is known by name."""
+"""Label for all models of a provider that has no entries."""
 
 EXTRA_OF_SCHEME: Final = {Scheme.SIGV4: ("botocore", "aws"), Scheme.GOOGLE: ("google.auth", "google")}
-"""Library that a way to authenticate needs, and the extra of ours that installs it."""
+"""Library that an authentication scheme needs, and the extra that installs it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFact:
-    """What is declared of one model, or of the models of a pattern."""
+    """Capabilities and price of one model or model pattern."""
 
     name: str
-    """A model, a glob, or `OTHER_MODELS`."""
+    """Model name, glob, `OTHER_MODELS` or `EVERY_MODEL`."""
     facts: Capabilities
     price: Price | None
 
 
 def model_facts(provider: Provider) -> Iterator[ModelFact]:
-    """Yield the known models by name, then the patterns, then what holds for any other model."""
+    """Yield the models by name, then the patterns, then the defaults of all other models."""
     for model in sorted(provider.models):
         yield ModelFact(model, provider.capabilities_of(model), provider.price_of(model))
     for rule in provider.rules:
@@ -38,13 +38,13 @@ def model_facts(provider: Provider) -> Iterator[ModelFact]:
 
 
 def scoring_text(provider: Provider) -> str:
-    """Say how its models score, where that is known of any."""
+    """Return the scoring kinds of its models, such as "pointwise"; a hyphen when none is known."""
     stated = {fact.facts.scoring.value for fact in model_facts(provider)} - {"unknown"}
     return " or ".join(sorted(stated, reverse=True)) or "-"
 
 
 def authentication_text(way: Authentication) -> str:
-    """Say how requests prove who sends them."""
+    """Describe an authentication method in one phrase."""
     match way.scheme:
         case Scheme.NONE:
             return "none"
@@ -61,22 +61,22 @@ def authentication_text(way: Authentication) -> str:
 
 
 def extras_of(provider: Provider) -> list[tuple[str, str]]:
-    """List the libraries that its ways to authenticate need, and our extras that install them."""
+    """List (library, extra) for every authentication method that needs an optional library."""
     return [EXTRA_OF_SCHEME[way.scheme] for way in provider.authentication if way.scheme in EXTRA_OF_SCHEME]
 
 
 def known(value: str) -> str:
-    """Return a fact as it is shown: a hyphen where it is not known."""
+    """Return a value for display; a hyphen when it is unknown."""
     return "-" if value in ("", "unknown") else str(value)
 
 
 def count_text(value: int | None) -> str:
-    """Write a limit; a hyphen where there is none."""
+    """Format a limit; a hyphen when there is none."""
     return "-" if value is None else f"{value:,}"
 
 
 def price_text(price: Price | None) -> str:
-    """Write a price, such as "$2 / 1,000 search units"."""
+    """Format a price, such as "$2 / 1,000 search units"."""
     if price is None:
         return "-"
     unit = price.unit.replace("_", " ")
@@ -86,12 +86,12 @@ def price_text(price: Price | None) -> str:
 
 
 def price_sources(provider: Provider) -> list[str]:
-    """List where its prices were read, and when."""
+    """List the sources and dates of its prices."""
     return list(dict.fromkeys(f"{price.source}, {price.date}" for price in provider.prices))
 
 
 def as_json(provider: Provider) -> dict[str, Any]:
-    """Return everything that is declared, fit for JSON."""
+    """Return the whole declaration as JSON values."""
     return {
         "aliases": list(provider.aliases),
         "variables": {

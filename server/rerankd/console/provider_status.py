@@ -1,4 +1,4 @@
-"""Which providers there are, what configures each of them, and whether it can be reached."""
+"""Status of every provider: how it is configured, what is missing, and whether it is reachable."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, P
 from rerankd_adapters.registry import find_provider, provider_names
 
 PROBE_TIMEOUT_S: Final = 3.0
-_BLANK: Final = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(slots=True, kw_only=True)
 class ProviderStatus:
-    """One provider, as callers name it."""
+    """Status of one provider."""
 
     name: str
-    """What callers write before the slash."""
+    """Public name, which callers write before the slash."""
     provider: Provider
     configured_by: str = ""
     """`settings`, the name of an environment variable, or empty."""
     base_url: str = field(default="", repr=False)
-    """Where it is reached; empty when nobody says. May hold a password: show `shown_url`."""
+    """Base URL; empty if unknown. May contain a password: display `shown_url` of it."""
     problems: list[str] = field(default_factory=list)
-    """Why it cannot be used although something configures it."""
+    """Reasons why it cannot be used although it is configured."""
     is_reachable: bool | None = None
-    """`None` when it was not tried."""
+    """`None` if it was not probed."""
     reach: str = ""
-    """What came of trying."""
+    """Result of the probe: status and latency, or the error."""
 
 
 async def list_statuses(
     configured: Mapping[str, ProviderSettings], environ: Mapping[str, str], transport: HttpTransport
 ) -> list[ProviderStatus]:
-    """List the providers of the settings and all that are installed, by name."""
+    """List the status of all configured and installed providers, sorted by name."""
     found = [
-        await _of_settings(name, options, provider, environ, transport)
+        await _status_of_settings(name, options, provider, environ, transport)
         for name, options in configured.items()
         if (provider := find_provider(options.provider or name))
     ]
     taken = {each.name for each in found} | {each.provider.name for each in found if each.name in each.provider.aliases}
     providers = [find_provider(name) for name in provider_names() if name not in taken]
-    found += [await _of_environment(provider, environ, transport) for provider in providers if provider]
+    found += [await _status_of_environment(provider, environ, transport) for provider in providers if provider]
     return sorted(found, key=lambda each: each.name)
 
 
-async def _of_settings(
+async def _status_of_settings(
     name: str, options: ProviderSettings, provider: Provider, environ: Mapping[str, str], transport: HttpTransport
 ) -> ProviderStatus:
     base_url = configured_endpoint(provider, options, environ).base_url
@@ -65,26 +65,28 @@ async def _of_settings(
         name=name,
         provider=provider,
         configured_by="settings",
-        base_url=_filled(base_url, {**options_from_environment(provider, environ), **options.options}),
+        base_url=_expand(base_url, {**options_from_environment(provider, environ), **options.options}),
         problems=await provider_problems({name: options}, environ, transport) or _not_installed(provider),
     )
 
 
-async def _of_environment(provider: Provider, environ: Mapping[str, str], transport: HttpTransport) -> ProviderStatus:
-    """Look at a provider as if the settings had an empty entry for it, which is what its variables stand for."""
-    status = await _of_settings(provider.name, ProviderSettings(), provider, environ, transport)
+async def _status_of_environment(
+    provider: Provider, environ: Mapping[str, str], transport: HttpTransport
+) -> ProviderStatus:
+    """Return the status of a provider that only environment variables configure."""
+    status = await _status_of_settings(provider.name, ProviderSettings(), provider, environ, transport)
     variables = (*provider.key_variables, *provider.base_url_variables, *provider.presence_variables)
     variable = next((name for name in variables if first_of([name], environ)), "")
     if endpoint_from_environment(provider, environ) is not None:
         status.configured_by = variable
     else:
         status.configured_by = ""
-        status.problems = list(_half_configured(provider, variable, environ))
+        status.problems = list(_missing_inputs(provider, variable, environ))
     return status
 
 
-def _half_configured(provider: Provider, variable: str, environ: Mapping[str, str]) -> Iterator[str]:
-    """Say what else a provider needs of which one variable is set."""
+def _missing_inputs(provider: Provider, variable: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a provider still needs when one of its variables is set."""
     if not variable:
         return
     if provider.key_is_required and not first_of(provider.key_variables, environ):
@@ -95,7 +97,7 @@ def _half_configured(provider: Provider, variable: str, environ: Mapping[str, st
 
 
 def _not_installed(provider: Provider) -> list[str]:
-    """Name the extras it needs, where every way to authenticate needs one that is not installed."""
+    """Return a problem if every authentication method needs an extra that is not installed."""
     extras = extras_of(provider)
     missing = [extra for library, extra in extras if not _is_installed(library)]
     if missing and len(missing) == len(provider.authentication):
@@ -110,22 +112,27 @@ def _is_installed(library: str) -> bool:
         return False
 
 
-def _filled(base_url: str, options: Mapping[str, Any]) -> str:
-    """Put options in the place of `{region}` and its like."""
-    return _BLANK.sub(lambda blank: str(options.get(blank[1]) or blank[0]), base_url)
+def _expand(base_url: str, options: Mapping[str, Any]) -> str:
+    """Replace placeholders such as `{region}` by options."""
+    return _PLACEHOLDER.sub(lambda match: str(options.get(match[1]) or match[0]), base_url)
 
 
 def shown_url(url: str) -> str:
-    """Return a URL fit to be shown: without a password and without its query string."""
+    """Return a URL without credentials and query string, for display."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 async def probe_all(found: Sequence[ProviderStatus], transport: HttpTransport, on_done: Callable[[], None]) -> None:
-    """Try to reach every provider with an address, all at once; note in each what came of it.
+    """Probe every provider with a known address concurrently and store the results in `found`.
 
-    Nothing secret is sent: a GET of the base URL over the configured transport, whatever its answer, or a TCP
-    connection where the address is not an HTTP one.
+    A probe is a GET of the base URL without credentials, any response counting as reachable, or a TCP connection for
+    addresses that are not HTTP. Timeout: `PROBE_TIMEOUT_S`.
+
+    Args:
+        found: Providers to probe; `is_reachable` and `reach` are set.
+        transport: Sends the HTTP probes.
+        on_done: Called after each probe.
     """
 
     async def probe(each: ProviderStatus) -> None:
@@ -141,8 +148,8 @@ async def probe_all(found: Sequence[ProviderStatus], transport: HttpTransport, o
 
 
 def can_be_probed(each: ProviderStatus) -> bool:
-    """Whether it is known where it is."""
-    return bool(each.base_url) and not _BLANK.search(each.base_url)
+    """Whether its address is known completely."""
+    return bool(each.base_url) and not _PLACEHOLDER.search(each.base_url)
 
 
 async def _reach(base_url: str, transport: HttpTransport) -> str:

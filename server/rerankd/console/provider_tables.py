@@ -1,4 +1,4 @@
-"""How providers look on a terminal."""
+"""Terminal output of provider statuses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOT_CONFIGURED = "not configured"
 
 
 def print_providers(found: Sequence[ProviderStatus], broken: Mapping[str, str], *, is_checked: bool) -> None:
-    """Print a table of providers, those that cannot be loaded last, with the reason."""
+    """Print a table of providers, followed by broken ones with the reason."""
     headings = ["name", "title", "configured by", "models", "scoring"]
     table = make_table(*headings, *(["reachable"] if is_checked else []))
     table.columns[3].justify = "right"
@@ -50,7 +50,7 @@ def print_providers(found: Sequence[ProviderStatus], broken: Mapping[str, str], 
 
 
 def print_provider(each: ProviderStatus) -> None:
-    """Print everything about one provider."""
+    """Print one provider in full."""
     provider = each.provider
     table = Table.grid(padding=(0, 2))
     for name, value in _facts(each).items():
@@ -71,7 +71,7 @@ def print_provider(each: ProviderStatus) -> None:
 
 
 def print_problems(found: Sequence[ProviderStatus]) -> None:
-    """Print, on standard error, why providers cannot be used although something configures them."""
+    """Print the problems of configured providers on standard error."""
     console = make_console(is_error=True)
     for each in found:
         for problem in each.problems:
@@ -80,7 +80,7 @@ def print_problems(found: Sequence[ProviderStatus]) -> None:
 
 @contextmanager
 def show_progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show on a terminal how many of `total` providers were tried; yields what counts one more."""
+    """Show a progress bar on a terminal; yields a function that advances it by one of `total`."""
     console = make_console(is_error=True)
     columns = (TextColumn("trying to reach providers"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

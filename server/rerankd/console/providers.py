@@ -1,4 +1,4 @@
-"""The command `providers`: which there are, what configures them, whether they can be reached."""
+"""The command `providers`: lists providers with their configuration and reachability."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from rerankd_adapters.registry import broken_providers, find_provider
 
 
 def show_providers(name: str | None, config: Path | None, *, is_checked: bool, is_json: bool) -> int:
-    """Print all providers, or everything about one.
+    """Print all providers, or one in full.
 
     Args:
-        name: As the settings or the adapters name it, or an alias; None: all.
-        config: Settings file; None: none, or the environment's.
-        is_checked: Try to reach those whose address is known.
+        name: Provider name or alias; None: all.
+        config: Settings file; None: the one that `RERANKD_CONFIG` names, if any.
+        is_checked: Probe providers whose address is known.
         is_json: Print JSON.
 
     Returns:
-        `FAILED` when a configured provider that was checked cannot be reached or used.
+        `FAILED` if a checked, configured provider is unreachable or unusable.
     """
-    found = asyncio.run(_look(load(config, {}), name, is_checked=is_checked))
+    found = asyncio.run(_collect(load(config, {}), name, is_checked=is_checked))
     if is_json:
         entries = [_as_json(each) for each in found]
         if name is not None:
@@ -47,10 +47,10 @@ def show_providers(name: str | None, config: Path | None, *, is_checked: bool, i
         print_provider(found[0])
     if not is_json:
         print_problems(found)
-    return FAILED if is_checked and any(map(_is_at_fault, found)) else OK
+    return FAILED if is_checked and any(map(_has_failed, found)) else OK
 
 
-async def _look(settings: Settings, name: str | None, *, is_checked: bool) -> list[ProviderStatus]:
+async def _collect(settings: Settings, name: str | None, *, is_checked: bool) -> list[ProviderStatus]:
     try:
         transport = open_configured_transport(settings.transport)
     except ProviderSettingsError as error:
@@ -58,7 +58,7 @@ async def _look(settings: Settings, name: str | None, *, is_checked: bool) -> li
     try:
         found = await list_statuses(settings.providers, os.environ, transport)
         if name is not None:
-            found = [_pick(name, found)]
+            found = [_select(name, found)]
         if is_checked:
             with show_progress(sum(map(can_be_probed, found))) as on_done:
                 await probe_all(found, transport, on_done)
@@ -67,7 +67,7 @@ async def _look(settings: Settings, name: str | None, *, is_checked: bool) -> li
         await transport.close()
 
 
-def _pick(name: str, found: Sequence[ProviderStatus]) -> ProviderStatus:
+def _select(name: str, found: Sequence[ProviderStatus]) -> ProviderStatus:
     for each in found:
         if each.name == name:
             return each
@@ -81,7 +81,7 @@ def _pick(name: str, found: Sequence[ProviderStatus]) -> ProviderStatus:
     raise CommandError(f"there is no provider {name}", hint or "`rerankd providers` lists them")
 
 
-def _is_at_fault(each: ProviderStatus) -> bool:
+def _has_failed(each: ProviderStatus) -> bool:
     return bool(each.configured_by) and (bool(each.problems) or each.is_reachable is False)
 
 

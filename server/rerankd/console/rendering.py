@@ -1,4 +1,4 @@
-"""How answers look on a terminal. Colours follow the terminal and NO_COLOR; piped output has none."""
+"""Terminal output of responses, models and health. Colors follow the terminal and NO_COLOR; pipes get none."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def print_json(value: Any) -> None:
 
 
 def print_failure(error: CommandError) -> None:
-    """Print the message and hint of a command that ended badly, on standard error."""
+    """Print the message and hint of a failed command on standard error."""
     console = make_console(is_error=True)
     console.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
     if error.hint:
@@ -47,12 +47,12 @@ def print_failure(error: CommandError) -> None:
 
 
 def print_response(response: RerankResponse, documents: Sequence[Document], total_ms: float) -> None:
-    """Print ranked documents with score bars, the facts of the call, and warnings (on standard error).
+    """Print ranked documents with score bars, a summary of the call, and warnings (on standard error).
 
     Args:
-        response: The answer.
-        documents: The request's documents.
-        total_ms: Milliseconds the caller waited.
+        response: Response of the server.
+        documents: Documents of the request.
+        total_ms: Latency seen by the caller, in milliseconds.
     """
     console = make_console()
     table = make_table("#", "score", "", "index", "document")
@@ -77,9 +77,9 @@ def print_response(response: RerankResponse, documents: Sequence[Document], tota
 
 
 def bar_share(score: float, scores: Sequence[float]) -> float:
-    """Return how full a score's bar is, 0 to 1.
+    """Return the filled share of a score's bar, 0 to 1.
 
-    Scores of 0 to 1 are their own share; others are placed between the lowest and the highest of `scores`.
+    Scores within 0 to 1 are used as they are; others are scaled to the range of `scores`.
     """
     low, high = min(scores), max(scores)
     if low < 0 or high > 1:
@@ -88,7 +88,7 @@ def bar_share(score: float, scores: Sequence[float]) -> float:
 
 
 def draw_bar(share: float, *, is_unicode: bool) -> str:
-    """Draw a bar for a share of 0 to 1, at most 16 characters long."""
+    """Draw a bar of at most 16 characters for a share of 0 to 1."""
     eighths = round(share * _BAR_WIDTH * 8)
     if not is_unicode:
         return "#" * (eighths // 8)
@@ -96,7 +96,7 @@ def draw_bar(share: float, *, is_unicode: bool) -> str:
 
 
 def format_score(score: float) -> str:
-    """Print a score with four digits; very small ones in scientific notation, to tell them from 0."""
+    """Format a score with four decimals; below 0.0001 in scientific notation, to distinguish it from 0."""
     return f"{score:.4f}" if score == 0 or abs(score) >= 0.0001 else f"{score:.1e}"
 
 
@@ -118,7 +118,7 @@ def print_models(models: Sequence[Model]) -> None:
 
 
 def print_model(model: Model) -> None:
-    """Print everything that is known of one model."""
+    """Print one model in full."""
     limits = model.limits
     facts = {
         "name": model.name,
@@ -152,7 +152,7 @@ def print_health(statuses: Mapping[str, str]) -> None:
 
 
 def format_price(model: Model) -> str:
-    """Print a price, such as "$2 / 1,000 search units"."""
+    """Format a price, such as "$2 / 1,000 search units"."""
     if model.price is None:
         return "-"
     unit = model.price.unit.replace("_", " ")
@@ -194,7 +194,7 @@ def _footer(response: RerankResponse, total_ms: float) -> str:
 
 
 def make_table(*headings: str) -> Table:
-    """Return an empty table in the style of all our tables."""
+    """Return an empty table in the common style."""
     return Table(*headings, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
 
 

@@ -1,4 +1,4 @@
-"""The commands that need the server's code: `serve`, `check-config`, `schema` and `version`."""
+"""Commands that use the server's code: `serve`, `check-config`, `schema` and `version`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def serve(config: Path | None, overrides: Mapping[str, Any]) -> int:
     """Run the server until it is stopped; return its exit code.
 
     Args:
-        config: Settings file; None: none, or the environment's.
-        overrides: Dotted setting names and values; None: not given.
+        config: Settings file; None: the one that `RERANKD_CONFIG` names, if any.
+        overrides: Values by dotted setting path; None: not given.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     from rerankd.settings import SettingsOrigin
@@ -39,7 +39,7 @@ def serve(config: Path | None, overrides: Mapping[str, Any]) -> int:
 
 
 def check_config(config: Path) -> int:
-    """Say whether a settings file can be used, its providers included."""
+    """Validate a settings file, including its providers and models."""
     problems = asyncio.run(_provider_problems(load(config, {})))
     if problems:
         raise _unusable(config, problems)
@@ -54,7 +54,7 @@ def print_schema() -> int:
 
 
 def show_version(*, is_json: bool) -> int:
-    """Print the versions of the service and of what it stands on."""
+    """Print the versions of rerankd, Python and the main libraries."""
     versions = {"rerankd": installed_version("rerankd"), "python": platform.python_version()}
     versions |= {name: installed_version(name) for name in _REPORTED_PACKAGES}
     if is_json:
@@ -77,7 +77,7 @@ def load(config: Path | None, overrides: Mapping[str, Any]) -> Settings:
     """Read the settings.
 
     Raises:
-        CommandError: With everything that is wrong with them.
+        CommandError: They are invalid; lists all problems.
     """
     from rerankd.settings import SettingsError, load_settings
 
@@ -107,7 +107,7 @@ def _unusable(config: Path | None, problems: Sequence[str]) -> CommandError:
 
 
 async def _model_problems(settings: Settings) -> list[str]:
-    """Say what keeps the models of the settings from being served."""
+    """Return problems that prevent the configured models from being served."""
     from rerankd.providers.factory import ProviderSettingsError
     from rerankd.serving.engine_host import EngineHost
 

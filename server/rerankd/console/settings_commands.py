@@ -1,4 +1,4 @@
-"""The commands about settings files: their options and help."""
+"""Options and help of the commands about settings files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_config(
 
 
 class ConfigSource(StrEnum):
-    """Whose settings can be taken over."""
+    """Gateway whose settings can be imported."""
 
     LITELLM = "litellm"
 

@@ -1,4 +1,4 @@
-"""`rerankd top`: rates, latencies, cooldowns and cost of a running server, again and again."""
+"""`rerankd top`: a live view of the rates, latencies, cooldowns and cost of a running server."""
 
 from __future__ import annotations
 
@@ -21,17 +21,22 @@ _PROVIDER_SECONDS: Final = "rerankd_provider_call_duration_seconds"
 
 
 def show_top(url: str, interval_s: float, *, is_once: bool) -> None:
-    """Show the server at `url` until interrupted, or once after one interval.
+    """Show the metrics of a server until interrupted, or once.
+
+    Args:
+        url: HTTP address of the server.
+        interval_s: Seconds between two scrapes.
+        is_once: Print one interval and return, as without a terminal.
 
     Raises:
-        CommandError: The server cannot be reached, or shows no metrics.
+        CommandError: The server cannot be reached or has no metrics.
     """
     console = make_console()
     with httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as client:
-        before = _look(client, url)
+        before = _scrape(client, url)
         if is_once or not console.is_terminal:
             time.sleep(interval_s)
-            console.print(render(MetricsInterval(before, _look(client, url))))
+            console.print(render(MetricsInterval(before, _scrape(client, url))))
             return
         _live(client, url, interval_s, before, console)
 
@@ -41,7 +46,7 @@ def _live(client: httpx.Client, url: str, interval_s: float, before: MetricsSnap
         while True:
             time.sleep(interval_s)
             try:
-                after = _look(client, url)
+                after = _scrape(client, url)
             except CommandError as error:
                 live.update(Text(error.message, style="red"), refresh=True)
                 continue
@@ -49,7 +54,7 @@ def _live(client: httpx.Client, url: str, interval_s: float, before: MetricsSnap
             before = after
 
 
-def _look(client: httpx.Client, url: str) -> MetricsSnapshot:
+def _scrape(client: httpx.Client, url: str) -> MetricsSnapshot:
     try:
         answer = client.get("/metrics", headers={"accept": "text/plain"})
         answer.raise_for_status()
@@ -66,7 +71,7 @@ _HINT: Final = "give the HTTP address of a running server with --url"
 
 
 def render(interval: MetricsInterval) -> Group:
-    """Draw what happened in `interval`."""
+    """Render the tables of one interval."""
     parts: list[Text | Table] = [_summary(interval), _models(interval), _providers(interval)]
     if interval.after.values("rerankd_deployment_cooling", "deployment"):
         parts.append(_deployments(interval))
@@ -75,12 +80,12 @@ def render(interval: MetricsInterval) -> Group:
 
 def _summary(interval: MetricsInterval) -> Text:
     now = interval.after
-    calls = interval.grown("rerankd_calls_total")
-    failed = calls - interval.grown("rerankd_calls_total", code="OK")
-    cached = interval.grown("rerankd_cache_documents_total") - interval.grown(
+    calls = interval.increase("rerankd_calls_total")
+    failed = calls - interval.increase("rerankd_calls_total", code="OK")
+    cached = interval.increase("rerankd_cache_documents_total") - interval.increase(
         "rerankd_cache_documents_total", result="miss"
     )
-    asked = interval.grown("rerankd_cache_documents_total")
+    asked = interval.increase("rerankd_cache_documents_total")
     lag_s = interval.quantile("rerankd_event_loop_lag_seconds", 0.99)
     facts = {
         "calls/s": f"{interval.rate('rerankd_calls_total'):,.1f}",
@@ -101,15 +106,15 @@ def _summary(interval: MetricsInterval) -> Text:
 def _models(interval: MetricsInterval) -> Table:
     table = _table("model", "calls/s", "failed", "p50", "p95", "p99", "retries", "fallbacks")
     for model in interval.after.values("rerankd_calls_total", "model"):
-        calls = interval.grown("rerankd_calls_total", model=model)
-        failed = calls - interval.grown("rerankd_calls_total", model=model, code="OK")
+        calls = interval.increase("rerankd_calls_total", model=model)
+        failed = calls - interval.increase("rerankd_calls_total", model=model, code="OK")
         table.add_row(
             model or "(unknown)",
             f"{interval.rate('rerankd_calls_total', model=model):,.1f}",
             Text(f"{failed:,.0f}", style="red" if failed else "dim"),
             *(_ms(interval.quantile(_CALL_SECONDS, share, model=model)) for share in (0.5, 0.95, 0.99)),
-            f"{interval.grown('rerankd_retries_total', model=model):,.0f}",
-            f"{interval.grown('rerankd_fallbacks_total', model=model):,.0f}",
+            f"{interval.increase('rerankd_retries_total', model=model):,.0f}",
+            f"{interval.increase('rerankd_fallbacks_total', model=model):,.0f}",
         )
     return table
 
@@ -118,14 +123,14 @@ def _providers(interval: MetricsInterval) -> Table:
     table = _table("provider", "calls/s", "failed", "p50", "p95", "$/h", "search units")
     name = f"{_PROVIDER_SECONDS}_count"
     for provider in interval.after.values(name, "provider"):
-        failed = interval.grown(name, provider=provider) - interval.grown(name, provider=provider, outcome="ok")
+        failed = interval.increase(name, provider=provider) - interval.increase(name, provider=provider, outcome="ok")
         table.add_row(
             provider,
             f"{interval.rate(name, provider=provider):,.1f}",
             Text(f"{failed:,.0f}", style="red" if failed else "dim"),
             *(_ms(interval.quantile(_PROVIDER_SECONDS, share, provider=provider)) for share in (0.5, 0.95)),
             _dollars(interval.rate("rerankd_cost_usd_total", provider=provider) * 3600),
-            f"{interval.grown('rerankd_search_units_total', provider=provider):,.0f}",
+            f"{interval.increase('rerankd_search_units_total', provider=provider):,.0f}",
         )
     return table
 

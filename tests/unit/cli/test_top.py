@@ -40,13 +40,13 @@ INTERVAL = MetricsInterval(MetricsSnapshot.of(BEFORE, 100.0), MetricsSnapshot.of
 
 def test_rates_are_what_grew_a_second() -> None:
     assert INTERVAL.rate("rerankd_calls_total") == 10
-    assert INTERVAL.grown("rerankd_calls_total", model="a", code="UNAVAILABLE") == 5
+    assert INTERVAL.increase("rerankd_calls_total", model="a", code="UNAVAILABLE") == 5
     assert INTERVAL.rate("rerankd_no_such_total") == 0
 
 
 def test_a_server_that_began_anew_counts_from_zero() -> None:
     backwards = MetricsInterval(INTERVAL.after, INTERVAL.before)
-    assert backwards.grown("rerankd_calls_total", code="OK") == 10
+    assert backwards.increase("rerankd_calls_total", code="OK") == 10
 
 
 @pytest.mark.parametrize(("share", "wanted"), [(0.25, 0.05), (0.5, 0.1), (0.95, 1.0), (0.99, 1.0)])

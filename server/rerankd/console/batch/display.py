@@ -1,4 +1,4 @@
-"""Progress while a batch runs, and the summary at its end."""
+"""Progress display and final summary of a batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINE_EVERY_S: Final = 10.0
 
 @asynccontextmanager
 async def show_progress(totals: Totals) -> AsyncIterator[None]:
-    """Show a bar on standard error while the context is open; lines now and then where it is no terminal."""
+    """Show progress on standard error while the context is open: a bar on a terminal, else a line every 10 s."""
     showing = asyncio.create_task(_draw_bar(totals) if sys.stderr.isatty() else _print_lines(totals))
     try:
         yield
@@ -32,7 +32,7 @@ async def show_progress(totals: Totals) -> AsyncIterator[None]:
 
 
 def print_summary(totals: Totals, *, is_json: bool, is_output_piped: bool) -> None:
-    """Print what a batch came to; on standard error where the outcomes are on standard output."""
+    """Print the totals of a batch; on standard error if the outcomes are on standard output."""
     if is_json and not is_output_piped:
         print_json(totals.to_dict())
         return

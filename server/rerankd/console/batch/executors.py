@@ -1,4 +1,4 @@
-"""Who answers the items of a batch: a server, or the engine in this process."""
+"""Execution of batch items: by a server, or by the engine in this process."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _RECONNECT_MS: Final = 1000
 
 
 class BatchExecutor(Protocol):
-    """BatchExecutor one stream of items after the other."""
+    """Executes streams of items, one after the other."""
 
     def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
-        """Answer items as they finish; reads `items` no faster than answers are taken.
+        """Execute items and yield results as they finish; reads `items` no faster than results are consumed.
 
         Raises:
-            RerankError: The stream broke.
+            RerankError: The stream failed.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of what it holds."""
+        """Release resources."""
         ...
 
 
 class RemoteExecutor:
-    """A running server, over one connection a stream."""
+    """Sends items to a running server; one connection per stream."""
 
     def __init__(self, target: Target, plan: BatchPlan) -> None:
         self._address = target.address
@@ -40,7 +40,7 @@ class RemoteExecutor:
             timeout_s=math.inf,
             tls=target.is_tls,
             ca_file=target.ca_file,
-            # The batch starts a broken stream again by itself, with the items that were not answered.
+            # The batch run restarts a broken stream itself, with the unanswered items.
             max_attempts=1,
             channel_options=(
                 ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MS),
@@ -51,7 +51,7 @@ class RemoteExecutor:
         self._plan = plan
 
     async def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
-        """Answer items as `BatchExecutor` says."""
+        """See `BatchExecutor`."""
         defaults: Any = dict(self._plan.defaults)
         async with AsyncRerankClient(self._address, **self._options) as client:
             batch = client.batch_rerank(items, defaults=defaults, max_concurrency=self._plan.concurrency)
@@ -60,11 +60,11 @@ class RemoteExecutor:
                     yield result
 
     async def close(self) -> None:
-        """Do nothing: each stream closes its connection."""
+        """Do nothing; each stream closes its own connection."""
 
 
 class InProcessExecutor:
-    """The engine in this process, with the settings a server would have."""
+    """Runs items in an engine in this process, with the server's settings."""
 
     def __init__(self, plan: BatchPlan) -> None:
         import msgspec
@@ -83,7 +83,7 @@ class InProcessExecutor:
         self._is_started = False
 
     async def stream(self, items: Iterator[BatchItem]) -> AsyncIterator[BatchResult]:
-        """Answer items as `BatchExecutor` says."""
+        """See `BatchExecutor`."""
         from rerankd.contract.call_context import CallContext, usable_request_id
         from rerankd.rpc import convert
         from rerankd_client.batch import BatchRun

@@ -1,4 +1,4 @@
-"""Files by their suffix: JSON Lines, plain or compressed, and Parquet."""
+"""File formats by suffix: JSON Lines, plain or compressed, and Parquet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BLOCK_BYTES: Final = 1024 * 1024
 
 
 class Format(StrEnum):
-    """How a file is written."""
+    """File format."""
 
     LINES = "JSON Lines"
     GZIP = "JSON Lines, gzip"
@@ -28,17 +28,17 @@ class Format(StrEnum):
 
 
 def format_of(path: Path) -> Format:
-    """Tell a file's format by its name; JSON Lines where the name says nothing."""
+    """Return the format for a file's suffix; JSON Lines for unknown suffixes."""
     suffixes = {".gz": Format.GZIP, ".zst": Format.ZSTD, ".parquet": Format.PARQUET}
     return suffixes.get(path.suffix.lower(), Format.LINES)
 
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[Iterable[bytes]]:
-    """Open a file of lines for reading; `-` is standard input.
+    """Open a JSON Lines file for reading, decompressing it if needed; `-` is standard input.
 
     Raises:
-        CommandError: It cannot be read.
+        CommandError: It cannot be read or decompressed.
     """
     try:
         if str(path) == "-":
@@ -64,7 +64,7 @@ def open_lines(path: Path) -> Iterator[Iterable[bytes]]:
 
 @contextmanager
 def open_compressed(path: Path, written_as: Format) -> Iterator[Any]:
-    """Open a file for writing lines; `written_as` is `GZIP` or `ZSTD`."""
+    """Open a compressed file for writing; `written_as` is `GZIP` or `ZSTD`."""
     if written_as is Format.GZIP:
         with gzip.open(path, "wb", compresslevel=6) as stream:
             yield stream
@@ -74,7 +74,7 @@ def open_compressed(path: Path, written_as: Format) -> Iterator[Any]:
 
 
 def _zstd(purpose: str) -> Any:
-    # Part of Python from 3.14 on, and a package of the same interface before.
+    # In the standard library from Python 3.14 on; backports.zstd has the same interface.
     name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
     return require(name, purpose, "backports.zstd")
 
@@ -82,8 +82,13 @@ def _zstd(purpose: str) -> Any:
 def require(module: str, purpose: str, package: str) -> Any:
     """Import an optional module.
 
+    Args:
+        module: Dotted name.
+        purpose: What it is needed for, for the error message.
+        package: Distribution that contains it.
+
     Raises:
-        CommandError: It is not installed; names what to install.
+        CommandError: It is not installed.
     """
     try:
         return import_module(module)
@@ -91,11 +96,11 @@ def require(module: str, purpose: str, package: str) -> Any:
         raise CommandError(f"{purpose} needs {package}", f"pip install '{package}'", USAGE) from None
 
 
-def survey(path: Path) -> tuple[str, int | None]:
-    """Read a file once.
+def inspect_file(path: Path) -> tuple[str, int | None]:
+    """Read a file once to identify and measure it.
 
     Returns:
-        A digest of its bytes, and the number of its lines that are not blank (None for other formats).
+        SHA-256 of its bytes in hex, and its number of non-blank lines (None unless plain JSON Lines).
 
     Raises:
         CommandError: It cannot be read.

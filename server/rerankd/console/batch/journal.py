@@ -1,8 +1,8 @@
-"""The outcomes of a batch on disk, so that a run that was killed is taken up where it ended.
+"""Append-only journal of batch outcomes, so that a killed run can be resumed.
 
-Every outcome is one line, written at once and never changed: what a kill leaves behind is whole lines and at most the
-start of one. Plain JSON Lines are written straight to the output; for other formats the lines stand in a journal beside
-it, from which the output is made at the end. A state file beside both says what batch they belong to.
+Every outcome is one line, written immediately and never changed, so a crash leaves complete lines and at most one
+partial line. Plain JSON Lines are written directly to the output file. For other formats the lines go to a journal file
+next to the output, which is converted at the end. A state file next to both identifies the batch.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _decode: Final = msgspec.json.Decoder(RecordedOutcome).decode
 
 
 class State(msgspec.Struct, kw_only=True):
-    """What is kept of a batch beside its outcomes."""
+    """Content of the state file."""
 
     version: int = 1
     input_sha256: str
-    """Digest of the input's bytes."""
+    """SHA-256 of the input in hex."""
     options: dict[str, Any]
-    """What decides the outcomes, as the command line had it."""
+    """Command-line options that affect the outcomes."""
     is_complete: bool = False
-    """Whether the output holds every item."""
+    """Whether the output contains every item."""
 
 
 class FinishedItems:
-    """The items that have an outcome: one bit each."""
+    """Bit set of the items that have an outcome."""
 
     def __init__(self) -> None:
         self._bits = bytearray()
 
     def add(self, index: int) -> bool:
-        """Note an item; tell whether it is new."""
+        """Add an item; return whether it is new."""
         byte, bit = index >> 3, 1 << (index & 7)
         if byte >= len(self._bits):
             self._bits.extend(bytes(byte + 1 - len(self._bits)))
@@ -60,15 +60,15 @@ class FinishedItems:
 
 
 class Journal:
-    """Appends outcomes. One process at a time.
+    """Appends outcomes to a file. A file lock excludes other processes.
 
     Args:
-        plan: The batch.
-        state: What the batch is, to be told from another.
-        totals: Gets what earlier runs did.
+        plan: Options of the batch.
+        state: Identity of the batch, compared with the state file.
+        totals: Receives the totals of earlier runs.
 
     Raises:
-        CommandError: The output belongs to another batch or to nobody, is being written, or cannot be.
+        CommandError: The output belongs to another batch or to no batch, is locked, or cannot be written.
     """
 
     def __init__(self, plan: BatchPlan, state: State, totals: Totals) -> None:
@@ -79,20 +79,20 @@ class Journal:
         self._state = state
         self._totals = totals
         self.finished = FinishedItems()
-        """Items that need not be run."""
+        """Items that need no execution."""
         self.is_complete = False
-        """Whether an earlier run left nothing to do."""
+        """Whether an earlier run completed the batch."""
         try:
             self._stream = self._open(plan)
         except OSError as error:
             raise CommandError(f"cannot write {error.filename}: {error.strerror}", exit_code=USAGE) from None
 
     def append(self, outcome: Outcome) -> None:
-        """Write an outcome; it is on its way to the disk when this returns."""
+        """Write an outcome without buffering; durable against a crash of the process, not of the machine."""
         self._stream.write(_encode(outcome) + b"\n")
 
     def close(self, *, is_complete: bool) -> None:
-        """Make the output where it is another format, and note that it is whole."""
+        """Convert the journal to the output format if needed, and mark the batch complete."""
         os.fsync(self._stream.fileno())
         if is_complete and not self.is_complete:
             if self._format is not Format.LINES:
@@ -100,10 +100,10 @@ class Journal:
             self._state.is_complete = True
             self._write_state()
         if is_complete and self._format is not Format.LINES and not self._totals.failed:
-            # Kept for --retry-failed alone.
+            # Only needed for --retry-failed.
             self._lines.unlink(missing_ok=True)
         if not is_complete and not os.fstat(self._stream.fileno()).st_size:
-            # Nothing was answered, so there is nothing to go on with.
+            # No outcome was written, so there is nothing to resume.
             for file in (self._lines, self._state_file):
                 file.unlink(missing_ok=True)
         self._stream.close()
@@ -132,7 +132,7 @@ class Journal:
         return stream
 
     def _check_owner(self) -> None:
-        """Refuse an output of another batch."""
+        """Raise if the output belongs to another batch."""
         state = self._read_state()
         if state is None:
             if self._output.exists() and self._output.stat().st_size:
@@ -154,7 +154,7 @@ class Journal:
         self.is_complete = state.is_complete and self._output.exists()
 
     def _read_back(self, stream: IO[bytes]) -> None:
-        """Note what is finished; cut off a line that was not written to its end."""
+        """Read the finished items; truncate a partial last line."""
         end = 0
         with open(stream.fileno(), "rb", closefd=False) as lines:
             for number, line in enumerate(lines, 1):
@@ -176,7 +176,7 @@ class Journal:
         stream.seek(end)
 
     def _without_failures(self, stream: IO[bytes]) -> IO[bytes]:
-        """Put a copy without failed items in place of the lines; the lock goes with it."""
+        """Replace the journal by a copy without failed items; the copy is locked too."""
         copy = _beside(self._lines, ".retry")
         target = copy.open("w+b")
         fcntl.flock(target, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""One line of the output: how an item ended."""
+"""Output rows of a batch."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from rerankd_client import BatchResult, RerankError, RerankResponse, Usage
 
 
 class ItemStatus(msgspec.Struct, frozen=True):
-    """How an item ended."""
+    """Status of an item."""
 
     code: int = 0
     """gRPC status code; 0 is OK."""
     reason: str = ""
-    """Such as `MODEL_NOT_FOUND`; empty for OK."""
+    """Error reason, such as `MODEL_NOT_FOUND`; empty for OK."""
     message: str = ""
-    """What went wrong and what to do; empty for OK."""
+    """Error message; empty for OK."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """One row of the output."""
+    """One output row: the result or the error of an item."""
 
     item_id: str
-    """The row's own name, else its index."""
+    """Identifier of the input row, else its index."""
     item_index: int
-    """Zero-based number of the row in the input."""
+    """Zero-based row number in the input."""
     status: ItemStatus
     results: list[dict[str, Any]] | None = None
-    """`index`, `relevance_score` and on request `document`, best first; None when the item failed."""
+    """`index`, `relevance_score` and, on request, `document`; best first; None for a failed item."""
     model: str = ""
-    """The model that answered."""
+    """Model that produced the scores."""
     usage: Usage | None = None
-    """What the item consumed; None when it failed."""
+    """Resources consumed; None for a failed item."""
     warnings: list[str] = msgspec.field(default_factory=list)
-    """What the caller should know: a document cut, an option ignored."""
+    """Warnings: truncated documents, ignored options."""
 
 
 class RecordedOutcome(msgspec.Struct):
-    """What is read back of a row."""
+    """The fields of an output row that a resumed run reads."""
 
     item_index: int
     status: ItemStatus
@@ -51,7 +51,7 @@ _OK: Final = ItemStatus()
 
 
 def outcome_of(result: BatchResult, item_id: str, item_index: int) -> Outcome:
-    """Build the row of an answered item."""
+    """Build the row of an executed item."""
     response = result.response
     if response is None:
         return Outcome(item_id, item_index, _status_of(result.error))
@@ -61,7 +61,7 @@ def outcome_of(result: BatchResult, item_id: str, item_index: int) -> Outcome:
 
 
 def bad_row(item_id: str, item_index: int, problem: str) -> Outcome:
-    """Build the row of an item that was no request."""
+    """Build the row of an input row that is not a valid request."""
     return Outcome(item_id, item_index, ItemStatus(int(Code.INVALID_ARGUMENT), Reason.INVALID_REQUEST.value, problem))
 
 

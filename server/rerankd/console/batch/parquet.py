@@ -1,4 +1,4 @@
-"""Parquet in and out, through pyarrow, a batch of rows at a time."""
+"""Reading and writing Parquet files in row batches, with pyarrow."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ _WRITTEN_ROWS: Final = 2000
 
 
 def read_table(path: Path, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a file as JSON values, of the wanted columns that it has.
+    """Yield the rows of a file as JSON values.
+
+    Args:
+        path: File to read.
+        wanted: Columns to read; missing ones are ignored.
 
     Raises:
-        CommandError: It cannot be read, or pyarrow is not installed.
+        CommandError: The file cannot be read, or pyarrow is not installed.
     """
     with _open(path) as file:
         columns = [name for name in file.schema_arrow.names if name in wanted]
@@ -28,13 +32,13 @@ def read_table(path: Path, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
 
 
 def count_rows(path: Path) -> int:
-    """Return how many rows a file has, by its footer; errors as `read_table`."""
+    """Return the number of rows in the file's footer; raises as `read_table`."""
     with _open(path) as file:
         return int(file.metadata.num_rows)
 
 
 def write_table(path: Path, rows: Iterator[dict[str, Any]]) -> None:
-    """Write outcomes, as the journal has them, to a file."""
+    """Write journal rows to a Parquet file."""
     pa, pq = require_pyarrow()
     schema = _schema(pa)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -51,7 +55,7 @@ def require_pyarrow() -> tuple[Any, Any]:
     """Import `pyarrow` and `pyarrow.parquet`.
 
     Raises:
-        CommandError: It is not installed; names what to install.
+        CommandError: pyarrow is not installed.
     """
     names = ("pyarrow", "pyarrow.parquet")
     base, parquet = (require(name, "Parquet", "rerankd[parquet]") for name in names)
@@ -92,7 +96,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
         document = result.get("document")
         for name in ("fields", "metadata"):
             if document and document.get(name) is not None:
-                # Structured content differs from document to document, columns of a table do not.
+                # Structured content has no common schema, so it is stored as JSON text.
                 document[name] = msgspec.json.encode(document[name]).decode()
     status = row.pop("status")
     return row | {f"status_{name}": value for name, value in status.items()}

@@ -1,4 +1,4 @@
-"""What a batch is asked to do."""
+"""Options of a batch."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ STANDARD_STREAM: Final = "-"
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where the parts of a request are in a row."""
+    """Column names of the parts of a request."""
 
     query: str = "query"
     documents: str = "documents"
     id: str | None = None
-    """None: `item_id`, else `id`, else the row's number."""
+    """None: `item_id`, else `id`, else the row number."""
     text: str | None = None
-    """Field of document objects that holds the text; None: objects are documents as the contract has them."""
+    """Text field of document objects; None: objects are documents of the contract."""
     is_lenient: bool = False
-    """Leave fields aside that no request has, instead of failing the row."""
+    """Ignore unknown fields instead of failing the row."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """Everything the command line says of a batch."""
+    """Options of a batch from the command line."""
 
     input: Path
     """`-`: standard input."""
     output: Path
     """`-`: standard output."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """`RerankOptions` for what rows leave unset."""
+    """`RerankOptions` for fields that rows leave unset."""
     columns: Columns = Columns()
     concurrency: int | None = None
-    """Items under way at once; None: as many as the server takes."""
+    """Items in flight at once; None: the server's limit."""
     is_resumed: bool = True
-    """Go on with an earlier run of the same batch."""
+    """Resume an earlier run of the same batch."""
     is_failed_retried: bool = False
-    """Run items again that failed in an earlier run."""
+    """Run failed items of earlier runs again."""
     is_strict: bool = False
-    """Stop at the first row that is no request."""
+    """Stop at the first invalid row."""
     max_failures: int | None = None
-    """Stop after more failures than this."""
+    """Stop when more items than this have failed; None: never."""
     retry_for_s: float = 60.0
-    """How long to try to reach a server that went away."""
+    """Seconds to keep reconnecting to a server that became unavailable."""
 
     @property
     def is_piped_in(self) -> bool:

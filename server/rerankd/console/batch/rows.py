@@ -1,4 +1,4 @@
-"""Rows of the input, each a request or a reason why it is none."""
+"""Input rows of a batch, each a request or a validation error."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from rerankd.gateway.decode_errors import explain
 from rerankd_client.documents import encode_document
 
 FIELDS: Final = frozenset(messages.RerankRequest.__struct_fields__)
-"""What a row may say beside its identifier."""
+"""Request fields that a row may have besides its identifier."""
 _IDS: Final = ("item_id", "id")
 _MOST_ID_CHARS: Final = 1000
 
 
 class RowProblem(Exception):  # noqa: N818 - it stops nothing but the row
-    """A row is no request; the message names the field."""
+    """An invalid row; the message names the field."""
 
 
 @dataclass(slots=True)
 class Row:
-    """One row of the input."""
+    """One input row."""
 
     index: int
-    """Zero-based number of the row; names the item in the output."""
+    """Zero-based row number, `item_index` in the output."""
     item_id: str
-    """The row's own name, else its index."""
+    """Identifier of the row, else its index."""
     item: dict[str, Any]
-    """A `BatchItem`; empty where there is a problem."""
+    """A `BatchItem`; empty if the row is invalid."""
     problem: str = ""
-    """Why the row is no request, with its place and the field."""
+    """Why the row is invalid, with row number and field."""
 
 
 def read_rows(plan: BatchPlan) -> Iterator[Row]:
-    """Yield every row of the input, in order, holding one (of Parquet: one batch of them) at a time.
+    """Yield every input row in order; holds one row in memory at a time (Parquet: one row batch).
 
     Raises:
         CommandError: The input cannot be read.
@@ -82,16 +82,16 @@ def _row(index: int, place: str, values: Any, columns: Columns) -> Row:
 
 
 def _item_id(values: dict[str, Any], columns: Columns) -> str:
-    """Take a row's name out of it; empty where it has none."""
+    """Remove and return the row's identifier; empty without one."""
     found = [values.pop(name, None) for name in ((columns.id,) if columns.id else _IDS)]
     return next((str(value)[:_MOST_ID_CHARS] for value in found if isinstance(value, str | int)), "")
 
 
 def _item(values: dict[str, Any], columns: Columns) -> dict[str, Any]:
-    """Make a `BatchItem` of a row without its name.
+    """Build a `BatchItem` from a row without its identifier.
 
     Raises:
-        RowProblem: The row is no request; the message names the field.
+        RowProblem: The row is invalid; the message names the field.
     """
     query, documents = values.pop(columns.query, None), values.pop(columns.documents, None)
     if query is None:

@@ -1,4 +1,4 @@
-"""A batch from its first row to its summary."""
+"""Execution of a batch: reads rows, runs items, records outcomes, prints the summary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import grpc
 
 from rerankd.console.batch.display import print_summary, show_progress
 from rerankd.console.batch.executors import BatchExecutor, InProcessExecutor, RemoteExecutor
-from rerankd.console.batch.files import Format, format_of, survey
+from rerankd.console.batch.files import Format, format_of, inspect_file
 from rerankd.console.batch.journal import Journal, State
 from rerankd.console.batch.outcomes import Outcome, bad_row, outcome_of
 from rerankd.console.batch.parquet import count_rows, require_pyarrow
@@ -33,7 +33,7 @@ from rerankd_client.connection import resolve_target
 
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 5.0
-_GONE: Final = (
+_RECONNECT_CODES: Final = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.INTERNAL,
@@ -42,13 +42,13 @@ _GONE: Final = (
 
 
 def run_batch(target: Target, plan: BatchPlan, *, is_in_process: bool, is_json: bool) -> int:
-    """Run a batch to its end, or until it is interrupted; return the exit code.
+    """Run a batch until it ends or is interrupted; return the exit code.
 
     Raises:
-        CommandError: It cannot begin or go on; what is done is kept.
+        CommandError: The batch cannot start or continue; recorded outcomes are kept.
     """
     totals = Totals()
-    state = _survey(plan, totals)
+    state = _inspect_input(plan, totals)
     outcomes = StandardOutput() if plan.is_piped_out else Journal(plan, state, totals)
     if outcomes.is_complete:
         outcomes.close(is_complete=True)
@@ -59,7 +59,7 @@ def run_batch(target: Target, plan: BatchPlan, *, is_in_process: bool, is_json: 
         code = asyncio.run(_serve(run, target, plan, is_in_process=is_in_process))
     except (RerankError, CommandError) as error:
         outcomes.close(is_complete=False)
-        failure = error if isinstance(error, CommandError) else _explained(error, target)
+        failure = error if isinstance(error, CommandError) else _command_error(error, target)
         hint = _joined(failure.hint, _resume_hint(plan) if totals.done else "")
         raise CommandError(failure.message, hint, failure.exit_code) from error
     print_summary(totals, is_json=is_json, is_output_piped=plan.is_piped_out)
@@ -85,7 +85,7 @@ async def _serve(run: _Run, target: Target, plan: BatchPlan, *, is_in_process: b
             working.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Only the main thread may; elsewhere somebody else handles signals.
+        # Only the main thread can install signal handlers.
         with suppress(ValueError, RuntimeError):
             loop.add_signal_handler(number, interrupt)
     try:
@@ -103,7 +103,7 @@ async def _serve(run: _Run, target: Target, plan: BatchPlan, *, is_in_process: b
 
 
 class _Run:
-    """Gives rows to whoever answers, and keeps what comes back."""
+    """Feeds rows to an executor and records the outcomes."""
 
     def __init__(self, plan: BatchPlan, outcomes: Journal | StandardOutput, totals: Totals) -> None:
         self._plan = plan
@@ -112,42 +112,42 @@ class _Run:
         self._last_answer_s: float | None = None
         self._stopping = asyncio.Event()
         self.outcomes = outcomes
-        """Takes what comes back."""
+        """Receives outcomes."""
         self.totals = totals
-        """Counts it."""
+        """Counters."""
         self.problem = ""
-        """Why the run was stopped, other than by a signal."""
+        """Why the run stopped, unless by a signal."""
 
     @property
     def is_stopping(self) -> bool:
-        """Whether rows are left that shall not be run."""
+        """Whether no further rows are started."""
         return self._stopping.is_set()
 
     def stop(self, problem: str = "") -> None:
-        """Start no further item."""
+        """Stop starting items; items in flight finish."""
         self.problem = self.problem or problem
         self._stopping.set()
 
     async def run(self, executor: BatchExecutor) -> None:
-        """Run every item; go on with a new stream when one breaks.
+        """Run every item; restart the stream with unanswered items when it breaks.
 
         Raises:
-            RerankError: The server refused, or did not come back in time.
+            RerankError: The server refused the batch, or stayed unavailable for too long.
             CommandError: The input cannot be read.
         """
         wait_s = _FIRST_WAIT_S
         while True:
             stream = _Stream(self)
-            answered_s = self._last_answer_s
+            last_answer_before_s = self._last_answer_s
             try:
                 await self._take(executor, stream)
             except RerankError as error:
                 self._unanswered.extendleft(reversed(stream.pending.values()))
-                if self._last_answer_s != answered_s:
+                if self._last_answer_s != last_answer_before_s:
                     wait_s = _FIRST_WAIT_S
                 if self.is_stopping:
                     return
-                self._give_up_unless_it_may_come_back(error)
+                self._raise_if_permanent(error)
             else:
                 return
             with suppress(TimeoutError):
@@ -162,16 +162,16 @@ class _Run:
                 self._last_answer_s = time.monotonic()
                 self.keep(outcome_of(result, row.item_id, row.index))
 
-    def _give_up_unless_it_may_come_back(self, error: RerankError) -> None:
-        is_gone = error.code in _GONE and (error.request_id is None or error.reason == "DRAINING")
-        # A server that never answered is not there, or is another one than was meant: say so at once.
-        if not is_gone or self._last_answer_s is None:
+    def _raise_if_permanent(self, error: RerankError) -> None:
+        is_transient = error.code in _RECONNECT_CODES and (error.request_id is None or error.reason == "DRAINING")
+        # A server that never answered is missing or the wrong one: fail immediately.
+        if not is_transient or self._last_answer_s is None:
             raise error
         if time.monotonic() - self._last_answer_s > self._plan.retry_for_s:
             raise error
 
     def next_row(self) -> Row | None:
-        """Return the next row to be answered; None when there is none. Rows that are no requests are kept as such."""
+        """Return the next row to execute, None at the end; invalid rows are recorded as failed."""
         while not self.is_stopping:
             row = self._unanswered.popleft() if self._unanswered else next(self._rows, None)
             if row is None:
@@ -187,7 +187,7 @@ class _Run:
         return None
 
     def keep(self, outcome: Outcome) -> None:
-        """Write and count an outcome; stop when too many have failed."""
+        """Record and count an outcome; stop when too many items have failed."""
         self.outcomes.append(outcome)
         self.totals.add(outcome)
         most = self._plan.max_failures
@@ -196,13 +196,13 @@ class _Run:
 
 
 class _Stream(Iterator[BatchItem]):
-    """The items of one stream, and those of them that are unanswered."""
+    """Items of one stream; tracks the unanswered ones."""
 
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._sent = 0
         self.pending: dict[int, Row] = {}
-        """By the item's place in the stream, in that order."""
+        """Unanswered rows by zero-based position in the stream, in order."""
 
     def __iter__(self) -> Self:
         return self
@@ -216,8 +216,12 @@ class _Stream(Iterator[BatchItem]):
         return BatchItem(item_id=row.item_id, **row.item)  # type: ignore[typeddict-item,no-any-return]
 
 
-def _survey(plan: BatchPlan, totals: Totals) -> State:
-    """Look at the input before anything is written: that it is there, how long it is, and its digest."""
+def _inspect_input(plan: BatchPlan, totals: Totals) -> State:
+    """Check the input before anything is written; determine its length and digest.
+
+    Raises:
+        CommandError: Input and output cannot be used together, or the input cannot be read.
+    """
     formats = {format_of(path) for path in (plan.input, plan.output)}
     if Format.PARQUET in formats:
         require_pyarrow()
@@ -233,7 +237,7 @@ def _survey(plan: BatchPlan, totals: Totals) -> State:
         if not plan.input.is_file():
             raise CommandError(f"cannot read {plan.input}: no such file", exit_code=USAGE)
     else:
-        digest, totals.expected = survey(plan.input)
+        digest, totals.expected = inspect_file(plan.input)
     if format_of(plan.input) is Format.PARQUET:
         totals.expected = count_rows(plan.input)
     columns = plan.columns
@@ -265,7 +269,7 @@ def _open_engine(plan: BatchPlan) -> InProcessExecutor:
         raise CommandError(f"the settings cannot be used: {error}") from error
 
 
-def _explained(error: RerankError, target: Target) -> CommandError:
+def _command_error(error: RerankError, target: Target) -> CommandError:
     return command_error(error, resolve_target(target.address), target.timeout_s)
 
 

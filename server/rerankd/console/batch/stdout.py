@@ -1,4 +1,4 @@
-"""Outcomes on standard output, for pipes. There is nothing to go on with after such a run."""
+"""Outcomes on standard output, for pipes. Such a run cannot be resumed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,24 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class StandardOutput:
-    """Takes the place of a `Journal`."""
+    """Writes outcomes to standard output; has the interface of `Journal`."""
 
     is_complete: Final = False
     finished: Final = frozenset[int]()
 
     def append(self, outcome: Outcome) -> None:
-        """Write an outcome, for the next program in the pipe to read at once."""
+        """Write and flush an outcome.
+
+        Raises:
+            CommandError: The pipe was closed.
+        """
         try:
             sys.stdout.buffer.write(_encode(outcome) + b"\n")
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            # Python would complain of it once more when it flushes at its end.
+            # Otherwise Python reports the closed pipe again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise CommandError("standard output was closed before the batch ended") from None
 
     def close(self, *, is_complete: bool) -> None:
-        """Do nothing: the stream is the process's."""
+        """Do nothing; the stream belongs to the process."""

@@ -1,4 +1,4 @@
-"""What a batch has done so far."""
+"""Running totals of a batch."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rerankd_client import Usage
 
 @dataclass(slots=True)
 class Totals:
-    """Counts of this run, and of the earlier ones it goes on with."""
+    """Totals of this run and of the earlier runs that it resumes."""
 
     expected: int | None = None
-    """Items of the input; None when not known before it has been read."""
+    """Items in the input; None if unknown."""
     earlier: int = 0
-    """Items with an outcome before this run."""
+    """Items finished by earlier runs."""
     finished: int = 0
-    """Items with an outcome from this run."""
+    """Items finished by this run."""
     failed: int = 0
-    """Items whose outcome is a failure, of all runs."""
+    """Failed items of all runs."""
     failed_here: int = 0
-    """Of this run."""
+    """Failed items of this run."""
     documents_here: int = 0
     """Documents scored by this run."""
     documents: int = 0
@@ -31,7 +31,7 @@ class Totals:
     search_units: int = 0
     cached_documents: int = 0
     cost: float | None = None
-    """US dollars; None when no item's is known."""
+    """US dollars; None if no item reports a cost."""
     started_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -54,25 +54,25 @@ class Totals:
         self._use(outcome.usage)
 
     def elapsed_s(self) -> float:
-        """Seconds since this run began; never 0."""
+        """Seconds since the start of this run; > 0."""
         return max(time.monotonic() - self.started_s, 1e-9)
 
     def items_per_s(self) -> float:
-        """Items a second, of this run."""
+        """Items per second of this run."""
         return self.finished / self.elapsed_s()
 
     def pairs_per_s(self) -> float:
-        """Query and document pairs a second, of this run."""
+        """Query-document pairs per second of this run."""
         return self.documents_here / self.elapsed_s()
 
     def remaining_s(self) -> float | None:
-        """Seconds to the end at this rate; None when not known."""
+        """Estimated seconds to completion; None if unknown."""
         if self.expected is None or not self.finished:
             return None
         return max(self.expected - self.done, 0) / self.items_per_s()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures for a program."""
+        """Return the totals as JSON values."""
         return {
             "items": self.done,
             "items_of_this_run": self.finished,
