@@ -1,4 +1,4 @@
-"""What every service of AWS has in common: regions and errors.
+"""Regions and errors common to AWS services.
 
 Reference: https://docs.aws.amazon.com/general/latest/gr/rande.html (botocore 1.44.5). Facts of 2026-11-21.
 """
@@ -37,23 +37,27 @@ _KINDS: Final[Mapping[str, AdapterErrorKind]] = {
 
 
 class AwsDialect(JsonDialect):
-    """A dialect whose errors are AWS's."""
+    """JSON dialect with AWS error bodies."""
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Say what an error means: its type goes before its status."""
+        """Classify an error response by its AWS error type, else by its status."""
         return aws_kind_of(response)
 
 
 def sigv4(service: str) -> tuple[Authentication]:
-    """Declare requests that are signed with the signing name `service`."""
+    """Declare SigV4 authentication with the signing name `service`."""
     return (Authentication(scheme=Scheme.SIGV4, service=service),)
 
 
 def check_texts(call: ProviderCall, longest: int) -> None:
-    """Check what AWS would refuse without saying which text it was.
+    """Check text lengths, because AWS's error does not name the offending text.
+
+    Args:
+        call: Query and documents to check.
+        longest: Maximum characters of a text.
 
     Raises:
-        AdapterError: `REJECTED` for an empty or long text, naming its field.
+        AdapterError: `REJECTED` for an empty or too long text, naming its field.
     """
     documents = ((f"documents[{position}].text", text) for position, text in enumerate(call.documents))
     for field, text in (("query", call.query), *documents):
@@ -63,15 +67,15 @@ def check_texts(call: ProviderCall, longest: int) -> None:
 
 
 def is_cohere(model: str) -> bool:
-    """Whether a model id or ARN is of a model that takes Cohere's parameters."""
+    """Whether a model id or ARN is that of a Cohere model."""
     return model.rpartition("/")[2].startswith("cohere.")
 
 
 def region_of(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str:
-    """Return the region: the option's, that of the model's ARN, that in the host's name, or the AWS profile's.
+    """Return the region from, in this order, the options, the model ARN, the host name or the AWS profile.
 
     Raises:
-        AdapterError: `CREDENTIALS` when there is none, for requests cannot be signed without.
+        AdapterError: `CREDENTIALS` when there is none; requests cannot be signed without it.
     """
     named = _ARN_REGION.match(model) or _HOST_REGION.search(urlsplit(endpoint.base_url).hostname or "")
     region = str(options.get("region") or (named[1] if named else options.get("profile_region", "")))
@@ -82,7 +86,7 @@ def region_of(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str
 
 
 def model_arn(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str:
-    """Return the ARN of a foundation model in the endpoint's region; an ARN stays as it is."""
+    """Return the ARN of a foundation model in the endpoint's region; an ARN is returned unchanged."""
     if model.startswith("arn:"):
         return model
     region = region_of(model, endpoint, options)
@@ -91,7 +95,7 @@ def model_arn(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str
 
 
 def regional(endpoint: Endpoint, model: str, options: Mapping[str, Any]) -> Endpoint:
-    """Return the endpoint with the region in its host's name, where it has a place for one."""
+    """Return the endpoint with the `{region}` placeholder of its host replaced."""
     if "{region}" not in endpoint.base_url:
         return endpoint
     region = region_of(model, endpoint, options)
@@ -99,13 +103,13 @@ def regional(endpoint: Endpoint, model: str, options: Mapping[str, Any]) -> Endp
 
 
 def aws_kind_of(response: HttpResponse) -> AdapterErrorKind:
-    """Say what an error response of AWS means: its type goes before its status."""
+    """Classify an AWS error response by its error type, else by its status."""
     kind = _KINDS.get(error_type(response))
     return kind or kind_of_status(response.status)
 
 
 def error_type(response: HttpResponse) -> str:
-    """Return the name of an AWS error, such as `ThrottlingException`; empty where there is none."""
+    """Return the AWS error type, such as `ThrottlingException`; empty if there is none."""
     said: Any = response.headers.get("x-amzn-errortype")
     if not said:
         try:
@@ -116,7 +120,7 @@ def error_type(response: HttpResponse) -> str:
 
 
 def model_fields(call: ProviderCall, given: Any) -> dict[str, Any]:
-    """Return the fields that go to the model itself: those that the call's options gave, and Cohere's own.
+    """Return the model-specific request fields: those of the call's options, and Cohere's parameters.
 
     Raises:
         AdapterError: `REJECTED` when `given` is not an object.

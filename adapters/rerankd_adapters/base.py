@@ -1,6 +1,6 @@
-"""The contract between the engine and whatever scores documents.
+"""Public API for adapters: everything that a third-party adapter imports.
 
-Nothing here does I/O and nothing here knows the server: third-party adapters import this module alone.
+No I/O and no dependency on the server.
 """
 
 from rerankd_adapters.call import ModelProvider, ProviderCall, ProviderReply, Stage

@@ -1,6 +1,6 @@
-"""The engine for providers whose rerank API is one JSON object out and one JSON document back.
+"""Base adapter for rerank APIs with one JSON request and one JSON response.
 
-A provider that fits states its field names in a `Wire`; one that differs overrides a method.
+An adapter declares field names in a `Wire` and overrides methods of `JsonDialect` where the API differs.
 """
 
 from __future__ import annotations
@@ -38,44 +38,44 @@ _NOT_SERVED: Final = (404, 405, 501)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
-    """Field names of one dialect. `None` means that it has no such field; the defaults are Jina's."""
+    """Field names of one API. `None`: the API has no such field. The defaults are Jina's."""
 
     path: str = "/v1/rerank"
-    """Below the base URL."""
+    """Path below the base URL."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Sent with every request; lower-case names. The endpoint's own go before them."""
+    """Headers of every request; lower-case names. Headers of the endpoint override them."""
     option_headers: Mapping[str, str] = field(default_factory=dict)
-    """Header: the deployment's option that holds its value; sent where the option is set."""
+    """Header name to adapter option; sent with the option's value if it is set."""
     old_path: str | None = None
-    """Tried when the server answers `path` with 404, 405 or 501, and kept once it worked."""
+    """Fallback path, tried after a 404, 405 or 501; used from then on if it works."""
     model: str | None = "model"
     query: str = "query"
     documents: str = "documents"
     rank_fields: str | None = None
-    """Names what is scored of documents that are objects; without it they are sent as text."""
+    """Field that lists the scored fields of object documents; `None`: documents are sent as text."""
     fields_are_text: bool = False
-    """Whether fields of such documents must be strings."""
+    """Whether fields of object documents must be strings."""
     takes_images: bool = False
-    """Whether documents may be objects with `text` and `image`; else those with images are refused."""
+    """Whether documents may be objects with `text` and `image`; otherwise images are rejected."""
     top_n: str | None = "top_n"
     needs_top_n: bool = False
-    """Sent even when the caller wants every document, because the server has a default of its own."""
+    """Whether `top_n` is always sent, because the server's default is not "all"."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    """Sent with every call, whatever its options say: the echo flag as false."""
+    """Fields of every request that call options cannot override, such as the echo flag."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Sent unless the call's options say otherwise."""
+    """Fields of every request that call options may override."""
     truncation: Mapping[Truncation, Mapping[str, Any]] = field(default_factory=dict)
-    """What to send for each mode the dialect can be asked for; a call that does not say means `END`."""
+    """Fields to send per truncation mode; a call without a mode uses `END`."""
     always: Truncation | None = Truncation.END
-    """The mode of a dialect without a knob; `None` when the server decides."""
+    """The only mode of an API without a truncation field; `None` if the server decides."""
     max_tokens_per_doc: str | None = None
     max_passages_per_doc: str | None = None
     instruction: str | None = None
     priority: str | None = None
     options: frozenset[str] | None = frozenset()
-    """Names of `ProviderCall.options` that are passed on; `None` passes any."""
+    """Accepted names of `ProviderCall.options`; `None` accepts any."""
     results: Path = ("results",)
-    """Where the list is; empty for a bare array."""
+    """Path of the result list in the response; empty for a bare array."""
     index: str = "index"
     score: str = "relevance_score"
     answered_model: Path = ("model",)
@@ -85,11 +85,11 @@ class Wire:
     cost_usd: Path | None = None
     warnings: Path = ("meta", "warnings")
     kinds: Mapping[int, AdapterErrorKind] = field(default_factory=dict)
-    """Statuses that mean something else here than in `failure.KIND_OF_STATUS`."""
+    """HTTP statuses that deviate from `failure.KIND_OF_STATUS`."""
 
 
 class JsonDialect(HttpAdapter):
-    """An adapter made of a `Wire`. Subclasses set `wire` and override only what differs."""
+    """Adapter driven by a `Wire`. Subclasses set `wire` and override methods where the API differs."""
 
     wire: Wire = Wire()
 
@@ -101,7 +101,7 @@ class JsonDialect(HttpAdapter):
         """Build the request.
 
         Raises:
-            AdapterError: `UNSUPPORTED` for an option or truncation the dialect cannot express.
+            AdapterError: `UNSUPPORTED` for an option or truncation mode that the API does not have.
         """
         fixed = self.options.get("path")
         path = str(fixed or self.path_of(call))
@@ -119,20 +119,20 @@ class JsonDialect(HttpAdapter):
         return known.override(Capabilities(takes_objects=takes_objects or None, cuts_passages=cuts_passages or None))
 
     def headers(self) -> Mapping[str, str]:
-        """Return the headers of every request, those of the body and of the endpoint left out."""
+        """Return the adapter's headers, without content headers and those of the endpoint."""
         wire = self.wire
         set_by_operator = {name: self.options.get(option) for name, option in wire.option_headers.items()}
         return {**wire.headers, **{name: str(value) for name, value in set_by_operator.items() if value}}
 
     def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
-        """Return the path below the base URL; the option `path` goes before it."""
+        """Return the path below the base URL; the option `path` overrides it."""
         return self.wire.path
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
         """Return the JSON object to send.
 
         Raises:
-            AdapterError: `UNSUPPORTED` for what the dialect cannot express: an image, an option, a truncation.
+            AdapterError: `UNSUPPORTED` for an image, option or truncation mode that the API does not have.
         """
         wire = self.wire
         if not wire.takes_images:
@@ -153,11 +153,11 @@ class JsonDialect(HttpAdapter):
         return body
 
     def query_of(self, call: ProviderCall) -> str:
-        """Return the query, the instruction before it where the dialect has no field for one."""
+        """Return the query, prefixed by the instruction if the API has no field for it."""
         return f"{call.instruction}\n{call.query}" if call.instruction and not self.wire.instruction else call.query
 
     def documents_of(self, call: ProviderCall) -> Any:
-        """Return the documents in the dialect's form, in the call's order; they have images only where it takes any."""
+        """Return the documents as JSON values of the API, in the call's order."""
         wire = self.wire
         if call.images is not None:
             return image_documents(call)
@@ -166,10 +166,10 @@ class JsonDialect(HttpAdapter):
         return call.documents
 
     def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
-        """Read the response.
+        """Parse the response.
 
         Raises:
-            AdapterError: What the provider did instead of answering.
+            AdapterError: The response is an error or invalid.
         """
         if response.status != 200:
             raise self.failure_of(call, response)
@@ -192,11 +192,11 @@ class JsonDialect(HttpAdapter):
         )
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
-        """Name the parameters of the call that the provider is not told."""
+        """Return a warning for every parameter of the call that is not sent."""
         return ignored(call, self.wire, self.provider.title)
 
     def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:  # noqa: ARG002
-        """Return indices and scores, one each a result, in the reply's order.
+        """Return indices and scores, one per result, in the order of the response.
 
         Raises:
             AdapterError: `BAD_RESPONSE`.
@@ -204,11 +204,11 @@ class JsonDialect(HttpAdapter):
         return read_ranking(at(body, self.wire.results), self.wire.index, self.wire.score)
 
     def prompt_tokens_of(self, body: Any, response: HttpResponse) -> int:  # noqa: ARG002
-        """Return the tokens read, 0 where the provider does not say."""
+        """Return the prompt tokens; 0 if not reported."""
         return read_count(body, self.wire.prompt_tokens)
 
     def cost_usd_of(self, body: Any, response: HttpResponse) -> float | None:  # noqa: ARG002
-        """Return the price in US dollars where the provider says."""
+        """Return the cost in US dollars; `None` if not reported."""
         return read_usd(body, self.wire.cost_usd)
 
     def _search_units_of(self, call: ProviderCall, body: Any) -> int:
@@ -218,10 +218,10 @@ class JsonDialect(HttpAdapter):
         return math.ceil(len(call.documents) / DOCUMENTS_PER_SEARCH_UNIT)
 
     def exchange(self, call: ProviderCall, endpoint: Endpoint) -> Exchange:
-        """Send one request; try the dialect's old path once where the new one is not served.
+        """Send one request; on 404, 405 or 501 retry once with `Wire.old_path`.
 
         Raises:
-            AdapterError: As `build` and `parse` do.
+            AdapterError: As `build` and `parse`.
         """
         request = self.build(call, endpoint)
         response = yield request
@@ -238,18 +238,18 @@ class JsonDialect(HttpAdapter):
         return structs.replace(request, url=request.url.replace(self.wire.path, self.wire.old_path))
 
     def failure_of(self, call: ProviderCall, response: HttpResponse) -> AdapterError:
-        """Return the error for a status other than 200."""
+        """Build the error of a response with a status other than 200."""
         return failure_of(call, response, self.kind_of(response))
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Say what an error response means; dialects whose bodies matter override this."""
+        """Classify an error response; override if the body matters."""
         return kind_of_status(response.status, self.wire.kinds)
 
 
 def _optional(call: ProviderCall, wire: Wire) -> tuple[tuple[str, str | None, Any, Any], ...]:
-    """List parameters by the caller's name for them and the dialect's: value, and what it is where it is not set.
+    """List the optional parameters: contract name, field of the API, value, unset value.
 
-    Most calls set none. An ignored instruction is the engine's to name, so it has no name of the caller's.
+    Empty for most calls. The instruction has no contract name here because the engine warns about ignoring it.
     """
     if call.max_passages_per_doc == 1 and call.max_tokens_per_doc is None and not (call.instruction or call.priority):
         return ()
@@ -262,7 +262,7 @@ def _optional(call: ProviderCall, wire: Wire) -> tuple[tuple[str, str | None, An
 
 
 def ignored(call: ProviderCall, wire: Wire, title: str) -> list[str]:
-    """Name the parameters of the call that the dialect has no field for."""
+    """Return a warning for every parameter of the call that the API has no field for."""
     return [
         f"{name} was ignored: {title} has no such parameter"
         for name, ours, value, unset in _optional(call, wire)
@@ -271,10 +271,10 @@ def ignored(call: ProviderCall, wire: Wire, title: str) -> list[str]:
 
 
 def truncation_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, Any]:
-    """Return the fields that say what to do with long documents.
+    """Return the request fields of the truncation mode.
 
     Raises:
-        AdapterError: `UNSUPPORTED` for a mode that the dialect cannot be asked for.
+        AdapterError: `UNSUPPORTED` for a mode that the API does not have.
     """
     wanted = call.truncation or Truncation.END
     if wanted in wire.truncation:
@@ -288,10 +288,10 @@ def truncation_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, An
 
 
 def options_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, Any]:
-    """Return the call's own options, each of which the dialect must know.
+    """Return the request fields of the call's options.
 
     Raises:
-        AdapterError: `UNSUPPORTED` for an unknown one, or one that would replace a field of ours.
+        AdapterError: `UNSUPPORTED` for an unknown option, or one that would replace a field set from the request.
     """
     for name in call.options:
         ours = (wire.model, wire.query, wire.documents, wire.rank_fields, wire.top_n)

@@ -1,4 +1,4 @@
-"""Documents that are more than text: objects with named fields, and images."""
+"""Encoding of documents with named fields and of documents with images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ TEXT = "text"
 
 
 def object_documents(call: ProviderCall, *, values_are_text: bool = False) -> list[dict[str, Any]]:
-    """Return every document as an object that has what is scored in `call.rank_fields`.
+    """Return every document as an object with the fields of `call.rank_fields`.
 
-    A text is put in the field `text` where that is ranked, else in the first ranked one, so that neither a
-    missing field nor an unranked one keeps it from being scored.
+    A plain text becomes the field `text` if that is ranked, else the first ranked field, so that it is always scored.
 
     Args:
-        call: With objects.
-        values_are_text: Fields must be strings: others are written as JSON, those without a value left out.
+        call: A call with objects.
+        values_are_text: Whether fields must be strings: other values are written as JSON, null fields are omitted.
+
+    Returns:
+        n objects in request order.
     """
     names = call.rank_fields
     name = TEXT if TEXT in names or not names else names[0]
@@ -32,13 +34,13 @@ def object_documents(call: ProviderCall, *, values_are_text: bool = False) -> li
 
 
 def ranked_fields(call: ProviderCall, position: int) -> dict[str, Any] | None:
-    """Return the fields of one document that are scored, in their order; `None` for a text."""
+    """Return the scored fields of one document in ranking order; `None` for a plain text."""
     fields = call.objects[position] if call.objects is not None else None
     return None if fields is None else {name: fields[name] for name in call.rank_fields}
 
 
 def titled_document(call: ProviderCall, position: int) -> dict[str, Any] | None:
-    """Return title and content of one document where just these are scored, in this order; else `None`."""
+    """Return title and content of one document if exactly these are scored, in this order; else `None`."""
     fields = ranked_fields(call, position)
     is_titled = fields is not None and tuple(fields) == ("title", "content")
     return fields if is_titled and all(isinstance(value, str) for value in (fields or {}).values()) else None
@@ -47,12 +49,15 @@ def titled_document(call: ProviderCall, position: int) -> dict[str, Any] | None:
 def image_documents(
     call: ProviderCall, key: str = "image", encode: Callable[[str], Any] | None = None
 ) -> list[dict[str, Any]]:
-    """Return every document as an object of its text and its image, each only where it has one.
+    """Return every document as an object with its text and its image, if present.
 
     Args:
-        call: With images.
-        key: Field of the image.
-        encode: Turns an image's URL into what the provider takes; `None` sends the URL.
+        call: A call with images.
+        key: Name of the image field.
+        encode: Converts an image URL to the provider's value; `None` sends the URL.
+
+    Returns:
+        n objects in request order.
     """
     documents: list[dict[str, Any]] = []
     for text, image in zip(call.documents, call.images or (), strict=True):
@@ -64,10 +69,10 @@ def image_documents(
 
 
 def refuse_images(call: ProviderCall, title: str) -> None:
-    """Raise for the first document with an image.
+    """Reject documents with images.
 
     Raises:
-        AdapterError: `UNSUPPORTED`, naming the document.
+        AdapterError: `UNSUPPORTED`, naming the first document with an image.
     """
     for position, image in enumerate(call.images or ()):
         if image is not None:
@@ -76,10 +81,10 @@ def refuse_images(call: ProviderCall, title: str) -> None:
 
 
 def require_inline_images(call: ProviderCall, title: str) -> None:
-    """Raise for the first image that is not in the request itself.
+    """Reject images that are not `data:` URLs.
 
     Raises:
-        AdapterError: `UNSUPPORTED`, naming the document.
+        AdapterError: `UNSUPPORTED`, naming the first such document.
     """
     for position, image in enumerate(call.images or ()):
         if image is not None and not image.startswith("data:"):
@@ -88,7 +93,7 @@ def require_inline_images(call: ProviderCall, title: str) -> None:
 
 
 def bare_base64(image: str) -> str:
-    """Return the base64 of a `data:` URL alone; another URL as it is."""
+    """Return the base64 content of a `data:` URL; other URLs unchanged."""
     return image.partition(",")[2] if image.startswith("data:") else image
 
 

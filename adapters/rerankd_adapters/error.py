@@ -1,4 +1,4 @@
-"""What a provider did instead of answering."""
+"""The error type of adapters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class AdapterErrorKind(StrEnum):
-    """What a provider did instead of answering."""
+    """Kind of a failed provider call."""
 
     REJECTED = "rejected"
     """The request is invalid; never retried."""
@@ -14,30 +14,30 @@ class AdapterErrorKind(StrEnum):
     """The model cannot do what a field asks for; never retried."""
     MODEL_NOT_FOUND = "model_not_found"
     CREDENTIALS = "credentials"
-    """The operator's credentials were refused."""
+    """The operator's credentials were rejected."""
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
-    """It could not be reached or failed; may be retried."""
+    """The provider could not be reached or failed; may be retried."""
     BAD_RESPONSE = "bad_response"
-    """It broke its own contract."""
+    """The response violates the provider's API."""
     TIMEOUT = "timeout"
-    """It did not answer by the deadline."""
+    """The deadline passed before the response."""
 
     @property
     def is_retryable(self) -> bool:
-        """Whether the same call may succeed at the same provider a little later."""
+        """Whether the same call may succeed later at the same provider."""
         return self in (AdapterErrorKind.RATE_LIMITED, AdapterErrorKind.UNAVAILABLE)
 
 
 class AdapterError(Exception):
-    """A provider did not answer as asked.
+    """A failed provider call.
 
     Args:
-        kind: What happened.
+        kind: Classification, which decides retry and fallback.
         message: Brief; may quote the provider's message, never a credential or a document.
-        field: Path of the offending request field by proto names, where one is to blame.
-        retry_after_s: Seconds after which the provider said to come back.
-        status: The provider's HTTP status, where there was one.
+        field: Path of the offending request field by proto names, if one is at fault.
+        retry_after_s: Retry delay requested by the provider, in seconds.
+        status: HTTP status of the provider's response, if any.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""From a provider's error response to an `AdapterError`: one table of statuses, one reader of bodies."""
+"""Converts error responses to `AdapterError`: a table of statuses, and a parser of error bodies."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ KIND_OF_STATUS: Final[Mapping[int, AdapterErrorKind]] = {
     499: AdapterErrorKind.UNAVAILABLE,
     501: AdapterErrorKind.BAD_RESPONSE,
 }
-"""402 is exhausted credit (Hugging Face, Jina): no retry helps, the operator must act.
+"""HTTP status to error kind. Adapters override single statuses with `Wire.kinds`.
 
-Providers with meanings of their own override single statuses. Statuses that are not here: other 4xx are
-`REJECTED`, 5xx `UNAVAILABLE`, everything else `BAD_RESPONSE` (redirects are not followed).
+402 means exhausted credit (Hugging Face, Jina), which only the operator can resolve. Statuses that are not listed:
+other 4xx are `REJECTED`, 5xx `UNAVAILABLE`, everything else `BAD_RESPONSE` (redirects are not followed).
 """
 
 MAX_QUOTE_CHARS = 300
-"""Characters quoted of what a provider says."""
+"""Maximum characters quoted from a provider's error message."""
 
 _MAX_ERROR_BYTES = 65_536
 _MAX_RETRY_AFTER_S = 86_400.0
@@ -59,7 +59,7 @@ _MIN_ECHO_CHARS = 12
 
 
 def kind_of_status(status: int, overrides: Mapping[int, AdapterErrorKind] | None = None) -> AdapterErrorKind:
-    """Say what an HTTP status other than 200 means."""
+    """Classify an HTTP status other than 200."""
     if overrides and status in overrides:
         return overrides[status]
     if status in KIND_OF_STATUS:
@@ -72,13 +72,13 @@ def kind_of_status(status: int, overrides: Mapping[int, AdapterErrorKind] | None
 def failure_of(
     call: ProviderCall, response: HttpResponse, kind: AdapterErrorKind, said: str | None = None
 ) -> AdapterError:
-    """Build the error for a response that is no answer.
+    """Build the error of an error response.
 
     Args:
-        call: Its texts are kept out of the message.
-        response: What came.
-        kind: What it means.
-        said: The provider's words, where the caller has read them already.
+        call: The failed call; its texts are removed from the message.
+        response: Error response.
+        kind: Its classification.
+        said: The provider's error message, if it was already extracted.
     """
     words = error_text(response) if said is None else said
     quote = clean(withhold(words, call))
@@ -91,13 +91,13 @@ def failure_of(
 
 
 def _wait_s(response: HttpResponse) -> float | None:
-    """Return the seconds to wait that the headers name, or else the body."""
+    """Return the retry delay in seconds from the headers, else from the body."""
     named = retry_after_s(response.headers, response.received_unix_s)
     return retry_info_s(response.body) if named is None else named
 
 
 def retry_info_s(body: bytes) -> float | None:
-    """Return the seconds to wait that a `google.rpc.RetryInfo` in a Google error body asks for."""
+    """Return the retry delay in seconds of a `google.rpc.RetryInfo` in a Google error body."""
     if b"retryDelay" not in body or len(body) > _MAX_ERROR_BYTES:
         return None
     try:
@@ -113,7 +113,7 @@ def retry_info_s(body: bytes) -> float | None:
 
 
 def error_text(response: HttpResponse) -> str:
-    """Return the words of an error body: JSON of any of the usual shapes, or plain text."""
+    """Return the error message of a body: JSON with a common key, or plain text."""
     body = response.body[:_MAX_ERROR_BYTES]
     try:
         return message_in(msgspec.json.decode(response.body if len(body) < _MAX_ERROR_BYTES else b""))
@@ -123,7 +123,7 @@ def error_text(response: HttpResponse) -> str:
 
 
 def message_in(body: Any, depth: int = 4) -> str:
-    """Return the first text under one of the usual keys: `error.message`, `detail[0].msg` and so on."""
+    """Return the first text under a common key, such as `error.message` or `detail[0].msg`; empty if none."""
     if isinstance(body, str):
         return body
     if isinstance(body, list) and body and depth:
@@ -136,13 +136,13 @@ def message_in(body: Any, depth: int = 4) -> str:
 
 
 def clean(text: str) -> str:
-    """Make a provider's words fit for a message: brief, printable, without anything like a credential."""
+    """Sanitize a provider's message: printable, at most `MAX_QUOTE_CHARS`, strings like credentials masked."""
     scrubbed = _SECRETS.sub(_hide, printable(text[: MAX_QUOTE_CHARS * 8]))
     return scrubbed if len(scrubbed) <= MAX_QUOTE_CHARS else scrubbed[: MAX_QUOTE_CHARS - 3] + "..."
 
 
 def printable(text: str) -> str:
-    """Put single spaces in place of white space and of everything that cannot be printed."""
+    """Collapse white space and unprintable characters to single spaces."""
     if not text.isprintable():
         text = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(text.split())
@@ -154,7 +154,7 @@ def _hide(match: re.Match[str]) -> str:
 
 
 def withhold(text: str, call: ProviderCall) -> str:
-    """Cut `text` before the first piece of the call's query or documents in it."""
+    """Truncate `text` before the first quote of the call's query or documents."""
     values = (value for fields in call.objects or () for value in (fields or {}).values() if isinstance(value, str))
     images = (image for image in call.images or () if image)
     for ours in (call.query, *call.documents, *values, *images):
@@ -165,10 +165,10 @@ def withhold(text: str, call: ProviderCall) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str], now_unix_s: float) -> float | None:
-    """Return the seconds a provider asks to wait, or `None` when it does not say.
+    """Return the retry delay in seconds from response headers; `None` without one.
 
-    `retry-after-ms` goes before `retry-after`, which is seconds or an HTTP date. Dates are compared with the
-    response's own `date`, so that clocks need not agree, else with `now_unix_s`.
+    `retry-after-ms` takes precedence over `retry-after` (seconds or an HTTP date). A date is compared with the
+    response's `date` header, so that clocks need not agree, else with `now_unix_s`.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:

@@ -1,4 +1,4 @@
-"""HTTP seen from an adapter: values in, values out, no sockets."""
+"""HTTP requests and responses as values, and the base class of HTTP adapters. No I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to a provider, without its credentials."""
+    """An HTTP request to a provider, without credentials."""
 
     method: str = "POST"
     url: str
@@ -27,57 +27,56 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Lower-case names."""
     body: bytes = b""
     delay_s: float = 0.0
-    """Seconds to wait before it is sent, for polling."""
+    """Seconds to wait before sending, for polling."""
 
     def with_headers(self, headers: Mapping[str, str]) -> HttpRequest:
-        """Return the same request with `headers` on top of its own."""
+        """Return a copy with additional headers; they replace existing ones."""
         return msgspec.structs.replace(self, headers={**self.headers, **headers})
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """One whole response, its body decompressed."""
+    """A complete HTTP response with a decompressed body."""
 
     status: int
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """Lower-case names; of a repeated header the last value."""
+    """Lower-case names; the last value of a repeated header."""
     body: bytes = b""
     received_unix_s: float = 0.0
-    """Wall clock when it came, which `Retry-After` dates are compared with; 0 when unknown."""
+    """Unix time of arrival in seconds, for `Retry-After` dates; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a provider is reached, and as whom."""
+    """Address and credentials of a provider."""
 
     base_url: str
-    """Absolute; may already end in (a part of) the adapter's path."""
+    """Absolute URL; may end in a part or all of the adapter's path."""
     api_key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Sent with every request; lower-case names."""
+    """Headers of every request; lower-case names."""
 
     def revision(self, options: Mapping[str, Any]) -> str:
-        """Return a short name for what answers here: the address and the deployment's options, never the key."""
+        """Return a digest of base URL and options, without the key: scores of different revisions do not mix."""
         told = msgspec.msgpack.encode((self.base_url, options), enc_hook=str, order="deterministic")
         return blake2b(told, digest_size=8).hexdigest()
 
 
 Exchange = Generator[HttpRequest, HttpResponse, ProviderReply]
-"""Yields requests, is sent the response to each, and returns the reply."""
+"""Generator that yields requests, receives the response to each, and returns the reply."""
 
 
 class HttpAdapter(ABC):
-    """Translates calls to one provider's HTTP dialect and back.
+    """Translates calls to one provider's HTTP API and back.
+
+    Adapters do no I/O and read neither clocks nor the environment. One instance serves one endpoint and may remember
+    which of several routes that endpoint supports; it is safe for any number of tasks of one event loop. The caller
+    adds credentials to the requests.
+
+    A parameter that cannot be sent is never dropped silently: `build` raises `UNSUPPORTED`, or `warnings_of` names it.
 
     Args:
-        provider: Its declaration.
-        options: What the operator set for the deployment, by the names that `Provider.options` lists.
-
-    Nothing here does I/O or reads clocks or the environment. One instance belongs to one deployment, and
-    may remember between calls which of several routes that deployment serves; it is safe for any number of
-    tasks of one event loop. Credentials are added to what it builds, never by it.
-
-    What is asked for and cannot be sent is never left out silently: `build` raises `UNSUPPORTED`, or
-    `warnings_of` names it.
+        provider: Declaration.
+        options: Adapter options from the settings, by the names of `Provider.options`.
     """
 
     def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
@@ -86,7 +85,7 @@ class HttpAdapter(ABC):
 
     @abstractmethod
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
-        """Build the (first) request.
+        """Build the request, or the first one of an exchange.
 
         Raises:
             AdapterError: `UNSUPPORTED` or `REJECTED`, naming the field.
@@ -94,37 +93,40 @@ class HttpAdapter(ABC):
 
     @abstractmethod
     def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
-        """Read the (last) response, whatever bytes it holds.
+        """Parse the response, or the last one of an exchange; the body may be any bytes.
 
         Raises:
-            AdapterError: What the provider did instead of answering.
+            AdapterError: The response is an error or invalid.
         """
 
     def warnings_of(self, call: ProviderCall) -> list[str]:  # noqa: ARG002
-        """Name the parameters of the call that the provider is not told; `parse` puts them into the reply."""
+        """Return a warning for every parameter of the call that is not sent; `parse` adds them to the reply."""
         return []
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives, as far as it is known without asking the server."""
+        """Return the capabilities of `model` that the declaration states."""
         return self.provider.capabilities_of(model)
 
     def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:  # noqa: ARG002
-        """Build the request that asks the server what it serves; `None` where it cannot be asked."""
+        """Build the request for the served models and their capabilities; `None` if there is no such route."""
         return None
 
     def parse_capabilities(self, response: HttpResponse) -> Mapping[str, Capabilities]:  # noqa: ARG002
-        """Read what the server serves: what it states of each model by name, and of every model under `*`.
+        """Parse the response to `capabilities_request`.
+
+        Returns:
+            Reported capabilities by model name; the entry `*` applies to every model.
 
         Raises:
-            AdapterError: What the server did instead of answering.
+            AdapterError: The response is an error or invalid.
         """
         return {}
 
     def exchange(self, call: ProviderCall, endpoint: Endpoint) -> Exchange:
-        """Talk to the provider: one request unless a dialect needs more.
+        """Run the exchange of one call: one request unless the API needs more.
 
         Raises:
-            AdapterError: As `build` and `parse` do.
+            AdapterError: As `build` and `parse`.
         """
         response = yield self.build(call, endpoint)
         return self.parse(call, response)

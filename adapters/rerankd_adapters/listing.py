@@ -1,4 +1,4 @@
-"""Dialects whose server says which models it serves, and what they take."""
+"""Base adapter for servers that list their models and report capabilities."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _MAX_LIMIT: Final = 2**31
 
 
 class ListingDialect(JsonDialect):
-    """Asks the provider's `list_route`, which answers with a list of objects."""
+    """Reads capabilities from the provider's `list_route`, which returns a list of objects."""
 
     listing: Path = ("data",)
-    """Where the list is."""
+    """Path of the list in the response."""
     name_key: str = "id"
-    """Where each entry has the name that calls use."""
+    """Key of the model name in an entry."""
 
     def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:
-        """Build the request for the list."""
+        """Build the request for the model list."""
         path = self.provider.list_route.removeprefix("GET ")
         return get_json(endpoint, self.wire.path, path, self.headers())
 
     def parse_capabilities(self, response: HttpResponse) -> Mapping[str, Capabilities]:
-        """Read the list, entries that are no rerankers left out."""
+        """Parse the model list; entries that are not rerankers are skipped."""
         found = {}
         for name, entry in listed_models(read_listing(response), self.listing, self.name_key):
             facts = self.capabilities_of_entry(name, entry)
@@ -40,19 +40,19 @@ class ListingDialect(JsonDialect):
         return found
 
     def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
-        """Return what an entry states of its model; `None` when that cannot rerank."""
+        """Return the capabilities that an entry reports; `None` if the model is not a reranker."""
         return self.reported_capabilities()
 
     def reported_capabilities(self, **facts: Any) -> Capabilities:
-        """Return facts that the server stated."""
+        """Build capabilities with the list route as their source."""
         return Capabilities(**facts, source=f"the server itself, {self.provider.list_route}")
 
 
 def read_listing(response: HttpResponse) -> Any:
-    """Decode what a server answers when it is asked what it serves.
+    """Decode the response of a list route.
 
     Raises:
-        AdapterError: What it did instead.
+        AdapterError: The response is an error or not JSON.
     """
     if response.status != 200:
         said = clean(error_text(response))
@@ -62,10 +62,10 @@ def read_listing(response: HttpResponse) -> Any:
 
 
 def listed_models(body: Any, path: Path, name_key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the name and entry of each model of a list, at most `MAX_MODELS`; entries without a name are left out.
+    """Yield name and entry of each listed model, at most `MAX_MODELS`; entries without a valid name are skipped.
 
     Raises:
-        AdapterError: `BAD_RESPONSE` when there is no list.
+        AdapterError: `BAD_RESPONSE` when there is no list at `path`.
     """
     entries = at(body, path)
     if not isinstance(entries, list):
@@ -77,11 +77,11 @@ def listed_models(body: Any, path: Path, name_key: str) -> Iterator[tuple[str, M
 
 
 def is_name(value: Any) -> bool:
-    """Whether `value` may be the name of a model."""
+    """Whether `value` is a valid model name: a printable string of 1 to 200 characters."""
     return isinstance(value, str) and 0 < len(value) <= _MAX_NAME_CHARS and value.isprintable()
 
 
 def read_limit(body: Any, *path: str) -> int | None:
-    """Return the whole number > 0 at `path`, or `None` where there is none: a limit that is nonsense is no limit."""
+    """Return the integer at `path` if it is a plausible limit (1 to 2^31 - 1), else `None`."""
     value = at(body, path)
     return value if type(value) is int and 0 < value < _MAX_LIMIT else None

@@ -1,7 +1,7 @@
-"""Facts of models that many providers serve.
+"""Capabilities of open models that many providers serve.
 
-Only what holds wherever a model runs stands here: whether documents see each other, window, instructions.
-What depends on the server, such as the score space, is the provider's to declare.
+Only properties of the weights: scoring, context window, instructions, images. Properties of the server, such as the
+score space, are declared by the provider.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from rerankd_adapters.capability import Capabilities, ScoreSpace, Scoring
 
 @dataclass(frozen=True, slots=True)
 class ModelRule:
-    """Facts of the models whose name fits a pattern."""
+    """Capabilities of models whose name matches a pattern."""
 
     pattern: str
-    """Lower-case glob on the last segment of the model's name (on all of it if the glob has a slash)."""
+    """Lower-case glob, matched against the last segment of the model name, or the full name if it contains a slash."""
     facts: Capabilities
-    """What it states; fields left at their default state nothing."""
+    """Capabilities to override; fields at their default are not overridden."""
 
 
 def matches(pattern: str, model: str) -> bool:
-    """Whether a rule of `pattern` is about `model`."""
+    """Whether `pattern` matches `model`."""
     name = model.lower()
     return fnmatchcase(name if "/" in pattern else name.rpartition("/")[2], pattern)
 
@@ -62,11 +62,11 @@ SHARED_MODELS: tuple[ModelRule, ...] = (
     ModelRule("llama-rank-v1*", _pointwise(8192, "LiteLLM 1.109.1 model table")),
     ModelRule("ms-marco-minilm-*", _pointwise(512, "huggingface.co/cross-encoder/ms-marco-MiniLM-L-6-v2")),
 )
-"""Later rules add to and override earlier ones."""
+"""Rules for all providers; later rules override earlier ones."""
 
 IMAGE_MODELS: tuple[ModelRule, ...] = (
     ModelRule("jina-reranker-m0*", Capabilities(takes_images=True, source="jina.ai/models/jina-reranker-m0")),
     ModelRule("qwen3-vl-rerank*", Capabilities(takes_images=True, source="huggingface.co/Qwen/Qwen3-VL-Reranker-8B")),
     ModelRule("*nemotron-rerank-vl-*", Capabilities(takes_images=True, source="docs.nvidia.com NIM 2.0")),
 )
-"""For the providers whose API has a place for images: the models that see them."""
+"""Models that accept images, for providers whose API supports them."""

@@ -1,4 +1,4 @@
-"""What a call cost, where the provider publishes prices but does not say."""
+"""Cost estimation from published prices, for providers that do not report cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rerankd_adapters.provider import Price
 
 
 def cost_usd(price: Price | None, reply: ProviderReply) -> float | None:
-    """Return the price of a reply in US dollars, `None` when its units or their price are not known."""
+    """Return the cost of a reply in US dollars; `None` if its units or their price are unknown."""
     if price is None:
         return None
     units = reply.search_units if price.unit == "search_unit" else reply.prompt_tokens + reply.completion_tokens

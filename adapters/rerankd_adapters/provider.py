@@ -1,4 +1,4 @@
-"""The declaration of a provider: everything about it that is data."""
+"""Provider declarations: names, variables, authentication, capabilities, prices and quirks, as data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["BEARER", "NO_KEY", "Authentication", "ModelRule", "Price", "Provider
 
 
 class Scheme(StrEnum):
-    """How requests prove who sends them."""
+    """Authentication scheme."""
 
     NONE = "none"
     HEADER = "header"
@@ -32,15 +32,15 @@ class Scheme(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authentication:
-    """One way to authenticate; the deployment uses the first of a provider's that it has the inputs for."""
+    """An authentication method. The first method of a provider whose inputs are configured is used."""
 
     scheme: Scheme
     header: str = "authorization"
     """`HEADER`: lower-case name of the header."""
     prefix: str = ""
-    """`HEADER`: what stands before the key, with its space."""
+    """`HEADER`: prefix of the key, including the space."""
     service: str = ""
-    """`SIGV4`: signing name."""
+    """`SIGV4`: signing name of the service."""
     scope: str = ""
     """`GOOGLE`, `ENTRA`: OAuth scope."""
 
@@ -57,65 +57,65 @@ def header_key(name: str, prefix: str = "") -> Authentication:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Provider:
-    """One provider. Data only: its adapter is imported when it is used."""
+    """Declaration of one provider. Its adapter is imported on first use."""
 
     name: str
-    """As callers write it before the slash: `voyage`."""
+    """Name that callers write before the slash, such as `voyage`."""
     title: str
-    """As the provider writes itself."""
+    """Product name."""
     adapter: str
-    """`module:Class` of the `HttpAdapter`."""
+    """`module:Class` of the `HttpAdapter`, or of the `GrpcUpstream` if `is_grpc`."""
     reference: str
-    """Where the provider documents its rerank API."""
+    """URL of the provider's documentation of its rerank API."""
     checked: str
-    """Day the facts were read, `YYYY-MM-DD`."""
+    """Date of the last check against the reference, `YYYY-MM-DD`."""
     is_grpc: bool = False
-    """Whether it is spoken to over gRPC: its adapter is then a `GrpcUpstream`, not an `HttpAdapter`."""
+    """Whether the API is gRPC: the adapter is then a `GrpcUpstream`, not an `HttpAdapter`."""
     aliases: tuple[str, ...] = ()
-    """Other names, those of LiteLLM and Bifrost among them."""
+    """Alternative names, including those of LiteLLM and Bifrost."""
     base_url: str = ""
-    """Empty when only the operator knows it."""
+    """Public base URL; empty if it must be configured."""
     key_variables: tuple[str, ...] = ()
-    """Environment variables with the key, first found wins."""
+    """Environment variables of the API key; the first one set wins."""
     base_url_variables: tuple[str, ...] = ()
-    """Environment variables with the base URL, first found wins."""
+    """Environment variables of the base URL; the first one set wins."""
     presence_variables: tuple[str, ...] = ()
-    """Environment variables any of which shows that it is meant to be used, where a key or base does not."""
+    """Environment variables any of which enables the provider, for providers without a key or base URL variable."""
     option_variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Environment variables of each option, first found wins."""
+    """Environment variables by option; the first one set wins."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """Name of each `Endpoint.options` entry it reads: a sentence on it."""
+    """Adapter options: name to a one-sentence description."""
     authentication: tuple[Authentication, ...] = (BEARER,)
-    """In order of preference."""
+    """Authentication methods in order of preference."""
     key_is_required: bool = True
     capabilities: Capabilities = Capabilities()
-    """Of any model nothing more is known about."""
+    """Defaults for all models."""
     models: Mapping[str, Capabilities] = field(default_factory=dict)
-    """Known models; each entry states what differs from `capabilities`."""
+    """Known models; each entry overrides `capabilities`."""
     may_reroute: bool = False
-    """Whether calls of one model may be answered by different servers, whose scores must not be mixed: what
-    every server of a model shares then says nothing of scoring, unless it is listwise."""
+    """Whether different servers may answer calls of one model. Their scores must not be mixed, so `SHARED_MODELS` does
+    not make such a model pointwise."""
     pinned_models: str = ""
-    """Glob of the whole names that `may_reroute` leaves out, such as `*/*`."""
+    """Glob of full model names that `may_reroute` does not apply to, such as `*/*`."""
     rules: tuple[ModelRule, ...] = ()
-    """What models of a name pattern have in common, at this provider."""
+    """Overrides by model name pattern; later rules win."""
     prices: tuple[Price, ...] = ()
-    """First match wins."""
+    """Prices; the first match wins."""
     quirks: tuple[str, ...] = ()
-    """One sentence each."""
+    """Known peculiarities, one sentence each, for the provider's page."""
     list_route: str = ""
-    """How its models are listed, such as `GET /v1/models`; empty when it cannot be asked."""
+    """Route that lists the models, such as `GET /v1/models`; empty if there is none."""
 
     def capabilities_of(self, model: str) -> Capabilities:
-        """Return what is known of `model`, most specific fact first.
+        """Return the capabilities of `model`.
 
-        The order is: the entry in `models`, `rules`, the facts every server of a model shares,
-        `capabilities`. A model that is listwise anywhere is listwise here.
+        Precedence, highest first: the entry in `models`, `rules`, `SHARED_MODELS`, `capabilities`. A model that
+        `SHARED_MODELS` declares listwise is always listwise.
         """
         return _capabilities(self, model)
 
     def price_of(self, model: str) -> Price | None:
-        """Return the price of `model` where one is known."""
+        """Return the price of `model`; `None` if unknown."""
         return next((price for price in self.prices if fnmatchcase(model, price.model)), None)
 
 
@@ -138,7 +138,7 @@ def _capabilities(provider: Provider, model: str) -> Capabilities:
 
 
 def apply_overrides(known: Capabilities, model: str, *told: Mapping[str, Capabilities]) -> Capabilities:
-    """Return `known` with what each of `told` states of every model (`*`) and of `model`; later ones win."""
+    """Return `known` overridden by the entries `*` and `model` of each mapping in `told`; later mappings win."""
     for facts in told:
         for key in ("*", model):
             if key in facts:

@@ -1,6 +1,6 @@
-"""Which providers there are: the built-in ones by a table, others by an entry point.
+"""Registry of providers: a table of built-in ones, and entry points of other packages.
 
-A package adds a provider with an entry point in group `rerankd.adapters` that names its `Provider`.
+A package registers a provider with an entry point in group `rerankd.adapters` that refers to its `Provider`.
 """
 
 from __future__ import annotations
@@ -63,30 +63,30 @@ BUILT_IN: Final[Mapping[str, str]] = {
 
 
 class ModelName(NamedTuple):
-    """A model as callers write it, taken apart."""
+    """A parsed model name, `provider/model`."""
 
     provider: str
-    """The provider's own name, never an alias."""
+    """Canonical name of the provider, never an alias."""
     model: str
-    """Everything after the first slash; it may have slashes, colons and at signs of its own."""
+    """Everything after the first slash; may contain slashes, colons and at signs."""
 
 
 @cache
 def provider_names() -> tuple[str, ...]:
-    """List the installed providers by name, aliases and broken ones left out."""
+    """List the names of the installed providers, without aliases and broken providers."""
     return tuple(sorted({*BUILT_IN, *_third_party()} - broken_providers().keys()))
 
 
 @cache
 def broken_providers() -> Mapping[str, str]:
-    """Return the providers of other packages that cannot be used, by name, with the reason."""
+    """Return third-party providers that cannot be loaded: name to reason."""
     problems = {name: _read(target) for name, target in _third_party().items() if name not in BUILT_IN}
     return {name: problem for name, problem in problems.items() if isinstance(problem, str)}
 
 
 @cache
 def find_provider(name: str) -> Provider | None:
-    """Return the provider of a name or alias, or `None` when none has it or it is broken."""
+    """Return the provider with a name or alias; `None` if there is none or it is broken."""
     target = BUILT_IN.get(name) or _third_party().get(name)
     if target is None:
         canonical = _aliases().get(name)
@@ -96,17 +96,17 @@ def find_provider(name: str) -> Provider | None:
 
 
 def parse_model(name: str) -> ModelName | None:
-    """Take `provider/model` apart, whatever name of the provider is used; `None` if there is no such one."""
+    """Parse `provider/model`; the provider may be an alias. `None` if there is no such provider."""
     provider_name, slash, model = name.partition("/")
     provider = find_provider(provider_name) if slash and model else None
     return ModelName(provider.name, model) if provider else None
 
 
 def open_adapter(provider: Provider, options: Mapping[str, Any] | None = None) -> HttpAdapter:
-    """Import a provider's adapter and make one for a deployment with `options`.
+    """Import a provider's adapter and create an instance with `options`.
 
     Raises:
-        AdapterError: `REJECTED` when it cannot be imported, or for options that make no sense.
+        AdapterError: `REJECTED` when it cannot be imported or an option is invalid.
     """
     try:
         adapter_class = _load(provider.adapter)
@@ -124,7 +124,7 @@ def _load(target: str) -> Any:
 
 
 def _read(target: str) -> Provider | str:
-    """Import a declaration, or say why it cannot be used: a package of somebody else's may raise anything."""
+    """Import a declaration; return the reason if it fails. Third-party packages may raise anything."""
     try:
         provider = _load(target)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""JSON in and out of HTTP messages, and reading what cannot be trusted."""
+"""Encoding of JSON requests, and defensive reading of JSON responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rerankd_adapters.http import Endpoint, HttpRequest, HttpResponse
 JSON_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "accept": "application/json"}
 
 Path = tuple[str, ...]
-"""Keys from the outside in, such as `("usage", "total_tokens")`."""
+"""Path of object keys, outermost first, such as `("usage", "total_tokens")`."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -35,10 +35,17 @@ def post_json(
     *,
     names_model: bool = False,
 ) -> HttpRequest:
-    """Build a POST of `body` to `path` below the endpoint's base URL; `names_model` is as of `join_url`.
+    """Build a POST of `body` to `path` below the endpoint's base URL.
+
+    Args:
+        endpoint: Base URL and headers.
+        path: As of `join_url`.
+        body: JSON value.
+        headers: Additional headers; those of the endpoint win.
+        names_model: As of `join_url`.
 
     Raises:
-        AdapterError: `REJECTED` when the body holds what UTF-8 cannot encode.
+        AdapterError: `REJECTED` when the body contains text that UTF-8 cannot encode.
     """
     url = join_url(endpoint.base_url, path, names_model=names_model)
     try:
@@ -50,7 +57,7 @@ def post_json(
 
 
 def get_json(endpoint: Endpoint, route: str, path: str, headers: Mapping[str, str] | None = None) -> HttpRequest:
-    """Build a GET of `path` on the server whose base URL may end in `route`, the adapter's own."""
+    """Build a GET of `path`; the endpoint's base URL may end in `route`, the adapter's rerank route."""
     url = join_url(without_route(endpoint.base_url, route), path)
     return HttpRequest(
         method="GET", url=url, headers={"accept": "application/json", **(headers or {}), **endpoint.headers}
@@ -58,7 +65,7 @@ def get_json(endpoint: Endpoint, route: str, path: str, headers: Mapping[str, st
 
 
 def without_route(base_url: str, route: str) -> str:
-    """Return a base URL without what it has of the end of `route`: `http://host/rerank` becomes `http://host`."""
+    """Strip a suffix of the base URL that belongs to `route`: `http://host/rerank` becomes `http://host`."""
     parts = urlsplit(base_url)
     base, own = _segments(parts.path), _segments(route)
     longest = min(len(base), len(own))
@@ -72,17 +79,17 @@ def _segments(path: str) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def join_url(base_url: str, path: str, *, names_model: bool = False) -> str:
-    """Append `path` to a base that may already hold some or all of it; the query strings of both are kept.
+    """Append `path` to a base URL that may already contain a part of it; both query strings are kept.
 
-    `http://host/v1` and `/v1/rerank` give `http://host/v1/rerank`: what the base ends with is not said twice
-    where the path begins with it. Of two different versions the path's wins.
+    `http://host/v1` and `/v1/rerank` give `http://host/v1/rerank`: a suffix of the base that is a prefix of the path is
+    not repeated. Of two different version segments the path's wins.
 
     Args:
-        base_url: Absolute.
-        path: May hold a query string.
-        names_model: Whether the path holds what the caller chose, such as a model. If not, it is a route, and a
-            base that ends as the route does is the whole address: `http://host/api/rerank` stays as it is. If
-            so, equal ends are chance, and the result always ends in the whole path.
+        base_url: Absolute URL.
+        path: Path, optionally with a query string.
+        names_model: Whether the path contains a caller-chosen segment, such as a model. False: the path is a fixed
+            route, and a base that ends in the route's last segment is complete (`http://host/api/rerank` is unchanged).
+            True: the result always ends in the whole path.
     """
     parts = urlsplit(base_url)
     path, _, query = path.partition("?")
@@ -99,7 +106,7 @@ def join_url(base_url: str, path: str, *, names_model: bool = False) -> str:
 
 
 def path_segments(model: str) -> str:
-    """Write a model's name as path segments: slashes stay, everything that could change the route does not.
+    """Percent-encode a model name as path segments; slashes are kept.
 
     Raises:
         AdapterError: `MODEL_NOT_FOUND` for a name with an empty, `.` or `..` segment.
@@ -124,12 +131,12 @@ def read_json(response: HttpResponse) -> Any:
 
 
 def bad_response(message: str, status: int | None = None) -> AdapterError:
-    """Build the error for a reply that breaks the provider's own contract."""
+    """Build a `BAD_RESPONSE` error."""
     return AdapterError(AdapterErrorKind.BAD_RESPONSE, message, status=status)
 
 
 def at(body: Any, path: Path) -> Any:
-    """Return what stands at `path`, or `None` where nothing does."""
+    """Return the value at `path`; `None` if there is none."""
     for key in path:
         if not isinstance(body, dict):
             return None
@@ -138,10 +145,10 @@ def at(body: Any, path: Path) -> Any:
 
 
 def read_ranking(items: Any, index_key: str, score_key: str) -> tuple[list[int], list[float]]:
-    """Read a list of objects into indices and scores, in the list's order.
+    """Read a list of result objects into indices and scores, in list order.
 
     Raises:
-        AdapterError: `BAD_RESPONSE` unless every item has a whole index and a number for a score.
+        AdapterError: `BAD_RESPONSE` unless every item has an integer index and a numeric score.
     """
     if not isinstance(items, list):
         raise bad_response("there is no list of results")
@@ -170,7 +177,7 @@ def read_scores(values: Any) -> list[float]:
 
 
 def read_count(body: Any, paths: Sequence[Path]) -> int:
-    """Return the first whole number >= 0 at one of `paths`, else 0: usage never fails a call."""
+    """Return the first integer >= 0 at one of `paths`, else 0: malformed usage never fails a call."""
     for path in paths:
         value = at(body, path)
         if type(value) in _NUMBERS and 0 <= value < 2**53 and value == int(value):
@@ -179,13 +186,13 @@ def read_count(body: Any, paths: Sequence[Path]) -> int:
 
 
 def read_usd(body: Any, path: Path | None) -> float | None:
-    """Return the price in US dollars at `path`, where there is one."""
+    """Return the cost in US dollars at `path`; `None` if there is none."""
     value: Any = at(body, path) if path else None
     return float(value) if type(value) in _NUMBERS and 0 <= value < 2**53 else None
 
 
 def read_warnings(body: Any, path: Path) -> list[str]:
-    """Return the provider's own warnings, each brief, at most ten."""
+    """Return at most ten warnings of the provider, each sanitized."""
     said = at(body, path)
     if not isinstance(said, list):
         return []
@@ -193,7 +200,7 @@ def read_warnings(body: Any, path: Path) -> list[str]:
 
 
 def whole_numbers(value: Any) -> Any:
-    """Turn floats without a fraction into integers: gRPC callers have no integers in their options."""
+    """Convert floats without a fraction to integers, recursively: a protobuf `Struct` has no integers."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     if isinstance(value, dict):
