@@ -26,7 +26,7 @@ _WIRE = replace(V2, model=None, fixed={"api_version": 2}, priority=None, options
 
 
 class BedrockInvokeAdapter(AwsDialect):
-    """Cohere's body without the model, which is in the path."""
+    """Cohere's request body without the model, which is part of the path."""
 
     wire = replace(_WIRE, path="/model/{}/invoke")
 
@@ -35,7 +35,7 @@ class BedrockInvokeAdapter(AwsDialect):
         return super().build(call, regional(endpoint, call.model, self.options))
 
     def path_of(self, call: ProviderCall) -> str:
-        """Return the path; colons and slashes are escaped as AWS's SDKs do, or the signature fails."""
+        """Return the path; colons and slashes must be escaped as in AWS's SDKs for the signature to match."""
         name = path_segments(call.model).replace(":", "%3A").replace("/", "%2F")
         return self.wire.path.format(name)
 

@@ -41,7 +41,7 @@ _NO_SUCH_MODEL: Final = ("unavailable_model", "unknown_model")
 
 
 class AzureAiAdapter(CohereAdapter):
-    """Speaks Cohere v2 or v1, as the URL says; the model is the name of a deployment."""
+    """Cohere v2 or v1 API, selected by the URL; the model is an Azure deployment name."""
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
         """Build the request in the dialect of the URL."""
@@ -50,18 +50,18 @@ class AzureAiAdapter(CohereAdapter):
         return post_json(replace(endpoint, base_url=url), "", self.body_of(call))
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Say what an error means: only its code tells of a model that is not deployed."""
+        """Classify an error; only its code distinguishes a model that is not deployed."""
         if error_code(response) in _NO_SUCH_MODEL:
             return AdapterErrorKind.MODEL_NOT_FOUND
         return super().kind_of(response)
 
 
 def rerank_url(base_url: str, path: str = "") -> str:
-    """Return the URL of the rerank route for any of the URLs that Azure shows.
+    """Return the rerank URL for any of the URLs that Azure displays.
 
     Args:
-        base_url: Of a resource, of a version below it, or the whole route.
-        path: Goes before what the base would be given.
+        base_url: URL of a resource, of a version below it, or of the rerank route itself.
+        path: Path to use instead of the default.
     """
     base_path = urlsplit(base_url).path.rstrip("/")
     if path or base_path.endswith("/rerank"):

@@ -34,7 +34,7 @@ MAX_TEXT_CHARS: Final = 32_000
 
 
 class BedrockAdapter(aws.AwsDialect):
-    """Sends a model id as the ARN of the region's foundation model; reads every page of results."""
+    """Expands a model id to the ARN of the region's foundation model; reads all result pages."""
 
     wire = Wire(
         path="/rerank",
@@ -53,7 +53,7 @@ class BedrockAdapter(aws.AwsDialect):
         """Return the JSON object; `call.model` is an ARN.
 
         Raises:
-            AdapterError: `REJECTED` for a text that the service would refuse, naming its field.
+            AdapterError: `REJECTED` for a text that the service would reject, naming its field.
         """
         refuse_images(call, self.provider.title)
         aws.check_texts(call, MAX_TEXT_CHARS)
@@ -75,17 +75,17 @@ class BedrockAdapter(aws.AwsDialect):
         }
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
-        """Name the parameters that were not sent."""
+        """Return a warning for every parameter that is not sent."""
         warnings = super().warnings_of(call)
         if call.max_tokens_per_doc is None or aws.is_cohere(call.model):
             return warnings
         return ["max_tokens_per_doc was ignored: only Cohere's models on AWS Bedrock take it", *warnings]
 
     def exchange(self, call: ProviderCall, endpoint: Endpoint) -> Exchange:
-        """Ask for pages until there is no next one.
+        """Request pages until there is no next one.
 
         Raises:
-            AdapterError: As `build` and `parse` do; `BAD_RESPONSE` when pages do not end.
+            AdapterError: As `build` and `parse`; `BAD_RESPONSE` when there are too many pages.
         """
         first = request = self.build(call, endpoint)
         indices: list[int] = []
@@ -104,7 +104,7 @@ class BedrockAdapter(aws.AwsDialect):
 
 
 def _source(call: ProviderCall, position: int) -> dict[str, Any]:
-    """Return one document; of an object only what is scored, for the service scores all of it."""
+    """Return one document; of an object only the scored fields, since the service scores all of it."""
     fields = ranked_fields(call, position)
     if fields is not None:
         return {"type": "JSON", "jsonDocument": fields}

@@ -26,7 +26,7 @@ _RUN = "/ai/run"
 
 
 class CloudflareAdapter(JsonDialect):
-    """Account and model are in the path; a result's id is the document's position."""
+    """Account and model are part of the path; a result's id is the document's index."""
 
     wire = Wire(
         path=_RUN,
@@ -55,7 +55,7 @@ class CloudflareAdapter(JsonDialect):
         return super().build(call, endpoint)
 
     def path_of(self, call: ProviderCall) -> str:
-        """Return the path, which starts at the account where the options name one."""
+        """Return the path, starting with the account if the options name one."""
         account = self.options.get("account")
         start = f"/client/v4/accounts/{quote(str(account), safe='')}" if account else ""
         return f"{start}{_RUN}/{path_segments(call.model)}"
@@ -65,7 +65,7 @@ class CloudflareAdapter(JsonDialect):
         return [{"text": text} for text in call.documents]
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Tell an unknown model, which is a 400 here, from a request that is wrong."""
+        """Distinguish an unknown model, status 400 here, from an invalid request."""
         if response.status == 400 and "No such model" in error_text(response):
             return AdapterErrorKind.MODEL_NOT_FOUND
         return super().kind_of(response)

@@ -44,7 +44,7 @@ class CohereAdapter(JsonDialect):
             self.wire = V1
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return the JSON object; v1 always says how many passages, because its default is disputed."""
+        """Return the JSON object; v1 always sends `max_chunks_per_doc`, since sources disagree on its default."""
         body = super().body_of(call)
         if self.wire.max_passages_per_doc:
             body[self.wire.max_passages_per_doc] = call.max_passages_per_doc

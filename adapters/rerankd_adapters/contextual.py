@@ -27,7 +27,7 @@ class ContextualAdapter(JsonDialect):
         """Return the JSON object.
 
         Raises:
-            AdapterError: `UNSUPPORTED` for metadata that does not belong to the documents one by one.
+            AdapterError: `UNSUPPORTED` for metadata that is not one entry per document.
         """
         metadata = call.options.get("metadata")
         if metadata is not None and (not isinstance(metadata, list) or len(metadata) != len(call.documents)):

@@ -38,7 +38,7 @@ _OTHER_ROUTES = re.compile(r"/(?:compatible-mode|compatible-api|api)/v1(?:/.*)?$
 
 
 class DashScopeAdapter(JsonDialect):
-    """Option `api`: "native" (default), with the fields in groups, or "compatible", with flat ones."""
+    """Option `api`: "native" (default), with grouped fields, or "compatible", with flat fields."""
 
     wire = NATIVE
 
@@ -48,7 +48,7 @@ class DashScopeAdapter(JsonDialect):
             self.wire = COMPATIBLE
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
-        """Build the request; a base URL of the chat routes, which know no reranker, is cut to its host."""
+        """Build the request; a base URL of the chat routes, which do not rerank, is reduced to its host."""
         host = _OTHER_ROUTES.sub("", endpoint.base_url)
         return super().build(call, replace(endpoint, base_url=host))
 
@@ -61,7 +61,7 @@ class DashScopeAdapter(JsonDialect):
         return {"model": body.pop("model", call.model), **groups, "parameters": body}
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Tell an overdue account, which is a 400 here, from a request that is wrong."""
+        """Distinguish an overdue account, status 400 here, from an invalid request."""
         if response.status == 400 and b'"Arrearage"' in response.body:
             return AdapterErrorKind.CREDENTIALS
         return super().kind_of(response)

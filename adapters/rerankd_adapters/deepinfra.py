@@ -13,7 +13,7 @@ from rerankd_adapters.wire import at, bad_response, path_segments, read_scores
 
 
 class DeepInfraAdapter(JsonDialect):
-    """Repeats the query for every document; a score belongs to the document in its place."""
+    """Repeats the query for every document; scores are in document order."""
 
     wire = Wire(
         path="/v1/inference",
@@ -33,12 +33,12 @@ class DeepInfraAdapter(JsonDialect):
         return f"{self.wire.path}/{path_segments(call.model)}"
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return one query a document."""
+        """Return the JSON object with one query per document."""
         body = super().body_of(call)
         return body | {self.wire.query: [call.query] * len(call.documents)}
 
     def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:
-        """Number the scores."""
+        """Return the scores with their positions as indices."""
         scores = read_scores(at(body, self.wire.results))
         if len(scores) != len(call.documents):
             raise bad_response(f"{len(scores)} scores for {len(call.documents)} documents")

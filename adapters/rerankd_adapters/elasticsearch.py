@@ -23,7 +23,7 @@ from rerankd_adapters.wire import at, path_segments, read_json
 
 
 class ElasticsearchAdapter(JsonDialect):
-    """The model is the id of an inference endpoint, and part of the path."""
+    """The model is the id of an inference endpoint and part of the path."""
 
     wire = Wire(
         path="/_inference/rerank",
@@ -37,13 +37,13 @@ class ElasticsearchAdapter(JsonDialect):
     )
 
     def path_of(self, call: ProviderCall) -> str:
-        """Return the path of the endpoint, and how long the cluster may wait for it."""
+        """Return the path of the endpoint, with the cluster's timeout as query parameter."""
         path = f"{self.wire.path}/{path_segments(call.model)}"
         timeout = self.options.get("timeout")
         return f"{path}?timeout={quote(str(timeout), safe='')}" if timeout else path
 
     def failure_of(self, call: ProviderCall, response: HttpResponse) -> AdapterError:
-        """Return the error with the reason, which stands where no other provider puts it."""
+        """Build the error with Elasticsearch's `error.reason`."""
         try:
             reason = at(read_json(response), ("error", "reason"))
         except AdapterError:

@@ -14,7 +14,7 @@ _NAMESPACE = "accounts/fireworks/models/"
 
 
 class FireworksAdapter(JsonDialect):
-    """Refuses fields it does not know, so nothing but the documented ones is ever sent."""
+    """Sends documented fields only, because the API rejects unknown ones."""
 
     wire = Wire(
         path="/inference/v1/rerank",
@@ -24,7 +24,7 @@ class FireworksAdapter(JsonDialect):
     )
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return the JSON object, a short model name in Fireworks' own namespace."""
+        """Return the JSON object; a short model name is expanded to Fireworks' namespace."""
         body = super().body_of(call)
         if "/" not in call.model:
             body["model"] = _NAMESPACE + call.model

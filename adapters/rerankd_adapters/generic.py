@@ -47,7 +47,7 @@ _WIRE_FIELDS: Final = ("model", "query", "documents", "rank_fields", "top_n", "i
 
 
 class GenericAdapter(JsonDialect):
-    """A `Wire` made of the deployment's options."""
+    """Adapter with a `Wire` built from its options."""
 
     def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(provider, options)
@@ -55,7 +55,7 @@ class GenericAdapter(JsonDialect):
 
 
 def wire_of(options: Mapping[str, Any]) -> Wire:
-    """Make a `Wire` of a deployment's options.
+    """Build a `Wire` from adapter options.
 
     Raises:
         AdapterError: `REJECTED` for an unknown shape or option.

@@ -14,7 +14,7 @@ from rerankd_adapters.listing import ListingDialect
 
 
 class InfinityAdapter(ListingDialect):
-    """Uses `/rerank`; `/v1/rerank` on images that still prefix their routes."""
+    """Uses `/rerank`, or `/v1/rerank` on older images with prefixed routes."""
 
     wire = Wire(
         path="/rerank",
@@ -25,7 +25,7 @@ class InfinityAdapter(ListingDialect):
     )
 
     def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
-        """Return that there is such a model, unless it does something else."""
+        """Return capabilities without limits; `None` if the model does not rerank."""
         abilities = entry.get("capabilities")
         return self.reported_capabilities() if not isinstance(abilities, list) or "rerank" in abilities else None
 

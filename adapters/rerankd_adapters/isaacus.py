@@ -10,7 +10,7 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 
 
 class IsaacusAdapter(JsonDialect):
-    """Cuts long texts into chunks instead of truncating them."""
+    """The API splits long texts into passages instead of truncating them."""
 
     wire = Wire(
         path="/v1/rerankings",

@@ -14,12 +14,12 @@ from rerankd_adapters.models import IMAGE_MODELS
 
 
 class JinaAdapter(JsonDialect):
-    """The dialect that many servers copied."""
+    """Jina's API, which many other servers implement."""
 
     wire = Wire(takes_images=True, fixed={"return_documents": False}, prompt_tokens=(("usage", "total_tokens"),))
 
     def documents_of(self, call: ProviderCall) -> Any:
-        """Return the documents; images are URLs, or base64 without a `data:` before it."""
+        """Return the documents; images are URLs or base64 without the `data:` prefix."""
         return super().documents_of(call) if call.images is None else image_documents(call, encode=bare_base64)
 
 

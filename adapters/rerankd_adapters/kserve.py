@@ -1,4 +1,4 @@
-"""Declaration of servers that speak the Open Inference Protocol, which `grpc_upstream/kserve.py` does.
+"""Declaration of Open Inference Protocol servers; the adapter is `grpc_upstream/kserve.py`.
 
 Reference: https://github.com/kserve/open-inference-protocol (specification/protocol) and, for the preset `nim`,
 https://docs.nvidia.com/nim/nemo-retriever/text-reranking (reference-grpc). Facts of 2026-11-21.

@@ -29,7 +29,7 @@ from rerankd_adapters.wire import at, read_json
 
 
 class LitellmProxyAdapter(ListingDialect):
-    """Passes any option on, as the proxy does."""
+    """Accepts any option, as the proxy does."""
 
     wire = Wire(
         old_path="/rerank",
@@ -51,11 +51,11 @@ class LitellmProxyAdapter(ListingDialect):
     name_key = "model_name"
 
     def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
-        """Return that there is such a model, if it is one for reranking."""
+        """Return capabilities without limits; `None` if the model's mode is not rerank."""
         return self.reported_capabilities() if at(entry, ("model_info", "mode")) == "rerank" else None
 
     def cost_usd_of(self, body: Any, response: HttpResponse) -> float | None:  # noqa: ARG002
-        """Return the cost that the proxy reckons."""
+        """Return the cost that the proxy computes."""
         try:
             cost = float(response.headers.get("x-litellm-response-cost", ""))
         except ValueError:
@@ -63,7 +63,7 @@ class LitellmProxyAdapter(ListingDialect):
         return cost if math.isfinite(cost) and cost >= 0 else None
 
     def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
-        """Read the response; warn when another model answered."""
+        """Parse the response; warn if another model answered."""
         reply = super().parse(call, response)
         fallbacks = response.headers.get("x-litellm-attempted-fallbacks", "0")
         if fallbacks in ("", "0") or not fallbacks.isdecimal():
@@ -72,7 +72,7 @@ class LitellmProxyAdapter(ListingDialect):
         return structs.replace(reply, warnings=[*reply.warnings, warning])
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Say what an error means: a spent budget is 422, 429 or 400, a wrong key 400 where there is no database."""
+        """Classify an error: an exceeded budget is 422, 429 or 400; a wrong key is 400 without a database."""
         if error_type(response) in ("budget_exceeded", "no_db_connection"):
             return AdapterErrorKind.CREDENTIALS
         if response.status == 400 and "Invalid model name" in error_text(response):
@@ -81,7 +81,7 @@ class LitellmProxyAdapter(ListingDialect):
 
 
 def error_type(response: HttpResponse) -> str:
-    """Return `error.type`, empty where there is none."""
+    """Return `error.type`; empty if there is none."""
     try:
         said = at(read_json(response), ("error", "type"))
     except AdapterError:

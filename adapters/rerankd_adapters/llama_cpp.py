@@ -23,12 +23,12 @@ from rerankd_adapters.listing import ListingDialect
 
 
 class LlamaCppAdapter(ListingDialect):
-    """Jina's dialect; a pair that does not fit into the batch is the server's own 500."""
+    """Jina's dialect; a pair that exceeds the batch size is answered with 500."""
 
     wire = Wire(always=Truncation.NONE)
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Tell a pair that is too long, which no retry shortens, from a fault of the server."""
+        """Distinguish a pair that is too long, which must not be retried, from a server fault."""
         if response.status == 500 and "too large to process" in error_text(response):
             return AdapterErrorKind.REJECTED
         return super().kind_of(response)

@@ -10,7 +10,7 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 
 
 class MixedbreadAdapter(JsonDialect):
-    """Names of its own for documents, limit and echo; the limit has a default on the server."""
+    """Different names for documents, limit and echo flag; the server has a default limit."""
 
     wire = Wire(
         path="/v1/reranking",

@@ -12,12 +12,12 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 
 
 class NebiusAdapter(JsonDialect):
-    """vLLM's answers without any of its knobs; there is no limit on the results."""
+    """vLLM's response format without its parameters; results cannot be limited."""
 
     wire = Wire(top_n=None, always=None, options=frozenset({"service_tier", "user"}))
 
     def path_of(self, call: ProviderCall) -> str:
-        """Return the path, with the project that pays."""
+        """Return the path, with the billed project."""
         project = self.options.get("ai_project_id")
         path = super().path_of(call)
         return f"{path}?ai_project_id={quote(str(project), safe='')}" if project else path

@@ -42,7 +42,7 @@ SLUGS: Final = {
     "nvidia/llama-3.2-nv-rerankqa-1b-v1": "llama-3_2-nv-rerankqa-1b-v1",
     "nv-rerank-qa-mistral-4b:1": "",
 }
-"""Model: its segment of the hosted path. Not a rule but a list, because names may hold underscores."""
+"""Model to its segment of the hosted path. A table, because names may contain underscores."""
 _MODEL_OF_SLUG: Final = {slug: model for model, slug in SLUGS.items() if slug}
 _RANKING = "ranking/"
 _ROUTES = ("/ranking", "/reranking")
@@ -50,7 +50,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class NvidiaNimAdapter(JsonDialect):
-    """`ranking/MODEL` picks `/v1/ranking` on the hosted service; other hosts have no other route."""
+    """On the hosted service `ranking/MODEL` selects `/v1/ranking`; self-hosted containers have only that route."""
 
     wire = Wire(
         path="/v1/ranking",
@@ -63,7 +63,7 @@ class NvidiaNimAdapter(JsonDialect):
     )
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
-        """Build the request on the route that the host and the model's name ask for."""
+        """Build the request for the route selected by host and model name."""
         path = self.options.get("path") or self.wire.path
         if endpoint.base_url.rstrip("/").endswith(_ROUTES):
             path = ""
@@ -82,7 +82,7 @@ class NvidiaNimAdapter(JsonDialect):
         """Return the passages.
 
         Raises:
-            AdapterError: `UNSUPPORTED` for an image that is not in the request itself.
+            AdapterError: `UNSUPPORTED` for an image that is not a `data:` URL.
         """
         require_inline_images(call, self.provider.title)
         if call.images is not None:
@@ -90,10 +90,10 @@ class NvidiaNimAdapter(JsonDialect):
         return [{"text": text} for text in call.documents]
 
     def exchange(self, call: ProviderCall, endpoint: Endpoint) -> Exchange:
-        """Ask, and while the answer is 202 ask for the result every second.
+        """Send the request; while the status is 202, poll for the result every second.
 
         Raises:
-            AdapterError: As `build` and `parse` do; `UNAVAILABLE` when the result does not come.
+            AdapterError: As `build` and `parse`; `UNAVAILABLE` when the result does not arrive.
         """
         response = yield self.build(call, endpoint)
         poll_url = self.options.get("poll_url") or (POLL_URL if is_hosted(endpoint) else None)
@@ -107,18 +107,18 @@ class NvidiaNimAdapter(JsonDialect):
 
 
 def is_hosted(endpoint: Endpoint) -> bool:
-    """Whether the endpoint is NVIDIA's own service."""
+    """Whether the endpoint is NVIDIA's hosted service."""
     return urlsplit(endpoint.base_url).hostname == urlsplit(HOSTED_URL).hostname
 
 
 def model_of(name: str) -> str:
-    """Return the name for the body: no `ranking/` before it, no path segment in its place."""
+    """Return the model name for the body, without `ranking/` and not as path segment."""
     bare = name.removeprefix(_RANKING)
     return _MODEL_OF_SLUG.get(bare.rpartition("/")[2], bare)
 
 
 def retrieval_path(name: str) -> str:
-    """Return the hosted path of a model; a dot of an unlisted name becomes an underscore."""
+    """Return the hosted path of a model; dots of names not in `SLUGS` become underscores."""
     model = model_of(name)
     slug = SLUGS.get(model, path_segments(model.rpartition("/")[2].replace(".", "_")))
     return "/v1/retrieval/nvidia/" + (f"{slug}/reranking" if slug else "reranking")

@@ -12,7 +12,7 @@ from rerankd_adapters.models import IMAGE_MODELS
 
 
 class OpenRouterAdapter(ListingDialect):
-    """Jina's dialect without an echo flag; says units, tokens and cost."""
+    """Jina's dialect without an echo flag; reports search units, tokens and cost."""
 
     wire = Wire(
         path="/api/v1/rerank",

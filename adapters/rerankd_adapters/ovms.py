@@ -10,7 +10,7 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 
 
 class OvmsAdapter(JsonDialect):
-    """Cohere-like, below /v3; says no usage."""
+    """Cohere-like API below /v3; reports no usage."""
 
     wire = Wire(path="/v3/rerank", fixed={"return_documents": False}, always=None)
 

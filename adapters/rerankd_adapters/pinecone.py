@@ -26,11 +26,11 @@ from rerankd_adapters.listing import ListingDialect, read_limit
 
 API_VERSION: Final = "2026-07"
 TRUNCATING: Final = ("bge-reranker-v2-m3", "pinecone-rerank-v0")
-"""Models whose parameters include `truncate`."""
+"""Models with the parameter `truncate`."""
 
 
 class PineconeAdapter(ListingDialect):
-    """Documents are objects; what a model can be asked for besides is in `parameters`."""
+    """Documents are objects; model-specific parameters are in `parameters`."""
 
     wire = Wire(
         path="/rerank",
@@ -50,11 +50,11 @@ class PineconeAdapter(ListingDialect):
     other_wire = replace(wire, truncation={}, always=None)
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives."""
+        """Return the capabilities of `model`."""
         return replace(super().capabilities(model), cuts_passages=cuts_passages(model))
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return the JSON object; only models known to truncate are told how."""
+        """Return the JSON object; the truncation mode is sent to models in `TRUNCATING` only."""
         wire = self.wire if call.model in TRUNCATING else self.other_wire
         knob = truncation_of(call, wire, f"{self.provider.title} {call.model[:60]}")
         body = super().body_of(structs.replace(call, truncation=None))
@@ -66,17 +66,17 @@ class PineconeAdapter(ListingDialect):
         return body | {"parameters": parameters} if parameters else body
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
-        """Name the parameters that were not sent."""
+        """Return a warning for every parameter that is not sent."""
         return super().warnings_of(structs.replace(call, max_passages_per_doc=1) if cuts_passages(call.model) else call)
 
     def documents_of(self, call: ProviderCall) -> Any:
-        """Return objects; a text in the field that is ranked by when nothing else is said."""
+        """Return objects; a plain text is the field `text`, which is ranked by default."""
         if call.objects is not None:
             return object_documents(call)
         return [{"text": text} for text in call.documents]
 
     def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
-        """Return the limits."""
+        """Return the limits of an entry."""
         return self.reported_capabilities(
             max_documents=read_limit(entry, "max_batch_size"),
             max_tokens_per_document=read_limit(entry, "max_sequence_length"),

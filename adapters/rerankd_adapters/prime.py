@@ -10,7 +10,7 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 
 
 class PrimeAdapter(JsonDialect):
-    """Jina's dialect with an instruction; a prompt that is too long is refused."""
+    """Jina's dialect with an instruction; prompts over the limit are rejected."""
 
     wire = Wire(
         path="/api/v1/rerank",

@@ -16,7 +16,7 @@ class ScalewayAdapter(JsonDialect):
     wire = Wire(always=None)
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Tell an unknown model, which is a 422 here, from a request that is wrong."""
+        """Distinguish an unknown model, status 422 here, from an invalid request."""
         words = error_text(response).lower()
         if response.status == 422 and "model" in words and "not found" in words:
             return AdapterErrorKind.MODEL_NOT_FOUND

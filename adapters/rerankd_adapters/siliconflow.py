@@ -24,7 +24,7 @@ from rerankd_adapters.models import IMAGE_MODELS
 
 
 class SiliconFlowAdapter(JsonDialect):
-    """Jina's dialect; tokens are counted in one of two places."""
+    """Jina's dialect; token counts are in one of two places."""
 
     wire = Wire(
         takes_images=True,
@@ -38,32 +38,32 @@ class SiliconFlowAdapter(JsonDialect):
     )
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return the JSON object; only BGE and BCE models know passages."""
+        """Return the JSON object; passage parameters are sent to BGE and BCE models only."""
         body = super().body_of(call)
         if not cuts_passages(call.model):
             body.pop("max_chunks_per_doc", None)
         return body
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
-        """Name the parameters that were not sent."""
+        """Return a warning for every parameter that is not sent."""
         warnings = super().warnings_of(call)
         if call.max_passages_per_doc == 1 or cuts_passages(call.model):
             return warnings
         return ["max_chunks_per_doc was ignored: only BGE and BCE models on SiliconFlow take it", *warnings]
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives."""
+        """Return the capabilities of `model`."""
         return replace(super().capabilities(model), cuts_passages=cuts_passages(model))
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Tell an unknown model, which is a 400 here, from a request that is wrong."""
+        """Distinguish an unknown model, status 400 here, from an invalid request."""
         if response.status == 400 and "Model does not exist" in error_text(response):
             return AdapterErrorKind.MODEL_NOT_FOUND
         return super().kind_of(response)
 
 
 def cuts_passages(model: str) -> bool:
-    """Whether a model scores long documents in passages."""
+    """Whether a model splits long documents into passages."""
     return model.rpartition("/")[2].lower().startswith(("bge-", "bce-"))
 
 

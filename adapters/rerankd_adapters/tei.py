@@ -29,7 +29,7 @@ from rerankd_adapters.wire import at, bad_response, get_json, read_count
 
 
 class TeiAdapter(JsonDialect):
-    """One model a server: the request names none, the reply is a bare array, tokens come in a header."""
+    """TEI serves one model: requests name no model, the response is a bare array, tokens are in a header."""
 
     wire = Wire(
         path="/rerank",
@@ -49,16 +49,16 @@ class TeiAdapter(JsonDialect):
     )
 
     def prompt_tokens_of(self, body: Any, response: HttpResponse) -> int:  # noqa: ARG002
-        """Return what the server counted."""
+        """Return the tokens of the response header."""
         said = response.headers.get("x-compute-tokens", "")
         return read_count(int(said) if said.isascii() and said.isdigit() else 0, ((),))
 
     def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:
-        """Build the request for what the server says of itself."""
+        """Build the `/info` request."""
         return get_json(endpoint, self.wire.path, "/info")
 
     def parse_capabilities(self, response: HttpResponse) -> Mapping[str, Capabilities]:
-        """Read the limits of the one model there is, which answers to any name."""
+        """Read the limits of the server's model."""
         info = read_listing(response)
         if at(info, ("model_id",)) is None:
             raise bad_response("there is no model_id")
@@ -76,17 +76,17 @@ class TeiAdapter(JsonDialect):
 def served_by_tei(
     name: str, *, is_reranker: bool, max_documents: int | None, max_tokens: int | None, source: str
 ) -> Mapping[str, Capabilities]:
-    """Return the facts of a server's one model, under its name, and under `*` since calls name none.
+    """Return the capabilities of a TEI server's model, under its name, and under `*` since calls name no model.
 
     Args:
-        name: Hub id, or a folder, of which the last part is the name; empty where it is not known.
+        name: Hugging Face id, or a folder whose last segment is the name; empty if unknown.
         is_reranker: Whether the model can rerank.
-        max_documents: Texts in one call.
-        max_tokens: Tokens of a pair.
-        source: Where this was read.
+        max_documents: Maximum texts per call.
+        max_tokens: Maximum tokens of a query-document pair.
+        source: Source of these values.
 
     Raises:
-        AdapterError: `MODEL_NOT_FOUND` for a model that is no reranker.
+        AdapterError: `MODEL_NOT_FOUND` for a model that is not a reranker.
     """
     if not is_reranker:
         message = f"the server runs {clean(name) or 'a model'}, which is not a reranker"

@@ -1,4 +1,4 @@
-"""Declaration of Text Embeddings Inference over gRPC, which `grpc_upstream/tei.py` speaks.
+"""Declaration of Text Embeddings Inference over gRPC; the adapter is `grpc_upstream/tei.py`.
 
 Reference: https://huggingface.github.io/text-embeddings-inference (source of 1.9.3). Facts of 2026-11-21.
 """

@@ -10,7 +10,7 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 
 
 class TogetherAdapter(JsonDialect):
-    """Cohere-shaped, with OpenAI-shaped usage and errors."""
+    """Cohere's request format, with usage and errors in OpenAI's format."""
 
     wire = Wire(rank_fields="rank_fields", fixed={"return_documents": False})
 

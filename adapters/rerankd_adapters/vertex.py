@@ -36,7 +36,7 @@ _POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 class VertexAdapter(JsonDialect):
-    """Records have a document's position for an id."""
+    """Record ids are document positions."""
 
     wire = Wire(
         path="/v1/projects/{}/locations/{}/rankingConfigs/{}:rank",
@@ -50,7 +50,7 @@ class VertexAdapter(JsonDialect):
     )
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
-        """Build the request; its header says which project pays."""
+        """Build the request, with the quota project in a header."""
         request = super().build(call, endpoint)
         payer = str(self.options.get("quota_project") or self._project())
         return structs.replace(request, headers={"x-goog-user-project": payer, **request.headers})
@@ -69,14 +69,14 @@ class VertexAdapter(JsonDialect):
         return project
 
     def documents_of(self, call: ProviderCall) -> Any:
-        """Return the records; titles are not made up, because they would change the scores."""
+        """Return the records, without made-up titles, which would change the scores."""
         return [
             {"id": str(position), **(titled_document(call, position) or {"content": text})}
             for position, text in enumerate(call.documents)
         ]
 
     def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:  # noqa: ARG002
-        """Turn ids back into positions."""
+        """Convert record ids to positions."""
         records = at(body, self.wire.results)
         if isinstance(records, list):
             records = [_numbered(record) if isinstance(record, dict) else record for record in records]

@@ -1,4 +1,4 @@
-"""Declaration of Google's ranking API over gRPC, which `grpc_upstream/vertex.py` speaks.
+"""Declaration of Google's ranking API over gRPC; the adapter is `grpc_upstream/vertex.py`.
 
 Reference: https://cloud.google.com/generative-ai-app-builder/docs/ranking (google-cloud-discoveryengine 0.20.5).
 Facts of 2026-11-21.

@@ -17,7 +17,7 @@ from rerankd_adapters.models import IMAGE_MODELS
 
 
 class VllmAdapter(ListingDialect):
-    """Uses `/v1/rerank`, the route that `--api-key` guards; `/rerank` on servers too old to have it."""
+    """Uses `/v1/rerank`, which `--api-key` protects, or `/rerank` on older servers."""
 
     wire = Wire(
         old_path="/rerank",
@@ -47,14 +47,14 @@ class VllmAdapter(ListingDialect):
     )
 
     def documents_of(self, call: ProviderCall) -> Any:
-        """Return texts, and documents with images as lists of parts, the image first."""
+        """Return texts, or lists of parts for documents with images, image first."""
         if call.images is None:
             return super().documents_of(call)
         pairs = zip(call.documents, call.images, strict=True)
         return [text if image is None else {"content": _parts(text, image)} for text, image in pairs]
 
     def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:
-        """Return the window, and what is known of the model that is served under another name."""
+        """Return the context window, and the known capabilities of the model behind a served name."""
         root = entry.get("root")
         known = self.capabilities(model)
         facts = self.reported_capabilities()

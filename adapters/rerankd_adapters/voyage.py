@@ -25,7 +25,7 @@ MONGODB_URL = "https://ai.mongodb.com"
 
 
 class VoyageAdapter(JsonDialect):
-    """Sends keys that MongoDB issued to MongoDB's host."""
+    """Uses MongoDB's host for keys issued by MongoDB."""
 
     wire = Wire(
         top_n="top_k",
@@ -35,7 +35,7 @@ class VoyageAdapter(JsonDialect):
     )
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
-        """Build the request; keys starting `al-` work on MongoDB's host only."""
+        """Build the request; keys with prefix `al-` are valid on MongoDB's host only."""
         if endpoint.api_key.startswith("al-") and endpoint.base_url.rstrip("/") in (
             VOYAGE_URL,
             f"{VOYAGE_URL}/v1",

@@ -26,12 +26,12 @@ from rerankd_adapters.dialect import JsonDialect, Wire, options_of
 from rerankd_adapters.documents import refuse_images
 
 API_DATE: Final = "2024-03-13"
-"""Version of the API that LiteLLM 1.109.1 asks for; the option `version` goes before it."""
+"""Default API version, as used by LiteLLM 1.109.1; the option `version` overrides it."""
 _OWNERS: Final = ("project_id", "space_id")
 
 
 class WatsonxAdapter(JsonDialect):
-    """Cuts documents where it is told how long they may be, or knows the model's window."""
+    """Sends a truncation length if the call or the model's window provides one."""
 
     wire = Wire(
         path="/ml/v1/text/rerank",
@@ -45,15 +45,16 @@ class WatsonxAdapter(JsonDialect):
     )
 
     def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
-        """Return the path, with the API's date."""
+        """Return the path, with the API version as query parameter."""
         date = str(self.options.get("version") or API_DATE)
         return f"{self.wire.path}?version={quote(date, safe='')}"
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return the JSON object, which says whose project or space is billed.
+        """Return the JSON object, with the billed project or space.
 
         Raises:
-            AdapterError: `UNSUPPORTED` for truncation that cannot be asked for; `CREDENTIALS` without an owner.
+            AdapterError: `UNSUPPORTED` for a truncation mode that the API does not have; `CREDENTIALS` without a
+                project or space.
         """
         owner = next((name for name in _OWNERS if self.options.get(name)), None)
         if owner is None:

@@ -26,7 +26,7 @@ from rerankd_adapters.listing import ListingDialect
 
 
 class XinferenceAdapter(ListingDialect):
-    """Cohere-like; what a model takes besides travels as JSON in a text."""
+    """Cohere-like API; model-specific parameters are sent as a JSON string."""
 
     wire = Wire(
         fixed={"return_documents": False},
@@ -45,13 +45,13 @@ class XinferenceAdapter(ListingDialect):
         return body
 
     def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
-        """Tell a model that is not launched, which is a 400 here, from a request that is wrong."""
+        """Distinguish a model that is not launched, status 400 here, from an invalid request."""
         if response.status == 400 and "model not found" in error_text(response).lower():
             return AdapterErrorKind.MODEL_NOT_FOUND
         return super().kind_of(response)
 
     def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
-        """Return that there is such a model, if it is launched as a reranker."""
+        """Return capabilities without limits; `None` if the model is not launched as a reranker."""
         return self.reported_capabilities() if entry.get("model_type") == "rerank" else None
 
 

@@ -12,7 +12,7 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 
 
 class ZeroEntropyAdapter(JsonDialect):
-    """Asks for the fast mode when somebody waits: the slow one may take more than ten seconds."""
+    """Requests the fast mode for calls with a deadline; the slow mode may take more than ten seconds."""
 
     wire = Wire(
         path="/v1/models/rerank",
@@ -22,7 +22,7 @@ class ZeroEntropyAdapter(JsonDialect):
     )
 
     def body_of(self, call: ProviderCall) -> dict[str, Any]:
-        """Return the JSON object with the latency of the call, of the deployment, or of the deadline."""
+        """Return the JSON object, with the latency mode of the call, else the options, else the deadline."""
         latency = self.options.get("latency") or ("fast" if call.deadline_s is not None else None)
         return ({"latency": latency} if latency else {}) | super().body_of(call)
 

@@ -1,1 +1,1 @@
-"""Providers spoken to over gRPC. The only modules of the adapters that import grpc and protobuf."""
+"""Adapters of gRPC providers. The only adapter modules that import grpc and protobuf."""

@@ -20,31 +20,31 @@ _IS_TLS: Final = {"grpc": False, "grpcs": True, "http": False, "https": True}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSettings:
-    """How channels are opened."""
+    """Options of a gRPC channel."""
 
     root_certificates: bytes | None = None
-    """PEM of the authorities trusted; `None` for gRPC's own."""
+    """PEM of trusted CA certificates; `None`: gRPC's defaults."""
     certificate_chain: bytes | None = field(default=None, repr=False)
-    """PEM of the client's certificate."""
+    """PEM of the client certificate chain."""
     private_key: bytes | None = field(default=None, repr=False)
-    """PEM of the client's key."""
+    """PEM of the client's private key."""
     server_name: str = ""
-    """The name the server's certificate is checked for, where it is not the address."""
+    """Expected name in the server's certificate, if it differs from the address."""
     keepalive_s: float = 60.0
-    """Seconds between pings while a call is under way."""
+    """Seconds between keepalive pings while a call is in flight."""
     keepalive_timeout_s: float = 20.0
-    """Seconds after which an unanswered ping closes the connection."""
+    """Seconds to wait for a ping's acknowledgement before closing the connection."""
     max_reconnect_s: float = 5.0
-    """Longest pause between attempts to connect."""
+    """Maximum seconds between connection attempts."""
     max_message_bytes: int = 64 * MEBIBYTE
-    """Of one message, sent or received."""
+    """Maximum size of a sent or received message in bytes."""
     uses_environment_proxy: bool = True
     """Whether `grpc_proxy`, `https_proxy` and `no_proxy` are honoured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens."""
+    """A parsed server address."""
 
     target: str
     """`dns:///host:port`, or `unix:/path`."""
@@ -52,13 +52,11 @@ class Address:
 
 
 def read_address(base_url: str, default_port: int) -> Address:
-    """Read `grpc://host:port` or, for TLS, `grpcs://host:port`; without a scheme there is no TLS.
-
-    `unix:/path` is a socket in the file system, without TLS.
+    """Parse `grpc://host:port`, `grpcs://host:port` (TLS), `host:port` (no TLS) or `unix:/path` (no TLS).
 
     Args:
-        base_url: Without a path. `http` and `https` mean the same as `grpc` and `grpcs`.
-        default_port: Of the provider without TLS; with TLS it is 443.
+        base_url: Address without a path. `http` and `https` are synonyms of `grpc` and `grpcs`.
+        default_port: Port without TLS; with TLS the default is 443.
 
     Raises:
         AdapterError: `REJECTED` for anything else.
@@ -87,7 +85,7 @@ def read_address(base_url: str, default_port: int) -> Address:
 
 
 def open_channel(address: Address, settings: ChannelSettings) -> grpc.aio.Channel:
-    """Open a channel, which connects with its first call. Call it on the event loop that uses it."""
+    """Open a channel on the current event loop; it connects with the first call."""
     options = _options(settings)
     if not address.is_tls:
         return grpc.aio.insecure_channel(address.target, options=options)
@@ -105,13 +103,13 @@ def _options(settings: ChannelSettings) -> list[tuple[str, Any]]:
         ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout_s * 1000)),
         ("grpc.initial_reconnect_backoff_ms", min(500, int(settings.max_reconnect_s * 1000))),
         ("grpc.max_reconnect_backoff_ms", int(settings.max_reconnect_s * 1000)),
-        # servers close connections that ping while idle, or more than twice without data
+        # Servers close connections that ping while idle, or more than twice without data.
         ("grpc.keepalive_permit_without_calls", 0),
         ("grpc.http2.max_pings_without_data", 2),
-        # retries are the engine's, which knows the deadline and the budget
+        # The engine retries, since it knows the deadline and the retry budget.
         ("grpc.enable_retries", 0),
         ("grpc.lb_policy_name", "round_robin"),
-        # a subchannel shared with another deployment would share its failures
+        # A subchannel shared with another deployment would share its failures.
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.enable_http_proxy", int(settings.uses_environment_proxy)),
         ("grpc.primary_user_agent", "rerankd"),

@@ -1,4 +1,4 @@
-"""Calls one server over one channel: credentials, deadlines, failures."""
+"""gRPC client of one server: credentials, deadlines and errors over one channel."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from rerankd_adapters.grpc_upstream.messages import UpstreamMethod
 from rerankd_adapters.grpc_upstream.status import failure_of
 
 KindOf = Callable[[grpc.StatusCode, str], AdapterErrorKind]
-"""Says what a status and its details mean."""
+"""Classifies a status code and its message."""
 
 
 class GrpcClient:
-    """Sends encoded requests. Safe for any number of tasks of one event loop, which the first call binds it to.
+    """Sends encoded requests. Safe for any number of tasks of one event loop, that of the first call.
 
     Args:
-        provider: Declares how a key is sent.
-        endpoint: Where and as whom; its headers travel as metadata.
-        default_port: Where the address has none.
-        kind_of: The provider's reading of statuses.
-        timeout_s: Longest time one call may take when its deadline allows more.
-        settings: Of the channel.
-        authorize: Returns the headers that prove who asks; else the endpoint's key is sent.
-        trace_headers: Returns the trace context of the running task.
+        provider: Declares the header of the key.
+        endpoint: Address, key and headers; headers are sent as metadata.
+        default_port: Port if the address has none.
+        kind_of: Classifies failed statuses.
+        timeout_s: Timeout of one call in seconds; a shorter deadline of the call wins.
+        settings: Channel options.
+        authorize: Returns authentication headers; default: the endpoint's key.
+        trace_headers: Returns the trace context headers of the running task.
 
     Raises:
-        AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for an address that is none.
+        AdapterError: `CREDENTIALS` without a required key; `REJECTED` for an invalid address.
     """
 
     def __init__(
@@ -62,16 +62,16 @@ class GrpcClient:
     async def ask(
         self, method: UpstreamMethod, request: bytes | list[bytes], headers: Headers, call: ProviderCall | None = None
     ) -> Any:
-        """Call a method and decode what it answers; cancelling the task cancels the call at the server.
+        """Call a method and decode the response; cancelling the task cancels the call at the server.
 
         Args:
-            method: Of the provider's service.
-            request: One encoded message, or those of a stream.
-            headers: Sent besides those of every call.
-            call: Sets the deadline; its texts are kept out of errors.
+            method: Method of the provider's service.
+            request: One encoded message, or the messages of a request stream.
+            headers: Additional metadata of this call.
+            call: Provides the deadline; its texts are removed from error messages.
 
         Raises:
-            AdapterError: What the provider did instead of answering.
+            AdapterError: The call failed or the response is invalid.
         """
         metadata = await self._metadata(headers)
         remaining_s = _remaining_s(call)
@@ -85,7 +85,7 @@ class GrpcClient:
                 kind = AdapterErrorKind.UNAVAILABLE
             raise self._without_key(failure_of(call, error, kind)) from None
         except asyncio.CancelledError:
-            # closing the channel cancels its calls, which nobody asked of this task
+            # Closing the channel cancels its calls; this task itself was not cancelled.
             task = asyncio.current_task()
             if self._is_closed and task is not None and not task.cancelling():
                 raise _closed() from None
@@ -93,7 +93,7 @@ class GrpcClient:
         return method.decode(body)
 
     async def close(self) -> None:
-        """Close the channel; calls under way fail with `UNAVAILABLE`."""
+        """Close the channel; calls in flight fail with `UNAVAILABLE`."""
         self._is_closed = True
         if self._channel is not None:
             await self._channel.close()
@@ -105,7 +105,7 @@ class GrpcClient:
             raise _closed()
         if self._channel is None:
             self._channel = open_channel(self._address, self._settings)
-        # bytes in and out: grpc only logs what a deserializer of its own cannot read
+        # No (de)serializer: grpc only logs responses that a deserializer rejects.
         invoke: Any = self._channel.stream_unary if method.streams_requests else self._channel.unary_unary
         body: bytes = await invoke(method.path)(request, timeout=timeout_s, metadata=metadata)
         return body

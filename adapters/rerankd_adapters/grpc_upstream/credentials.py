@@ -13,10 +13,10 @@ Headers = Mapping[str, str]
 
 
 def static_headers(provider: Provider, endpoint: Endpoint) -> Headers:
-    """Return the header of the first of the provider's ways to authenticate that a key alone is enough for.
+    """Return the header of the provider's first authentication method that needs only a key, or no key.
 
     Raises:
-        AdapterError: `CREDENTIALS` when none is.
+        AdapterError: `CREDENTIALS` when a required key is missing.
     """
     for way in provider.authentication:
         if way.scheme is Scheme.NONE:
@@ -28,10 +28,10 @@ def static_headers(provider: Provider, endpoint: Endpoint) -> Headers:
 
 
 def metadata_of(headers: Headers) -> grpc.aio.Metadata:
-    """Turn headers into metadata.
+    """Convert headers to metadata.
 
     Raises:
-        AdapterError: `CREDENTIALS` for a value that gRPC would quote in an exception of its own.
+        AdapterError: `CREDENTIALS` for an invalid value, which gRPC would otherwise quote in an exception.
     """
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable()):

@@ -37,7 +37,7 @@ _Input = tuple[str, Sequence[str], list[int]]
 
 
 class KserveGrpc(GrpcUpstream):
-    """Sends texts as BYTES tensors and reads scores from a tensor of numbers; see `KserveOptions`."""
+    """Sends texts as BYTES tensors and reads scores from a numeric tensor, as configured by `KserveOptions`."""
 
     method = _INFER
     default_port = 8001
@@ -50,7 +50,7 @@ class KserveGrpc(GrpcUpstream):
         self._wire = Wire(truncation=modes if knob else {}, always=None)
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives, as far as the options say."""
+        """Return the capabilities that the options state."""
         facts = super().capabilities(model)
         chosen = self._chosen
         if chosen.max_documents is not None:
@@ -59,7 +59,7 @@ class KserveGrpc(GrpcUpstream):
         return replace(facts, score_space=chosen.score_space) if is_known else facts
 
     def build(self, call: ProviderCall) -> Any:
-        """Build the request; the call's options go as parameters of the request."""
+        """Build the request; the call's options become request parameters."""
         chosen = self._chosen
         inputs = self._inputs(call)
         outputs = (chosen.score_output, chosen.index_output, chosen.token_output)
@@ -95,11 +95,11 @@ class KserveGrpc(GrpcUpstream):
         return [(chosen.pair_input, joined, [count, *tail])]
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
-        """Name the parameters of the call that the service has no field for."""
+        """Return a warning for every parameter of the call that the service has no field for."""
         return ignored(call, Wire(), self.provider.title)
 
     def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
-        """Read the scores, in the order of the documents unless there is an output with positions."""
+        """Read the scores, in document order unless the model returns indices."""
         chosen, count = self._chosen, len(call.documents)
         values = read_numbers(response, chosen.score_output)
         scores = [float(value) for value in pick_column(values, count, chosen.score_column, chosen.score_output)]

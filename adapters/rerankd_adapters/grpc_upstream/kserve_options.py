@@ -1,4 +1,4 @@
-"""How a model served over the Open Inference Protocol takes pairs and gives scores: all of it configuration.
+"""Tensor names and formats of a model served over the Open Inference Protocol, from configuration.
 
 Reference: https://docs.nvidia.com/nim/nemo-retriever/text-reranking (reference-grpc, 1.10 and 2.0) for the preset.
 Facts of 2026-11-21.
@@ -26,15 +26,15 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "max_documents": 512,
     },
 }
-"""NIM's own example names its inputs. Names of its outputs are not verified: they follow the words of its reference,
-and options of the deployment go before them."""
+"""Option presets. NIM's input names are from its example; its output names follow the wording of its reference and are
+not verified. Configured options override the preset."""
 
 _SPACES: Final = tuple(space.value for space in ScoreSpace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KserveOptions:
-    """Options of a deployment, read and checked; `Provider.options` says what each means."""
+    """Validated adapter options; `Provider.options` describes each."""
 
     query_input: str
     document_input: str
@@ -57,10 +57,10 @@ class KserveOptions:
 
 
 def read_options(given: Mapping[str, Any]) -> KserveOptions:
-    """Read the options of a deployment; those it sets go before those of its preset.
+    """Validate adapter options; options that are set override those of the preset.
 
     Raises:
-        AdapterError: `REJECTED`, naming the option that makes no sense.
+        AdapterError: `REJECTED`, naming the invalid option.
     """
     options = {**PRESETS.get(read_choice(given, "preset", ("", *PRESETS)), {}), **given}
     if str(options.get("input_datatype") or "BYTES") != "BYTES":

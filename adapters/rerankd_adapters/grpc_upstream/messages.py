@@ -1,7 +1,7 @@
-"""Messages of the providers' services, made from `upstream.binpb` in a descriptor pool of their own.
+"""Message classes of the providers' services, created from `upstream.binpb` in a separate descriptor pool.
 
-A pool of our own keeps them apart from the packages that providers publish for the same services, which
-register the same names in the default pool. `scripts/generate_upstream.py` makes the file.
+Packages that providers publish for the same services register the same names in the default pool.
+`scripts/generate_upstream.py` generates the file.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class UpstreamMethod:
     path: str
     """`/package.Service/Method`."""
     request: Any
-    """Message class of (each) request."""
+    """Message class of the request, or of each message of a request stream."""
     response: Any
     """Message class of the response."""
     streams_requests: bool = False
 
     def decode(self, body: bytes) -> Any:
-        """Read a response, whatever bytes it holds.
+        """Decode a response.
 
         Raises:
-            AdapterError: `BAD_RESPONSE` when they are not such a message.
+            AdapterError: `BAD_RESPONSE` when the bytes are not such a message.
         """
         try:
             return self.response.FromString(body)
@@ -48,7 +48,7 @@ class UpstreamMethod:
 
 @cache
 def find_method(service: str, name: str) -> UpstreamMethod:
-    """Return a method by the full name of its service."""
+    """Return a method of a service, by full service name and method name."""
     method = pool().FindServiceByName(service).methods_by_name[name]
     return UpstreamMethod(
         path=f"/{service}/{name}",
@@ -60,7 +60,7 @@ def find_method(service: str, name: str) -> UpstreamMethod:
 
 @cache
 def pool() -> DescriptorPool:
-    """Return the pool that holds the providers' services and nothing else."""
+    """Return the descriptor pool of the providers' services."""
     made = DescriptorPool()
     described = FileDescriptorSet.FromString(files(__package__).joinpath(DESCRIPTORS).read_bytes())
     for file in described.file:

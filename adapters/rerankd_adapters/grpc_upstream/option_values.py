@@ -1,4 +1,4 @@
-"""Options of a deployment, which are texts where environment variables set them."""
+"""Parsing of adapter option values, which are strings when they come from environment variables."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _BOOLEANS_OFF: Final = {"false": False, "0": False, "no": False, "off": False, "
 
 
 def read_bool(options: Mapping[str, Any], name: str, default: bool = False) -> bool:
-    """Return a switch.
+    """Return a boolean option.
 
     Raises:
-        AdapterError: `REJECTED` for anything that is none.
+        AdapterError: `REJECTED` for a value that is not a boolean.
     """
     value = options.get(name, default)
     known = {**_BOOLEANS, **_BOOLEANS_OFF}
@@ -26,10 +26,10 @@ def read_bool(options: Mapping[str, Any], name: str, default: bool = False) -> b
 
 
 def read_whole(options: Mapping[str, Any], name: str, least: int = 0) -> int | None:
-    """Return a whole number, `None` when it is not set.
+    """Return an integer option; `None` if it is not set.
 
     Raises:
-        AdapterError: `REJECTED` for anything else and for less than `least`.
+        AdapterError: `REJECTED` for a value that is not an integer >= `least`.
     """
     value = options.get(name)
     if value is None or value == "":
@@ -44,10 +44,10 @@ def read_whole(options: Mapping[str, Any], name: str, least: int = 0) -> int | N
 
 
 def read_choice(options: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str:
-    """Return one of `choices`, the first when it is not set.
+    """Return an enumerated option; the first of `choices` if it is not set.
 
     Raises:
-        AdapterError: `REJECTED` for anything else.
+        AdapterError: `REJECTED` for a value that is not in `choices`.
     """
     value = str(options.get(name) or choices[0])
     if value not in choices:

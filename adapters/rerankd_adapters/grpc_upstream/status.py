@@ -1,4 +1,4 @@
-"""From a gRPC status to an `AdapterError`.
+"""Converts gRPC statuses to `AdapterError`.
 
 Reference: https://grpc.io/docs/guides/status-codes and google/rpc/error_details.proto. Facts of 2026-11-21.
 """
@@ -36,9 +36,9 @@ KIND_OF_CODE: Final[Mapping[grpc.StatusCode, AdapterErrorKind]] = {
     grpc.StatusCode.DATA_LOSS: AdapterErrorKind.UNAVAILABLE,
     grpc.StatusCode.UNAUTHENTICATED: AdapterErrorKind.CREDENTIALS,
 }
-"""What a code means unless a provider's own table says otherwise.
+"""Status code to error kind; adapters may override it.
 
-UNIMPLEMENTED is another service at that address. OUT_OF_RANGE is what tonic answers to a message over its limit.
+UNIMPLEMENTED means that another service runs at the address. tonic sends OUT_OF_RANGE for a message over its limit.
 """
 
 _DETAILS: Final = "grpc-status-details-bin"
@@ -46,7 +46,7 @@ _TOO_LARGE: Final = "message larger than max"
 
 
 def kind_of_code(code: grpc.StatusCode, details: str) -> AdapterErrorKind:
-    """Say what a status means, before any provider's own table."""
+    """Classify a status by code and message."""
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in details:
         # a limit of the client's on what it receives, of either side on what is sent to the server
         is_reply = "CLIENT: Received" in details
@@ -55,7 +55,7 @@ def kind_of_code(code: grpc.StatusCode, details: str) -> AdapterErrorKind:
 
 
 def failure_of(call: ProviderCall | None, error: grpc.aio.AioRpcError, kind: AdapterErrorKind) -> AdapterError:
-    """Build the error for a status other than OK; texts of `call` are kept out of it."""
+    """Build the error of a status other than OK; texts of `call` are removed from its message."""
     details = error.details() or ""
     quote = clean(withhold(details, call) if call else details)
     name = error.code().name

@@ -43,20 +43,20 @@ _WIRE: Final = Wire(
 
 @dataclass(frozen=True, slots=True)
 class TeiInfo:
-    """What a server says of itself."""
+    """Response of TEI's `Info` method."""
 
     model: str
-    """Hub id."""
+    """Hugging Face model id."""
     is_reranker: bool
     max_documents: int
-    """Texts in one unary call."""
+    """Maximum texts of a unary call."""
     max_tokens: int
-    """Tokens of a pair."""
+    """Maximum tokens of a query-document pair."""
     version: str
 
 
 class TeiGrpc(GrpcUpstream):
-    """One model a server. The option `streams` sends one text a message, as many as there are."""
+    """Adapter of a TEI server, which serves one model. With the option `streams` each text is a message of a stream."""
 
     method = _UNARY
     default_port = 3000
@@ -68,12 +68,12 @@ class TeiGrpc(GrpcUpstream):
             self.method = _STREAM
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives; a stream of texts has no limit."""
+        """Return the capabilities of `model`; streamed requests have no document limit."""
         facts = super().capabilities(model)
         return replace(facts, max_documents=None) if self._streams else facts
 
     def build(self, call: ProviderCall) -> Any:
-        """Build the request, or one a text."""
+        """Build the request, or one message per text when streaming."""
         title = self.provider.title
         fields: dict[str, Any] = {"query": self.query_of(call), **_WIRE.fixed, **_WIRE.defaults}
         fields.update(truncation_of(call, _WIRE, title))
@@ -86,11 +86,11 @@ class TeiGrpc(GrpcUpstream):
         return (_STREAM.request(text=text, **fields) for text in call.documents)
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
-        """Name the parameters of the call that the service has no field for."""
+        """Return a warning for every parameter of the call that the service has no field for."""
         return ignored(call, _WIRE, self.provider.title)
 
     def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
-        """Read the ranks, which come best first and equal ones in reverse."""
+        """Read the ranks; TEI sends them best first, equal scores in reverse order."""
         ranks = response.ranks
         return ProviderReply(
             indices=[rank.index for rank in ranks],
@@ -100,7 +100,7 @@ class TeiGrpc(GrpcUpstream):
         )
 
     def kind_of(self, code: grpc.StatusCode, details: str) -> AdapterErrorKind:
-        """Tell a failed backend, a text it cannot read and a model of another kind apart."""
+        """Classify by message as well: failed backend, tokenization error, or a model that is not a reranker."""
         if code is not grpc.StatusCode.FAILED_PRECONDITION:
             return kind_of_code(code, details)
         if details.startswith("model is not a"):
@@ -109,7 +109,7 @@ class TeiGrpc(GrpcUpstream):
         return AdapterErrorKind.REJECTED if is_tokenizer else AdapterErrorKind.UNAVAILABLE
 
     async def fetch_capabilities(self) -> Mapping[str, Capabilities] | None:
-        """Ask for the limits of the one model there is, which answers to any name."""
+        """Return the limits of the server's model, under its name and under `*`, since requests name no model."""
         info = await self.info()
         return served_by_tei(
             info.model if is_name(info.model) else "",
@@ -120,10 +120,10 @@ class TeiGrpc(GrpcUpstream):
         )
 
     async def info(self) -> TeiInfo:
-        """Ask the server what it runs.
+        """Call `Info`.
 
         Raises:
-            AdapterError: What it did instead of answering.
+            AdapterError: The call failed.
         """
         said = await self.ask(_INFO)
         return TeiInfo(

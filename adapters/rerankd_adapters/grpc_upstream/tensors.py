@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: texts in, numbers out.
+"""Encoding of text tensors and decoding of numeric tensors of the Open Inference Protocol.
 
 Reference: https://github.com/kserve/open-inference-protocol (specification/protocol). Facts of 2026-11-21.
 """
@@ -28,7 +28,7 @@ _FORMATS: Final[Mapping[str, str]] = {
     "FP32": "f",
     "FP64": "d",
 }
-"""Datatype: its `struct` format, the top half of a 32-bit float for BF16."""
+"""Datatype to `struct` format; BF16 is decoded as the upper half of a 32-bit float."""
 _FIELDS: Final[Mapping[str, str]] = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -45,16 +45,16 @@ _FIELDS: Final[Mapping[str, str]] = {
 
 
 def pack_texts(texts: Iterable[str]) -> bytes:
-    """Write texts as the raw contents of a BYTES tensor: each after its length in 32 bits."""
+    """Encode texts as raw contents of a BYTES tensor: a 32-bit little-endian length, then UTF-8, per text."""
     encoded = [text.encode() for text in texts]
     return b"".join(part for text in encoded for part in (struct.pack("<I", len(text)), text))
 
 
 def read_numbers(response: Any, name: str) -> list[Any]:
-    """Return the elements of an output of a `ModelInferResponse`, row by row.
+    """Return the elements of an output tensor of a `ModelInferResponse`, in row-major order.
 
     Raises:
-        AdapterError: `BAD_RESPONSE` when there is no such output, or it does not hold what its shape says.
+        AdapterError: `BAD_RESPONSE` when there is no such output, or its content does not match its shape.
     """
     names = [output.name for output in response.outputs]
     if name not in names:
@@ -103,10 +103,16 @@ def _no_number(datatype: str, name: str) -> Exception:
 
 
 def pick_column(values: list[Any], rows: int, column: int | None, name: str) -> list[Any]:
-    """Return one element a row; the wrong number of rows is left for the engine to refuse.
+    """Return one element per row. The engine rejects a wrong number of rows.
+
+    Args:
+        values: Elements in row-major order.
+        rows: Expected number of rows.
+        column: Zero-based column; `None`: there must be one column.
+        name: Name of the tensor, for the error message.
 
     Raises:
-        AdapterError: `BAD_RESPONSE` for several columns of which none, or none of them, was chosen.
+        AdapterError: `BAD_RESPONSE` for several columns without a valid `column`.
     """
     if len(values) <= rows or len(values) % rows:
         return values

@@ -1,4 +1,4 @@
-"""One way to reach one provider's models over gRPC, behind the protocol of providers in this process."""
+"""Base class of gRPC providers."""
 
 from __future__ import annotations
 
@@ -34,27 +34,26 @@ DEFAULT_TIMEOUT_S = 60.0
 
 
 class GrpcUpstream(ABC):
-    """Asks one method of a provider's service. Satisfies `InProcessProvider`.
+    """A provider reached by one gRPC method. Implements `ModelProvider`.
 
-    Safe for any number of tasks of one event loop, on which the first call opens the channel. Subclasses say
-    what to send (`build`) and how to read what comes (`parse`); neither does I/O.
+    Safe for any number of tasks of one event loop; the first call opens the channel. Subclasses implement `build` and
+    `parse`, which do no I/O.
 
     Args:
-        provider: Its declaration.
-        endpoint: Where and as whom; its headers travel as metadata.
-        name: What the deployment is called, where that is not the provider's name.
-        options: The deployment's, by the names of `Provider.options`.
-        overrides: What the operator knows better, by model; `*` for every model.
-        prices: Go before the provider's own.
-        timeout_s: Longest time one call may take when its deadline allows more.
-        refresh_s: How often `refresh` is to be called, in seconds; 0 for never.
-        settings: Of the channel.
-        authorize: Returns the headers that prove who asks, where they expire; else the endpoint's key is sent.
-        trace_headers: Returns the trace context of the running task (`traceparent`, `tracestate`).
+        provider: Declaration.
+        endpoint: Address, key and headers; headers are sent as metadata.
+        name: Public name; default: the provider's own name.
+        options: Adapter options, by the names of `Provider.options`.
+        overrides: Capabilities by model, `*` for every model; override table and server.
+        prices: Checked before the prices of `provider`.
+        timeout_s: Timeout of one call in seconds; a shorter deadline of the call wins.
+        refresh_s: Seconds between calls of `refresh`; 0 disables them.
+        settings: Channel options.
+        authorize: Returns authentication headers for credentials that expire; default: the endpoint's key.
+        trace_headers: Returns the trace context headers of the running task (`traceparent`, `tracestate`).
 
     Raises:
-        AdapterError: `CREDENTIALS` without a key that is needed; `REJECTED` for an address or options that make
-            no sense.
+        AdapterError: `CREDENTIALS` without a required key; `REJECTED` for an invalid address or option.
     """
 
     method: UpstreamMethod
@@ -95,7 +94,7 @@ class GrpcUpstream(ABC):
 
     @abstractmethod
     def build(self, call: ProviderCall) -> Any:
-        """Build the request: a message, or an iterable of them where the method streams requests.
+        """Build the request: a message, or an iterable of messages for a request stream.
 
         Raises:
             AdapterError: `UNSUPPORTED` or `REJECTED`, naming the field.
@@ -103,27 +102,27 @@ class GrpcUpstream(ABC):
 
     @abstractmethod
     def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
-        """Read the response, whatever its fields hold.
+        """Parse the response.
 
         Raises:
-            AdapterError: `BAD_RESPONSE`.
+            AdapterError: `BAD_RESPONSE` for an invalid response.
         """
 
     def kind_of(self, code: grpc.StatusCode, details: str) -> AdapterErrorKind:
-        """Say what a status means; providers with meanings of their own override this."""
+        """Classify a failed status; override for provider-specific meanings."""
         return kind_of_code(code, details)
 
     def headers_of(self, call: ProviderCall) -> Headers:  # noqa: ARG002
-        """Return what the provider wants as metadata besides credentials."""
+        """Return additional metadata of a call, without credentials."""
         return {}
 
     def models(self) -> Sequence[ModelInfo]:
-        """List the models whose names are known, ordered by name; others can be called too."""
+        """List the known models, ordered by name; models that are not listed can be called too."""
         known = {*self.provider.models, *self._served, *self._overrides} - {"*"}
         return [self.describe(model) for model in sorted(known)]
 
     def describe(self, model: str) -> ModelInfo:
-        """Describe any model by the provider's own name, known or not."""
+        """Describe a model by the provider's name for it, listed or not."""
         facts = apply_overrides(self.capabilities(model), model, self._served, self._overrides)
         return ModelInfo(
             name=model,
@@ -134,22 +133,22 @@ class GrpcUpstream(ABC):
         )
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives, as far as it is known without asking anybody."""
+        """Return the capabilities of `model` that the declaration states."""
         return self.provider.capabilities_of(model)
 
     async def fetch_capabilities(self) -> Mapping[str, Capabilities] | None:
-        """Ask the server what it serves: facts by model, `*` for every model; `None` where it cannot be asked.
+        """Request the reported capabilities by model, `*` for every model; `None` if there is no such method.
 
         Raises:
-            AdapterError: What the server did instead of answering.
+            AdapterError: The call failed.
         """
         return None
 
     async def refresh(self) -> bool:
-        """Ask the server what it serves, and keep the answer; `False` where it cannot be asked.
+        """Refresh the reported capabilities; return `False` if there is no such method.
 
         Raises:
-            AdapterError: What the server did instead of answering; what was known before stays known.
+            AdapterError: The call failed; the previous capabilities stay in effect.
         """
         served = await self.fetch_capabilities()
         if served is None:
@@ -158,18 +157,18 @@ class GrpcUpstream(ABC):
         return True
 
     def query_of(self, call: ProviderCall) -> str:
-        """Return the query, the instruction before it."""
+        """Return the query, prefixed by the instruction if there is one."""
         return f"{call.instruction}\n{call.query}" if call.instruction else call.query
 
     def warnings_of(self, call: ProviderCall) -> list[str]:  # noqa: ARG002
-        """Name the parameters of the call that the provider is not told."""
+        """Return a warning for every parameter of the call that is not sent."""
         return []
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         """Score the documents of `call`; cancelling the task cancels the call at the provider.
 
         Raises:
-            AdapterError: What the provider did instead of answering.
+            AdapterError: The call failed or the response is invalid.
         """
         request = self._encode(call)
         response = await self._client.ask(self.method, request, self.headers_of(call), call)
@@ -182,12 +181,12 @@ class GrpcUpstream(ABC):
         """Call a method with an empty request.
 
         Raises:
-            AdapterError: What the provider did instead of answering.
+            AdapterError: The call failed or the response is invalid.
         """
         return await self._client.ask(method, b"", {})
 
     async def close(self) -> None:
-        """Close the channel; calls under way fail with `UNAVAILABLE`."""
+        """Close the channel; calls in flight fail with `UNAVAILABLE`."""
         await self._client.close()
 
     def _encode(self, call: ProviderCall) -> bytes | list[bytes]:

@@ -28,7 +28,7 @@ _SCORE_DIGITS: Final = 6
 
 
 class VertexGrpc(GrpcUpstream):
-    """Records are named by their position; every one is asked for, because a call is charged whole anyway."""
+    """Adapter of the ranking API. Record ids are positions; all records are requested, since a call is billed whole."""
 
     method = _RANK
     default_port = 443
@@ -48,13 +48,13 @@ class VertexGrpc(GrpcUpstream):
         return value
 
     def headers_of(self, call: ProviderCall) -> Headers:  # noqa: ARG002
-        """Return the header Google routes by, and who pays where that is not the credentials' project."""
+        """Return Google's routing header, and the quota project if it is not the credentials' project."""
         headers = {"x-goog-request-params": f"ranking_config={quote(self._config, safe='')}"}
         payer = str(self.options.get("quota_project") or "")
         return {**headers, "x-goog-user-project": payer} if payer else headers
 
     def build(self, call: ProviderCall) -> Any:
-        """Build the request. Documents go as contents: a title of our own making would change the scores."""
+        """Build the request. Documents are sent as `content`; a made-up title would change the scores."""
         if not self._has_project:
             message = "the Google Cloud project is unknown; set the option project or VERTEXAI_PROJECT"
             raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
@@ -74,11 +74,11 @@ class VertexGrpc(GrpcUpstream):
         )
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
-        """Name the parameters of the call that the service has no field for."""
+        """Return a warning for every parameter of the call that the service has no field for."""
         return ignored(call, _WIRE, self.provider.title)
 
     def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
-        """Read the records, best first."""
+        """Read the records."""
         records = response.records
         if not all(_POSITION.fullmatch(record.id) for record in records):
             raise bad_response("a record has an id that was not sent")

@@ -1,7 +1,6 @@
-"""The conformance suite: what every adapter must do, checked against a server on this machine.
+"""Conformance suite for adapters, run against a loopback server.
 
-A package with an adapter of its own runs it like this, in a test of any framework, with every transport it
-cares for::
+A package with an adapter runs it in a test of any framework, once per transport::
 
     recording = load_recording(Path("recordings/acme.yaml"))
     for case in recording.all_cases():

@@ -1,5 +1,5 @@
 # ruff: noqa: S101 - a test suite asserts
-"""What providers do besides answering well, and what must come of it. Applies to every HTTP adapter."""
+"""Provider misbehaviour and the expected outcome. Applies to every HTTP adapter."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from rerankd_adapters.testing.recordings import (
 from rerankd_adapters.testing.server import LoopbackServer, Respond, ScriptedResponse
 
 MAX_RESPONSE_BYTES: Final = 1_000_000
-"""Deployments under test must refuse responses larger than this."""
+"""Providers under test must reject responses larger than this."""
 SHORT_S: Final = 0.15
-"""Deadline of calls that are to miss it."""
+"""Deadline in seconds of calls that are expected to exceed it."""
 DOCUMENTS: Final = (
     "The first document of this call.",
     "The second document of this call.",
@@ -48,11 +48,11 @@ Check = Callable[[Recording, Provider, OpenProvider], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One thing a provider may do."""
+    """One behaviour of a provider and the check of its outcome."""
 
     name: str
     check: Check
-    """Raises `AssertionError` when the wrong thing comes of it."""
+    """Raises `AssertionError` on a wrong outcome."""
 
 
 async def call_with(
@@ -65,7 +65,7 @@ async def call_with(
     query: str = "Which document is meant here?",
     timeout_s: float = 10.0,
 ) -> tuple[Outcome, LoopbackServer]:
-    """Call a server that gives `answer` to everything; return what came of it."""
+    """Call a server that returns `answer` to every request; return the outcome and the server."""
     first = recording.cases[0]
     call = ProviderCall(
         model=first.call.model, query=query, documents=list(documents), deadline_s=deadline_in(timeout_s)
@@ -80,7 +80,7 @@ def _open(case: Case, server: LoopbackServer, provider: Provider, open_provider:
 
 
 def is_trustworthy(reply: ProviderReply, documents: int) -> bool:
-    """Whether a reply scores each of so many documents once, with a finite number."""
+    """Whether a reply has exactly one finite score per document."""
     return (
         sorted(reply.indices) == list(range(documents))
         and len(reply.scores) == documents
@@ -104,7 +104,7 @@ def _assert_scores(outcome: Outcome, scores: Mapping[int, float]) -> None:
 
 
 def _breaks_contract(name: str, results: Sequence[tuple[Any, Any]], *, by_index: bool = False) -> Behaviour:
-    """The reply must be refused: by the adapter, or by whoever checks what it passes on."""
+    """Expect an invalid reply to be rejected, by the adapter or by the engine's reply check."""
 
     async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
         if by_index and recording.shape.get("index") is None:
@@ -135,7 +135,7 @@ def _good(recording: Recording) -> bytes:
 
 
 def _sends(name: str, make: Callable[[bytes], ScriptedResponse], kind: AdapterErrorKind | None) -> Behaviour:
-    """The right body, sent in a way that gives a reply (`kind` is `None`) or an error."""
+    """Send a valid body in an unusual way; expect a reply (`kind` is `None`) or an error of `kind`."""
 
     async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
         stalls = kind is AdapterErrorKind.TIMEOUT
@@ -307,4 +307,4 @@ BEHAVIOURS: Final = (
     _cancelled("cancelled while waiting for the head", -1),
     _cancelled("cancelled in the middle of the body", 4),
 )
-"""Each applies to every provider and transport."""
+"""All behaviours; each applies to every provider and transport."""

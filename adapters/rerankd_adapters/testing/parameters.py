@@ -1,7 +1,7 @@
 """How an adapter handles each parameter of a call, found by building requests with and without it.
 
-Nothing a caller asks for may be left out silently: a parameter is sent, done by the engine, refused, or named in a
-warning. The table on a provider's page and the tests are both made of this.
+No parameter may be dropped silently: it is sent, emulated by the engine, rejected, or named in a warning. The tests and
+the tables of the providers' pages are generated from this.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PARAMETERS: Final = (
     *("top_n", "max_tokens_per_doc", "max_chunks_per_doc", "priority", "truncation"),
     *("instruction", "return_documents", "rank_fields", "image", "provider_options"),
 )
-"""By their names in the contract."""
+"""Parameters by contract name."""
 
 _ECHO_FIELDS: Final = ("return_documents", "return_text", "return_input", "isEcho")
 _CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -32,7 +32,7 @@ _CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "priority": {"priority": 5},
 }
 _ENGINE: Final = {"top_n": "not sent; results are cut by rerankd"}
-"""What the engine does with a parameter that is not sent."""
+"""Parameters that the engine emulates if they are not sent, with a description."""
 
 
 class How(StrEnum):
@@ -40,13 +40,13 @@ class How(StrEnum):
 
     SENT = "sent"
     EMULATED = "emulated"
-    """Done by the engine, or already true of the provider."""
+    """Implemented by the engine, or the provider's fixed behaviour."""
     REFUSED = "refused"
-    """The call fails with an error that names it."""
+    """The call fails with an error that names the parameter."""
     WARNED = "warned"
-    """A warning in the answer names it."""
+    """A warning in the response names the parameter."""
     DROPPED = "dropped"
-    """None of these: a fault of the adapter."""
+    """Silently ignored: a bug of the adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,18 @@ class Treatment:
 
     how: How
     text: str
-    """For readers, in Markdown."""
+    """Description in Markdown."""
 
 
 class Adapter(Protocol):
-    """What of an adapter is looked at; `HttpAdapter` and `GrpcUpstream` have it."""
+    """The inspected methods of an adapter; implemented by `HttpAdapter` and `GrpcUpstream`."""
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return what `model` takes and gives."""
+        """Return the capabilities of `model`."""
         ...
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
-        """Name the parameters that are not sent."""
+        """Return a warning for every parameter that is not sent."""
         ...
 
 
@@ -75,7 +75,7 @@ Encode = Callable[[ProviderCall], Any]
 
 
 def treatments(adapter: Adapter, encode: Encode, model: str) -> dict[str, tuple[Treatment, ...]]:
-    """Find how every parameter is handled in calls of `model`.
+    """Determine how every parameter is handled in calls of `model`.
 
     Returns:
         One treatment a parameter; of `truncation` one for calls that do not say, then one a mode.
@@ -208,7 +208,7 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every leaf with its path; a list of plain values is a leaf."""
+    """Yield every leaf with its path; a list of scalars is a leaf."""
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _flat(each, f"{path}.{key}" if path else key)
@@ -220,7 +220,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _unset(body: Mapping[str, Any], bodies: Mapping[Truncation, Mapping[str, Any]]) -> Treatment:
-    """Say what a call gets that does not say how to truncate."""
+    """Return the treatment of a call without a truncation mode."""
     same = [mode for mode, other in bodies.items() if other == body]
     return Treatment(How.EMULATED, f"as {same[0].value}" if len(same) == 1 else "the provider's own default")
 

@@ -1,5 +1,5 @@
 # ruff: noqa: S101, PT017, TRY004 - a test suite asserts
-"""Recordings: what is sent to a provider for a call, what it answers, and what that means.
+"""Recordings: the expected requests of a call, the provider's responses, and the expected reply or error.
 
 A recording is a YAML file of one provider; `adapters/README.md` describes it field by field.
 """
@@ -27,11 +27,11 @@ from rerankd_adapters.base import (
 from rerankd_adapters.testing.server import LoopbackServer, Received, ScriptedResponse
 
 KEY = "test-credential-0123456789"
-"""The key that every case is called with unless it says otherwise."""
+"""Default API key of all cases."""
 
 
 class RerankProvider(Protocol):
-    """What the suite calls."""
+    """The provider interface that the suite calls."""
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         """Score the documents of a call."""
@@ -43,7 +43,7 @@ OpenProvider = Callable[[Provider, Endpoint, Mapping[str, Any]], RerankProvider]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One request that is expected, and the response to it."""
+    """An expected request and the response to it."""
 
     request: Mapping[str, Any]
     """`method`, `path`, `headers` (a null value: the header must be absent), `body` (whole, as JSON)."""
@@ -52,43 +52,43 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One call and what must come of it."""
+    """A call and its expected outcome."""
 
     name: str
     call: ProviderCall
     steps: Sequence[Step]
-    """In order; the last response answers all further requests."""
+    """Steps in order; the last response is repeated for all further requests."""
     reply: Mapping[str, Any] | None = None
-    """Fields of the reply; `warnings` are parts of the warnings, one each."""
+    """Expected fields of the reply; `warnings` has one substring per warning."""
     error: Mapping[str, Any] | None = None
-    """`kind`, and where it matters `retryable`, `retry_after_s`, `field`, `message` (a part of it)."""
+    """Expected `kind`, and optionally `retryable`, `retry_after_s`, `field`, `message` (a substring)."""
     base_path: str = ""
-    """Appended to the server's URL."""
+    """Path appended to the server's URL."""
     key: str = KEY
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """Everything recorded of one provider."""
+    """All recordings of one provider."""
 
     provider: str
     shape: Mapping[str, Any]
-    """Where the results of a successful response are: `results`, `index`, `score`, `index_is_text`."""
+    """Locations in a successful response: `results`, `index`, `score`, `index_is_text`."""
     cases: Sequence[Case]
-    """The first is a successful one with one step."""
+    """Cases; the first is a successful one with one step."""
     errors: Sequence[Case]
-    """Documented errors, as answers to the first case's call."""
+    """Documented errors, as responses to the call of the first case."""
 
     def all_cases(self) -> list[Case]:
         """List the cases and the errors."""
         return [*self.cases, *self.errors]
 
     def answer_with(self, results: Sequence[tuple[Any, Any]]) -> Any:
-        """Return the first case's response body with other results.
+        """Return the response body of the first case with other results.
 
         Args:
-            results: (index, score) pairs, as they are to appear.
+            results: (index, score) pairs in response order.
         """
         body = msgspec.json.decode(self.cases[0].steps[0].response.body)
         return _put(body, [key for key in (self.shape["results"] or "").split(".") if key], self._items(results))
@@ -151,7 +151,7 @@ def _answer(data: Mapping[str, Any]) -> ScriptedResponse:
 
 
 async def check_case(recording: Recording, case: Case, provider: Provider, open_provider: OpenProvider) -> None:
-    """Make the call of a case; assert every request, then the reply or the error."""
+    """Run a case; assert every request, then the reply or error."""
     assert provider.name == recording.provider
     answers = iter(case.steps)
     last = case.steps[-1]
@@ -176,7 +176,7 @@ async def check_case(recording: Recording, case: Case, provider: Provider, open_
 
 
 async def outcome_of(deployment: RerankProvider, call: ProviderCall) -> ProviderReply | AdapterError:
-    """Make a call; return what came of it. Any other exception is a fault and is let through."""
+    """Run a call; return its reply or `AdapterError`. Other exceptions propagate."""
     try:
         return await deployment.rerank(call)
     except AdapterError as error:
@@ -197,7 +197,7 @@ def check_request(received: Received, expected: Mapping[str, Any]) -> None:
 
 
 def check_reply(outcome: ProviderReply | AdapterError, expected: Mapping[str, Any]) -> None:
-    """Assert the stated fields of a reply; what is not stated must be as for a silent provider."""
+    """Assert the expected fields of a reply; other fields must have their defaults."""
     if isinstance(outcome, AdapterError):
         raise AssertionError(f"failed: {outcome.kind.value}: {outcome.message}")
     assert list(outcome.indices) == expected["indices"]
@@ -220,7 +220,7 @@ def check_reply(outcome: ProviderReply | AdapterError, expected: Mapping[str, An
 
 
 def check_error(outcome: ProviderReply | AdapterError, expected: Mapping[str, Any]) -> None:
-    """Assert the stated fields of an error."""
+    """Assert the expected fields of an error."""
     assert isinstance(outcome, AdapterError), f"answered {outcome}"
     assert outcome.kind is AdapterErrorKind(expected["kind"]), outcome.message
     assert outcome.kind.is_retryable == expected.get("retryable", outcome.kind.is_retryable)
@@ -236,5 +236,5 @@ def check_error(outcome: ProviderReply | AdapterError, expected: Mapping[str, An
 
 
 def deadline_in(seconds: float) -> float:
-    """Return the deadline that is so far away."""
+    """Return the monotonic time `seconds` from now."""
     return time.monotonic() + seconds

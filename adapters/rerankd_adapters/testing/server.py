@@ -1,4 +1,4 @@
-"""An HTTP server on the loopback interface that answers as told, and misbehaves as told."""
+"""A loopback HTTP server with scripted responses and scripted faults."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it came over the wire."""
+    """A received request."""
 
     method: str
     path: str
-    """With its query string."""
+    """Path and query string."""
     headers: Mapping[str, str]
     """Lower-case names."""
     body: bytes
@@ -31,23 +31,23 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedResponse:
-    """One response, and what is wrong with how it is sent."""
+    """A response and the fault with which it is sent."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
     body: bytes = b""
     stalls_after_bytes: int | None = None
-    """Sends so many bytes of the body, then nothing, until the client goes away; -1 sends no head either."""
+    """Sends this many body bytes, then stalls until the client disconnects; -1: sends nothing at all."""
     breaks_after_bytes: int | None = None
-    """Sends so many bytes of the body, then closes; -1 resets the connection before the head."""
+    """Sends this many body bytes, then closes the connection; -1: resets it before the head."""
     delay_s: float = 0.0
-    """Seconds before anything is sent."""
+    """Delay in seconds before the response."""
     byte_delay_s: float = 0.0
-    """Seconds before each byte of the body."""
+    """Delay in seconds before each body byte."""
 
     @classmethod
     def of_json(cls, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Self:
-        """Make an answer with a JSON body."""
+        """Build a response with a JSON body."""
         fields = {"content-type": "application/json", **(headers or {})}
         return cls(status=status, headers=fields, body=msgspec.json.encode(value))
 
@@ -72,13 +72,13 @@ class LoopbackServer:
         self.url = ""
         """Base URL, without a path; set when the context is entered."""
         self.connections = 0
-        """Connections accepted so far."""
+        """Number of accepted connections."""
         self.first_request = asyncio.Event()
-        """Set when a whole request has come."""
+        """Set when the first complete request is received."""
         self.client_left = asyncio.Event()
-        """Set when the client closed a connection on which an answer stalled."""
+        """Set when a client closes a connection with a stalled response."""
         self.clients_left = 0
-        """How often that happened so far."""
+        """Number of such connections."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
@@ -116,7 +116,7 @@ class LoopbackServer:
     async def _answer(
         self, answer: ScriptedResponse, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
-        """Send an answer; say whether the connection can be used again."""
+        """Send a response; return whether the connection can be reused."""
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
         if answer.breaks_after_bytes == -1:
