@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from rerankd_adapters.base import (
@@ -71,7 +71,7 @@ def is_cohere(model: str) -> bool:
     return model.rpartition("/")[2].startswith("cohere.")
 
 
-def region_of(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str:
+def region_of(model: str, endpoint: Endpoint, options: Mapping[str, object]) -> str:
     """Return the region from, in this order, the options, the model ARN, the host name or the AWS profile.
 
     Raises:
@@ -85,7 +85,7 @@ def region_of(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str
     return region
 
 
-def model_arn(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str:
+def model_arn(model: str, endpoint: Endpoint, options: Mapping[str, object]) -> str:
     """Return the ARN of a foundation model in the endpoint's region; an ARN is returned unchanged."""
     if model.startswith("arn:"):
         return model
@@ -94,7 +94,7 @@ def model_arn(model: str, endpoint: Endpoint, options: Mapping[str, Any]) -> str
     return f"arn:{partition}:bedrock:{region}::foundation-model/{model}"
 
 
-def regional(endpoint: Endpoint, model: str, options: Mapping[str, Any]) -> Endpoint:
+def regional(endpoint: Endpoint, model: str, options: Mapping[str, object]) -> Endpoint:
     """Return the endpoint with the `{region}` placeholder of its host replaced."""
     if "{region}" not in endpoint.base_url:
         return endpoint
@@ -110,7 +110,7 @@ def aws_kind_of(response: HttpResponse) -> AdapterErrorKind:
 
 def error_type(response: HttpResponse) -> str:
     """Return the AWS error type, such as `ThrottlingException`; empty if there is none."""
-    said: Any = response.headers.get("x-amzn-errortype")
+    said: object = response.headers.get("x-amzn-errortype")
     if not said:
         try:
             said = at(read_json(response), ("__type",))
@@ -119,7 +119,7 @@ def error_type(response: HttpResponse) -> str:
     return said.partition(":")[0].rpartition("#")[2] if isinstance(said, str) else ""
 
 
-def model_fields(call: ProviderCall, given: Any) -> dict[str, Any]:
+def model_fields(call: ProviderCall, given: object) -> dict[str, object]:
     """Return the model-specific request fields: those of the call's options, and Cohere's parameters.
 
     Raises:

@@ -6,7 +6,7 @@ model of botocore 1.44.5). Facts of 2026-11-21.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import structs
@@ -49,7 +49,7 @@ class BedrockAdapter(aws.AwsDialect):
         path = str(self.options.get("path") or self.wire.path)
         return post_json(aws.regional(endpoint, call.model, self.options), path, body)
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object; `call.model` is an ARN.
 
         Raises:
@@ -103,7 +103,7 @@ class BedrockAdapter(aws.AwsDialect):
         raise bad_response("there are more pages than documents", 200)
 
 
-def _source(call: ProviderCall, position: int) -> dict[str, Any]:
+def _source(call: ProviderCall, position: int) -> dict[str, object]:
     """Return one document; of an object only the scored fields, since the service scores all of it."""
     fields = ranked_fields(call, position)
     if fields is not None:

@@ -23,7 +23,7 @@ class ProviderCall(msgspec.Struct, frozen=True, kw_only=True):
     """Not blank."""
     documents: Sequence[str]
     """n rendered texts, n >= 1; a text is empty if the document is only an image."""
-    objects: Sequence[Mapping[str, Any] | None] | None = None
+    objects: Sequence[Mapping[str, object] | None] | None = None
     """n entries: the fields (JSON values) of a document that has all of `rank_fields`, else `None`. They hold the same
     content as the text. `None` instead of a list if no document has them."""
     rank_fields: Sequence[str] = ()
@@ -47,7 +47,7 @@ class ProviderCall(msgspec.Struct, frozen=True, kw_only=True):
     """Deadline in seconds of `time.monotonic()`."""
     include_details: bool = False
     """Fill `Stage.positions`."""
-    options: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    options: Mapping[str, object] = msgspec.field(default_factory=dict)
     """Provider-specific options, by the provider's names."""
 
     def take(self, positions: Sequence[int]) -> ProviderCall:
@@ -58,7 +58,7 @@ class ProviderCall(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             positions: Zero-based positions in this call, m >= 1, in the order of the new call.
         """
-        picked: dict[str, Any] = {name: _pick(getattr(self, name), positions) for name in _PER_DOCUMENT}
+        picked: dict[str, object] = {name: _pick(getattr(self, name), positions) for name in _PER_DOCUMENT}
         return msgspec.structs.replace(self, **picked)
 
 

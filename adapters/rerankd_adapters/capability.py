@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
@@ -160,6 +160,10 @@ class Capabilities:
             tokenizer=tokenizers.pop() if len(tokenizers) == 1 else "",
             source="; ".join(sorted({each.source for each in deployments if each.source})),
         )
+
+
+UNKNOWN: Final = Capabilities()
+"""Capabilities of which nothing is known."""
 
 
 def _first(stated: T | None, known: T | None) -> T | None:

@@ -5,7 +5,6 @@ Reference: https://developers.cloudflare.com/workers-ai/models/bge-reranker-base
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
 from rerankd_adapters.base import (
@@ -60,7 +59,7 @@ class CloudflareAdapter(JsonDialect):
         start = f"/client/v4/accounts/{quote(str(account), safe='')}" if account else ""
         return f"{start}{_RUN}/{path_segments(call.model)}"
 
-    def documents_of(self, call: ProviderCall) -> Any:
+    def documents_of(self, call: ProviderCall) -> object:
         """Return the contexts."""
         return [{"text": text} for text in call.documents]
 

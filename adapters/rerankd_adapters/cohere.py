@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
 from rerankd_adapters.dialect import JsonDialect, Wire
@@ -38,12 +37,12 @@ class CohereAdapter(JsonDialect):
 
     wire = V2
 
-    def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, provider: Provider, options: Mapping[str, object] | None = None) -> None:
         super().__init__(provider, options)
         if str(self.options.get("api_version", "2")).removeprefix("v") == "1":
             self.wire = V1
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object; v1 always sends `max_chunks_per_doc`, since sources disagree on its default."""
         body = super().body_of(call)
         if self.wire.max_passages_per_doc:

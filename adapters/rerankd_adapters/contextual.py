@@ -5,8 +5,6 @@ Reference: https://docs.contextual.ai/api-reference/rerank/rerank (SDK 0.11.0). 
 
 from __future__ import annotations
 
-from typing import Any
-
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,
@@ -23,7 +21,7 @@ class ContextualAdapter(JsonDialect):
 
     wire = Wire(always=None, instruction="instruction", options=frozenset({"metadata"}))
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object.
 
         Raises:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from rerankd_adapters.base import (
     AdapterErrorKind,
@@ -42,7 +42,7 @@ class DashScopeAdapter(JsonDialect):
 
     wire = NATIVE
 
-    def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, provider: Provider, options: Mapping[str, object] | None = None) -> None:
         super().__init__(provider, options)
         if self.options.get("api") == "compatible":
             self.wire = COMPATIBLE
@@ -52,7 +52,7 @@ class DashScopeAdapter(JsonDialect):
         host = _OTHER_ROUTES.sub("", endpoint.base_url)
         return super().build(call, replace(endpoint, base_url=host))
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object."""
         body = super().body_of(call)
         if self.wire is COMPATIBLE:

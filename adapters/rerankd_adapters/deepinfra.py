@@ -5,8 +5,6 @@ Reference: https://deepinfra.com/Qwen/Qwen3-Reranker-8B/api. Facts of 2026-11-21
 
 from __future__ import annotations
 
-from typing import Any
-
 from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.wire import at, bad_response, path_segments, read_scores
@@ -32,12 +30,12 @@ class DeepInfraAdapter(JsonDialect):
         """Return the path, which names the model."""
         return f"{self.wire.path}/{path_segments(call.model)}"
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object with one query per document."""
         body = super().body_of(call)
         return body | {self.wire.query: [call.query] * len(call.documents)}
 
-    def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:
+    def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:
         """Return the scores with their positions as indices."""
         scores = read_scores(at(body, self.wire.results))
         if len(scores) != len(call.documents):

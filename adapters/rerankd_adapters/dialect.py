@@ -60,11 +60,11 @@ class Wire:
     top_n: str | None = "top_n"
     needs_top_n: bool = False
     """Whether `top_n` is always sent, because the server's default is not "all"."""
-    fixed: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, object] = field(default_factory=dict)
     """Fields of every request that call options cannot override, such as the echo flag."""
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
     """Fields of every request that call options may override."""
-    truncation: Mapping[Truncation, Mapping[str, Any]] = field(default_factory=dict)
+    truncation: Mapping[Truncation, Mapping[str, object]] = field(default_factory=dict)
     """Fields to send per truncation mode; a call without a mode uses `END`."""
     always: Truncation | None = Truncation.END
     """The only mode of an API without a truncation field; `None` if the server decides."""
@@ -93,7 +93,7 @@ class JsonDialect(HttpAdapter):
 
     wire: Wire = Wire()
 
-    def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, provider: Provider, options: Mapping[str, object] | None = None) -> None:
         super().__init__(provider, options)
         self._serves_old_path = False
 
@@ -128,7 +128,7 @@ class JsonDialect(HttpAdapter):
         """Return the path below the base URL; the option `path` overrides it."""
         return self.wire.path
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object to send.
 
         Raises:
@@ -137,7 +137,7 @@ class JsonDialect(HttpAdapter):
         wire = self.wire
         if not wire.takes_images:
             refuse_images(call, self.provider.title)
-        body: dict[str, Any] = {wire.model: call.model} if wire.model and call.model else {}
+        body: dict[str, object] = {wire.model: call.model} if wire.model and call.model else {}
         body[wire.query] = self.query_of(call)
         body[wire.documents] = self.documents_of(call)
         if wire.rank_fields and call.objects is not None and call.images is None:
@@ -156,7 +156,7 @@ class JsonDialect(HttpAdapter):
         """Return the query, prefixed by the instruction if the API has no field for it."""
         return f"{call.instruction}\n{call.query}" if call.instruction and not self.wire.instruction else call.query
 
-    def documents_of(self, call: ProviderCall) -> Any:
+    def documents_of(self, call: ProviderCall) -> object:
         """Return the documents as JSON values of the API, in the call's order."""
         wire = self.wire
         if call.images is not None:
@@ -195,7 +195,7 @@ class JsonDialect(HttpAdapter):
         """Return a warning for every parameter of the call that is not sent."""
         return ignored(call, self.wire, self.provider.title)
 
-    def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:  # noqa: ARG002
+    def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:  # noqa: ARG002
         """Return indices and scores, one per result, in the order of the response.
 
         Raises:
@@ -203,15 +203,15 @@ class JsonDialect(HttpAdapter):
         """
         return read_ranking(at(body, self.wire.results), self.wire.index, self.wire.score)
 
-    def prompt_tokens_of(self, body: Any, response: HttpResponse) -> int:  # noqa: ARG002
+    def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:  # noqa: ARG002
         """Return the prompt tokens; 0 if not reported."""
         return read_count(body, self.wire.prompt_tokens)
 
-    def cost_usd_of(self, body: Any, response: HttpResponse) -> float | None:  # noqa: ARG002
+    def cost_usd_of(self, body: object, response: HttpResponse) -> float | None:  # noqa: ARG002
         """Return the cost in US dollars; `None` if not reported."""
         return read_usd(body, self.wire.cost_usd)
 
-    def _search_units_of(self, call: ProviderCall, body: Any) -> int:
+    def _search_units_of(self, call: ProviderCall, body: object) -> int:
         told = read_count(body, self.wire.search_units)
         if told or self.capabilities(call.model).billing_unit != "search_unit":
             return told
@@ -270,7 +270,7 @@ def ignored(call: ProviderCall, wire: Wire, title: str) -> list[str]:
     ]
 
 
-def truncation_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, Any]:
+def truncation_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, object]:
     """Return the request fields of the truncation mode.
 
     Raises:
@@ -287,7 +287,7 @@ def truncation_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, An
     return {}
 
 
-def options_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, Any]:
+def options_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, object]:
     """Return the request fields of the call's options.
 
     Raises:
@@ -305,6 +305,6 @@ def options_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, Any]:
     return {name: whole_numbers(value) for name, value in call.options.items()}
 
 
-def _explained(error: AdapterError, body: Any, call: ProviderCall) -> AdapterError:
+def _explained(error: AdapterError, body: object, call: ProviderCall) -> AdapterError:
     said = clean(withhold(message_in(body), call)) if isinstance(body, dict) else ""
     return bad_response(f"{error.message}: {said}" if said else error.message, 200)

@@ -13,7 +13,7 @@ from rerankd_adapters.error import AdapterError, AdapterErrorKind
 TEXT = "text"
 
 
-def object_documents(call: ProviderCall, *, values_are_text: bool = False) -> list[dict[str, Any]]:
+def object_documents(call: ProviderCall, *, values_are_text: bool = False) -> list[dict[str, object]]:
     """Return every document as an object with the fields of `call.rank_fields`.
 
     A plain text becomes the field `text` if that is ranked, else the first ranked field, so that it is always scored.
@@ -29,17 +29,17 @@ def object_documents(call: ProviderCall, *, values_are_text: bool = False) -> li
     name = TEXT if TEXT in names or not names else names[0]
     pairs = zip(call.documents, call.objects or (), strict=True)
     if values_are_text:
-        return [{name: text} if fields is None else _texts_of(dict(fields)) for text, fields in pairs]
+        return [{name: text} if fields is None else {**_texts_of(dict(fields))} for text, fields in pairs]
     return [{name: text} if fields is None else dict(fields) for text, fields in pairs]
 
 
-def ranked_fields(call: ProviderCall, position: int) -> dict[str, Any] | None:
+def ranked_fields(call: ProviderCall, position: int) -> dict[str, object] | None:
     """Return the scored fields of one document in ranking order; `None` for a plain text."""
     fields = call.objects[position] if call.objects is not None else None
     return None if fields is None else {name: fields[name] for name in call.rank_fields}
 
 
-def titled_document(call: ProviderCall, position: int) -> dict[str, Any] | None:
+def titled_document(call: ProviderCall, position: int) -> dict[str, object] | None:
     """Return title and content of one document if exactly these are scored, in this order; else `None`."""
     fields = ranked_fields(call, position)
     is_titled = fields is not None and tuple(fields) == ("title", "content")
@@ -48,7 +48,7 @@ def titled_document(call: ProviderCall, position: int) -> dict[str, Any] | None:
 
 def image_documents(
     call: ProviderCall, key: str = "image", encode: Callable[[str], Any] | None = None
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return every document as an object with its text and its image, if present.
 
     Args:
@@ -59,9 +59,9 @@ def image_documents(
     Returns:
         n objects in request order.
     """
-    documents: list[dict[str, Any]] = []
+    documents: list[dict[str, object]] = []
     for text, image in zip(call.documents, call.images or (), strict=True):
-        document: dict[str, Any] = {TEXT: text} if text or image is None else {}
+        document: dict[str, object] = {TEXT: text} if text or image is None else {}
         if image is not None:
             document[key] = encode(image) if encode else image
         documents.append(document)
@@ -97,7 +97,7 @@ def bare_base64(image: str) -> str:
     return image.partition(",")[2] if image.startswith("data:") else image
 
 
-def _texts_of(fields: dict[str, Any]) -> dict[str, str]:
+def _texts_of(fields: dict[str, object]) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
         for name, value in fields.items()

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -122,7 +122,7 @@ def error_text(response: HttpResponse) -> str:
         return "an HTML page" if text[:200].lstrip().startswith("<") else text
 
 
-def message_in(body: Any, depth: int = 4) -> str:
+def message_in(body: object, depth: int = 4) -> str:
     """Return the first text under a common key, such as `error.message` or `detail[0].msg`; empty if none."""
     if isinstance(body, str):
         return body

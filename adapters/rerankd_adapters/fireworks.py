@@ -5,8 +5,6 @@ Reference: https://docs.fireworks.ai/api-reference/rerank-documents. Facts of 20
 
 from __future__ import annotations
 
-from typing import Any
-
 from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
 from rerankd_adapters.dialect import JsonDialect, Wire
 
@@ -23,7 +21,7 @@ class FireworksAdapter(JsonDialect):
         results=("data",),
     )
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object; a short model name is expanded to Fireworks' namespace."""
         body = super().body_of(call)
         if "/" not in call.model:

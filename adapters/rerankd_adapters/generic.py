@@ -49,12 +49,12 @@ _WIRE_FIELDS: Final = ("model", "query", "documents", "rank_fields", "top_n", "i
 class GenericAdapter(JsonDialect):
     """Adapter with a `Wire` built from its options."""
 
-    def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, provider: Provider, options: Mapping[str, object] | None = None) -> None:
         super().__init__(provider, options)
         self.wire = wire_of(self.options)
 
 
-def wire_of(options: Mapping[str, Any]) -> Wire:
+def wire_of(options: Mapping[str, object]) -> Wire:
     """Build a `Wire` from adapter options.
 
     Raises:
@@ -72,7 +72,10 @@ def wire_of(options: Mapping[str, Any]) -> Wire:
     changes |= {name: str(options[f"{name}_field"]) for name in ("index", "score") if f"{name}_field" in options}
     if "results" in options:
         changes["results"] = tuple(key for key in str(options["results"]).split(".") if key)
-    return replace(wire, fixed={**wire.fixed, **options.get("fields", {})}, **changes)
+    fields = options.get("fields", {})
+    if not isinstance(fields, Mapping):
+        raise AdapterError(AdapterErrorKind.REJECTED, "the option fields is not a mapping")
+    return replace(wire, fixed={**wire.fixed, **fields}, **changes)
 
 
 GENERIC = Provider(

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -55,7 +55,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Headers of every request; lower-case names."""
 
-    def revision(self, options: Mapping[str, Any]) -> str:
+    def revision(self, options: Mapping[str, object]) -> str:
         """Return a digest of base URL and options, without the key: scores of different revisions do not mix."""
         told = msgspec.msgpack.encode((self.base_url, options), enc_hook=str, order="deterministic")
         return blake2b(told, digest_size=8).hexdigest()
@@ -79,9 +79,9 @@ class HttpAdapter(ABC):
         options: Adapter options from the settings, by the names of `Provider.options`.
     """
 
-    def __init__(self, provider: Provider, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, provider: Provider, options: Mapping[str, object] | None = None) -> None:
         self.provider = provider
-        self.options: Mapping[str, Any] = options or {}
+        self.options: Mapping[str, object] = options or {}
 
     @abstractmethod
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:

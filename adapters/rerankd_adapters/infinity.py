@@ -6,7 +6,6 @@ Reference: https://github.com/michaelfeil/infinity (source of infinity-emb 0.0.7
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, ScoreSpace, Scoring, Truncation
 from rerankd_adapters.dialect import Wire
@@ -24,7 +23,7 @@ class InfinityAdapter(ListingDialect):
         options=frozenset({"raw_scores"}),
     )
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
         """Return capabilities without limits; `None` if the model does not rerank."""
         abilities = entry.get("capabilities")
         return self.reported_capabilities() if not isinstance(abilities, list) or "rerank" in abilities else None

@@ -5,8 +5,6 @@ Reference: https://api.jina.ai/redoc#tag/rerank (jina-cli 0.3.0, jina-ai/MCP). F
 
 from __future__ import annotations
 
-from typing import Any
-
 from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.documents import bare_base64, image_documents
@@ -18,7 +16,7 @@ class JinaAdapter(JsonDialect):
 
     wire = Wire(takes_images=True, fixed={"return_documents": False}, prompt_tokens=(("usage", "total_tokens"),))
 
-    def documents_of(self, call: ProviderCall) -> Any:
+    def documents_of(self, call: ProviderCall) -> object:
         """Return the documents; images are URLs or base64 without the `data:` prefix."""
         return super().documents_of(call) if call.images is None else image_documents(call, encode=bare_base64)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-from rerankd_adapters.capability import Capabilities
+from rerankd_adapters.capability import UNKNOWN, Capabilities
 from rerankd_adapters.dialect import JsonDialect
 from rerankd_adapters.error import AdapterError
 from rerankd_adapters.failure import clean, error_text, kind_of_status
@@ -39,16 +40,16 @@ class ListingDialect(JsonDialect):
                 found[name] = facts
         return found
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
         """Return the capabilities that an entry reports; `None` if the model is not a reranker."""
         return self.reported_capabilities()
 
-    def reported_capabilities(self, **facts: Any) -> Capabilities:
+    def reported_capabilities(self, facts: Capabilities = UNKNOWN) -> Capabilities:
         """Build capabilities with the list route as their source."""
-        return Capabilities(**facts, source=f"the server itself, {self.provider.list_route}")
+        return replace(facts, source=f"the server itself, {self.provider.list_route}")
 
 
-def read_listing(response: HttpResponse) -> Any:
+def read_listing(response: HttpResponse) -> object:
     """Decode the response of a list route.
 
     Raises:
@@ -61,7 +62,7 @@ def read_listing(response: HttpResponse) -> Any:
     return read_json(response)
 
 
-def listed_models(body: Any, path: Path, name_key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def listed_models(body: object, path: Path, name_key: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Yield name and entry of each listed model, at most `MAX_MODELS`; entries without a valid name are skipped.
 
     Raises:
@@ -76,12 +77,12 @@ def listed_models(body: Any, path: Path, name_key: str) -> Iterator[tuple[str, M
             yield name, entry
 
 
-def is_name(value: Any) -> bool:
+def is_name(value: object) -> bool:
     """Whether `value` is a valid model name: a printable string of 1 to 200 characters."""
     return isinstance(value, str) and 0 < len(value) <= _MAX_NAME_CHARS and value.isprintable()
 
 
-def read_limit(body: Any, *path: str) -> int | None:
+def read_limit(body: object, *path: str) -> int | None:
     """Return the integer at `path` if it is a plausible limit (1 to 2^31 - 1), else `None`."""
     value = at(body, path)
     return value if type(value) is int and 0 < value < _MAX_LIMIT else None

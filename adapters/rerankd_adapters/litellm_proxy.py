@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from msgspec import structs
 
@@ -50,11 +49,11 @@ class LitellmProxyAdapter(ListingDialect):
 
     name_key = "model_name"
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
         """Return capabilities without limits; `None` if the model's mode is not rerank."""
         return self.reported_capabilities() if at(entry, ("model_info", "mode")) == "rerank" else None
 
-    def cost_usd_of(self, body: Any, response: HttpResponse) -> float | None:  # noqa: ARG002
+    def cost_usd_of(self, body: object, response: HttpResponse) -> float | None:  # noqa: ARG002
         """Return the cost that the proxy computes."""
         try:
             cost = float(response.headers.get("x-litellm-response-cost", ""))

@@ -7,7 +7,7 @@ Reference: https://docs.nvidia.com/nim/nemo-retriever/text-reranking (NIM 2.0, l
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from rerankd_adapters.base import (
@@ -71,14 +71,14 @@ class NvidiaNimAdapter(JsonDialect):
             path = retrieval_path(call.model)
         return post_json(endpoint, str(path), self.body_of(call))
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object: the query and each passage are objects."""
         body = super().body_of(call)
         body["model"] = model_of(call.model)
         body["query"] = {"text": self.query_of(call)}
         return body
 
-    def documents_of(self, call: ProviderCall) -> Any:
+    def documents_of(self, call: ProviderCall) -> object:
         """Return the passages.
 
         Raises:

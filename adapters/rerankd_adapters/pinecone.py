@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from msgspec import structs
 
@@ -53,7 +53,7 @@ class PineconeAdapter(ListingDialect):
         """Return the capabilities of `model`."""
         return replace(super().capabilities(model), cuts_passages=cuts_passages(model))
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object; the truncation mode is sent to models in `TRUNCATING` only."""
         wire = self.wire if call.model in TRUNCATING else self.other_wire
         knob = truncation_of(call, wire, f"{self.provider.title} {call.model[:60]}")
@@ -69,18 +69,19 @@ class PineconeAdapter(ListingDialect):
         """Return a warning for every parameter that is not sent."""
         return super().warnings_of(structs.replace(call, max_passages_per_doc=1) if cuts_passages(call.model) else call)
 
-    def documents_of(self, call: ProviderCall) -> Any:
+    def documents_of(self, call: ProviderCall) -> object:
         """Return objects; a plain text is the field `text`, which is ranked by default."""
         if call.objects is not None:
             return object_documents(call)
         return [{"text": text} for text in call.documents]
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
         """Return the limits of an entry."""
-        return self.reported_capabilities(
+        facts = Capabilities(
             max_documents=read_limit(entry, "max_batch_size"),
             max_tokens_per_document=read_limit(entry, "max_sequence_length"),
         )
+        return self.reported_capabilities(facts)
 
 
 def cuts_passages(model: str) -> bool:

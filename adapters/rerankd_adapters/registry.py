@@ -102,7 +102,7 @@ def parse_model(name: str) -> ModelName | None:
     return ModelName(provider.name, model) if provider else None
 
 
-def open_adapter(provider: Provider, options: Mapping[str, Any] | None = None) -> HttpAdapter:
+def open_adapter(provider: Provider, options: Mapping[str, object] | None = None) -> HttpAdapter:
     """Import a provider's adapter and create an instance with `options`.
 
     Raises:

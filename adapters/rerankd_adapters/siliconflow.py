@@ -6,7 +6,6 @@ Reference: https://docs.siliconflow.cn/en/api-reference/rerank/create-rerank. Fa
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from rerankd_adapters.base import (
     AdapterErrorKind,
@@ -37,7 +36,7 @@ class SiliconFlowAdapter(JsonDialect):
         completion_tokens=(("tokens", "output_tokens"), ("meta", "tokens", "output_tokens")),
     )
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object; passage parameters are sent to BGE and BCE models only."""
         body = super().body_of(call)
         if not cuts_passages(call.model):

@@ -6,7 +6,6 @@ Reference: https://huggingface.github.io/text-embeddings-inference (source of 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rerankd_adapters.base import (
     BEARER,
@@ -48,7 +47,7 @@ class TeiAdapter(JsonDialect):
         score="score",
     )
 
-    def prompt_tokens_of(self, body: Any, response: HttpResponse) -> int:  # noqa: ARG002
+    def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:  # noqa: ARG002
         """Return the tokens of the response header."""
         said = response.headers.get("x-compute-tokens", "")
         return read_count(int(said) if said.isascii() and said.isdigit() else 0, ((),))

@@ -7,7 +7,6 @@ Reference: https://cloud.google.com/generative-ai-app-builder/docs/ranking (goog
 from __future__ import annotations
 
 import re
-from typing import Any
 from urllib.parse import quote
 
 from msgspec import structs
@@ -68,14 +67,14 @@ class VertexAdapter(JsonDialect):
             raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
         return project
 
-    def documents_of(self, call: ProviderCall) -> Any:
+    def documents_of(self, call: ProviderCall) -> object:
         """Return the records, without made-up titles, which would change the scores."""
         return [
             {"id": str(position), **(titled_document(call, position) or {"content": text})}
             for position, text in enumerate(call.documents)
         ]
 
-    def ranking_of(self, call: ProviderCall, body: Any) -> tuple[list[int], list[float]]:  # noqa: ARG002
+    def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:  # noqa: ARG002
         """Convert record ids to positions."""
         records = at(body, self.wire.results)
         if isinstance(records, list):
@@ -83,7 +82,7 @@ class VertexAdapter(JsonDialect):
         return read_ranking(records, self.wire.index, self.wire.score)
 
 
-def _numbered(record: dict[str, Any]) -> dict[str, Any]:
+def _numbered(record: dict[str, object]) -> dict[str, object]:
     name = record.get("id")
     if not isinstance(name, str) or not _POSITION.fullmatch(name):
         name = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, ProviderCall, Scoring, Truncation
 from rerankd_adapters.dialect import Wire
@@ -46,14 +45,14 @@ class VllmAdapter(ListingDialect):
         ),
     )
 
-    def documents_of(self, call: ProviderCall) -> Any:
+    def documents_of(self, call: ProviderCall) -> object:
         """Return texts, or lists of parts for documents with images, image first."""
         if call.images is None:
             return super().documents_of(call)
         pairs = zip(call.documents, call.images, strict=True)
         return [text if image is None else {"content": _parts(text, image)} for text, image in pairs]
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:
         """Return the context window, and the known capabilities of the model behind a served name."""
         root = entry.get("root")
         known = self.capabilities(model)
@@ -67,8 +66,8 @@ class VllmAdapter(ListingDialect):
         return replace(facts, max_tokens_per_document=window)
 
 
-def _parts(text: str, image: str) -> list[dict[str, Any]]:
-    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": image}}]
+def _parts(text: str, image: str) -> list[dict[str, object]]:
+    parts: list[dict[str, object]] = [{"type": "image_url", "image_url": {"url": image}}]
     return [*parts, {"type": "text", "text": text}] if text else parts
 
 

@@ -5,7 +5,7 @@ Reference: https://cloud.ibm.com/apidocs/watsonx-ai#text-rerank (ibm-watsonx-ai 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from rerankd_adapters.base import (
@@ -49,7 +49,7 @@ class WatsonxAdapter(JsonDialect):
         date = str(self.options.get("version") or API_DATE)
         return f"{self.wire.path}?version={quote(date, safe='')}"
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object, with the billed project or space.
 
         Raises:
@@ -62,7 +62,7 @@ class WatsonxAdapter(JsonDialect):
             raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
         refuse_images(call, self.provider.title)
         options_of(call, self.wire, self.provider.title)
-        returned: dict[str, Any] = {"inputs": False, "query": False}
+        returned: dict[str, object] = {"inputs": False, "query": False}
         if call.top_n is not None:
             returned["top_n"] = min(call.top_n, len(call.documents))
         tokens = self._tokens_kept(call)

@@ -30,7 +30,7 @@ _VERSION = re.compile(r"v\d+")
 def post_json(
     endpoint: Endpoint,
     path: str,
-    body: Any,
+    body: object,
     headers: Mapping[str, str] | None = None,
     *,
     names_model: bool = False,
@@ -117,7 +117,7 @@ def path_segments(model: str) -> str:
     return quote(model, safe="/:@")
 
 
-def read_json(response: HttpResponse) -> Any:
+def read_json(response: HttpResponse) -> object:
     """Decode the body of a successful response.
 
     Raises:
@@ -135,7 +135,7 @@ def bad_response(message: str, status: int | None = None) -> AdapterError:
     return AdapterError(AdapterErrorKind.BAD_RESPONSE, message, status=status)
 
 
-def at(body: Any, path: Path) -> Any:
+def at(body: object, path: Path) -> Any:
     """Return the value at `path`; `None` if there is none."""
     for key in path:
         if not isinstance(body, dict):
@@ -144,7 +144,7 @@ def at(body: Any, path: Path) -> Any:
     return body
 
 
-def read_ranking(items: Any, index_key: str, score_key: str) -> tuple[list[int], list[float]]:
+def read_ranking(items: object, index_key: str, score_key: str) -> tuple[list[int], list[float]]:
     """Read a list of result objects into indices and scores, in list order.
 
     Raises:
@@ -162,7 +162,7 @@ def read_ranking(items: Any, index_key: str, score_key: str) -> tuple[list[int],
     return indices, read_scores(scores)
 
 
-def read_scores(values: Any) -> list[float]:
+def read_scores(values: object) -> list[float]:
     """Check that `values` is a list of numbers.
 
     Raises:
@@ -176,7 +176,7 @@ def read_scores(values: Any) -> list[float]:
         raise bad_response("a score is too large") from None
 
 
-def read_count(body: Any, paths: Sequence[Path]) -> int:
+def read_count(body: object, paths: Sequence[Path]) -> int:
     """Return the first integer >= 0 at one of `paths`, else 0: malformed usage never fails a call."""
     for path in paths:
         value = at(body, path)
@@ -185,13 +185,15 @@ def read_count(body: Any, paths: Sequence[Path]) -> int:
     return 0
 
 
-def read_usd(body: Any, path: Path | None) -> float | None:
+def read_usd(body: object, path: Path | None) -> float | None:
     """Return the cost in US dollars at `path`; `None` if there is none."""
-    value: Any = at(body, path) if path else None
-    return float(value) if type(value) in _NUMBERS and 0 <= value < 2**53 else None
+    value = None if path is None else at(body, path)
+    if not isinstance(value, int | float) or type(value) not in _NUMBERS:
+        return None
+    return float(value) if 0 <= value < 2**53 else None
 
 
-def read_warnings(body: Any, path: Path) -> list[str]:
+def read_warnings(body: object, path: Path) -> list[str]:
     """Return at most ten warnings of the provider, each sanitized."""
     said = at(body, path)
     if not isinstance(said, list):
@@ -199,7 +201,7 @@ def read_warnings(body: Any, path: Path) -> list[str]:
     return [clean(warning) for warning in said[:_MAX_WARNINGS] if isinstance(warning, str) and warning]
 
 
-def whole_numbers(value: Any) -> Any:
+def whole_numbers(value: object) -> Any:
     """Convert floats without a fraction to integers, recursively: a protobuf `Struct` has no integers."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)

@@ -7,7 +7,6 @@ of 2026-11-21.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -37,7 +36,7 @@ class XinferenceAdapter(ListingDialect):
         completion_tokens=(("meta", "tokens", "output_tokens"),),
     )
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object."""
         body = super().body_of(call)
         if isinstance(body.get("kwargs"), dict):
@@ -50,7 +49,7 @@ class XinferenceAdapter(ListingDialect):
             return AdapterErrorKind.MODEL_NOT_FOUND
         return super().kind_of(response)
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, Any]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
         """Return capabilities without limits; `None` if the model is not launched as a reranker."""
         return self.reported_capabilities() if entry.get("model_type") == "rerank" else None
 

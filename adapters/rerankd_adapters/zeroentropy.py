@@ -5,8 +5,6 @@ Reference: https://docs.zeroentropy.dev/api-reference/models/rerank (SDK 0.1.0a1
 
 from __future__ import annotations
 
-from typing import Any
-
 from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring
 from rerankd_adapters.dialect import JsonDialect, Wire
 
@@ -21,7 +19,7 @@ class ZeroEntropyAdapter(JsonDialect):
         prompt_tokens=(("total_tokens",),),
     )
 
-    def body_of(self, call: ProviderCall) -> dict[str, Any]:
+    def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object, with the latency mode of the call, else the options, else the deadline."""
         latency = self.options.get("latency") or ("fast" if call.deadline_s is not None else None)
         return ({"latency": latency} if latency else {}) | super().body_of(call)

@@ -12,7 +12,7 @@ import grpc
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Provider, ProviderCall
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings, open_channel, read_address
 from rerankd_adapters.grpc_upstream.credentials import Headers, metadata_of, static_headers
-from rerankd_adapters.grpc_upstream.messages import UpstreamMethod
+from rerankd_adapters.grpc_upstream.messages import DynamicMessage, UpstreamMethod
 from rerankd_adapters.grpc_upstream.status import failure_of
 
 KindOf = Callable[[grpc.StatusCode, str], AdapterErrorKind]
@@ -61,7 +61,7 @@ class GrpcClient:
 
     async def ask(
         self, method: UpstreamMethod, request: bytes | list[bytes], headers: Headers, call: ProviderCall | None = None
-    ) -> Any:
+    ) -> DynamicMessage:
         """Call a method and decode the response; cancelling the task cancels the call at the server.
 
         Args:

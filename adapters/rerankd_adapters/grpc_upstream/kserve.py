@@ -23,7 +23,7 @@ from rerankd_adapters.base import (
 from rerankd_adapters.dialect import Wire, ignored, truncation_of
 from rerankd_adapters.failure import printable
 from rerankd_adapters.grpc_upstream.kserve_options import read_options
-from rerankd_adapters.grpc_upstream.messages import find_method
+from rerankd_adapters.grpc_upstream.messages import DynamicMessage, find_method
 from rerankd_adapters.grpc_upstream.tensors import pack_texts, pick_column, read_numbers
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
 from rerankd_adapters.wire import bad_response, whole_numbers
@@ -58,7 +58,7 @@ class KserveGrpc(GrpcUpstream):
         is_known = chosen.score_space is not ScoreSpace.UNKNOWN
         return replace(facts, score_space=chosen.score_space) if is_known else facts
 
-    def build(self, call: ProviderCall) -> Any:
+    def build(self, call: ProviderCall) -> DynamicMessage:
         """Build the request; the call's options become request parameters."""
         chosen = self._chosen
         inputs = self._inputs(call)
@@ -74,7 +74,7 @@ class KserveGrpc(GrpcUpstream):
             raw_input_contents=[pack_texts(texts) for _, texts, _ in inputs] if is_raw else [],
         )
 
-    def _truncation(self, call: ProviderCall) -> dict[str, Any]:
+    def _truncation(self, call: ProviderCall) -> dict[str, object]:
         return dict(truncation_of(call, self._wire, self.provider.title))
 
     def _model(self, model: str) -> str:
@@ -98,7 +98,7 @@ class KserveGrpc(GrpcUpstream):
         """Return a warning for every parameter of the call that the service has no field for."""
         return ignored(call, Wire(), self.provider.title)
 
-    def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
+    def parse(self, call: ProviderCall, response: DynamicMessage) -> ProviderReply:
         """Read the scores, in document order unless the model returns indices."""
         chosen, count = self._chosen, len(call.documents)
         values = read_numbers(response, chosen.score_output)
@@ -115,7 +115,7 @@ class KserveGrpc(GrpcUpstream):
             warnings=self.warnings_of(call),
         )
 
-    def _tokens(self, response: Any) -> int:
+    def _tokens(self, response: DynamicMessage) -> int:
         name = self._chosen.token_output
         if not name or all(output.name != name for output in response.outputs):
             return 0
@@ -142,15 +142,15 @@ def _descends(scores: Sequence[float]) -> bool:
     return all(first >= second for first, second in pairwise(scores))
 
 
-def _tensor(each: _Input, is_raw: bool) -> dict[str, Any]:
+def _tensor(each: _Input, is_raw: bool) -> dict[str, object]:
     name, texts, shape = each
-    tensor: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": shape}
+    tensor: dict[str, object] = {"name": name, "datatype": "BYTES", "shape": shape}
     if not is_raw:
         tensor["contents"] = {"bytes_contents": [text.encode() for text in texts]}
     return tensor
 
 
-def _parameter(name: str, value: Any) -> Any:
+def _parameter(name: str, value: object) -> DynamicMessage:
     kinds = {bool: "bool_param", int: "int64_param", float: "double_param", str: "string_param"}
     kind = kinds.get(type(value))
     if kind is None:

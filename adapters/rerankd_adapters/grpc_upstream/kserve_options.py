@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ScoreSpace
 from rerankd_adapters.grpc_upstream.option_values import read_bool, read_choice, read_whole
 
-PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
+PRESETS: Final[Mapping[str, Mapping[str, object]]] = {
     "nim": {
         "query_input": "query",
         "document_input": "passage",
@@ -56,7 +56,7 @@ class KserveOptions:
     truncate_none: str
 
 
-def read_options(given: Mapping[str, Any]) -> KserveOptions:
+def read_options(given: Mapping[str, object]) -> KserveOptions:
     """Validate adapter options; options that are set override those of the preset.
 
     Raises:
@@ -89,6 +89,6 @@ def read_options(given: Mapping[str, Any]) -> KserveOptions:
     )
 
 
-def _name(options: Mapping[str, Any], name: str, default: str = "") -> str:
+def _name(options: Mapping[str, object], name: str, default: str = "") -> str:
     value = options.get(name)
     return default if value is None else str(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -20,6 +20,11 @@ from rerankd_adapters.wire import bad_response
 
 DESCRIPTORS: Final = "upstream.binpb"
 
+DynamicMessage: TypeAlias = Any
+"""An instance of a message class that is created at run time; it has no static type."""
+MessageClass: TypeAlias = Any
+"""A message class that is created at run time; it has no static type."""
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamMethod:
@@ -27,13 +32,13 @@ class UpstreamMethod:
 
     path: str
     """`/package.Service/Method`."""
-    request: Any
+    request: MessageClass
     """Message class of the request, or of each message of a request stream."""
-    response: Any
+    response: MessageClass
     """Message class of the response."""
     streams_requests: bool = False
 
-    def decode(self, body: bytes) -> Any:
+    def decode(self, body: bytes) -> DynamicMessage:
         """Decode a response.
 
         Raises:

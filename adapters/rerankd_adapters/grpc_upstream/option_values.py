@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
@@ -11,7 +11,7 @@ _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "on": True}
 _BOOLEANS_OFF: Final = {"false": False, "0": False, "no": False, "off": False, "": False}
 
 
-def read_bool(options: Mapping[str, Any], name: str, default: bool = False) -> bool:
+def read_bool(options: Mapping[str, object], name: str, default: bool = False) -> bool:
     """Return a boolean option.
 
     Raises:
@@ -25,7 +25,7 @@ def read_bool(options: Mapping[str, Any], name: str, default: bool = False) -> b
     return known[said]
 
 
-def read_whole(options: Mapping[str, Any], name: str, least: int = 0) -> int | None:
+def read_whole(options: Mapping[str, object], name: str, least: int = 0) -> int | None:
     """Return an integer option; `None` if it is not set.
 
     Raises:
@@ -43,7 +43,7 @@ def read_whole(options: Mapping[str, Any], name: str, least: int = 0) -> int | N
     return number
 
 
-def read_choice(options: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str:
+def read_choice(options: Mapping[str, object], name: str, choices: tuple[str, ...]) -> str:
     """Return an enumerated option; the first of `choices` if it is not set.
 
     Raises:

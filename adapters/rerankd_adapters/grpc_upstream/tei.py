@@ -14,7 +14,7 @@ import grpc
 
 from rerankd_adapters.base import AdapterErrorKind, Capabilities, ProviderCall, ProviderReply, Truncation
 from rerankd_adapters.dialect import Wire, ignored, options_of, truncation_of
-from rerankd_adapters.grpc_upstream.messages import find_method
+from rerankd_adapters.grpc_upstream.messages import DynamicMessage, find_method
 from rerankd_adapters.grpc_upstream.option_values import read_bool
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
@@ -72,24 +72,24 @@ class TeiGrpc(GrpcUpstream):
         facts = super().capabilities(model)
         return replace(facts, max_documents=None) if self._streams else facts
 
-    def build(self, call: ProviderCall) -> Any:
+    def build(self, call: ProviderCall) -> DynamicMessage:
         """Build the request, or one message per text when streaming."""
         title = self.provider.title
-        fields: dict[str, Any] = {"query": self.query_of(call), **_WIRE.fixed, **_WIRE.defaults}
+        fields: dict[str, object] = {"query": self.query_of(call), **_WIRE.fixed, **_WIRE.defaults}
         fields.update(truncation_of(call, _WIRE, title))
         fields.update(options_of(call, _WIRE, title))
         if not self._streams:
             return _UNARY.request(texts=call.documents, **fields)
         return self._messages(call, fields)
 
-    def _messages(self, call: ProviderCall, fields: dict[str, Any]) -> Iterator[Any]:
+    def _messages(self, call: ProviderCall, fields: dict[str, object]) -> Iterator[DynamicMessage]:
         return (_STREAM.request(text=text, **fields) for text in call.documents)
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
         """Return a warning for every parameter of the call that the service has no field for."""
         return ignored(call, _WIRE, self.provider.title)
 
-    def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
+    def parse(self, call: ProviderCall, response: DynamicMessage) -> ProviderReply:
         """Read the ranks; TEI sends them best first, equal scores in reverse order."""
         ranks = response.ranks
         return ProviderReply(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rerankd_adapters.failure import clean
+from rerankd_adapters.grpc_upstream.messages import DynamicMessage
 from rerankd_adapters.wire import bad_response
 
 _FORMATS: Final[Mapping[str, str]] = {
@@ -50,7 +51,7 @@ def pack_texts(texts: Iterable[str]) -> bytes:
     return b"".join(part for text in encoded for part in (struct.pack("<I", len(text)), text))
 
 
-def read_numbers(response: Any, name: str) -> list[Any]:
+def read_numbers(response: DynamicMessage, name: str) -> list[Any]:
     """Return the elements of an output tensor of a `ModelInferResponse`, in row-major order.
 
     Raises:
@@ -76,7 +77,7 @@ def _count(shape: Sequence[int], name: str) -> int:
     return math.prod(shape)
 
 
-def _typed(output: Any, count: int, name: str) -> list[Any]:
+def _typed(output: DynamicMessage, count: int, name: str) -> list[Any]:
     field = _FIELDS.get(output.datatype)
     if field is None:
         raise _no_number(output.datatype, name)

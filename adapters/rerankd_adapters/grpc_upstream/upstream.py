@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import grpc
 from msgspec import structs
@@ -25,7 +24,7 @@ from rerankd_adapters.documents import refuse_images
 from rerankd_adapters.grpc_upstream.channel import ChannelSettings
 from rerankd_adapters.grpc_upstream.client import GrpcClient
 from rerankd_adapters.grpc_upstream.credentials import Headers
-from rerankd_adapters.grpc_upstream.messages import UpstreamMethod
+from rerankd_adapters.grpc_upstream.messages import DynamicMessage, UpstreamMethod
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.price import cost_usd
 from rerankd_adapters.provider import apply_overrides
@@ -65,7 +64,7 @@ class GrpcUpstream(ABC):
         endpoint: Endpoint,
         *,
         name: str = "",
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         overrides: Mapping[str, Capabilities] | None = None,
         prices: Sequence[Price] = (),
         timeout_s: float = DEFAULT_TIMEOUT_S,
@@ -75,7 +74,7 @@ class GrpcUpstream(ABC):
         trace_headers: Callable[[], Headers] | None = None,
     ) -> None:
         self.name = name or provider.name
-        self.options: Mapping[str, Any] = options or {}
+        self.options: Mapping[str, object] = options or {}
         self.provider = replace(provider, prices=(*prices, *provider.prices))
         self._overrides = overrides or {}
         self._served: Mapping[str, Capabilities] = {}
@@ -93,7 +92,7 @@ class GrpcUpstream(ABC):
         )
 
     @abstractmethod
-    def build(self, call: ProviderCall) -> Any:
+    def build(self, call: ProviderCall) -> DynamicMessage:
         """Build the request: a message, or an iterable of messages for a request stream.
 
         Raises:
@@ -101,7 +100,7 @@ class GrpcUpstream(ABC):
         """
 
     @abstractmethod
-    def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
+    def parse(self, call: ProviderCall, response: DynamicMessage) -> ProviderReply:
         """Parse the response.
 
         Raises:
@@ -177,7 +176,7 @@ class GrpcUpstream(ABC):
             reply = structs.replace(reply, cost_usd=cost_usd(self.provider.price_of(call.model), reply))
         return reply
 
-    async def ask(self, method: UpstreamMethod) -> Any:
+    async def ask(self, method: UpstreamMethod) -> DynamicMessage:
         """Call a method with an empty request.
 
         Raises:
@@ -194,7 +193,7 @@ class GrpcUpstream(ABC):
         try:
             request = self.build(call)
             if self.method.streams_requests:
-                messages: Iterable[Any] = request
+                messages: Iterable[DynamicMessage] = request
                 return [message.SerializeToString() for message in messages]
             encoded: bytes = request.SerializeToString()
         except (ValueError, TypeError) as error:

@@ -15,7 +15,7 @@ from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, 
 from rerankd_adapters.dialect import DOCUMENTS_PER_SEARCH_UNIT, Wire, ignored, options_of, truncation_of
 from rerankd_adapters.documents import titled_document
 from rerankd_adapters.grpc_upstream.credentials import Headers
-from rerankd_adapters.grpc_upstream.messages import find_method
+from rerankd_adapters.grpc_upstream.messages import DynamicMessage, find_method
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
 from rerankd_adapters.wire import bad_response
 
@@ -53,7 +53,7 @@ class VertexGrpc(GrpcUpstream):
         payer = str(self.options.get("quota_project") or "")
         return {**headers, "x-goog-user-project": payer} if payer else headers
 
-    def build(self, call: ProviderCall) -> Any:
+    def build(self, call: ProviderCall) -> DynamicMessage:
         """Build the request. Documents are sent as `content`; a made-up title would change the scores."""
         if not self._has_project:
             message = "the Google Cloud project is unknown; set the option project or VERTEXAI_PROJECT"
@@ -77,7 +77,7 @@ class VertexGrpc(GrpcUpstream):
         """Return a warning for every parameter of the call that the service has no field for."""
         return ignored(call, _WIRE, self.provider.title)
 
-    def parse(self, call: ProviderCall, response: Any) -> ProviderReply:
+    def parse(self, call: ProviderCall, response: DynamicMessage) -> ProviderReply:
         """Read the records."""
         records = response.records
         if not all(_POSITION.fullmatch(record.id) for record in records):

@@ -188,7 +188,7 @@ async def _unicode(recording: Recording, provider: Provider, open_provider: Open
         assert any(text in each for each in sent), f"{text!r} was not sent"
 
 
-def _texts(value: Any) -> Any:
+def _texts(value: object) -> Any:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):

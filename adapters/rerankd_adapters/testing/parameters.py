@@ -25,7 +25,7 @@ PARAMETERS: Final = (
 """Parameters by contract name."""
 
 _ECHO_FIELDS: Final = ("return_documents", "return_text", "return_input", "isEcho")
-_CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
+_CHANGES: Final[Mapping[str, Mapping[str, object]]] = {
     "top_n": {"top_n": 1},
     "max_tokens_per_doc": {"max_tokens_per_doc": 7},
     "max_chunks_per_doc": {"max_passages_per_doc": 3},
@@ -99,10 +99,10 @@ class _Probe:
         self._facts = adapter.capabilities(model)
         self._call = ProviderCall(model=model, query="q", documents=["title: a\nbody: b", "c"])
 
-    def _body(self, **changes: Any) -> dict[str, Any]:
+    def _body(self, **changes: Any) -> dict[str, object]:
         return dict(_flat(self._encode(structs.replace(self._call, **changes))))
 
-    def plain(self, name: str, changes: Mapping[str, Any]) -> Treatment:
+    def plain(self, name: str, changes: Mapping[str, object]) -> Treatment:
         try:
             fields = _differences(self._body(), self._body(**changes))
         except AdapterError as error:
@@ -115,7 +115,7 @@ class _Probe:
         return Treatment(How.EMULATED, _ENGINE[name]) if name in _ENGINE else _DROPPED
 
     def truncation(self) -> tuple[Treatment, ...]:
-        bodies: dict[Truncation, dict[str, Any]] = {}
+        bodies: dict[Truncation, dict[str, object]] = {}
         refusals: dict[Truncation, Treatment] = {}
         for mode in Truncation:
             try:
@@ -201,13 +201,13 @@ def _sent(fields: list[str]) -> Treatment:
     return Treatment(How.SENT, ", ".join(f"`{name}`" for name in fields))
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def _differences(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     missing = object()
     names = dict.fromkeys((*before, *after))
     return [name for name in names if before.get(name, missing) != after.get(name, missing)]
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(value: object, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every leaf with its path; a list of scalars is a leaf."""
     if isinstance(value, dict):
         for key, each in value.items():
@@ -219,11 +219,11 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _unset(body: Mapping[str, Any], bodies: Mapping[Truncation, Mapping[str, Any]]) -> Treatment:
+def _unset(body: Mapping[str, object], bodies: Mapping[Truncation, Mapping[str, object]]) -> Treatment:
     """Return the treatment of a call without a truncation mode."""
     same = [mode for mode, other in bodies.items() if other == body]
     return Treatment(How.EMULATED, f"as {same[0].value}" if len(same) == 1 else "the provider's own default")
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

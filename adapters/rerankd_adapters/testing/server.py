@@ -46,7 +46,7 @@ class ScriptedResponse:
     """Delay in seconds before each body byte."""
 
     @classmethod
-    def of_json(cls, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Self:
+    def of_json(cls, value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Self:
         """Build a response with a JSON body."""
         fields = {"content-type": "application/json", **(headers or {})}
         return cls(status=status, headers=fields, body=msgspec.json.encode(value))
