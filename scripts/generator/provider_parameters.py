@@ -27,7 +27,7 @@ class Variant:
     """One of several dialects an adapter speaks."""
 
     title: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     base_url: str = ""
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import yaml
@@ -117,7 +117,7 @@ class SettingsOrigin:
 
     path: Path | None = None
     """YAML file; default: the one that `RERANKD_CONFIG` names, if any."""
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, object] = field(default_factory=dict)
     """Values by dotted path, such as `{"server.http_port": 8081}`; highest precedence."""
 
     def read(self) -> Settings:
@@ -139,7 +139,7 @@ class SettingsOrigin:
             return [path]
 
 
-def load_settings(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+def load_settings(path: Path | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
     """Read the settings.
 
     Args:
@@ -194,7 +194,7 @@ def _configured_path() -> Path | None:
     return Path(named) if named else None
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> dict[str, object]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -210,9 +210,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     return data
 
 
-def _environment() -> dict[str, Any]:
+def _environment() -> dict[str, object]:
     """Return settings from variables such as `RERANKD_SERVER__HTTP_PORT`, by dotted path."""
-    found = {}
+    found: dict[str, object] = {}
     for name, text in os.environ.items():
         if name.startswith(ENVIRONMENT_PREFIX) and name not in CLIENT_VARIABLES:
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
@@ -224,7 +224,7 @@ def _environment() -> dict[str, Any]:
     return found
 
 
-def _set(data: dict[str, Any], dotted: str, value: Any) -> None:
+def _set(data: dict[str, object], dotted: str, value: object) -> None:
     *parents, last = dotted.split(".")
     for parent in parents:
         child = data.setdefault(parent, {})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd_client.errors import RerankError, error_of_status
@@ -77,7 +77,7 @@ class BatchRun:
     def __init__(
         self,
         *,
-        defaults: Mapping[str, Any] | None,
+        defaults: Mapping[str, object] | None,
         ordered: bool,
         max_concurrency: int | None,
         on_progress: Callable[[BatchProgress], None] | None,

@@ -61,7 +61,7 @@ UNARY_METHODS: Final = (RERANK, LIST_MODELS, GET_MODEL, CHECK_HEALTH)
 BATCH_RERANK_PATH: Final = "/rerank.v1.RerankService/BatchRerank"
 
 
-def rerank_call(query: str, documents: Iterable[DocumentInput], options: Mapping[str, Any]) -> Call[RerankResponse]:
+def rerank_call(query: str, documents: Iterable[DocumentInput], options: Mapping[str, object]) -> Call[RerankResponse]:
     """Build a `Rerank` call; errors as `encode_request`."""
     return Call(RERANK, encode_request(query, documents, options), decode_response)
 

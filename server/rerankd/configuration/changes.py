@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
-def changed_paths(old: Any, new: Any, path: str = "") -> list[str]:
+def changed_paths(old: object, new: object, path: str = "") -> list[str]:
     """List the paths of all values that differ, such as `models.fast.deployments[1].weight`, in field order."""
     if type(old) is not type(new):
         return [path]
     if isinstance(old, msgspec.Struct):
         fields = [(name, getattr(old, name), getattr(new, name)) for name in old.__struct_fields__]
         return [found for name, was, is_ in fields for found in changed_paths(was, is_, f"{path}.{name}".lstrip("."))]
-    if isinstance(old, Mapping):
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = [*old, *(key for key in new if key not in old)]
         return [found for key in keys for found in _changed_item(old, new, key, f"{path}.{key}".lstrip("."))]
-    if isinstance(old, Sequence) and not isinstance(old, str) and len(old) == len(new):
+    if isinstance(old, Sequence) and isinstance(new, Sequence) and not isinstance(old, str) and len(old) == len(new):
         items = enumerate(zip(old, new, strict=True))
         return [found for index, (was, is_) in items for found in changed_paths(was, is_, f"{path}[{index}]")]
     return [] if old == new else [path]
 
 
-def _changed_item(old: Mapping[Any, Any], new: Mapping[Any, Any], key: Any, path: str) -> list[str]:
+def _changed_item(old: Mapping[object, object], new: Mapping[object, object], key: object, path: str) -> list[str]:
     return changed_paths(old[key], new[key], path) if key in old and key in new else [path]
 
 

@@ -47,7 +47,7 @@ class References:
         self.problems: list[str] = []
         """Unset variables, unreadable files and malformed references found so far, one sentence each, with key path."""
 
-    def fill(self, value: Any, path: str = "") -> Any:
+    def fill(self, value: object, path: str = "") -> Any:
         """Return a copy of `value` with every reference expanded, including those nested in mappings and lists."""
         if isinstance(value, dict):
             return {key: self.fill(item, f"{path}.{key}" if path else str(key)) for key, item in value.items()}

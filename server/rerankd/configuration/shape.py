@@ -16,7 +16,7 @@ from rerankd.configuration.references import UntypedText
 from rerankd.contract.suggestions import did_you_mean
 
 
-def check(value: Any, wanted: Any, path: str, problems: list[str]) -> Any:
+def check(value: object, wanted: object, path: str, problems: list[str]) -> Any:
     """Validate `value` and return it with every `UntypedText` converted.
 
     Args:
@@ -38,7 +38,7 @@ def check(value: Any, wanted: Any, path: str, problems: list[str]) -> Any:
     return _check_leaf(value, wanted, path, problems)
 
 
-def _check_struct(value: dict[Any, Any], struct: type[msgspec.Struct], path: str, problems: list[str]) -> Any:
+def _check_struct(value: dict[object, object], struct: type[msgspec.Struct], path: str, problems: list[str]) -> Any:
     fields = _fields(struct)
     prefix = f"{path}." if path else ""
     count = len(problems)
@@ -55,7 +55,7 @@ def _check_struct(value: dict[Any, Any], struct: type[msgspec.Struct], path: str
     return checked
 
 
-def _check_leaf(value: Any, wanted: Any, path: str, problems: list[str]) -> Any:
+def _check_leaf(value: object, wanted: object, path: str, problems: list[str]) -> Any:
     if not isinstance(value, UntypedText):
         _convert(value, wanted, path, problems)
         return value
@@ -68,14 +68,14 @@ def _check_leaf(value: Any, wanted: Any, path: str, problems: list[str]) -> Any:
     return value
 
 
-def _convert(value: Any, wanted: Any, path: str, problems: list[str]) -> None:
+def _convert(value: object, wanted: object, path: str, problems: list[str]) -> None:
     try:
         msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
         problems.append(_readable(str(error), wanted, value, path))
 
 
-def _readable(message: str, wanted: Any, value: Any, path: str) -> str:
+def _readable(message: str, wanted: object, value: object, path: str) -> str:
     """Rewrite msgspec's "Expected `int`, got `str` - at `$.x[...]`" as `path: expected ...`."""
     what, _, where = message.partition(" - at `")
     where = where.rstrip("`").removeprefix("$")
@@ -87,12 +87,12 @@ def _readable(message: str, wanted: Any, value: Any, path: str) -> str:
     return f"{at}: {problem}" if at else problem
 
 
-def _choices(wanted: Any) -> list[str]:
+def _choices(wanted: object) -> list[str]:
     options = [wanted, *get_args(wanted)]
     return [str(choice) for option in options if get_origin(option) is Literal for choice in get_args(option)]
 
 
-def _core(wanted: Any, value: Any) -> tuple[Any, Any]:
+def _core(wanted: object, value: object) -> tuple[Any, Any]:
     """Return the union member that matches the shape of `value`, and its generic origin."""
     while get_origin(wanted) is Annotated:
         wanted = get_args(wanted)[0]
@@ -105,7 +105,7 @@ def _core(wanted: Any, value: Any) -> tuple[Any, Any]:
     return wanted, get_origin(wanted)
 
 
-def _is_struct(wanted: Any) -> bool:
+def _is_struct(wanted: object) -> bool:
     return isinstance(wanted, type) and issubclass(wanted, msgspec.Struct)
 
 
@@ -114,5 +114,5 @@ def _fields(struct: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo
     return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
 
-def _below(path: str, key: Any) -> str:
+def _below(path: str, key: object) -> str:
     return f"{path}.{key}" if path else str(key)

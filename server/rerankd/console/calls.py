@@ -47,7 +47,7 @@ class Target:
     """Certificates to trust."""
 
 
-def rerank(target: Target, given: RerankInput, options: Mapping[str, Any], *, is_json: bool) -> int:
+def rerank(target: Target, given: RerankInput, options: Mapping[str, object], *, is_json: bool) -> int:
     """Rerank and print the response.
 
     Args:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -49,7 +48,7 @@ def render(imported: ImportResult, name: str) -> str:
     return f"{comment}\n{body}"
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _read(file: Path) -> Mapping[str, object]:
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:

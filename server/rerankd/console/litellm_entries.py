@@ -56,7 +56,7 @@ class Entry:
     """Settings that were not converted or need review."""
 
 
-def read_entry(entry: Any, credentials: Mapping[str, Mapping[str, Any]]) -> Entry:
+def read_entry(entry: object, credentials: Mapping[str, Mapping[str, object]]) -> Entry:
     """Convert one entry.
 
     Args:
@@ -89,7 +89,7 @@ def read_entry(entry: Any, credentials: Mapping[str, Mapping[str, Any]]) -> Entr
     return found
 
 
-def reference(value: Any) -> Any:
+def reference(value: object) -> Any:
     """Convert `os.environ/NAME` to `${NAME}`; escape a literal `${`."""
     if not isinstance(value, str):
         return value
@@ -98,7 +98,7 @@ def reference(value: Any) -> Any:
     return value.replace("${", "$${")
 
 
-def _served_by(params: Mapping[str, Any]) -> tuple[Provider, str]:
+def _served_by(params: Mapping[str, object]) -> tuple[Provider, str]:
     named, stated = str(params.get("model") or ""), params.get("custom_llm_provider")
     if "*" in named:
         raise SkippedError("it is a wildcard; every model of a configured provider can be called as provider/model")
@@ -115,14 +115,14 @@ def _served_by(params: Mapping[str, Any]) -> tuple[Provider, str]:
     return provider, model
 
 
-def _check_mode(mode: Any, provider: Provider, model: str) -> None:
+def _check_mode(mode: object, provider: Provider, model: str) -> None:
     if mode is not None and mode != "rerank":
         raise SkippedError(f"model_info.mode is {mode}")
     if mode is None and model not in provider.models and not _LOOKS_LIKE_RERANKER.search(model):
         raise SkippedError("it does not look like a reranker; set model_info.mode to rerank if it is one")
 
 
-def _translate(params: Mapping[str, Any], found: Entry) -> None:
+def _translate(params: Mapping[str, object], found: Entry) -> None:
     section = found.section
     for name, value in params.items():
         option = _OPTIONS.get(name, name)

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -147,7 +147,7 @@ def rerank(
     from rerankd.console.documents import collect_input
 
     given = collect_input(query, documents or (), file)
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "model": model,
         "top_n": top_n,
         "rank_fields": rank_field or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from rerankd_adapters.base import Authentication, Capabilities, Price, Provider, Scheme
 
@@ -90,7 +90,7 @@ def price_sources(provider: Provider) -> list[str]:
     return list(dict.fromkeys(f"{price.source}, {price.date}" for price in provider.prices))
 
 
-def as_json(provider: Provider) -> dict[str, Any]:
+def as_json(provider: Provider) -> dict[str, object]:
     """Return the whole declaration as JSON values."""
     return {
         "aliases": list(provider.aliases),
@@ -113,7 +113,7 @@ def as_json(provider: Provider) -> dict[str, Any]:
     }
 
 
-def _model_as_json(fact: ModelFact) -> dict[str, Any]:
+def _model_as_json(fact: ModelFact) -> dict[str, object]:
     facts, price = fact.facts, fact.price
     return {
         "name": fact.name,

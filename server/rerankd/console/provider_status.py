@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from rerankd.console.provider_facts import extras_of
@@ -112,7 +112,7 @@ def _is_installed(library: str) -> bool:
         return False
 
 
-def _expand(base_url: str, options: Mapping[str, Any]) -> str:
+def _expand(base_url: str, options: Mapping[str, object]) -> str:
     """Replace placeholders such as `{region}` by options."""
     return _PLACEHOLDER.sub(lambda match: str(options.get(match[1]) or match[0]), base_url)
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rerankd.console import provider_facts
 from rerankd.console.errors import FAILED, OK, CommandError
@@ -85,7 +84,7 @@ def _has_failed(each: ProviderStatus) -> bool:
     return bool(each.configured_by) and (bool(each.problems) or each.is_reachable is False)
 
 
-def _as_json(each: ProviderStatus) -> dict[str, Any]:
+def _as_json(each: ProviderStatus) -> dict[str, object]:
     is_settings = each.configured_by == "settings"
     return {
         "name": each.name,

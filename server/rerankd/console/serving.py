@@ -9,7 +9,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rerankd.console.errors import OK, CommandError
 from rerankd.console.rendering import print_json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _REPORTED_PACKAGES: Final = ("grpcio", "protobuf", "uvicorn", "onnxruntime")
 
 
-def serve(config: Path | None, overrides: Mapping[str, Any]) -> int:
+def serve(config: Path | None, overrides: Mapping[str, object]) -> int:
     """Run the server until it is stopped; return its exit code.
 
     Args:
@@ -73,7 +73,7 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def load(config: Path | None, overrides: Mapping[str, Any]) -> Settings:
+def load(config: Path | None, overrides: Mapping[str, object]) -> Settings:
     """Read the settings.
 
     Raises:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 from rerankd.http.transport import HttpTransport
@@ -114,10 +113,11 @@ def _without(text: str, form: dict[str, str]) -> str:
     return text
 
 
-def _read_token(body: Any, asked_s: float) -> AccessToken:
-    value = body.get("access_token") if isinstance(body, dict) else None
+def _read_token(body: object, asked_s: float) -> AccessToken:
+    fields = body if isinstance(body, dict) else {}
+    value = fields.get("access_token")
     try:
-        lifetime_s = float(body.get("expires_in", 0)) if isinstance(value, str) and value else 0.0
+        lifetime_s = float(fields.get("expires_in", 0)) if isinstance(value, str) and value else 0.0
     except (TypeError, ValueError):
         lifetime_s = 0.0
     if not value or lifetime_s <= 0:

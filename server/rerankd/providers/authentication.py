@@ -73,7 +73,7 @@ class BearerToken:
 
 
 def open_authenticator(
-    provider: Provider, endpoint: Endpoint, options: Mapping[str, Any], transport: HttpTransport
+    provider: Provider, endpoint: Endpoint, options: Mapping[str, object], transport: HttpTransport
 ) -> Authenticator:
     """Open the first authentication method of the provider whose inputs are configured.
 
@@ -100,7 +100,7 @@ def open_authenticator(
 
 
 def _open(
-    way: Authentication, endpoint: Endpoint, options: Mapping[str, Any], transport: HttpTransport
+    way: Authentication, endpoint: Endpoint, options: Mapping[str, object], transport: HttpTransport
 ) -> Authenticator | None:
     match way.scheme:
         case Scheme.NONE:
@@ -121,7 +121,7 @@ def _open(
             return _ibm_iam(endpoint, options, transport) if endpoint.api_key else None
 
 
-def _entra(way: Authentication, options: Mapping[str, Any], transport: HttpTransport) -> Authenticator:
+def _entra(way: Authentication, options: Mapping[str, object], transport: HttpTransport) -> Authenticator:
     url = str(options.get("token_url") or f"{ENTRA_URL}/{options['tenant_id']}/oauth2/v2.0/token")
     form = {
         "grant_type": "client_credentials",
@@ -132,7 +132,7 @@ def _entra(way: Authentication, options: Mapping[str, Any], transport: HttpTrans
     return _exchanged(transport, url, form)
 
 
-def _ibm_iam(endpoint: Endpoint, options: Mapping[str, Any], transport: HttpTransport) -> Authenticator:
+def _ibm_iam(endpoint: Endpoint, options: Mapping[str, object], transport: HttpTransport) -> Authenticator:
     url = str(options.get("token_url") or IBM_IAM_URL)
     form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": endpoint.api_key}
     return _exchanged(transport, url, form)

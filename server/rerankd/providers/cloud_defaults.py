@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rerankd_adapters.base import Endpoint, Provider, Scheme
 
 
-def with_cloud_defaults(provider: Provider, endpoint: Endpoint, options: Mapping[str, Any] | None) -> dict[str, Any]:
+def with_cloud_defaults(
+    provider: Provider, endpoint: Endpoint, options: Mapping[str, object] | None
+) -> dict[str, object]:
     """Return the options, completed from Google's application-default credentials and the AWS profile.
 
     Options that are set win. The project is not looked up when a key is configured. Missing values are left out; the
@@ -32,7 +33,7 @@ def with_cloud_defaults(provider: Provider, endpoint: Endpoint, options: Mapping
     return options
 
 
-def _lacks(name: str, provider: Provider, options: Mapping[str, Any]) -> bool:
+def _lacks(name: str, provider: Provider, options: Mapping[str, object]) -> bool:
     return name in provider.options and not options.get(name)
 
 

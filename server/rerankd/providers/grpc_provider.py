@@ -23,7 +23,7 @@ def open_grpc_provider(
     transport: HttpTransport,
     *,
     name: str = "",
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     authenticator: Authenticator | None = None,
     overrides: Mapping[str, Capabilities] | None = None,
     prices: Sequence[Price] = (),

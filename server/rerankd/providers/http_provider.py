@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final, TypedDict, Unpack
 
 from msgspec import structs
 
@@ -67,7 +67,7 @@ class HttpProvider:
         transport: HttpTransport,
         *,
         name: str | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         authenticator: Authenticator | None = None,
         overrides: Mapping[str, Capabilities] | None = None,
         prices: Sequence[Price] = (),
@@ -179,8 +179,20 @@ class HttpProvider:
         """Do nothing; whoever opened the transport closes it."""
 
 
+class ProviderArguments(TypedDict, total=False):
+    """Optional arguments of a remote provider; `HttpProvider` describes each."""
+
+    name: str
+    options: Mapping[str, object]
+    authenticator: Authenticator
+    overrides: Mapping[str, Capabilities]
+    prices: Sequence[Price]
+    timeout_s: float
+    refresh_s: float
+
+
 def open_remote_provider(
-    provider: Provider, endpoint: Endpoint, transport: HttpTransport, **settings: Any
+    provider: Provider, endpoint: Endpoint, transport: HttpTransport, **arguments: Unpack[ProviderArguments]
 ) -> ModelProvider:
     """Open a provider over HTTP or gRPC, as its declaration says; the caller closes it.
 
@@ -188,18 +200,17 @@ def open_remote_provider(
         provider: Declaration.
         endpoint: Base URL, key and headers.
         transport: Sends HTTP requests and token requests.
-        **settings: Keyword arguments of `HttpProvider`.
+        **arguments: Optional arguments of `HttpProvider`.
 
     Raises:
         AdapterError: `CREDENTIALS` without a required key; `REJECTED` for invalid options.
     """
-    settings["options"] = with_cloud_defaults(provider, endpoint, settings.get("options"))
+    arguments["options"] = with_cloud_defaults(provider, endpoint, arguments.get("options"))
     if provider.is_grpc:
         from rerankd.providers.grpc_provider import open_grpc_provider
 
-        settings.setdefault("trace_headers", trace_headers)
-        return open_grpc_provider(provider, endpoint, transport, **settings)
-    return HttpProvider(provider, endpoint, transport, **settings)
+        return open_grpc_provider(provider, endpoint, transport, trace_headers=trace_headers, **arguments)
+    return HttpProvider(provider, endpoint, transport, **arguments)
 
 
 def _remaining_s(deadline_s: float | None) -> float:

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class EngineThread:
         self._is_at_exit = False
         atexit.register(self._stop_at_exit)
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def submit(self, work: Coroutine[object, None, T]) -> Future[T]:
         """Schedule a coroutine with the caller's context variables; cancelling the future cancels it."""
         answer: Future[T] = Future()
         self._loop.call_soon_threadsafe(self._begin, work, answer)
@@ -66,7 +66,7 @@ class EngineThread:
         self._is_at_exit = True
         self.stop()
 
-    def _begin(self, work: Coroutine[Any, Any, T], answer: Future[T]) -> None:
+    def _begin(self, work: Coroutine[object, None, T], answer: Future[T]) -> None:
         task = self._loop.create_task(work)
 
         def cancel(done: Future[T]) -> None:

@@ -26,7 +26,7 @@ def _logger_of(*names: Any) -> Any:
     return structlog.PrintLogger()
 
 
-def _drop_unwanted(logger: Any, level: str, entry: Any) -> Any:
+def _drop_unwanted(logger: Any, level: str, entry: object) -> Any:
     """Drop an entry below the logger's level before it is rendered."""
     if isinstance(logger, logging.Logger) and not logger.isEnabledFor(_LEVELS.get(level, logging.ERROR)):
         raise structlog.DropEvent

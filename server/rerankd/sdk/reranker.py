@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import Final, Self, TypeVar, Unpack
 
 import structlog
 
@@ -220,7 +220,7 @@ def _wait(future: Future[T]) -> T:
                 raise
 
 
-async def _within(call: CallContext, work: Coroutine[Any, Any, T]) -> T:
+async def _within(call: CallContext, work: Coroutine[object, None, T]) -> T:
     """Await `work` within the call's deadline.
 
     Raises:

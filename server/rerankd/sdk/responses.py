@@ -43,7 +43,7 @@ class AttributeDict(dict[str, Any]):
         return self.model_dump_json()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
@@ -56,11 +56,11 @@ class RerankDocument(AttributeDict):
     """Text; empty if the content is in `fields`."""
     id: str | None
     """Caller's identifier."""
-    fields: Mapping[str, Any] | None
+    fields: Mapping[str, object] | None
     """Structured content."""
     prior_score: float | None
     """Relevance score of an earlier stage."""
-    metadata: Mapping[str, Any] | None
+    metadata: Mapping[str, object] | None
     """Caller's data, returned unchanged."""
 
 
@@ -122,7 +122,7 @@ class RerankResponse(AttributeDict):
     """Billing in Cohere's form, and warnings."""
     latency_ms: float
     """Milliseconds the engine spent on the call."""
-    extra_fields: Mapping[str, Any]
+    extra_fields: Mapping[str, object]
     """Execution details: stages, and provider calls with `include_details`."""
 
 

@@ -210,7 +210,7 @@ class Journal:
                     target.write(line)
         partial.replace(self._output)
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Iterator[dict[str, object]]:
         with self._lines.open("rb") as lines:
             for line in lines:
                 yield msgspec.json.decode(line)

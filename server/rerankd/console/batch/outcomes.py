@@ -71,10 +71,10 @@ def _status_of(error: RerankError | None) -> ItemStatus:
     return ItemStatus(error.code.value[0], error.reason, error.message)
 
 
-def _results(response: RerankResponse) -> list[dict[str, Any]]:
-    results: list[dict[str, Any]] = []
+def _results(response: RerankResponse) -> list[dict[str, object]]:
+    results: list[dict[str, object]] = []
     for result in response.results:
-        row: dict[str, Any] = {"index": result.index, "relevance_score": result.relevance_score}
+        row: dict[str, object] = {"index": result.index, "relevance_score": result.relevance_score}
         if (document := result.document) is not None:
             given = {"id": document.id or None, "fields": document.fields, "metadata": document.metadata}
             row["document"] = {"text": document.text} | {k: v for k, v in given.items() if v is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 STANDARD_STREAM: Final = "-"
 
@@ -32,7 +32,7 @@ class BatchPlan:
     """`-`: standard input."""
     output: Path
     """`-`: standard output."""
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
     """`RerankOptions` for fields that rows leave unset."""
     columns: Columns = Columns()
     concurrency: int | None = None

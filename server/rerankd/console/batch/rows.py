@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Row:
     """Zero-based row number, `item_index` in the output."""
     item_id: str
     """Identifier of the row, else its index."""
-    item: dict[str, Any]
+    item: dict[str, object]
     """A `BatchItem`; empty if the row is invalid."""
     problem: str = ""
     """Why the row is invalid, with row number and field."""
@@ -71,7 +71,7 @@ def _row_of_line(index: int, place: str, line: bytes, columns: Columns) -> Row:
     return _row(index, place, values, columns)
 
 
-def _row(index: int, place: str, values: Any, columns: Columns) -> Row:
+def _row(index: int, place: str, values: object, columns: Columns) -> Row:
     if not isinstance(values, dict):
         return Row(index, str(index), {}, f"{place}: a row must be an object, is {_kind(values)}")
     item_id = _item_id(values, columns) or str(index)
@@ -81,13 +81,13 @@ def _row(index: int, place: str, values: Any, columns: Columns) -> Row:
         return Row(index, item_id, {}, f"{place}: {error}")
 
 
-def _item_id(values: dict[str, Any], columns: Columns) -> str:
+def _item_id(values: dict[str, object], columns: Columns) -> str:
     """Remove and return the row's identifier; empty without one."""
     found = [values.pop(name, None) for name in ((columns.id,) if columns.id else _IDS)]
     return next((str(value)[:_MOST_ID_CHARS] for value in found if isinstance(value, str | int)), "")
 
 
-def _item(values: dict[str, Any], columns: Columns) -> dict[str, Any]:
+def _item(values: dict[str, object], columns: Columns) -> dict[str, object]:
     """Build a `BatchItem` from a row without its identifier.
 
     Raises:
@@ -114,7 +114,7 @@ def _item(values: dict[str, Any], columns: Columns) -> dict[str, Any]:
     return {**options, "query": query, "documents": documents}
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
+def _check_options(options: Mapping[str, object]) -> None:
     try:
         msgspec.convert(options, messages.RerankRequest)
     except msgspec.ValidationError as error:
@@ -124,7 +124,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
             raise RowProblem(explained.message) from None
 
 
-def _document(document: Any, where: str, columns: Columns, *, is_structured: bool) -> Mapping[str, Any]:
+def _document(document: object, where: str, columns: Columns, *, is_structured: bool) -> Mapping[str, object]:
     if not isinstance(document, dict):
         raise RowProblem(f"{where} must be a string or an object, is {_kind(document)}")
     given = {name: value for name, value in document.items() if value is not None}
@@ -140,6 +140,6 @@ def _document(document: Any, where: str, columns: Columns, *, is_structured: boo
     return given
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")

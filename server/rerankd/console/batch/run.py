@@ -241,8 +241,8 @@ def _inspect_input(plan: BatchPlan, totals: Totals) -> State:
     if format_of(plan.input) is Format.PARQUET:
         totals.expected = count_rows(plan.input)
     columns = plan.columns
-    options: dict[str, Any] = {name: value for name, value in sorted(plan.defaults.items()) if value is not None}
-    named: dict[str, Any] = {
+    options: dict[str, object] = {name: value for name, value in sorted(plan.defaults.items()) if value is not None}
+    named: dict[str, object] = {
         "--query-column": columns.query,
         "--documents-column": columns.documents,
         "--id-column": columns.id,

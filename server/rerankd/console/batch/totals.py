@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from rerankd.console.batch.outcomes import Outcome, RecordedOutcome
 from rerankd_client import Usage
@@ -71,7 +70,7 @@ class Totals:
             return None
         return max(self.expected - self.done, 0) / self.items_per_s()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the totals as JSON values."""
         return {
             "items": self.done,
