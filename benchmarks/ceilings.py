@@ -15,7 +15,7 @@ import uvloop
 from benchmarks.plain import read_body, send_json, serve_asgi, serve_method
 from benchmarks.workloads import known
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd.http.transport import open_transport
+from rerankd.http.transport_factory import open_transport
 from rerankd_adapters.base import HttpRequest
 
 TIMEOUT_S: Final = 30.0

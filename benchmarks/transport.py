@@ -24,7 +24,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from rerankd.http.transport import ClientName, TransportSettings, open_transport
+from rerankd.http.transport import ClientName, TransportSettings
+from rerankd.http.transport_factory import open_transport
 from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, ProviderCall
 from rerankd_adapters.cohere import COHERE

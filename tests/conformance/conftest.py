@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from rerankd.http.transport import TransportSettings, open_transport
+from rerankd.http.transport import TransportSettings
+from rerankd.http.transport_factory import open_transport
 from rerankd_adapters.testing.behaviours import MAX_RESPONSE_BYTES
 from tests.conformance.suite import TRANSPORTS, Deployments
 from tests.support.canary import CANARY_SECRET

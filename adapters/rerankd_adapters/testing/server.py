@@ -133,7 +133,7 @@ class LoopbackServer:
         return False
 
 
-async def _send(answer: Answer, writer: asyncio.StreamWriter) -> None:
+async def _send(answer: ScriptedResponse, writer: asyncio.StreamWriter) -> None:
     """Send as much of an answer as it says."""
     sent = next(
         (n for n in (answer.stalls_after_bytes, answer.breaks_after_bytes) if n is not None),

@@ -43,7 +43,7 @@ from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
 from rerankd.gateway.tracing import HttpRequestSpan
 from rerankd.response_headers import raw_response_headers
-from rerankd.telemetry.tracing.server_span import ServerTracing
+from rerankd.telemetry.server_span import ServerTracing
 
 _log = structlog.get_logger("rerankd.gateway")
 _DEFAULT_MAX_BYTES: Final = 64 * 2**20

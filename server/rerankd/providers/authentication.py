@@ -8,8 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from rerankd.http.transport import HttpTransport
 from rerankd.providers.access_tokens import AccessToken, AccessTokenCache, exchange_token
@@ -143,20 +142,3 @@ def _exchanged(transport: HttpTransport, url: str, form: dict[str, str]) -> Auth
         return await exchange_token(transport, url, form, time.monotonic)
 
     return BearerToken(AccessTokenCache(fetch))
-
-
-def require(module: str, extra: str) -> Any:
-    """Import an optional library.
-
-    Args:
-        module: Dotted name of the module.
-        extra: Extra of this distribution that installs it.
-
-    Raises:
-        AdapterError: `CREDENTIALS` when it is not installed; the message names the extra.
-    """
-    try:
-        return import_module(module)
-    except ImportError:
-        message = f"{module.partition('.')[0]} is not installed; install rerankd[{extra}]"
-        raise AdapterError(AdapterErrorKind.CREDENTIALS, message) from None

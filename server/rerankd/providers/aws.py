@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
-from rerankd.providers import authentication
+from rerankd.providers.optional_library import require
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
 
 _REGION = re.compile(r"(?:^|\.)([a-z]{2}(?:-[a-z]+)+-\d)(?:\.|$)")
@@ -33,8 +33,8 @@ class SigV4:
 
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
         """See `Authenticator`."""
-        auth = authentication.require("botocore.auth", "aws")
-        awsrequest = authentication.require("botocore.awsrequest", "aws")
+        auth = require("botocore.auth", "aws")
+        awsrequest = require("botocore.awsrequest", "aws")
         frozen = await self._frozen()
         region = self._region or region_of(request.url, self._profile_region)
         signed = awsrequest.AWSRequest(
@@ -51,8 +51,8 @@ class SigV4:
         return self._credentials.get_frozen_credentials()
 
     def _find(self) -> Any:
-        session = authentication.require("botocore.session", "aws")
-        errors = authentication.require("botocore.exceptions", "aws")
+        session = require("botocore.session", "aws")
+        errors = require("botocore.exceptions", "aws")
         try:
             if self._credentials is None:
                 self._credentials = session.get_session().get_credentials()
@@ -88,8 +88,8 @@ def region_of(url: str, otherwise: str = "") -> str:
 def profile_region() -> str:
     """Return the region of the active AWS profile; empty without one or without botocore."""
     try:
-        session = authentication.require("botocore.session", "aws")
-        errors = authentication.require("botocore.exceptions", "aws")
+        session = require("botocore.session", "aws")
+        errors = require("botocore.exceptions", "aws")
     except AdapterError:
         return ""
     try:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from rerankd.contract.suggestions import did_you_mean
-from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
+from rerankd.http.transport import HttpTransport, TransportSettings
+from rerankd.http.transport_factory import open_transport
 from rerankd.providers.environment import (
     first_of,
     options_from_environment,

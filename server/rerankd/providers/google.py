@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from rerankd.providers import authentication
 from rerankd.providers.access_tokens import AccessToken
+from rerankd.providers.optional_library import require
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
 DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -26,9 +26,9 @@ def google_token(scope: str = "") -> Callable[[], Awaitable[AccessToken]]:
     found: list[Any] = []
 
     def refresh() -> AccessToken:
-        auth = authentication.require("google.auth", "google")
-        requests = authentication.require("google.auth.transport.requests", "google")
-        errors = authentication.require("google.auth.exceptions", "google")
+        auth = require("google.auth", "google")
+        requests = require("google.auth.transport.requests", "google")
+        errors = require("google.auth.exceptions", "google")
         asked_s = time.monotonic()
         try:
             if not found:
@@ -52,8 +52,8 @@ def default_project() -> str:
     Reads files first and queries the metadata server last; blocks.
     """
     try:
-        auth = authentication.require("google.auth", "google")
-        errors = authentication.require("google.auth.exceptions", "google")
+        auth = require("google.auth", "google")
+        errors = require("google.auth.exceptions", "google")
     except AdapterError:
         return ""
     try:

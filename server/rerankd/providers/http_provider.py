@@ -14,7 +14,7 @@ from rerankd.http.transport import HttpTransport
 from rerankd.providers.authentication import Authenticator, open_authenticator
 from rerankd.providers.cloud_defaults import with_cloud_defaults
 from rerankd.providers.refresh import DEFAULT_REFRESH_S
-from rerankd.telemetry.tracing.context import trace_headers
+from rerankd.telemetry.trace_context import trace_headers
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,

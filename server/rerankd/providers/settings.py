@@ -77,8 +77,8 @@ class HttpClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """HTTP client for connections to providers."""
 
     client: ClientName = "auto"
-    """HTTP client: `loop` is HTTP/1.1 on the event loop; `httpx` supports proxies and HTTP/2 at some forty times the CPU;
-    `auto` uses `loop` unless a proxy or HTTP/2 is needed."""
+    """HTTP client: `loop` is HTTP/1.1 on the event loop; `httpx` supports proxies and HTTP/2 at some forty times the
+    CPU; `auto` uses `loop` unless a proxy or HTTP/2 is needed."""
     http2: bool = False
     """Use HTTP/2 with servers that support it."""
     connect_timeout_s: float = 5.0

@@ -14,7 +14,7 @@ from rerankd.rpc.reflection import add_reflection
 from rerankd.rpc.servicers import SERVICE_NAMES, service_handlers
 from rerankd.rpc.tei import TEI_INFO, TEI_RERANK, tei_handlers
 from rerankd.settings import Keepalive, Settings
-from rerankd.telemetry.tracing.server_span import ServerTracing
+from rerankd.telemetry.server_span import ServerTracing
 
 SERVED: Final = (*SERVICE_NAMES, TEI_RERANK, TEI_INFO, health.SERVICE_NAME)
 

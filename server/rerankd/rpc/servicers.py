@@ -12,7 +12,7 @@ from rerankd.contract.service import Services
 from rerankd.rpc import convert
 from rerankd.rpc.behaviour import streaming, unary
 from rerankd.rpc.codec import decoder, encoder
-from rerankd.telemetry.tracing.server_span import ServerTracing
+from rerankd.telemetry.server_span import ServerTracing
 
 RERANK_SERVICE: Final = "rerank.v1.RerankService"
 SERVICE_NAMES: Final = (RERANK_SERVICE,)

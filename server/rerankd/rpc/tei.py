@@ -21,7 +21,7 @@ from rerankd.engine.ranking import Normalisation, normalise
 from rerankd.rpc.behaviour import collecting, unary
 from rerankd.rpc.codec import decoder
 from rerankd.settings import Settings
-from rerankd.telemetry.tracing.server_span import ServerTracing
+from rerankd.telemetry.server_span import ServerTracing
 from rerankd_adapters.grpc_upstream.messages import find_method
 
 TEI_RERANK: Final = "tei.v1.Rerank"

@@ -29,8 +29,8 @@ from rerankd.sdk.responses import RerankResponse, response_of
 from rerankd.sdk.telemetry import EmbeddedTelemetry
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings, SettingsError, load_settings
-from rerankd.telemetry.tracing.context import Parent
-from rerankd.telemetry.tracing.host_tracer import calling_span
+from rerankd.telemetry.host_tracer import calling_span
+from rerankd.telemetry.trace_context import Parent
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from rerankd.telemetry.host_tracer import HostTracing
 from rerankd.telemetry.log_line_sink import LogLineSink
 from rerankd.telemetry.recorder import Recorder, Sink
 from rerankd.telemetry.settings import LogSettings, TelemetrySettings
-from rerankd.telemetry.tracing.host_tracer import HostTracing
 
 
 class EmbeddedTelemetry:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason
 from rerankd.contract.messages import RerankRequest, RerankResponse, Usage
-from rerankd.telemetry.tracing.context import TraceContext, current_span
+from rerankd.telemetry.trace_context import TraceContext, current_span
 from rerankd.telemetry.watches import AttemptWatch, ChunkWatch
 
 MAX_NAME_CHARS: Final = 200

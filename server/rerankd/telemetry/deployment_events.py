@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rerankd.telemetry import names
 from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.tracing.context import current_span
+from rerankd.telemetry.trace_context import current_span
 
 
 def cooldown_started(deployment: str, seconds: float) -> None:

@@ -12,7 +12,7 @@ from rerankd.contract.messages import RerankRequest
 from rerankd.telemetry.call_record import CallRecord
 from rerankd.telemetry.deferred import DELAY_S, DeferredQueue
 from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.tracing.server_span import ServerSpan
+from rerankd.telemetry.server_span import ServerSpan
 from rerankd.telemetry.watches import AttemptWatch
 
 _log: Final = structlog.get_logger("rerankd.telemetry")

@@ -13,9 +13,9 @@ from rerankd.telemetry.log_line_sink import LogLineSink
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.metrics_sink import MetricsSink
 from rerankd.telemetry.recorder import Recorder, Sink
+from rerankd.telemetry.server_span import ServerTracing
 from rerankd.telemetry.settings import LogSettings, TelemetrySettings
-from rerankd.telemetry.tracing.context import TracePolicy
-from rerankd.telemetry.tracing.server_span import ServerTracing
+from rerankd.telemetry.trace_context import TracePolicy
 from rerankd.telemetry.tracing.span_sink import SpanSink
 
 _CLOSE_TIMEOUT_S: Final = 3.0

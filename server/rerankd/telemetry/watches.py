@@ -5,13 +5,10 @@ from __future__ import annotations
 import time
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
-from rerankd.telemetry.tracing.context import Attributes, CurrentSpan, TraceContext, current_span, new_id
+from rerankd.telemetry.trace_context import Attributes, CurrentSpan, TraceContext, current_span, new_id
 from rerankd_adapters.base import AdapterError, ProviderReply
-
-if TYPE_CHECKING:
-    from rerankd.telemetry.call_record import CallRecord
 
 
 class SpanEvent(NamedTuple):
@@ -23,12 +20,37 @@ class SpanEvent(NamedTuple):
     attributes: Attributes
 
 
+class WatchedCall(Protocol):
+    """What the watches tell the record of their call. `CallRecord` satisfies it."""
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """See `CallRecord`."""
+        ...
+
+    def retried(self, model: str, chunk_index: int, delay_s: float, cause: str) -> None:
+        """See `CallRecord`."""
+        ...
+
+    def hedged(self, model: str, chunk_index: int, deployment: str) -> None:
+        """See `CallRecord`."""
+        ...
+
+    def provider_call_started(self, now_s: float) -> None:
+        """See `CallRecord`."""
+        ...
+
+    def provider_call_ended(self, attempt: AttemptWatch, now_s: float) -> None:
+        """See `CallRecord`."""
+        ...
+
+
 class ChunkWatch:
     """Watches the attempts at one chunk."""
 
     __slots__ = ("count", "index", "record")
 
-    def __init__(self, record: CallRecord, index: int, count: int) -> None:
+    def __init__(self, record: WatchedCall, index: int, count: int) -> None:
         self.record = record
         self.index = index
         self.count = count
@@ -75,7 +97,7 @@ class AttemptWatch:
     )
 
     def __init__(self, chunk: ChunkWatch, place: tuple[str, str, str], number: int, documents: int) -> None:
-        self._record: CallRecord | None = chunk.record
+        self._record: WatchedCall | None = chunk.record
         self.chunk_index = chunk.index
         self.chunk_count = chunk.count
         self.provider, self.model, self.deployment = place

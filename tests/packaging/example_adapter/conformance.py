@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rerankd.http.transport import TransportSettings, open_transport
+from rerankd.http.transport import TransportSettings
+from rerankd.http.transport_factory import open_transport
 from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.registry import find_provider

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 import yaml
 
-from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
+from rerankd.http.transport import HttpTransport, TransportSettings
+from rerankd.http.transport_factory import open_transport
 from rerankd.providers.factory import provider_problems
 from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters.base import Provider

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from rerankd.http.environment_proxy import EnvironmentProxyTransport
-from rerankd.http.transport import ClientName, TransportSettings, open_transport
-from rerankd.providers.opening import ProviderSettingsError, open_configured_transport
-from rerankd.providers.settings import TransportOptions
+from rerankd.http.transport import ClientName, TransportSettings
+from rerankd.http.transport_factory import open_transport
+from rerankd.providers.factory import ProviderSettingsError, open_configured_transport
+from rerankd.providers.settings import HttpClientSettings
 from rerankd_adapters.base import HttpRequest, HttpResponse
 
 
@@ -118,7 +119,7 @@ async def test_without_httptools_httpx_takes_everything(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("key", "value"), [("proxy", "http://127.0.0.1:1"), ("http2", True)])
 def test_loop_takes_neither_proxy_nor_http2(key: str, value: object) -> None:
     with pytest.raises(ProviderSettingsError, match=rf"transport.{key}: the client loop has none"):
-        open_configured_transport(TransportOptions(client="loop", **{key: value}))  # type: ignore[arg-type]
+        open_configured_transport(HttpClientSettings(client="loop", **{key: value}))  # type: ignore[arg-type]
     settings = TransportSettings(**{"uses_http2" if key == "http2" else key: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no proxy and has no HTTP/2"):
         open_transport("loop", settings)

@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from rerankd.http.transport import ClientName, HttpTransport, TransportSettings, open_transport
-from rerankd.providers.opening import ProviderSettingsError, open_configured_transport
-from rerankd.providers.settings import TransportOptions
+from rerankd.http.transport import ClientName, HttpTransport, TransportSettings
+from rerankd.http.transport_factory import open_transport
+from rerankd.providers.factory import ProviderSettingsError, open_configured_transport
+from rerankd.providers.settings import HttpClientSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
 from tests.support.blocking_tls import BlockingTlsServer
 from tests.support.certificates import authority, server_context, write_client
@@ -168,7 +169,7 @@ def test_files_that_cannot_be_used(name: ClientName, tmp_path: Path) -> None:
         ),
     ):
         with pytest.raises(ProviderSettingsError, match=problem):
-            open_configured_transport(TransportOptions(client=name, **options))  # type: ignore[arg-type]
+            open_configured_transport(HttpClientSettings(client=name, **options))  # type: ignore[arg-type]
 
 
 async def test_plain_server(opened: Open) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from rerankd.http.transport import ClientName, HttpTransport, TransportSettings, open_transport
+from rerankd.http.transport import ClientName, HttpTransport, TransportSettings
+from rerankd.http.transport_factory import open_transport
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
 from rerankd_adapters.testing import LoopbackServer, ScriptedResponse
 from tests.support.certificates import server_context

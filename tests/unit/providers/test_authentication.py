@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rerankd.providers import authentication
-from rerankd.providers.authentication import IBM_IAM_URL, Authenticator, open_authenticator, require
+from rerankd.providers.authentication import IBM_IAM_URL, Authenticator, open_authenticator
 from rerankd.providers.aws import SigV4, region_of
+from rerankd.providers.optional_library import require
 from rerankd_adapters.base import (
     BEARER,
     NO_KEY,
@@ -175,5 +175,5 @@ async def test_google_credentials_are_refreshed_off_the_loop(monkeypatch: pytest
         def Request() -> object:  # noqa: N802
             return object()
 
-    monkeypatch.setattr(authentication, "require", lambda module, extra: Auth)
+    monkeypatch.setattr("rerankd.providers.google.require", lambda module, extra: Auth)
     assert (await google_token()()).value == "issued"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
+from rerankd.http.transport import HttpTransport, TransportSettings
+from rerankd.http.transport_factory import open_transport
 from rerankd.providers.http_provider import open_remote_provider
 from rerankd_adapters.aws import region_of
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Provider, ProviderCall

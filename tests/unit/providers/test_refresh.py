@@ -9,7 +9,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from rerankd.http.transport import HttpTransport, TransportSettings, open_transport
+from rerankd.http.transport import HttpTransport, TransportSettings
+from rerankd.http.transport_factory import open_transport
 from rerankd.providers.http_provider import HttpProvider
 from rerankd.providers.refresh import Refresher
 from rerankd_adapters.base import Capabilities, Endpoint, Provider, ProviderCall, Scoring

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 from rerankd.telemetry import names
 from rerankd.telemetry.call_record import MAX_NAME_CHARS, CallEvent, CallRecord, Hedge, Retry
-from rerankd.telemetry.tracing.context import Attributes, TraceContext, new_id
-from rerankd.telemetry.tracing.server_span import ServerSpan
+from rerankd.telemetry.server_span import ServerSpan
+from rerankd.telemetry.trace_context import Attributes, TraceContext, new_id
 from rerankd.telemetry.watches import AttemptWatch
 from rerankd_adapters.base import ProviderReply
 

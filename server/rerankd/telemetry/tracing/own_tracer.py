@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.names import SERVICE_NAME
-from rerankd.telemetry.tracing.context import Parent
+from rerankd.telemetry.trace_context import Parent
 from rerankd.telemetry.tracing.tracer_spans import GivenIds, TracerSpans, ask_sampler
 
 QUEUE_SIZE: Final = 2048

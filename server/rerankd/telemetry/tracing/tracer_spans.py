@@ -10,8 +10,8 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler
 
+from rerankd.telemetry.trace_context import Parent
 from rerankd.telemetry.tracing.call_spans import Kind, SpanRecord
-from rerankd.telemetry.tracing.context import Parent
 
 _KINDS: Final[Mapping[Kind, otel.SpanKind]] = {
     "server": otel.SpanKind.SERVER,

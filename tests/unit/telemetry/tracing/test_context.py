@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rerankd.telemetry.tracing.context import (
+from rerankd.telemetry.server_span import ServerTracing
+from rerankd.telemetry.trace_context import (
     Parent,
     TraceContext,
     TracePolicy,
@@ -14,7 +15,6 @@ from rerankd.telemetry.tracing.context import (
     parse_parent,
     trace_headers,
 )
-from rerankd.telemetry.tracing.server_span import ServerTracing
 
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased,
 from structlog.testing import capture_logs
 
 from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.trace_context import Parent
 from rerankd.telemetry.tracing.call_spans import SpanRecord
-from rerankd.telemetry.tracing.context import Parent
 from rerankd.telemetry.tracing.own_tracer import OwnTracer
 from rerankd.telemetry.tracing.tracer_spans import ask_sampler
 

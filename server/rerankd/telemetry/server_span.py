@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from rerankd.telemetry.tracing.context import Attributes, Parent, TraceContext, TracePolicy, current_span, parse_parent
+from rerankd.telemetry.trace_context import Attributes, Parent, TraceContext, TracePolicy, current_span, parse_parent
 
 _MAX_LINKS: Final = 128
 

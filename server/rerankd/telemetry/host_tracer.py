@@ -12,8 +12,8 @@ import structlog
 
 from rerankd.telemetry.names import MODEL_SPAN, SERVICE_NAME
 from rerankd.telemetry.settings import TelemetrySettings
+from rerankd.telemetry.trace_context import Parent, TraceContext, TracePolicy, current_span
 from rerankd.telemetry.tracing.call_spans import SpanRecord
-from rerankd.telemetry.tracing.context import Parent, TraceContext, TracePolicy, current_span
 from rerankd.telemetry.tracing.span_sink import SpanSink
 
 if TYPE_CHECKING:
