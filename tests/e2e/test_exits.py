@@ -113,7 +113,7 @@ def test_program_ends_with_a_neural_call_under_way(tmp_path: Path) -> None:
     assert end(tmp_path, SDK + IN_THREAD.format(call=NEURAL)) == (0, "")
 
 
-@pytest.mark.parametrize("client", ["auto", "httpx", "pyqwest"])
+@pytest.mark.parametrize("client", ["auto", "httpx"])
 def test_program_ends_with_a_provider_call_under_way(tmp_path: Path, silent_port: int, client: str) -> None:
     base = f"http://127.0.0.1:{silent_port}"
     call = f'rerankd.rerank("cohere/rerank-v3.5", "q", ["a"], api_key="k", api_base="{base}")'
