@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
+from rerankd.contract.response_headers import raw_response_headers
 from rerankd.contract.service import Services
 from rerankd.gateway.app import Gateway
 from rerankd.gateway.asgi import Message, Receive, Scope, Send
@@ -36,7 +37,6 @@ from rerankd.gateway.guard import CallGuard
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.gateway.negotiation import JSON_TYPES, check_media_type, open_call, read_headers, request_id_of
 from rerankd.http.settings import ListenerSettings
-from rerankd.response_headers import raw_response_headers
 from rerankd.web.app import create_web_app
 
 MAX_BODY_BYTES: Final = 64 * 2**20

@@ -11,6 +11,7 @@ import structlog
 
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
+from rerankd.contract.response_headers import raw_response_headers
 from rerankd.contract.service import Services
 from rerankd.contract.status import internal_error
 from rerankd.gateway.asgi import MountedApp, Receive, Scope, Send
@@ -42,7 +43,6 @@ from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
 from rerankd.gateway.tracing import HttpRequestSpan
-from rerankd.response_headers import raw_response_headers
 from rerankd.telemetry.server_span import ServerTracing
 
 _log = structlog.get_logger("rerankd.gateway")

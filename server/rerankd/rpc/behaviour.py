@@ -13,8 +13,8 @@ import structlog
 
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
+from rerankd.contract.response_headers import response_headers
 from rerankd.contract.status import internal_error, status_of
-from rerankd.response_headers import response_headers
 from rerankd.rpc import convert
 from rerankd.rpc.codec import Undecodable, accept, accept_stream
 from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call

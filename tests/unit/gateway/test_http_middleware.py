@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from rerankd.contract import messages
+from rerankd.contract.response_headers import server_timing
 from rerankd.http.settings import ListenerSettings, http_problems
-from rerankd.response_headers import server_timing
 
 ORIGIN = "https://search.example.com"
 ALLOWED = ListenerSettings(allowed_origins=[ORIGIN])

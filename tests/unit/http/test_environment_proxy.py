@@ -110,7 +110,9 @@ async def test_rule(
 
 
 async def test_without_httptools_httpx_takes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rerankd.http.transport.find_spec", lambda name: None if name == "httptools" else object())
+    monkeypatch.setattr(
+        "rerankd.http.transport_factory.find_spec", lambda name: None if name == "httptools" else object()
+    )
     transport = open_transport()
     assert transport.name == "httpx"
     await transport.close()

@@ -11,7 +11,7 @@ import pytest
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd.contract.messages import ExtraFields, RerankResponse, Usage
-from rerankd.response_headers import response_headers
+from rerankd.contract.response_headers import response_headers
 from tests.support.server import ServerProcess
 
 
