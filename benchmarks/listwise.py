@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.retrieval_sets import LabelledQuery, ndcg_at_10, read_set
-from rerankd.engine.scoring.tournament import Scorer, plan_windows, rank_listwise
+from rerankd.engine.scoring.tournament import WindowScorer, plan_windows, rank_listwise
 from rerankd.local.provider import LocalProvider
 from rerankd.local.settings import LocalSettings
 from rerankd_adapters.base import ProviderCall
@@ -27,13 +27,13 @@ from rerankd_adapters.base import ProviderCall
 NOISES = (0.0, 0.3, 0.6, 1.0)
 """Spread of the simulated model's error, in spreads of the documents' usefulness."""
 
-Way = Callable[[int, int, Scorer], Awaitable[list[int]]]
+Way = Callable[[int, int, WindowScorer], Awaitable[list[int]]]
 
 
 class Counted:
     """A scorer that counts its calls, and how many of them followed one another."""
 
-    def __init__(self, score: Scorer) -> None:
+    def __init__(self, score: WindowScorer) -> None:
         self._score = score
         self.calls = 0
         self.depth = 0
@@ -51,17 +51,17 @@ class Counted:
             self._under_way -= 1
 
 
-async def _sorted(window: Sequence[int], score: Scorer) -> list[int]:
+async def _sorted(window: Sequence[int], score: WindowScorer) -> list[int]:
     scores = await score(window)
     return [window[place] for place in sorted(range(len(window)), key=lambda place: -scores[place])]
 
 
-async def one_call(count: int, _window: int, score: Scorer) -> list[int]:
+async def one_call(count: int, _window: int, score: WindowScorer) -> list[int]:
     """Rank as if the window were endless."""
     return await _sorted(range(count), score)
 
 
-async def sliding(count: int, window: int, score: Scorer) -> list[int]:
+async def sliding(count: int, window: int, score: WindowScorer) -> list[int]:
     """RankGPT: from the back to the front, each window keeping half of the one before."""
     order = list(range(count))
     end = count
@@ -73,12 +73,12 @@ async def sliding(count: int, window: int, score: Scorer) -> list[int]:
         end -= window // 2
 
 
-async def tournament(count: int, window: int, score: Scorer) -> list[int]:
+async def tournament(count: int, window: int, score: WindowScorer) -> list[int]:
     """Half of each window goes on."""
     return list((await rank_listwise(count, window, score)).order)
 
 
-async def tournament_with_check(count: int, window: int, score: Scorer) -> list[int]:
+async def tournament_with_check(count: int, window: int, score: WindowScorer) -> list[int]:
     """The tournament, then one round of windows that lie across the borders of its result."""
     order = await tournament(count, window, score)
     starts = range(window // 2, count - 1, window)
@@ -91,7 +91,7 @@ async def tournament_with_check(count: int, window: int, score: Scorer) -> list[
 def borda(times: int, *, has_final: bool) -> Way:
     """Partition all documents into windows `times` at random and order them by mean rank. One round."""
 
-    async def way(count: int, window: int, score: Scorer) -> list[int]:
+    async def way(count: int, window: int, score: WindowScorer) -> list[int]:
         windows = math.ceil(count / window)
         dealt = []
         for turn in range(times):
@@ -121,7 +121,7 @@ WAYS: dict[str, Way] = {
 }
 
 
-def simulated(count: int, noise: float, seed: int) -> tuple[LabelledQuery, Scorer]:
+def simulated(count: int, noise: float, seed: int) -> tuple[LabelledQuery, WindowScorer]:
     """Draw documents, in the order of a weak first search, and a model whose noise has `noise` times their spread."""
     draw = random.Random(seed)
     useful = [draw.gauss(0, 1) for _ in range(count)]
@@ -171,7 +171,7 @@ async def measure(model: str, folder: Path, window: int, queries: int) -> list[t
     return rows
 
 
-def scorer_of(provider: LocalProvider, model: str, query: LabelledQuery) -> Scorer:
+def scorer_of(provider: LocalProvider, model: str, query: LabelledQuery) -> WindowScorer:
     """Return what scores some of a query's candidates in one call."""
 
     async def score(window: Sequence[int]) -> Sequence[float]:

@@ -16,13 +16,13 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-Scorer = Callable[[Sequence[int]], Awaitable[Sequence[float]]]
+WindowScorer = Callable[[Sequence[int]], Awaitable[Sequence[float]]]
 """Scores documents in one call: their positions in the request, ascending in the order so far; returns a finite
 number each, higher is better, comparable within the call."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class TournamentRanking:
     """All documents of a request in order."""
 
     order: Sequence[int]
@@ -65,7 +65,7 @@ def plan_windows(count: int, window: int) -> WindowPlan:
     return WindowPlan((*rounds, 1) if left > 1 else ())
 
 
-async def rank_listwise(count: int, window: int, score: Scorer, top_n: int | None = None) -> Ranking:
+async def rank_listwise(count: int, window: int, score: WindowScorer, top_n: int | None = None) -> TournamentRanking:
     """Rank documents with a model that can compare only `window` of them at a time.
 
     Deterministic: equal scores keep the order of the request. If a call fails, the others of its round are cancelled
@@ -90,7 +90,7 @@ async def rank_listwise(count: int, window: int, score: Scorer, top_n: int | Non
         left = _by_place([places[: window // 2] for places in ordered])
     (final,) = await _play([left], score)
     order = [*final, *(position for lost in reversed(behind) for position in lost)]
-    return Ranking(order[:top_n], [(count - place) / count for place in range(count)][:top_n])
+    return TournamentRanking(order[:top_n], [(count - place) / count for place in range(count)][:top_n])
 
 
 def _check(count: int, window: int) -> None:
@@ -104,7 +104,7 @@ def _deal(left: Sequence[int], window: int) -> list[Sequence[int]]:
     return [left[first::windows] for first in range(windows)]
 
 
-async def _play(windows: Sequence[Sequence[int]], score: Scorer) -> list[list[int]]:
+async def _play(windows: Sequence[Sequence[int]], score: WindowScorer) -> list[list[int]]:
     """Order each window by its call, all at once."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -114,7 +114,7 @@ async def _play(windows: Sequence[Sequence[int]], score: Scorer) -> list[list[in
     return [call.result() for call in calls]
 
 
-async def _order(window: Sequence[int], score: Scorer) -> list[int]:
+async def _order(window: Sequence[int], score: WindowScorer) -> list[int]:
     if len(window) == 1:
         return list(window)
     scores = await score(window)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerankd.engine.scoring.tournament import Ranking, Scorer, plan_windows, rank_listwise
+from rerankd.engine.scoring.tournament import TournamentRanking, WindowScorer, plan_windows, rank_listwise
 
 
 class Model:
@@ -29,7 +29,7 @@ class Model:
         return [self.worth[position] for position in window]
 
 
-def rank(count: int, window: int, score: Scorer, top_n: int | None = None) -> Ranking:
+def rank(count: int, window: int, score: WindowScorer, top_n: int | None = None) -> TournamentRanking:
     return asyncio.run(rank_listwise(count, window, score, top_n))
 
 
@@ -68,7 +68,7 @@ def test_whatever_a_model_says_no_document_is_lost(count: int, window: int, top_
     assert sorted(ranking.order) == list(range(count))
     assert rank(count, window, score) == ranking
     cut = rank(count, window, score, top_n)
-    assert cut == Ranking(ranking.order[:top_n], ranking.scores[:top_n])
+    assert cut == TournamentRanking(ranking.order[:top_n], ranking.scores[:top_n])
 
 
 @pytest.mark.parametrize(("count", "window"), [(1, 2), (7, 2), (100, 20), (101, 20), (41, 20), (1000, 64)])
