@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from rerankd.contract import messages
-from rerankd.gateway.routing import Route
+from rerankd.gateway.route_table import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
 '''

@@ -40,8 +40,8 @@ from rerankd.gateway.negotiation import (
 )
 from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.response_writer import ResponseWriter
+from rerankd.gateway.route_table import Match, Route, RouteTable, allowed_methods, method_not_allowed, normalise_path
 from rerankd.gateway.routes import ROUTES
-from rerankd.gateway.routing import Match, Route, Router, allowed_methods, method_not_allowed, normalise_path
 from rerankd.gateway.tracing import HttpRequestSpan
 from rerankd.telemetry.server_span import ServerTracing
 
@@ -91,7 +91,7 @@ class Gateway:
         self._web = web
         self._page_paths = frozenset(web.page_paths)
         self._compatibility = CompatibilityHandlers(services.rerank_service, default_model, version).handlers
-        self._router = Router((*ROUTES, *DIALECT_ROUTES, *COMPATIBILITY_ROUTES), web.page_paths)
+        self._routes = RouteTable((*ROUTES, *DIALECT_ROUTES, *COMPATIBILITY_ROUTES), web.page_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection scope."""
@@ -129,12 +129,12 @@ class Gateway:
         """Pass a request to its route: one of the gateway's, of a dialect's mount, or else of the web application."""
         http_method, path = scope["method"], normalise_path(scope["path"])
         mount: Dialect | None = None
-        matches = self._router.matches(path)
+        matches = self._routes.matches(path)
         if not matches:
             mount, path = split_mount(path)
             if mount is not None:
                 writer.dialect = mount
-                matches = self._router.matches(path)
+                matches = self._routes.matches(path)
         match = matches.get("GET" if http_method == "HEAD" else http_method)
         if match is None:
             await self._serve_unrouted({**scope, "path": path}, receive, writer, matches)
@@ -150,7 +150,7 @@ class Gateway:
         http_method, path = scope["method"], scope["path"]
         web_methods = self._web.methods(path)
         if not matches and not web_methods:
-            raise self._router.no_such_route(http_method, path)
+            raise self._routes.route_not_found(http_method, path)
         if http_method in web_methods:
             await self._web({**scope, "state": {"request_id": writer.request_id}}, receive, writer.forward)
             return

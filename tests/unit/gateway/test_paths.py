@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd.gateway.routing import Route, Router, normalise_path
+from rerankd.gateway.route_table import Route, RouteTable, normalise_path
 
 
 def route(http_method: str, template: str) -> Route:
@@ -31,12 +31,12 @@ def test_normalise_path(path: str, normal: str) -> None:
 
 
 def test_variables() -> None:
-    router = Router([route("GET", "/v1/a/{key}"), route("POST", "/v1/a/{key}:run"), route("GET", "/v1/b/{name=**}")])
+    table = RouteTable([route("GET", "/v1/a/{key}"), route("POST", "/v1/a/{key}:run"), route("GET", "/v1/b/{name=**}")])
 
-    assert router.matches("/v1/a/x")["GET"].variables == {"key": "x"}
-    assert router.matches("/v1/a/x:run")["POST"].variables == {"key": "x"}
-    assert router.matches("/v1/b/x/y\n")["GET"].variables == {"name": "x/y\n"}
-    assert router.matches("/v1/a/x/y") == {}
+    assert table.matches("/v1/a/x")["GET"].variables == {"key": "x"}
+    assert table.matches("/v1/a/x:run")["POST"].variables == {"key": "x"}
+    assert table.matches("/v1/b/x/y\n")["GET"].variables == {"name": "x/y\n"}
+    assert table.matches("/v1/a/x/y") == {}
 
 
 async def test_unknown_path_names_near_routes(client: httpx.AsyncClient) -> None:

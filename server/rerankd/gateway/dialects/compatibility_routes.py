@@ -12,7 +12,7 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.service import RerankService
 from rerankd.gateway.decoding import decode_query
-from rerankd.gateway.routing import Route
+from rerankd.gateway.route_table import Route
 
 Handler = Callable[[bytes, Mapping[str, str], CallContext], Awaitable[Any]]
 _ENDPOINT: Final = "rerank"

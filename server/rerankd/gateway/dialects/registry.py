@@ -36,7 +36,7 @@ from rerankd.gateway.dialects.xinference import Xinference
 from rerankd.gateway.dialects.zeroentropy import ZeroEntropy
 from rerankd.gateway.refusal import undecided_body
 from rerankd.gateway.response_writer import PlainRefusal
-from rerankd.gateway.routing import Route, normalise_path
+from rerankd.gateway.route_table import Route, normalise_path
 
 
 class Undecided(PlainRefusal):

@@ -1,4 +1,4 @@
-"""Finds the routes of a path, which is normalised because clients append their paths to varying base URLs."""
+"""HTTP routes by path; paths are normalised because clients append theirs to varying base URLs."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ class Match(NamedTuple):
     variables: dict[str, str]
 
 
-class Router:
+class RouteTable:
     """Finds routes by path; of two with the same method and path the later one counts. Immutable."""
 
     def __init__(self, routes: Iterable[Route], page_paths: Sequence[str] = ()) -> None:
         self._exact: dict[str, dict[str, Match]] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
-        listed = [f"GET {path}" for path in page_paths]
+        known_routes = [f"GET {path}" for path in page_paths]
         for route in routes:
-            listed.append(f"{route.http_method} {route.template.replace('=**', '')}")
+            known_routes.append(f"{route.http_method} {route.template.replace('=**', '')}")
             if "{" in route.template:
                 self._patterns.append((_compile_template(route.template), route))
             else:
                 self._exact.setdefault(route.template, {})[route.http_method] = Match(route, {})
-        self._listed = list(dict.fromkeys(listed))
+        self._known_routes = list(dict.fromkeys(known_routes))
         for path, found in self._exact.items():
-            self._exact[path] = {**self._fitting(path), **found}
+            self._exact[path] = {**self._match_templates(path), **found}
 
     def matches(self, path: str) -> dict[str, Match]:
         """Return the routes of a normalised path, by HTTP method; empty if there are none.
@@ -73,22 +73,22 @@ class Router:
         A route with an exact path takes precedence over templates of the same method.
         """
         exact = self._exact.get(path)
-        return exact if exact is not None else self._fitting(path)
+        return exact if exact is not None else self._match_templates(path)
 
-    def _fitting(self, path: str) -> dict[str, Match]:
+    def _match_templates(self, path: str) -> dict[str, Match]:
         found: dict[str, Match] = {}
         for pattern, route in self._patterns:
             if matched := pattern.fullmatch(path):
                 found.setdefault(route.http_method, Match(route, matched.groupdict()))
         return found
 
-    def no_such_route(self, http_method: str, path: str) -> HttpRefusalError:
+    def route_not_found(self, http_method: str, path: str) -> HttpRefusalError:
         """Build the 404 for a path, with the most similar routes as suggestions."""
-        asked = f"{http_method} {path[:_SHOWN_PATH_CHARS]}"
-        near = difflib.get_close_matches(asked, self._listed, n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else "; GET / lists what there is"
-        metadata = {"path": path[:_SHOWN_PATH_CHARS], **({"suggestion": near[0]} if near else {})}
-        return HttpRefusalError(Reason.ROUTE_NOT_FOUND, f"no route {asked}{hint}", metadata=metadata, status=404)
+        requested = f"{http_method} {path[:_SHOWN_PATH_CHARS]}"
+        similar = difflib.get_close_matches(requested, self._known_routes, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(similar)}?" if similar else "; GET / lists the routes"
+        metadata = {"path": path[:_SHOWN_PATH_CHARS], **({"suggestion": similar[0]} if similar else {})}
+        return HttpRefusalError(Reason.ROUTE_NOT_FOUND, f"no route {requested}{hint}", metadata=metadata, status=404)
 
 
 def allowed_methods(http_methods: Iterable[str]) -> str:
