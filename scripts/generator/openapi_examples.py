@@ -129,7 +129,7 @@ _REFUSALS: Final = {
     "429": (
         "OVERLOADED",
         "resource_exhausted",
-        "512 calls are under way, as many as this server takes; try again shortly",
+        "512 calls are in flight, as many as this server accepts; try again shortly",
         None,
     ),
     "500": ("INTERNAL", "internal", "internal error; the server's log has the details under request id 3f0c", None),

@@ -49,7 +49,7 @@ class Admission:
         if self._in_flight >= self._limit:
             raise ServiceError(
                 Reason.OVERLOADED,
-                f"{self._in_flight} calls are under way, as many as this server takes; try again shortly",
+                f"{self._in_flight} calls are in flight, as many as this server accepts; try again shortly",
                 metadata={"limit": "max_concurrent_calls", "max_concurrent_calls": str(self._limit)},
                 retry_after_s=OVERLOAD_RETRY_AFTER_S,
             )

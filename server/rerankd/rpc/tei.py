@@ -119,7 +119,7 @@ class _Servicer:
 
 def _check_stream(message: Any, first: Any, count: int, max_documents: int) -> None:
     if message.query != first.query:
-        rule = f"query must be the same in every message, is another in message {count}"
+        rule = f"query must be the same in every message; message {count} has another"
         raise invalid_request([FieldViolation("query", rule)])
     if count > max_documents:
         raise _too_large("texts", max_documents)

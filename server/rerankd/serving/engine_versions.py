@@ -132,4 +132,4 @@ class EngineVersions:
             try:
                 await resource.close()
             except Exception:
-                _log.exception("a replaced connection could not be closed")
+                _log.exception("could not close a connection of a replaced version")

@@ -161,7 +161,7 @@ async def _check_providers(settings: Settings) -> None:
 
 
 def _cannot_listen(host: str, port: int, kind: str, error: Exception) -> CannotStartError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else "the address is in use or not ours"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else "the address is in use or not local"
     return CannotStartError(
         f"cannot listen on {host}:{port} for {kind}: {reason}; choose another with --{kind}-port or --host"
     )

@@ -28,11 +28,11 @@ def test_rank_is_the_sorted_list_cut(scores: list[float], data: st.DataObject) -
     [
         ([0, 1], [1.0], "2 indices for 1 scores"),
         ([0], [1.0], "1 scores for 2 documents"),
-        ([0, 0], [1.0, 2.0], "an index twice"),
-        ([0, 2], [1.0, 2.0], "an index outside 0..1"),
-        ([-1, 0], [1.0, 2.0], "an index outside 0..1"),
-        ([0, 1], [1.0, math.nan], "a score that is not a finite number"),
-        ([0, 1], [math.inf, 1.0], "a score that is not a finite number"),
+        ([0, 0], [1.0, 2.0], "duplicate index"),
+        ([0, 2], [1.0, 2.0], "index outside 0..1"),
+        ([-1, 0], [1.0, 2.0], "index outside 0..1"),
+        ([0, 1], [1.0, math.nan], "a score is not a finite number"),
+        ([0, 1], [math.inf, 1.0], "a score is not a finite number"),
     ],
 )
 def test_broken_replies_are_refused(indices: list[int], scores: list[float], fault: str) -> None:

@@ -137,7 +137,7 @@ def repeat(count: int, **fields: Any) -> Iterator[Any]:
         (iter(()), "query is required"),
         (repeat(6, text="a"), "more than the 5 texts"),
         (repeat(3, text="a" * 900), "more than the 2000 characters"),
-        (iter([STREAM.request(query="q", text="a"), STREAM.request(query="p", text="b")]), "in message 2"),
+        (iter([STREAM.request(query="q", text="a"), STREAM.request(query="p", text="b")]), "message 2 has another"),
     ],
 )
 async def test_streams_that_are_refused(served: Served, messages: Iterator[Any], said: str) -> None:

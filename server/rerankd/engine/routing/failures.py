@@ -62,7 +62,7 @@ def no_healthy_deployment(group: ModelGroup) -> ServiceError:
     is_throttled = all(cause and cause.kind is AdapterErrorKind.RATE_LIMITED for _, cause in causes)
     return ServiceError(
         Reason.PROVIDER_RATE_LIMITED if is_throttled else Reason.NO_HEALTHY_DEPLOYMENT,
-        f"{group.name} failed and is left alone for {wait_s} s; its last words: {said}",
+        f"{group.name} is unhealthy; its circuit breaker is open for {wait_s} s; last failure: {said}",
         metadata={"model": group.name, "deployments": str(len(group.deployments))},
         retry_after_s=wait_s,
     )
@@ -72,7 +72,7 @@ def overloaded(group: ModelGroup) -> ServiceError:
     """Build the error for a model whose deployments have reached their limits and whose queues are full."""
     return ServiceError(
         Reason.OVERLOADED,
-        f"every deployment of {group.name} has as many calls under way and waiting as it takes; try again shortly",
+        f"every deployment of {group.name} is at its concurrency limit and its queue is full; try again shortly",
         metadata={"limit": "max_queued", "model": group.name},
         retry_after_s=_QUEUE_RETRY_AFTER_S,
     )
@@ -83,7 +83,7 @@ def rate_limited(group: ModelGroup, wait_s: float) -> ServiceError:
     wait_s = round(max(wait_s, 0.1), 1)
     return ServiceError(
         Reason.RATE_LIMITED,
-        f"every deployment of {group.name} has used up its requests or tokens a minute; try again in {wait_s} s",
+        f"every deployment of {group.name} is at its limit of requests or tokens per minute; try again in {wait_s} s",
         metadata={"limit": "requests_per_minute", "model": group.name},
         retry_after_s=wait_s,
     )

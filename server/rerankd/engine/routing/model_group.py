@@ -74,7 +74,7 @@ class ModelGroup:
         """
         info = self.describe()
         if info is None:
-            raise ServiceError(Reason.MODEL_NOT_FOUND, f"model {self.name} is not served any more")
+            raise ServiceError(Reason.MODEL_NOT_FOUND, f"model {self.name} is no longer served")
         return info
 
 

@@ -25,12 +25,12 @@ def check_reply(reply: ProviderReply, documents: int, top_n: int | None = None) 
     if not needed <= len(indices) <= documents:
         raise _bad_reply(f"{len(indices)} scores for {documents} documents")
     if len(set(indices)) != len(indices):
-        raise _bad_reply("an index twice")
+        raise _bad_reply("duplicate index")
     if indices and not (min(indices) >= 0 and max(indices) < documents):
-        raise _bad_reply(f"an index outside 0..{documents - 1}")
+        raise _bad_reply(f"index outside 0..{documents - 1}")
     if not all(map(math.isfinite, scores)):
-        raise _bad_reply("a score that is not a finite number")
+        raise _bad_reply("a score is not a finite number")
 
 
 def _bad_reply(what: str) -> AdapterError:
-    return AdapterError(AdapterErrorKind.BAD_RESPONSE, f"the provider broke its contract: it answered {what}")
+    return AdapterError(AdapterErrorKind.BAD_RESPONSE, f"invalid reply: {what}")

@@ -165,9 +165,11 @@ class Router:
 
     def _check(self, name: str, options: ModelSettings) -> None:
         if name.count("*") > 1:
-            raise RouterSettingsError(f"models.{name}: a name may have one * only")
+            raise RouterSettingsError(f"models.{name}: a name may have at most one *")
         if not options.deployments and not {"/", "*"} & set(name):
-            raise RouterSettingsError(f"models.{name}.deployments is empty, and {name} is not provider/model itself")
+            raise RouterSettingsError(
+                f"models.{name}.deployments is empty, and {name} is not of the form provider/model"
+            )
         for index, fallback in enumerate(options.fallbacks):
             if self._open(self._aliases.get(fallback, fallback)) is None:
                 raise RouterSettingsError(f"models.{name}.fallbacks[{index}]: {self._not_found(fallback, 'model')}")
@@ -177,7 +179,7 @@ class Router:
             if not slash:
                 raise RouterSettingsError(f"{key} must be provider/model, is {each.model}")
             if "*" in each.model and "*" not in name:
-                raise RouterSettingsError(f"{key} has a * but the model's name has none to stand for")
+                raise RouterSettingsError(f"{key} has a * but the model's name has none")
             if self._provider(provider_name) is None:
                 declared = find_provider(provider_name)
                 hint = how_to_configure(declared) if declared else f"there is no provider {provider_name}"
@@ -190,7 +192,7 @@ class Router:
         if declared is not None and declared.name not in self._providers:
             hint = how_to_configure(declared)
         else:
-            hint = f"did you mean {close}?" if close else "ListModels names those there are"
+            hint = f"did you mean {close}?" if close else "ListModels lists the models"
         message = f"model {model[:200]} not found; {hint}"
         metadata = {"model": model[:200]} | ({"suggestion": close} if close else {})
         return ServiceError(

@@ -74,5 +74,5 @@ class GroupModel:
         if request.request.instruction and not facts.takes_instruction:
             warnings.append(f"instruction was ignored: {name} does not follow instructions")
         if request.request.score_threshold is not None and not facts.score_space.is_absolute:
-            warnings.append(f"score_threshold: scores of {name} compare within one response only")
+            warnings.append(f"score_threshold: scores of {name} are comparable within one response only")
         return warnings

@@ -81,7 +81,7 @@ def cut(
         return Passages(
             documents,
             whole.owners,
-            [f"max_chunks_per_doc was ignored: the window of {name} is not known; declare {key} in the settings"],
+            [f"max_chunks_per_doc was ignored: the context window of {name} is not known; set {key}"],
         )
     room = facts.max_tokens_per_document - counter.count(query) - SPECIAL_TOKENS
     if room < LEAST_ROOM_TOKENS:
@@ -103,8 +103,8 @@ def _cut_all(documents: Sequence[str], room: int, rules: PassageRules, counter: 
     warnings = []
     if shortened:
         warnings.append(
-            f"{shortened} of {len(documents)} documents have more than {rules.max_passages} passages of"
-            f" {room} tokens; the rest of them was not read: raise max_chunks_per_doc to have it read"
+            f"{shortened} of {len(documents)} documents are longer than {rules.max_passages} passages of"
+            f" {room} tokens and were truncated; raise max_chunks_per_doc to score all of their text"
         )
     return Passages(texts, owners, warnings)
 

@@ -215,15 +215,15 @@ def _limit_text(facts: Capabilities) -> str:
 
 
 def _not_splittable(facts: Capabilities, name: str, count: int) -> ServiceError:
-    over = f"{count} documents are over the limit of {name} ({_limit_text(facts)} a call)"
+    over = f"{count} documents exceed the limit of {name} ({_limit_text(facts)} per call)"
     if facts.scoring is Scoring.LISTWISE:
         return _unsupported(name, count, f"{over}, and it is listwise, so the request cannot be split")
     setting = setting_of(name, "scoring")
     return _unsupported(
         name,
         count,
-        f"{over}, and it is not known whether its scores depend on the other documents of a call, so the request"
-        f" cannot be split; send fewer documents, or, if they do not, declare {setting}: pointwise in the settings",
+        f"{over}, and the model is not known to be pointwise, so the request cannot be split; send fewer documents,"
+        f" or set {setting}: pointwise if a score does not depend on the other documents of a call",
     )
 
 
@@ -231,8 +231,8 @@ def _not_comparable(facts: Capabilities, name: str, count: int) -> ServiceError:
     return _unsupported(
         name,
         count,
-        f"{name} compares the documents of a call ({_limit_text(facts)} at most), and two of the longest of these"
-        " do not fit into one; send shorter documents",
+        f"{name} is listwise, and the two longest documents exceed its limit ({_limit_text(facts)} per call);"
+        " send shorter documents",
     )
 
 

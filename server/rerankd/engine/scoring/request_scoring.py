@@ -165,8 +165,8 @@ class RequestScoring:
 
         ranking = await rank_listwise(count, window, score, self.call.top_n)
         self.warnings.append(
-            f"{self.group.name} compares at most {window} of these documents at a time: they were ranked by"
-            f" a tournament of {total} calls, and relevance scores are places"
+            f"{self.group.name} compares at most {window} of these documents in one call: they were ranked by"
+            f" a tournament of {total} calls, and relevance_score is derived from the rank"
         )
         return Scores(self._in_request(ranking.order), ranking.scores)
 

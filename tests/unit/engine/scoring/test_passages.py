@@ -107,8 +107,8 @@ def test_what_lies_beyond_the_last_passage_is_named() -> None:
     made = cut("cohere/m", QUERY, ["short", "x" * 10_000], FACTS, rules, ESTIMATE)
     assert list(made.owners) == [0, 1, 1]
     assert made.warnings == [
-        f"1 of 2 documents have more than 2 passages of {ROOM} tokens; the rest of them was not read:"
-        " raise max_chunks_per_doc to have it read"
+        f"1 of 2 documents are longer than 2 passages of {ROOM} tokens and were truncated;"
+        " raise max_chunks_per_doc to score all of their text"
     ]
 
 
