@@ -55,22 +55,24 @@ def _providers(group: ModelGroup) -> list[str]:
 def describe_model(router: Router, group: ModelGroup) -> messages.Model:
     """Describe a model that is there in the contract's terms."""
     info = group.info()
-    facts = info.capabilities
-    truncation = messages.Truncation(facts.truncation_default) if facts.truncation_default else None
+    capabilities = info.capabilities
+    truncation = messages.Truncation(capabilities.truncation_default) if capabilities.truncation_default else None
     return messages.Model(
         name=group.name,
         provider=_providers(group)[0],
         description=info.description,
         aliases=router.aliases_of(group.name),
         limits=messages.ModelLimits(
-            max_documents=facts.max_documents or 0,
-            max_tokens_per_document=facts.max_tokens_per_document or 0,
-            max_total_tokens=facts.max_total_tokens or 0,
-            max_request_bytes=facts.max_request_bytes or 0,
+            max_documents=capabilities.max_documents or 0,
+            max_tokens_per_document=capabilities.max_tokens_per_document or 0,
+            max_total_tokens=capabilities.max_total_tokens or 0,
+            max_request_bytes=capabilities.max_request_bytes or 0,
         ),
-        scoring=messages.Scoring.UNSPECIFIED if facts.scoring == "unknown" else messages.Scoring(facts.scoring),
-        score_space=SCORE_SPACES[facts.score_space],
-        takes_images=bool(facts.takes_images),
+        scoring=messages.Scoring.UNSPECIFIED
+        if capabilities.scoring == "unknown"
+        else messages.Scoring(capabilities.scoring),
+        score_space=SCORE_SPACES[capabilities.score_space],
+        takes_images=bool(capabilities.takes_images),
         deployments=[deployment.name for deployment in group.deployments if deployment.name != group.name],
         truncation_default=truncation or messages.Truncation.UNSPECIFIED,
         price=_describe_price(info.price),

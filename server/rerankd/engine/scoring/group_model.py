@@ -70,9 +70,9 @@ class GroupModel:
         return is_pointwise and self.group.options.cache and use is not CacheUse.BYPASS and call.prior_scores is None
 
     def _warnings(self, info: ModelInfo, request: RenderedRequest) -> list[str]:
-        warnings, name, facts = [], self.group.name, info.capabilities
-        if request.request.instruction and not facts.takes_instruction:
+        warnings, name, capabilities = [], self.group.name, info.capabilities
+        if request.request.instruction and not capabilities.takes_instruction:
             warnings.append(f"instruction was ignored: {name} does not follow instructions")
-        if request.request.score_threshold is not None and not facts.score_space.is_absolute:
+        if request.request.score_threshold is not None and not capabilities.score_space.is_absolute:
             warnings.append(f"score_threshold: scores of {name} are comparable within one response only")
         return warnings

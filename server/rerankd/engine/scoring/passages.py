@@ -57,7 +57,12 @@ class PassageRules:
 
 
 def cut(
-    name: str, query: str, documents: Sequence[str], facts: Capabilities, rules: PassageRules, counter: TokenCounter
+    name: str,
+    query: str,
+    documents: Sequence[str],
+    capabilities: Capabilities,
+    rules: PassageRules,
+    counter: TokenCounter,
 ) -> Passages:
     """Cut the documents that are longer than the model's window.
 
@@ -69,21 +74,21 @@ def cut(
         name: Public name of the model, for the warnings: `provider/model`.
         query: Takes its part of the window.
         documents: n texts, n >= 1.
-        facts: `max_tokens_per_document` is the window.
+        capabilities: `max_tokens_per_document` is the window.
         rules: What the caller wants.
         counter: Counts tokens; no more of a document is counted than its passages can hold.
     """
     whole = Passages(documents, range(len(documents)))
-    if rules.max_passages <= 1 or facts.cuts_passages:
+    if rules.max_passages <= 1 or capabilities.cuts_passages:
         return whole
-    if facts.max_tokens_per_document is None:
+    if capabilities.max_tokens_per_document is None:
         key = setting_of(name, "max_tokens_per_document")
         return Passages(
             documents,
             whole.owners,
             [f"max_chunks_per_doc was ignored: the context window of {name} is not known; set {key}"],
         )
-    room = facts.max_tokens_per_document - counter.count(query) - SPECIAL_TOKENS
+    room = capabilities.max_tokens_per_document - counter.count(query) - SPECIAL_TOKENS
     if room < LEAST_ROOM_TOKENS:
         return Passages(
             documents, whole.owners, [f"max_chunks_per_doc was ignored: the query fills the window of {name}"]

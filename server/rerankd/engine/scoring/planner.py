@@ -34,7 +34,7 @@ _EVENING_STEPS: Final = 6
 
 
 def plan_chunks(
-    facts: Capabilities, name: str, query: str, documents: Sequence[str], counter: TokenCounter = ESTIMATE
+    capabilities: Capabilities, name: str, query: str, documents: Sequence[str], counter: TokenCounter = ESTIMATE
 ) -> list[range]:
     """Split a request into provider calls.
 
@@ -43,7 +43,7 @@ def plan_chunks(
     documents are one billing unit, every call but the last has a multiple of 100 if it has room for 100 at all.
 
     Args:
-        facts: What the model takes.
+        capabilities: What the model takes.
         name: Public name of the model, for the error: `provider/model`.
         query: Counted once for each document, as pairs are.
         documents: n texts, n >= 1.
@@ -56,22 +56,22 @@ def plan_chunks(
         ServiceError: `CAPABILITY_UNSUPPORTED` when the request is over the limits of a model that may not be split.
     """
     count = len(documents)
-    if _surely_fits(facts, count):
+    if _surely_fits(capabilities, count):
         return [range(count)]
-    limits = _limits(facts, query, documents, counter)
+    limits = _limits(capabilities, query, documents, counter)
     chunks = limits.split(count)
-    if len(chunks) > 1 and facts.scoring is not Scoring.POINTWISE:
-        raise _not_splittable(facts, name, count)
+    if len(chunks) > 1 and capabilities.scoring is not Scoring.POINTWISE:
+        raise _not_splittable(capabilities, name, count)
     return _evened(limits, chunks, count) if len(chunks) > 1 else chunks
 
 
 def listwise_window(
-    facts: Capabilities, name: str, query: str, documents: Sequence[str], counter: TokenCounter = ESTIMATE
+    capabilities: Capabilities, name: str, query: str, documents: Sequence[str], counter: TokenCounter = ESTIMATE
 ) -> int:
     """Return how many documents one call of a listwise model can hold, whichever documents they are.
 
     Args:
-        facts: What the model takes.
+        capabilities: What the model takes.
         name: Public name of the model, for the error.
         query: Counted once for each document.
         documents: n texts, n >= 1.
@@ -84,22 +84,22 @@ def listwise_window(
         ServiceError: `CAPABILITY_UNSUPPORTED` when two of the documents do not fit into one call.
     """
     count = len(documents)
-    if _surely_fits(facts, count):
+    if _surely_fits(capabilities, count):
         return count
-    limits = _limits(facts, query, documents, counter)
+    limits = _limits(capabilities, query, documents, counter)
     if len(limits.split(count)) == 1:
         return count
     window = min(limit.longest_fitting() for limit in limits.sizes) if limits.sizes else count
-    window = min(window, facts.max_documents or count)
+    window = min(window, capabilities.max_documents or count)
     if window < 2:
-        raise _not_comparable(facts, name, count)
+        raise _not_comparable(capabilities, name, count)
     return window
 
 
-def _surely_fits(facts: Capabilities, count: int) -> bool:
+def _surely_fits(capabilities: Capabilities, count: int) -> bool:
     """Whether one call holds so many documents, however long they are."""
-    is_counted_alone = facts.max_total_tokens is None and facts.max_request_bytes is None
-    return is_counted_alone and (facts.max_documents is None or count <= facts.max_documents)
+    is_counted_alone = capabilities.max_total_tokens is None and capabilities.max_request_bytes is None
+    return is_counted_alone and (capabilities.max_documents is None or count <= capabilities.max_documents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +152,19 @@ class _Limits:
         return len(chunks), sum(math.ceil(len(chunk) / self.unit) for chunk in chunks)
 
 
-def _limits(facts: Capabilities, query: str, documents: Sequence[str], counter: TokenCounter) -> _Limits:
+def _limits(capabilities: Capabilities, query: str, documents: Sequence[str], counter: TokenCounter) -> _Limits:
     count = len(documents)
-    most = min(facts.max_documents or count, count)
-    is_billed_by_unit = facts.billing_unit == "search_unit" and (facts.max_documents or count) >= SEARCH_UNIT_DOCUMENTS
+    most = min(capabilities.max_documents or count, count)
+    is_billed_by_unit = (
+        capabilities.billing_unit == "search_unit" and (capabilities.max_documents or count) >= SEARCH_UNIT_DOCUMENTS
+    )
     unit = SEARCH_UNIT_DOCUMENTS if is_billed_by_unit else 1
     size = math.ceil(count / math.ceil(count / most))
     if size < count and unit > 1:
         size = min(math.ceil(size / unit) * unit, most - most % unit)
     sizes = []
     characters = sum(map(len, documents))
-    most_tokens, most_bytes = facts.max_total_tokens, facts.max_request_bytes
+    most_tokens, most_bytes = capabilities.max_total_tokens, capabilities.max_request_bytes
     if most_tokens is not None and _MOST_TOKENS * (characters + count * len(query)) > most_tokens:
         query_tokens = counter.count(query)
         sizes.append(_size_limit((query_tokens + counter.count(document) for document in documents), most_tokens))
@@ -201,22 +203,22 @@ def _evened(limits: _Limits, chunks: list[range], count: int) -> list[range]:
     return chunks
 
 
-def _limit_text(facts: Capabilities) -> str:
+def _limit_text(capabilities: Capabilities) -> str:
     limits = [
         f"{value:,} {what}"
         for value, what in (
-            (facts.max_documents, "documents"),
-            (facts.max_total_tokens, "tokens"),
-            (facts.max_request_bytes, "bytes"),
+            (capabilities.max_documents, "documents"),
+            (capabilities.max_total_tokens, "tokens"),
+            (capabilities.max_request_bytes, "bytes"),
         )
         if value is not None
     ]
     return " and ".join(limits)
 
 
-def _not_splittable(facts: Capabilities, name: str, count: int) -> ServiceError:
-    over = f"{count} documents exceed the limit of {name} ({_limit_text(facts)} per call)"
-    if facts.scoring is Scoring.LISTWISE:
+def _not_splittable(capabilities: Capabilities, name: str, count: int) -> ServiceError:
+    over = f"{count} documents exceed the limit of {name} ({_limit_text(capabilities)} per call)"
+    if capabilities.scoring is Scoring.LISTWISE:
         return _unsupported(name, count, f"{over}, and it is listwise, so the request cannot be split")
     setting = setting_of(name, "scoring")
     return _unsupported(
@@ -227,11 +229,11 @@ def _not_splittable(facts: Capabilities, name: str, count: int) -> ServiceError:
     )
 
 
-def _not_comparable(facts: Capabilities, name: str, count: int) -> ServiceError:
+def _not_comparable(capabilities: Capabilities, name: str, count: int) -> ServiceError:
     return _unsupported(
         name,
         count,
-        f"{name} is listwise, and the two longest documents exceed its limit ({_limit_text(facts)} per call);"
+        f"{name} is listwise, and the two longest documents exceed its limit ({_limit_text(capabilities)} per call);"
         " send shorter documents",
     )
 

@@ -35,8 +35,8 @@ def provider_call_of(
     Raises:
         ServiceError: `CAPABILITY_UNSUPPORTED` when a document has an image and the model takes none.
     """
-    facts, request = info.capabilities, rendered.request
-    if rendered.images is not None and not facts.takes_images:
+    capabilities, request = info.capabilities, rendered.request
+    if rendered.images is not None and not capabilities.takes_images:
         raise _takes_no_images(name, rendered)
     return ProviderCall(
         model=info.name,
@@ -46,10 +46,10 @@ def provider_call_of(
         rank_fields=rendered.rank_fields,
         images=rendered.images,
         top_n=top_n,
-        truncation=_truncation(request.truncation, facts),
+        truncation=_truncation(request.truncation, capabilities),
         max_tokens_per_doc=request.max_tokens_per_doc,
         max_passages_per_doc=request.max_chunks_per_doc or 1,
-        instruction=request.instruction if facts.takes_instruction else "",
+        instruction=request.instruction if capabilities.takes_instruction else "",
         prior_scores=rendered.prior_scores,
         priority=request.priority or 0,
         deadline_s=deadline_s,
@@ -58,10 +58,10 @@ def provider_call_of(
     )
 
 
-def _truncation(asked: messages.Truncation, facts: Capabilities) -> Truncation | None:
+def _truncation(asked: messages.Truncation, capabilities: Capabilities) -> Truncation | None:
     """Leave out what the model does unasked: many providers have no parameter for it."""
     wanted = _TRUNCATIONS[asked]
-    return None if wanted is Truncation.END and facts.truncation_default is Truncation.END else wanted
+    return None if wanted is Truncation.END and capabilities.truncation_default is Truncation.END else wanted
 
 
 def document_contents(call: ProviderCall) -> Sequence[str | bytes]:

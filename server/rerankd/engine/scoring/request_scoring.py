@@ -126,10 +126,10 @@ class RequestScoring:
 
     async def _passages(self, call: ProviderCall) -> Passages | None:
         """Cut long documents where the caller asks for it and we are to do it; else `None`."""
-        facts = self.info.capabilities
-        if facts.cuts_passages or call.truncation is Truncation.NONE:
+        capabilities = self.info.capabilities
+        if capabilities.cuts_passages or call.truncation is Truncation.NONE:
             return None
-        if facts.scoring is not Scoring.POINTWISE or call.images is not None or call.prior_scores is not None:
+        if capabilities.scoring is not Scoring.POINTWISE or call.images is not None or call.prior_scores is not None:
             return None
         rules = PassageRules(
             max_passages=call.max_passages_per_doc,
@@ -137,7 +137,7 @@ class RequestScoring:
             keeps_end=call.truncation is Truncation.START,
         )
         name, counter = self._setting_name, self._counter
-        passages = await self._in_thread(lambda: cut(name, call.query, call.documents, facts, rules, counter))
+        passages = await self._in_thread(lambda: cut(name, call.query, call.documents, capabilities, rules, counter))
         self.warnings += [warning for warning in passages.warnings if warning not in self.warnings]
         return passages
 
@@ -171,14 +171,14 @@ class RequestScoring:
         return Scores(self._in_request(ranking.order), ranking.scores)
 
     async def _plan(self, plan: Callable[..., T], documents: Sequence[str]) -> T:
-        facts, query, counter = self.info.capabilities, self.call.query, self._counter
+        capabilities, query, counter = self.info.capabilities, self.call.query, self._counter
         if counter.is_exact:
-            return await asyncio.to_thread(plan, facts, self._setting_name, query, documents, counter)
-        return plan(facts, self._setting_name, query, documents, counter)
+            return await asyncio.to_thread(plan, capabilities, self._setting_name, query, documents, counter)
+        return plan(capabilities, self._setting_name, query, documents, counter)
 
     @property
     def _setting_name(self) -> str:
-        """Name of the model under which the settings state its facts."""
+        """Name of the model under which the settings state its capabilities."""
         first = self.group.deployments[0]
         return f"{first.provider.name}/{first.model}"
 

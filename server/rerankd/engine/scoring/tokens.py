@@ -87,12 +87,12 @@ class TokenizerFile:
 ESTIMATE: Final = EstimatedTokens()
 
 
-def counter_for(facts: Capabilities) -> TokenCounter:
+def counter_for(capabilities: Capabilities) -> TokenCounter:
     """Return the model's own tokenizer where one is declared and can be read, else the estimate.
 
     The first call for a tokenizer file reads it (tens of milliseconds); a file that cannot be read is logged once.
     """
-    return _open_counter(facts.tokenizer) if facts.tokenizer else ESTIMATE
+    return _open_counter(capabilities.tokenizer) if capabilities.tokenizer else ESTIMATE
 
 
 @lru_cache(maxsize=64)
