@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rerankd.engine.scoring.planner import setting_of
+from rerankd.engine.scoring.planner import settings_key
 from rerankd.engine.scoring.tokens import TokenCounter
 from rerankd_adapters.base import Capabilities
 
@@ -82,7 +82,7 @@ def cut(
     if rules.max_passages <= 1 or capabilities.cuts_passages:
         return whole
     if capabilities.max_tokens_per_document is None:
-        key = setting_of(name, "max_tokens_per_document")
+        key = settings_key(name, "max_tokens_per_document")
         return Passages(
             documents,
             whole.owners,

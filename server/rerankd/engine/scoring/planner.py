@@ -1,8 +1,8 @@
-"""Which documents go into which provider call.
+"""Splits the documents of a request into provider calls.
 
-Pointwise models are split by the tightest of what the provider takes: documents, tokens, bytes, billing unit.
-Others are not: a document's score depends, or may depend, on its company. Listwise models over their window go
-through `engine.tournament`, whose window `listwise_window` reckons.
+Requests to pointwise models are split by the tightest of the provider's limits: documents, tokens, bytes, billing unit.
+Other requests are not split: a document's score depends, or may depend, on the other documents of the call. Listwise
+models beyond their window use `scoring.tournament`; `listwise_window` computes the window.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from rerankd_adapters.base import Capabilities, Scoring
 SEARCH_UNIT_DOCUMENTS: Final = 100
 """Documents one search unit covers; smaller chunks would be billed as if they were full."""
 ENVELOPE_BYTES: Final = 4096
-"""Allowed for what a request's body holds besides query and documents."""
+"""Allowance for everything in a request body except query and documents."""
 DOCUMENT_BYTES: Final = 100
-"""Allowed for what stands around one document in a body."""
-_MOST_JSON_BYTES: Final = 6
-"""Bytes of one character in JSON, at most: a control character."""
-_MOST_TOKENS: Final = 4
-"""Tokens of one character, at most: one a byte."""
-_EVENING_STEPS: Final = 6
+"""Allowance for the JSON syntax around one document."""
+_MAX_JSON_BYTES_PER_CHAR: Final = 6
+"""A control character: `\\u0000`."""
+_MAX_TOKENS_PER_CHAR: Final = 4
+"""One token per UTF-8 byte."""
+_BALANCE_STEPS: Final = 6
+"""Bisection steps when calls are made equal in size."""
 
 
 def plan_chunks(
@@ -38,100 +39,101 @@ def plan_chunks(
 ) -> list[range]:
     """Split a request into provider calls.
 
-    No call has more documents, tokens or bytes than the provider takes, except that a document which is over a limit
-    by itself goes alone. There are as few calls as consecutive documents allow, of about equal size; where 100
-    documents are one billing unit, every call but the last has a multiple of 100 if it has room for 100 at all.
+    No call exceeds the model's limits of documents, tokens and bytes, except a call of one document that exceeds a
+    limit by itself. The number of calls is the lowest that consecutive documents allow, and the calls are of about
+    equal size. Where a billing unit covers 100 documents, every call but the last has a multiple of 100 documents,
+    unless the model takes fewer than 100.
 
     Args:
-        capabilities: What the model takes.
+        capabilities: Limits of the model.
         name: Public name of the model, for the error: `provider/model`.
-        query: Counted once for each document, as pairs are.
+        query: Its tokens are added to those of every document.
         documents: n texts, n >= 1.
-        counter: Counts tokens; texts are counted only if their length leaves it open whether they fit.
+        counter: Counts tokens; called only where the number of characters does not decide.
 
     Returns:
-        Ranges of document positions, in order, that cover every document once.
+        Ranges of document positions, ascending; every document is in exactly one.
 
     Raises:
-        ServiceError: `CAPABILITY_UNSUPPORTED` when the request is over the limits of a model that may not be split.
+        ServiceError: `CAPABILITY_UNSUPPORTED` when the request exceeds a limit and the model is not pointwise.
     """
     count = len(documents)
-    if _surely_fits(capabilities, count):
+    if _fits_by_count(capabilities, count):
         return [range(count)]
     limits = _limits(capabilities, query, documents, counter)
     chunks = limits.split(count)
     if len(chunks) > 1 and capabilities.scoring is not Scoring.POINTWISE:
         raise _not_splittable(capabilities, name, count)
-    return _evened(limits, chunks, count) if len(chunks) > 1 else chunks
+    return _balance(limits, chunks, count) if len(chunks) > 1 else chunks
 
 
 def listwise_window(
     capabilities: Capabilities, name: str, query: str, documents: Sequence[str], counter: TokenCounter = ESTIMATE
 ) -> int:
-    """Return how many documents one call of a listwise model can hold, whichever documents they are.
+    """Return how many documents fit into one call of a listwise model, whichever documents are chosen.
 
     Args:
-        capabilities: What the model takes.
-        name: Public name of the model, for the error.
-        query: Counted once for each document.
+        capabilities: Limits of the model.
+        name: Public name of the model, for the error: `provider/model`.
+        query: Its tokens are added to those of every document.
         documents: n texts, n >= 1.
         counter: Counts tokens.
 
     Returns:
-        n when one call holds all of them; else 2 to n - 1, so small that even the longest documents fit together.
+        n if all of them fit into one call, else 2 to n - 1: the number of longest documents that fit.
 
     Raises:
-        ServiceError: `CAPABILITY_UNSUPPORTED` when two of the documents do not fit into one call.
+        ServiceError: `CAPABILITY_UNSUPPORTED` when the two longest documents do not fit into one call.
     """
     count = len(documents)
-    if _surely_fits(capabilities, count):
+    if _fits_by_count(capabilities, count):
         return count
     limits = _limits(capabilities, query, documents, counter)
     if len(limits.split(count)) == 1:
         return count
-    window = min(limit.longest_fitting() for limit in limits.sizes) if limits.sizes else count
+    window = min(limit.count_longest_fitting() for limit in limits.sizes) if limits.sizes else count
     window = min(window, capabilities.max_documents or count)
     if window < 2:
         raise _not_comparable(capabilities, name, count)
     return window
 
 
-def _surely_fits(capabilities: Capabilities, count: int) -> bool:
-    """Whether one call holds so many documents, however long they are."""
-    is_counted_alone = capabilities.max_total_tokens is None and capabilities.max_request_bytes is None
-    return is_counted_alone and (capabilities.max_documents is None or count <= capabilities.max_documents)
+def _fits_by_count(capabilities: Capabilities, count: int) -> bool:
+    """Whether `count` documents of any length fit into one call."""
+    has_no_size_limit = capabilities.max_total_tokens is None and capabilities.max_request_bytes is None
+    return has_no_size_limit and (capabilities.max_documents is None or count <= capabilities.max_documents)
 
 
 @dataclass(frozen=True, slots=True)
 class _SizeLimit:
-    """A limit on the sum of a size over the documents of a call."""
+    """A limit on the tokens or bytes of a call's documents."""
 
     sums: Sequence[int]
-    """Size of the first 0..n documents together."""
-    most: int
+    """Cumulative sizes: n + 1 numbers, the size of the first 0..n documents."""
+    max_size: int
 
     def end(self, start: int) -> int:
-        """Return where the longest run of documents from `start` that fits ends."""
-        return bisect_right(self.sums, self.sums[start] + self.most, lo=start) - 1
+        """Return the end of the longest range of documents from `start` that fits."""
+        return bisect_right(self.sums, self.sums[start] + self.max_size, lo=start) - 1
 
-    def longest_fitting(self) -> int:
-        """Return how many documents fit whichever they are: the longest ones."""
+    def count_longest_fitting(self) -> int:
+        """Return how many of the longest documents fit together."""
         sizes = sorted((after - before for before, after in zip(self.sums, self.sums[1:], strict=False)), reverse=True)
-        return sum(1 for total in accumulate(sizes) if total <= self.most)
+        return sum(1 for total in accumulate(sizes) if total <= self.max_size)
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
-    """What one call takes of this request."""
+class _CallLimits:
+    """Limits of one call, computed for the documents of one request."""
 
     documents: int
-    """Even shares, in whole billing units where those are."""
+    """Documents per call if calls are of equal size, rounded to whole billing units."""
     unit: int
-    """Multiples that chunks are rounded down to."""
+    """Documents per billing unit; call sizes are rounded down to multiples of it."""
     sizes: Sequence[_SizeLimit]
 
     def split(self, count: int) -> list[range]:
-        """Fill one call after the other."""
+        """Fill calls one after another; return their ranges."""
         chunks = []
         start = 0
         while start < count:
@@ -143,57 +145,59 @@ class _Limits:
             start = end
         return chunks
 
-    def scaled(self, share: float) -> _Limits:
-        """Return the limits with a share of the sizes."""
-        return replace(self, sizes=[replace(limit, most=math.ceil(limit.most * share)) for limit in self.sizes])
+    def scaled(self, share: float) -> _CallLimits:
+        """Return limits with every size limit multiplied by `share`, 0 to 1."""
+        return replace(self, sizes=[replace(limit, max_size=math.ceil(limit.max_size * share)) for limit in self.sizes])
 
     def cost(self, chunks: Sequence[range]) -> tuple[int, int]:
-        """Return calls and billing units."""
+        """Return the number of calls and of billing units."""
         return len(chunks), sum(math.ceil(len(chunk) / self.unit) for chunk in chunks)
 
 
-def _limits(capabilities: Capabilities, query: str, documents: Sequence[str], counter: TokenCounter) -> _Limits:
+def _limits(capabilities: Capabilities, query: str, documents: Sequence[str], counter: TokenCounter) -> _CallLimits:
     count = len(documents)
-    most = min(capabilities.max_documents or count, count)
+    max_documents = min(capabilities.max_documents or count, count)
     is_billed_by_unit = (
         capabilities.billing_unit == "search_unit" and (capabilities.max_documents or count) >= SEARCH_UNIT_DOCUMENTS
     )
     unit = SEARCH_UNIT_DOCUMENTS if is_billed_by_unit else 1
-    size = math.ceil(count / math.ceil(count / most))
+    size = math.ceil(count / math.ceil(count / max_documents))
     if size < count and unit > 1:
-        size = min(math.ceil(size / unit) * unit, most - most % unit)
+        size = min(math.ceil(size / unit) * unit, max_documents - max_documents % unit)
     sizes = []
     characters = sum(map(len, documents))
-    most_tokens, most_bytes = capabilities.max_total_tokens, capabilities.max_request_bytes
-    if most_tokens is not None and _MOST_TOKENS * (characters + count * len(query)) > most_tokens:
+    max_tokens, max_bytes = capabilities.max_total_tokens, capabilities.max_request_bytes
+    if max_tokens is not None and _MAX_TOKENS_PER_CHAR * (characters + count * len(query)) > max_tokens:
         query_tokens = counter.count(query)
-        sizes.append(_size_limit((query_tokens + counter.count(document) for document in documents), most_tokens))
-    if most_bytes is not None:
-        room = most_bytes - ENVELOPE_BYTES - _json_bytes(query)
-        if _MOST_JSON_BYTES * characters + count * DOCUMENT_BYTES > room:
-            sizes.append(_size_limit((_json_bytes(document) + DOCUMENT_BYTES for document in documents), room))
-    return _Limits(size, unit, sizes)
+        sizes.append(_size_limit((query_tokens + counter.count(document) for document in documents), max_tokens))
+    if max_bytes is not None:
+        document_bytes = max_bytes - ENVELOPE_BYTES - _json_bytes(query)
+        if _MAX_JSON_BYTES_PER_CHAR * characters + count * DOCUMENT_BYTES > document_bytes:
+            sizes.append(
+                _size_limit((_json_bytes(document) + DOCUMENT_BYTES for document in documents), document_bytes)
+            )
+    return _CallLimits(size, unit, sizes)
 
 
-def _size_limit(sizes: Iterable[int], most: int) -> _SizeLimit:
-    return _SizeLimit(list(accumulate(sizes, initial=0)), max(0, most))
+def _size_limit(sizes: Iterable[int], max_size: int) -> _SizeLimit:
+    return _SizeLimit(list(accumulate(sizes, initial=0)), max(0, max_size))
 
 
 def _json_bytes(text: str) -> int:
-    """Return the size of `text` in JSON; what UTF-8 cannot encode is refused later, naming the document."""
+    """Return the size of `text` in JSON; text with lone surrogates is estimated here and refused by the adapter."""
     try:
         return len(msgspec.json.encode(text))
     except UnicodeEncodeError:
-        return _MOST_JSON_BYTES * len(text)
+        return _MAX_JSON_BYTES_PER_CHAR * len(text)
 
 
-def _evened(limits: _Limits, chunks: list[range], count: int) -> list[range]:
-    """Make calls that tokens or bytes divide about equal, without one call or billing unit more."""
+def _balance(limits: _CallLimits, chunks: list[range], count: int) -> list[range]:
+    """Make calls bounded by tokens or bytes about equal in size, at the same number of calls and billing units."""
     if not limits.sizes:
         return chunks
     cost = limits.cost(chunks)
     low, high = 0.0, 1.0
-    for _ in range(_EVENING_STEPS):
+    for _ in range(_BALANCE_STEPS):
         share = (low + high) / 2
         tried = limits.scaled(share).split(count)
         if limits.cost(tried) <= cost:
@@ -220,7 +224,7 @@ def _not_splittable(capabilities: Capabilities, name: str, count: int) -> Servic
     over = f"{count} documents exceed the limit of {name} ({_limit_text(capabilities)} per call)"
     if capabilities.scoring is Scoring.LISTWISE:
         return _unsupported(name, count, f"{over}, and it is listwise, so the request cannot be split")
-    setting = setting_of(name, "scoring")
+    setting = settings_key(name, "scoring")
     return _unsupported(
         name,
         count,
@@ -238,10 +242,10 @@ def _not_comparable(capabilities: Capabilities, name: str, count: int) -> Servic
     )
 
 
-def setting_of(name: str, fact: str) -> str:
-    """Return the key under which the settings state a fact of a model: `providers.tei.models."NAME".scoring`."""
+def settings_key(name: str, capability: str) -> str:
+    """Return the settings key of one capability of a model: `providers.tei.models."NAME".scoring`."""
     provider, _, model = name.partition("/")
-    return f'providers.{provider}.models."{model}".{fact}'
+    return f'providers.{provider}.models."{model}".{capability}'
 
 
 def _unsupported(name: str, count: int, message: str) -> ServiceError:
