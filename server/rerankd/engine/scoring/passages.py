@@ -1,4 +1,4 @@
-"""Documents longer than a model's window, cut into overlapping passages; the best passage counts."""
+"""Cuts documents longer than a model's context window into overlapping passages; the best passage's score counts."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from rerankd.engine.scoring.tokens import TokenCounter
 from rerankd_adapters.base import Capabilities
 
 OVERLAP: Final = 0.1
-"""Share of a passage that the next one repeats, so that what stands across a border is whole in one of them."""
+"""Share of a passage repeated by the next one, so that a sentence across a boundary is complete in one of them."""
 SPECIAL_TOKENS: Final = 8
-"""Allowed for what a model puts around query and document."""
-LEAST_ROOM_TOKENS: Final = 16
-"""Room for a document below which cutting makes no sense."""
-_SEARCHED: Final = 0.2
-"""Share of a passage, at its end, in which a better place to cut is sought."""
+"""Allowance for the special tokens a model adds to query and document."""
+MIN_PASSAGE_TOKENS: Final = 16
+"""Smallest passage; with less than this left beside the query, documents are not cut."""
+_BOUNDARY_SEARCH_SHARE: Final = 0.2
+"""Share of a passage, at its end, that is searched for the end of a sentence or word."""
 _SENTENCE_ENDS: Final = (". ", "! ", "? ", "\n", "。", "！", "？")  # noqa: RUF001
-_FIRST_GUESS_CHARACTERS: Final = 4
-"""Characters of a token, until the text itself has told."""
-_SAMPLE_CHARACTERS: Final = 12
-"""Characters a token of which hold more than the window in any usual text: what is counted of a long one."""
-_FIT_STEPS: Final = 12
-"""Counts made to find how much text fills a passage; two or three are usual."""
-_FULL: Final = 0.95
-"""Share of its room that a passage has to fill for the search to end."""
-_AIM: Final = 0.98
-"""Share of its room that each guess aims at."""
+_EXPECTED_CHARS_PER_TOKEN: Final = 4
+"""First guess, before any of the text is counted."""
+_MAX_CHARS_PER_TOKEN: Final = 12
+"""More than any usual text has. Bounds the characters that are counted of a long document."""
+_MAX_FIT_STEPS: Final = 12
+"""Token counts made to find the end of one passage; usually two or three."""
+_MIN_FILL: Final = 0.95
+"""Share of its tokens that a passage must use for the search to end."""
+_TARGET_FILL: Final = 0.98
+"""Share of its tokens that each guess aims at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """What is scored in place of the documents of a request."""
+    """The texts to score instead of a request's documents."""
 
     texts: Sequence[str]
-    """m texts, m >= n, those of one document together and in its order."""
+    """m texts for n documents, m >= n, in document order and in text order within a document."""
     owners: Sequence[int]
-    """Position in the request of the document each text is from; ascending, every document at least once."""
+    """m positions: the document of each text; ascending, every document at least once."""
     warnings: Sequence[str] = ()
-    """Sentences for the caller."""
+    """For the caller, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassageRules:
-    """What the caller wants of long documents."""
+    """The request's options for long documents."""
 
     max_passages: int = 1
-    """Passages a document may be cut into (`max_chunks_per_doc` on the wire)."""
+    """Most passages of one document, at least 1 (`max_chunks_per_doc` on the wire)."""
     max_tokens_per_doc: int | None = None
-    """A document is shortened to these tokens before it is cut."""
+    """Tokens a document is truncated to before it is cut; `None` without truncation."""
     keeps_end: bool = False
-    """Whether what is too much goes from the start of a document (truncation `START`), not from its end."""
+    """Whether documents are truncated at their start (truncation `START`) instead of their end."""
 
 
-def cut(
+def cut_passages(
     name: str,
     query: str,
     documents: Sequence[str],
@@ -64,19 +64,18 @@ def cut(
     rules: PassageRules,
     counter: TokenCounter,
 ) -> Passages:
-    """Cut the documents that are longer than the model's window.
+    """Cut the documents that are longer than the model's context window.
 
-    Passages end at the end of a sentence or at white space where one is near. What lies beyond the passages a document
-    may have is not read: its end, or its start where the caller wants that. Documents that fit, and all documents of
-    a model that sees to them itself, stay.
+    Passages end at the end of a sentence or word if there is one near. A document that needs more than `max_passages`
+    is truncated. Documents that fit are not cut, nor are those of a model whose provider cuts passages itself.
 
     Args:
         name: Public name of the model, for the warnings: `provider/model`.
-        query: Takes its part of the window.
+        query: Its tokens are subtracted from the window.
         documents: n texts, n >= 1.
-        capabilities: `max_tokens_per_document` is the window.
-        rules: What the caller wants.
-        counter: Counts tokens; no more of a document is counted than its passages can hold.
+        capabilities: `max_tokens_per_document` is the context window.
+        rules: The request's options.
+        counter: Counts tokens, of each document at most as much text as its passages can hold.
     """
     whole = Passages(documents, range(len(documents)))
     if rules.max_passages <= 1 or capabilities.cuts_passages:
@@ -88,115 +87,117 @@ def cut(
             whole.owners,
             [f"max_chunks_per_doc was ignored: the context window of {name} is not known; set {key}"],
         )
-    room = capabilities.max_tokens_per_document - counter.count(query) - SPECIAL_TOKENS
-    if room < LEAST_ROOM_TOKENS:
+    passage_tokens = capabilities.max_tokens_per_document - counter.count(query) - SPECIAL_TOKENS
+    if passage_tokens < MIN_PASSAGE_TOKENS:
         return Passages(
-            documents, whole.owners, [f"max_chunks_per_doc was ignored: the query fills the window of {name}"]
+            documents, whole.owners, [f"max_chunks_per_doc was ignored: the query fills the context window of {name}"]
         )
-    return _cut_all(documents, room, rules, counter)
+    return _cut_all(documents, passage_tokens, rules, counter)
 
 
-def _cut_all(documents: Sequence[str], room: int, rules: PassageRules, counter: TokenCounter) -> Passages:
+def _cut_all(documents: Sequence[str], passage_tokens: int, rules: PassageRules, counter: TokenCounter) -> Passages:
     texts: list[str] = []
     owners: list[int] = []
-    shortened = 0
+    truncated = 0
     for owner, document in enumerate(documents):
-        pieces, is_whole = _pieces(document, room, rules, counter)
-        texts += pieces
-        owners += [owner] * len(pieces)
-        shortened += not is_whole
+        passages, is_whole = _passages_of(document, passage_tokens, rules, counter)
+        texts += passages
+        owners += [owner] * len(passages)
+        truncated += not is_whole
     warnings = []
-    if shortened:
+    if truncated:
         warnings.append(
-            f"{shortened} of {len(documents)} documents are longer than {rules.max_passages} passages of"
-            f" {room} tokens and were truncated; raise max_chunks_per_doc to score all of their text"
+            f"{truncated} of {len(documents)} documents are longer than {rules.max_passages} passages of"
+            f" {passage_tokens} tokens and were truncated; raise max_chunks_per_doc to score all of their text"
         )
     return Passages(texts, owners, warnings)
 
 
-def _pieces(document: str, room: int, rules: PassageRules, counter: TokenCounter) -> tuple[list[str], bool]:
-    """Return the passages of one document and whether they hold all of what is asked for."""
-    if _fits(document, room, counter):
+def _passages_of(
+    document: str, passage_tokens: int, rules: PassageRules, counter: TokenCounter
+) -> tuple[list[str], bool]:
+    """Return the passages of one document, and whether they cover all of it that was requested."""
+    if _fits_in(document, passage_tokens, counter):
         return [document], True
     limit = rules.max_tokens_per_doc
-    if limit is not None and limit <= room:
+    if limit is not None and limit <= passage_tokens:
         return [document], True
-    if limit is not None and not _fits(document, limit, counter):
-        document = _shorten(document, limit, rules, counter)
+    if limit is not None and not _fits_in(document, limit, counter):
+        document = _truncate(document, limit, rules, counter)
     if not rules.keeps_end:
-        spans = cut_text(document, room, rules.max_passages, counter)
+        spans = cut_spans(document, passage_tokens, rules.max_passages, counter)
         return [document[start:end] for start, end in spans], spans[-1][1] == len(document)
-    tail = document[-rules.max_passages * room * _SAMPLE_CHARACTERS :]
-    spans = cut_text(tail, room, len(tail), counter)
+    tail = document[-rules.max_passages * passage_tokens * _MAX_CHARS_PER_TOKEN :]
+    spans = cut_spans(tail, passage_tokens, len(tail), counter)
     is_whole = len(spans) <= rules.max_passages and len(tail) == len(document)
     return [tail[start:end] for start, end in spans[-rules.max_passages :]], is_whole
 
 
-def _shorten(document: str, tokens: int, rules: PassageRules, counter: TokenCounter) -> str:
+def _truncate(document: str, tokens: int, rules: PassageRules, counter: TokenCounter) -> str:
     if rules.keeps_end:
-        return document[-_fitting(document, 0, tokens, counter, from_end=True) :]
-    return document[: _fitting(document, 0, tokens, counter)]
+        return document[-_fit_end(document, 0, tokens, counter, from_end=True) :]
+    return document[: _fit_end(document, 0, tokens, counter)]
 
 
-def cut_text(text: str, tokens: int, most: int, counter: TokenCounter) -> list[tuple[int, int]]:
+def cut_spans(text: str, tokens: int, max_spans: int, counter: TokenCounter) -> list[tuple[int, int]]:
     """Cut one text into overlapping passages.
 
     Args:
         text: At least one character.
-        tokens: Most tokens of a passage, at least 1; a single character may have more.
-        most: Most passages, at least 1.
+        tokens: Maximum tokens of a passage, at least 1; a passage of one character may have more.
+        max_spans: Maximum number of passages, at least 1.
         counter: Counts tokens.
 
     Returns:
-        1 to `most` spans (start, end) in text order; the first starts at 0, each other inside the one before and
-        later than it; they reach the end of the text unless there are `most`.
+        1 to `max_spans` spans (start, end) in text order. The first starts at 0; each further one starts inside the
+        previous one. The last ends at the end of the text unless there are `max_spans`.
     """
     spans: list[tuple[int, int]] = []
     start = 0
     while True:
-        end = _fitting(text, start, tokens, counter)
+        end = _fit_end(text, start, tokens, counter)
         if end < len(text):
-            end = _better_end(text, start, end)
+            end = _snap_to_boundary(text, start, end)
         spans.append((start, end))
-        if end == len(text) or len(spans) == most:
+        if end == len(text) or len(spans) == max_spans:
             return spans
         start = _next_start(text, start, end)
 
 
-def _fits(text: str, tokens: int, counter: TokenCounter) -> bool:
+def _fits_in(text: str, tokens: int, counter: TokenCounter) -> bool:
     if 4 * len(text) <= tokens:
         return True
-    sample = text[: tokens * _SAMPLE_CHARACTERS]
+    sample = text[: tokens * _MAX_CHARS_PER_TOKEN]
     if counter.count(sample) > tokens:
         return False
     return len(sample) == len(text) or counter.count(text) <= tokens
 
 
-def _fitting(text: str, start: int, tokens: int, counter: TokenCounter, *, from_end: bool = False) -> int:
-    """Return an end such that `text[start:end]` has at most `tokens` tokens, or one character, and few less.
+def _fit_end(text: str, start: int, tokens: int, counter: TokenCounter, *, from_end: bool = False) -> int:
+    """Return the end of a passage of `tokens` tokens or slightly fewer, and of at least one character.
 
-    With `from_end` both places are counted back from the end of the text.
+    The passage is `text[start:end]`; with `from_end`, both positions are counted backwards from the end of the text.
     """
     fits, over = start + 1, len(text) + 1
-    end = min(len(text), start + tokens * _FIRST_GUESS_CHARACTERS)
-    for _ in range(_FIT_STEPS):
+    end = min(len(text), start + tokens * _EXPECTED_CHARS_PER_TOKEN)
+    for _ in range(_MAX_FIT_STEPS):
         counted = counter.count(text[len(text) - end : len(text) - start] if from_end else text[start:end])
         if counted > tokens:
             over = end
         else:
             fits = max(fits, end)
-            if end == len(text) or counted >= _FULL * tokens:
+            if end == len(text) or counted >= _MIN_FILL * tokens:
                 break
-        guess = start + math.floor((end - start) * tokens * _AIM / max(1, counted))
+        guess = start + math.floor((end - start) * tokens * _TARGET_FILL / max(1, counted))
         end = min(max(guess, fits + 1), over - 1)
         if end <= fits:
             break
     return fits
 
 
-def _better_end(text: str, start: int, end: int) -> int:
-    """Move an end back to that of a sentence, else of a word, if there is one in the passage's last part."""
-    earliest = end - math.floor((end - start) * _SEARCHED)
+def _snap_to_boundary(text: str, start: int, end: int) -> int:
+    """Move `end` back to the end of a sentence, else of a word, if there is one in the last part of the passage."""
+    earliest = end - math.floor((end - start) * _BOUNDARY_SEARCH_SHARE)
     found = max(text.rfind(mark, earliest, end) + len(mark) for mark in _SENTENCE_ENDS)
     if found > earliest:
         return min(found, end)
@@ -205,24 +206,24 @@ def _better_end(text: str, start: int, end: int) -> int:
 
 
 def _next_start(text: str, start: int, end: int) -> int:
-    """Return where the next passage starts: a little before `end`, at a word where one starts there."""
+    """Return the start of the next passage: `OVERLAP` before `end`, moved to the start of a word if there is one."""
     latest = max(start + 1, end - math.floor((end - start) * OVERLAP))
     space = text.find(" ", latest, end)
     return space + 1 if space >= 0 and space + 1 < end else latest
 
 
-def best(passages: Passages, scores: Sequence[float]) -> list[float]:
+def best_passage_scores(passages: Passages, scores: Sequence[float]) -> list[float]:
     """Return the score of each document: that of its best passage.
 
     Args:
-        passages: What was scored.
-        scores: One finite number a text, in the order of `passages.texts`: no `top_n` may have left any out.
+        passages: The texts that were scored.
+        scores: m finite numbers, one for each of `passages.texts`, in that order.
 
     Returns:
         n scores in request order.
 
     Raises:
-        ValueError: The number of scores is not that of the texts.
+        ValueError: The number of scores differs from that of the texts.
     """
     if len(scores) != len(passages.owners):
         raise ValueError(f"{len(scores)} scores for {len(passages.owners)} passages")

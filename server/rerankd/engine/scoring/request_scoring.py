@@ -15,7 +15,7 @@ from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.scoring.dispatch import concurrent_calls, dispatch
 from rerankd.engine.scoring.merge import join
 from rerankd.engine.scoring.model_result import ChunkCall
-from rerankd.engine.scoring.passages import PassageRules, Passages, best, cut
+from rerankd.engine.scoring.passages import PassageRules, Passages, best_passage_scores, cut_passages
 from rerankd.engine.scoring.planner import listwise_window, plan_chunks
 from rerankd.engine.scoring.provider_call import document_contents
 from rerankd.engine.scoring.scoring_context import ScoringContext
@@ -118,10 +118,10 @@ class RequestScoring:
             return await self._dispatch(call, indices)
         if len(passages.texts) == len(call.documents):
             return await self._dispatch(structs.replace(call, max_passages_per_doc=1), indices)
-        # What is cut is text: an object has no passages of its own.
+        # Passages are text: objects are not cut.
         pieces = structs.replace(call, documents=passages.texts, objects=None, top_n=None, max_passages_per_doc=1)
         reply = await self._dispatch(pieces, [indices[owner] for owner in passages.owners])
-        scores = best(passages, in_order(reply))
+        scores = best_passage_scores(passages, in_order(reply))
         return structs.replace(reply, indices=range(len(scores)), scores=scores)
 
     async def _passages(self, call: ProviderCall) -> Passages | None:
@@ -137,7 +137,9 @@ class RequestScoring:
             keeps_end=call.truncation is Truncation.START,
         )
         name, counter = self._setting_name, self._counter
-        passages = await self._in_thread(lambda: cut(name, call.query, call.documents, capabilities, rules, counter))
+        passages = await self._in_thread(
+            lambda: cut_passages(name, call.query, call.documents, capabilities, rules, counter)
+        )
         self.warnings += [warning for warning in passages.warnings if warning not in self.warnings]
         return passages
 

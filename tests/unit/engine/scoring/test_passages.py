@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerankd.engine.scoring.passages import SPECIAL_TOKENS, PassageRules, Passages, best, cut, cut_text
+from rerankd.engine.scoring.passages import (
+    SPECIAL_TOKENS,
+    PassageRules,
+    Passages,
+    best_passage_scores,
+    cut_passages,
+    cut_spans,
+)
 from rerankd.engine.scoring.tokens import ESTIMATE, TokenCounter
 from rerankd_adapters.base import Capabilities
 
@@ -35,7 +42,7 @@ class Uneven:
 
 
 def pieces(document: str, most: int = 1000, counter: TokenCounter = ESTIMATE, **rules: Any) -> list[str]:
-    made = cut("cohere/m", QUERY, [document], FACTS, PassageRules(max_passages=most, **rules), counter)
+    made = cut_passages("cohere/m", QUERY, [document], FACTS, PassageRules(max_passages=most, **rules), counter)
     assert set(made.owners) == {0}
     return list(made.texts)
 
@@ -51,7 +58,7 @@ counters = st.sampled_from([ESTIMATE, Words(), Uneven()])
 @settings(deadline=None)
 @given(documents, st.integers(2, 1000), counters)
 def test_passages_fit_and_nothing_between_them_is_lost(texts: list[str], most: int, counter: TokenCounter) -> None:
-    made = cut("cohere/m", QUERY, texts, FACTS, PassageRules(max_passages=most), counter)
+    made = cut_passages("cohere/m", QUERY, texts, FACTS, PassageRules(max_passages=most), counter)
     room = WINDOW - counter.count(QUERY) - SPECIAL_TOKENS
     assert len(made.texts) == len(made.owners)
     assert list(made.owners) == sorted(made.owners)
@@ -70,29 +77,31 @@ def test_passages_fit_and_nothing_between_them_is_lost(texts: list[str], most: i
 @settings(deadline=None)
 @given(st.text(min_size=1, max_size=200) | st.integers(1, 60).map(SENTENCE.__mul__), st.integers(1, 40), counters)
 def test_no_character_is_between_passages(text: str, tokens: int, counter: TokenCounter) -> None:
-    spans = cut_text(text, tokens, 10_000, counter)
+    spans = cut_spans(text, tokens, 10_000, counter)
     assert spans[0][0] == 0
     assert spans[-1][1] == len(text)
     for (start, end), (next_start, next_end) in pairwise(spans):
         assert start < next_start <= end < next_end
     for most in (1, 2, 5):
-        assert cut_text(text, tokens, most, counter) == spans[:most]
+        assert cut_spans(text, tokens, most, counter) == spans[:most]
 
 
 @settings(deadline=None)
 @given(documents, st.integers(2, 5))
 def test_cutting_is_deterministic(texts: list[str], most: int) -> None:
     rules = PassageRules(max_passages=most)
-    assert cut("c/m", QUERY, texts, FACTS, rules, ESTIMATE) == cut("c/m", QUERY, texts, FACTS, rules, ESTIMATE)
+    assert cut_passages("c/m", QUERY, texts, FACTS, rules, ESTIMATE) == cut_passages(
+        "c/m", QUERY, texts, FACTS, rules, ESTIMATE
+    )
 
 
 def test_passages_end_at_sentences_and_overlap() -> None:
     text = SENTENCE * 90
-    spans = cut_text(text, 200, 1000, ESTIMATE)
+    spans = cut_spans(text, 200, 1000, ESTIMATE)
     assert len(spans) > 5
     assert all(text[start:end].endswith(". ") for start, end in spans)
     assert all(text[start - 1] == " " for start, _ in spans[1:])
-    spans = cut_text("word and " * 900, 200, 1000, ESTIMATE)
+    spans = cut_spans("word and " * 900, 200, 1000, ESTIMATE)
     shares = [(end - start) / (end - before) for (before, end), (start, _) in pairwise(spans)]
     assert all(0.05 < share <= 0.1 for share in shares)
 
@@ -104,7 +113,7 @@ def test_passages_are_nearly_full() -> None:
 
 def test_what_lies_beyond_the_last_passage_is_named() -> None:
     rules = PassageRules(max_passages=2)
-    made = cut("cohere/m", QUERY, ["short", "x" * 10_000], FACTS, rules, ESTIMATE)
+    made = cut_passages("cohere/m", QUERY, ["short", "x" * 10_000], FACTS, rules, ESTIMATE)
     assert list(made.owners) == [0, 1, 1]
     assert made.warnings == [
         f"1 of 2 documents are longer than 2 passages of {ROOM} tokens and were truncated;"
@@ -137,7 +146,7 @@ def test_a_document_of_ten_megabytes_is_not_counted_whole() -> None:
 )
 def test_documents_stay_whole(facts: Capabilities, query: str, most: int, warning: str) -> None:
     texts = ["x" * 5000, ""]
-    made = cut("my-tei/a/b", query, texts, facts, PassageRules(max_passages=most), ESTIMATE)
+    made = cut_passages("my-tei/a/b", query, texts, facts, PassageRules(max_passages=most), ESTIMATE)
     assert list(made.texts) == texts
     assert list(made.owners) == [0, 1]
     assert warning in "".join(made.warnings)
@@ -168,9 +177,9 @@ def test_the_start_goes_where_the_caller_wants_the_end() -> None:
 @settings(deadline=None)
 @given(documents, st.data())
 def test_the_best_passage_counts(texts: list[str], data: st.DataObject) -> None:
-    made = cut("cohere/m", QUERY, texts, FACTS, PassageRules(max_passages=9), ESTIMATE)
+    made = cut_passages("cohere/m", QUERY, texts, FACTS, PassageRules(max_passages=9), ESTIMATE)
     scores = data.draw(st.lists(st.floats(-9, 9), min_size=len(made.texts), max_size=len(made.texts)))
-    found = best(made, scores)
+    found = best_passage_scores(made, scores)
     for owner in range(len(texts)):
         assert found[owner] == max(s for s, of in zip(scores, made.owners, strict=True) if of == owner)
     assert len(found) == len(texts)
@@ -178,4 +187,4 @@ def test_the_best_passage_counts(texts: list[str], data: st.DataObject) -> None:
 
 def test_scores_that_were_left_out_are_a_fault() -> None:
     with pytest.raises(ValueError, match="1 scores for 2 passages"):
-        best(Passages(["a", "b"], [0, 0]), [1.0])
+        best_passage_scores(Passages(["a", "b"], [0, 0]), [1.0])

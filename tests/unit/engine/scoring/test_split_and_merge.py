@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rerankd.engine.ranking import Normalisation, Ranking, normalise, rank
 from rerankd.engine.routing.reply_check import check_reply
 from rerankd.engine.scoring.merge import join
-from rerankd.engine.scoring.passages import PassageRules, best, cut
+from rerankd.engine.scoring.passages import PassageRules, best_passage_scores, cut_passages
 from rerankd.engine.scoring.planner import plan_chunks
 from rerankd.engine.scoring.tokens import ESTIMATE
 from rerankd_adapters.base import Capabilities, ProviderReply, Scoring
@@ -107,7 +107,7 @@ def test_a_joined_reply_names_every_document_once(texts: list[str], facts: Capab
 def test_passages_split_over_calls_give_each_document_its_best(
     texts: list[str], facts: Capabilities, most: int, data: st.DataObject | None
 ) -> None:
-    passages = cut(
+    passages = cut_passages(
         "scripted/model",
         "q",
         texts,
@@ -119,7 +119,7 @@ def test_passages_split_over_calls_give_each_document_its_best(
     chunks = plan_chunks(facts, "scripted/model", "q", passages.texts)
     parts = [(chunk, ProviderReply(indices=range(len(chunk)), scores=[worth[at] for at in chunk])) for chunk in chunks]
     reply = join(parts)
-    found = best(passages, [score for _, score in sorted(zip(reply.indices, reply.scores, strict=True))])
+    found = best_passage_scores(passages, [score for _, score in sorted(zip(reply.indices, reply.scores, strict=True))])
     assert len(found) == len(texts)
     for owner, score in enumerate(found):
         assert score == max(each for each, of in zip(worth, passages.owners, strict=True) if of == owner)
