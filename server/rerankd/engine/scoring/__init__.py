@@ -1,1 +1,1 @@
-"""One model's part of a request: known scores, passages, chunks, tournament, merge."""
+"""Scores a request with one model: cache use, passages, chunks, tournament, merge."""

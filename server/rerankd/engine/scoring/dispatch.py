@@ -1,4 +1,4 @@
-"""Sends the chunks of one request to a model's deployments, all at once."""
+"""Sends the chunks of one request to a model's deployments, concurrently."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ async def dispatch(
     indices: Sequence[int],
     total: int | None = None,
 ) -> list[ChunkResult]:
-    """Make one call for each chunk: all at once, or as many as the deployments take at once.
+    """Execute every chunk; concurrently, up to the concurrency limits of the deployments.
 
     Args:
-        group: Who is called.
+        group: Its deployments are called.
         context: Of the rerank call.
         call: The query and the documents of all chunks.
-        chunks: Positions in `call` of the documents of each chunk, n >= 1.
-        indices: Index in the caller's request of each document of `call`, for errors that name one.
-        total: Chunks of the request in all; default: those of `chunks`.
+        chunks: n ranges of positions in `call`, n >= 1.
+        indices: Index in the request of each document of `call`, for errors that name a document.
+        total: Number of chunks of the whole request; default: n.
 
     Returns:
-        One result a chunk, in the order of `chunks`.
+        n results, in the order of `chunks`.
 
     Raises:
-        ServiceError: What the caller should know of the first failure; the other chunks are cancelled.
+        ServiceError: The first failure; the other chunks are cancelled.
     """
     total = total or len(chunks)
     if len(chunks) == 1:
         return [await _executor(group, context, call, indices, total).run()]
-    slots = concurrent_calls(group, len(chunks))
+    slots = call_semaphore(group, len(chunks))
 
     async def execute(chunk: range) -> ChunkResult:
         async with slots:
-            part, places = call.take(chunk), indices[chunk.start : chunk.stop]
-            return await _executor(group, context, part, places, total).run()
+            part, part_indices = call.take(chunk), indices[chunk.start : chunk.stop]
+            return await _executor(group, context, part, part_indices, total).run()
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -55,10 +55,14 @@ async def dispatch(
     return [task.result() for task in executed]
 
 
-def concurrent_calls(group: ModelGroup, calls: int) -> asyncio.Semaphore:
-    """Bound how many of the calls of one request are made at once, to what the deployments take at once.
+def call_semaphore(group: ModelGroup, calls: int) -> asyncio.Semaphore:
+    """Return a semaphore that limits the concurrent calls of one request to what the deployments take.
 
-    A request of more calls than the deployments take and queue would else refuse itself.
+    Without it, a request of more calls than fit into limits and queues of the deployments would fail as overloaded.
+
+    Args:
+        group: Its deployments' concurrency limits apply.
+        calls: Calls of the request; the limit for a group without limits.
     """
     return asyncio.Semaphore(group.max_concurrent or calls)
 
@@ -73,7 +77,7 @@ def _executor(
 
 
 def _tokens(group: ModelGroup, call: ProviderCall) -> int:
-    """Estimate what a call reads, where a deployment of the group counts tokens."""
+    """Estimate the tokens of a call; 0 if no deployment of the group limits tokens."""
     if not group.limits_tokens:
         return 0
     query = ESTIMATE.count(call.query)

@@ -1,4 +1,4 @@
-"""A model group as a model that can be asked for scores."""
+"""Adapts a model group to the `ScoringModel` protocol."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
 
 @dataclass(slots=True)
 class GroupModel:
-    """Scores by the deployments of one group. Satisfies `ScoringModel`.
+    """Scores with the deployments of one group. Satisfies `ScoringModel`.
 
     Args:
-        group: Who is called.
-        cache: Known scores; `None` keeps none.
+        group: Its deployments are called.
+        cache: Pair-score cache; `None` without one.
     """
 
     group: ModelGroup
@@ -65,7 +65,7 @@ class GroupModel:
         )
 
     def _is_cacheable(self, info: ModelInfo, call: ProviderCall, use: CacheUse) -> bool:
-        """Whether scores depend on nothing but what the cache's keys are made of."""
+        """Whether the scores depend only on what the cache keys contain."""
         is_pointwise = info.capabilities.scoring is Scoring.POINTWISE
         return is_pointwise and self.group.options.cache and use is not CacheUse.BYPASS and call.prior_scores is None
 

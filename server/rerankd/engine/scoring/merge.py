@@ -1,4 +1,4 @@
-"""Joins the replies to the chunks of one request."""
+"""Merges the replies to the chunks of one request."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from operator import add
 from rerankd_adapters.base import ProviderReply
 
 
-def join(parts: Sequence[tuple[range, ProviderReply]]) -> ProviderReply:
-    """Join the replies to the chunks of one request into the reply to all of it.
+def merge_replies(parts: Sequence[tuple[range, ProviderReply]]) -> ProviderReply:
+    """Merge the replies to the chunks of one request into one reply.
 
     Args:
-        parts: Positions in the request and the checked reply of each chunk, n >= 1, in request order.
+        parts: n chunks, n >= 1, in request order: positions in the request, and the checked reply.
     """
     if len(parts) == 1:
         return parts[0][1]

@@ -1,4 +1,4 @@
-"""The protocol of whatever can be named as a model, and what it answers."""
+"""The protocol of a model that a caller can name, and the type of its results."""
 
 from __future__ import annotations
 
@@ -15,57 +15,57 @@ from rerankd_adapters.base import ScoreSpace
 
 
 class ChunkCall(NamedTuple):
-    """One provider call that was made."""
+    """One provider call."""
 
     indices: Sequence[int]
-    """Index in the request of each document it scored."""
+    """Index in the request of each document of the call."""
     result: ChunkResult
 
 
 @dataclass(slots=True)
 class ModelResult:
-    """The scores that a model gave a request: one deployment group, or a strategy over several models."""
+    """The scores of a request by one model: a deployment group, or a strategy over several models."""
 
     model: str
     """Public name of the model that answered."""
     provider: str
-    """Provider that answered, or the one that would have."""
+    """Provider that answered; the group's first if no call was needed."""
     indices: Sequence[int]
-    """Index in the request of each scored document, in any order; fewer than all only where `top_n` is asked for."""
+    """Index in the request of each scored document, in any order; fewer than all only if `top_n` was requested."""
     scores: Sequence[float]
-    """Relevance score of each, finite."""
+    """Relevance score of each of `indices`, finite."""
     score_space: ScoreSpace
-    """What the scores are."""
+    """Score space of `scores`."""
     usage: Usage
     """What was consumed."""
     calls: Sequence[ChunkCall] = ()
-    """Every provider call, in the order of their chunks."""
+    """Every provider call, in chunk order."""
     warnings: Sequence[str] = field(default_factory=list)
-    """What the caller should know, beside the warnings of the provider calls."""
+    """Warnings for the caller, in addition to those of the provider calls."""
 
 
 class ScoringModel(Protocol):
-    """A model that can be asked for scores. Safe for any number of tasks of one event loop."""
+    """A model that a caller can name. Safe for concurrent tasks of one event loop."""
 
     @property
     def name(self) -> str:
-        """Public name, as responses, metrics and errors show it."""
+        """Public name, as in responses, metrics and errors."""
         ...
 
     @property
     def fallback_on(self) -> Collection[str]:
-        """Reasons of failures after which the next model is asked."""
+        """Error reasons after which the next model is tried."""
         ...
 
     @property
     def normalisation(self) -> Normalisation:
-        """What is made of the scores where the caller does not say."""
+        """Normalisation of the scores unless the request sets one."""
         ...
 
     async def score(self, request: RenderedRequest, context: ScoringContext) -> ModelResult:
-        """Score the documents of `request`; of none, without asking anybody.
+        """Score the documents of `request`; makes no provider call if there are none.
 
         Raises:
-            ServiceError: What the caller should know of the failure.
+            ServiceError: The model failed.
         """
         ...

@@ -1,4 +1,4 @@
-"""From a rendered request to the call of a provider."""
+"""Converts a rendered request to a provider call."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _TRUNCATIONS: Final = {
 def provider_call_of(
     rendered: RenderedRequest, name: str, info: ModelInfo, *, top_n: int | None, deadline_s: float | None
 ) -> ProviderCall:
-    """Say in a provider's terms what a request asks for.
+    """Convert a rendered request to a provider call.
 
     Args:
         rendered: Query and documents, n >= 1.
-        name: Public name of the model that is called.
-        info: What it takes.
-        top_n: Results that are needed at least; `None` for all.
-        deadline_s: `time.monotonic()` at which the caller stops waiting.
+        name: Public name of the model.
+        info: The model.
+        top_n: Number of results needed; `None` for all.
+        deadline_s: `time.monotonic()` of the caller's deadline; `None` without one.
 
     Raises:
-        ServiceError: `CAPABILITY_UNSUPPORTED` when a document has an image and the model takes none.
+        ServiceError: `CAPABILITY_UNSUPPORTED` if a document has an image and the model takes none.
     """
     capabilities, request = info.capabilities, rendered.request
     if rendered.images is not None and not capabilities.takes_images:
@@ -59,16 +59,16 @@ def provider_call_of(
 
 
 def _truncation(asked: messages.Truncation, capabilities: Capabilities) -> Truncation | None:
-    """Leave out what the model does unasked: many providers have no parameter for it."""
+    """Omit the model's default: many providers have no parameter for it."""
     wanted = _TRUNCATIONS[asked]
     return None if wanted is Truncation.END and capabilities.truncation_default is Truncation.END else wanted
 
 
 def document_contents(call: ProviderCall) -> Sequence[str | bytes]:
-    """Return for each document of `call` what is scored of it, and nothing else: keys for a cache.
+    """Return the scored content of each document of `call`, for cache keys.
 
-    A document that is text alone is that `str`, not copied. One with an image or fields is `bytes`, equal for
-    two documents only when text, image and scored fields are. Compare `str` and `bytes` as different things.
+    A document of text only is returned as that `str`, not copied. One with an image or fields is returned as `bytes`,
+    which are equal for two documents only if their text, image and scored fields are. A `str` never equals `bytes`.
     """
     if call.objects is None and call.images is None:
         return call.documents

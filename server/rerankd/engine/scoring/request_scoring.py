@@ -1,4 +1,4 @@
-"""Scores of every document of a request by one model, whatever it takes: cache, passages, chunks, a tournament."""
+"""Scores the documents of a request with one model group, using cache, passages, chunks or a tournament."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from msgspec import structs
 from rerankd.cache.keys import Scope
 from rerankd.cache.pair_scores import PairScores
 from rerankd.engine.routing.model_group import ModelGroup
-from rerankd.engine.scoring.dispatch import concurrent_calls, dispatch
-from rerankd.engine.scoring.merge import join
+from rerankd.engine.scoring.dispatch import call_semaphore, dispatch
+from rerankd.engine.scoring.merge import merge_replies
 from rerankd.engine.scoring.model_result import ChunkCall
 from rerankd.engine.scoring.passages import PassageRules, Passages, best_passage_scores, cut_passages
 from rerankd.engine.scoring.planner import listwise_window, plan_chunks
@@ -31,24 +31,24 @@ class Scores:
     """The scores of a request's documents."""
 
     indices: Sequence[int]
-    """Index in the request of each scored document; fewer than all only where the call has `top_n`."""
+    """Index in the request of each scored document; fewer than all only if the call has `top_n`."""
     values: Sequence[float]
-    """Relevance score of each."""
+    """Relevance score of each of `indices`."""
     cached: int = 0
-    """Documents that no provider call scored, because their score was known or on its way."""
+    """Documents scored without a provider call of this request: from the cache, or by a call of another request."""
 
 
 @dataclass(slots=True)
 class RequestScoring:
-    """Scores the documents of one request by one model group.
+    """Scores the documents of one request with one model group.
 
     Args:
-        group: Who is called.
+        group: Its deployments are called.
         context: Of the rerank call.
         info: The model.
-        call: The query and all documents, n >= 1.
-        indices: Index in the request of each document of `call`.
-        cache: Known scores, for models and calls that may use them.
+        call: The query and all n documents, n >= 1.
+        indices: n indices: that in the request of each document of `call`, ascending.
+        cache: Pair-score cache; `None` if the model or the call does not use it.
     """
 
     group: ModelGroup
@@ -58,9 +58,9 @@ class RequestScoring:
     indices: Sequence[int]
     cache: PairScores | None = None
     calls: list[ChunkCall] = field(default_factory=list)
-    """Every provider call that was made."""
+    """Every provider call made."""
     warnings: list[str] = field(default_factory=list)
-    """What the caller should know."""
+    """For the caller, one sentence each."""
     _counter: TokenCounter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class RequestScoring:
         """Score the documents.
 
         Raises:
-            ServiceError: What the caller should know of the first failure.
+            ServiceError: The first failure.
         """
         count = len(self.call.documents)
         if self.cache is not None:
@@ -86,12 +86,12 @@ class RequestScoring:
 
     def _in_request(self, positions: Sequence[int]) -> Sequence[int]:
         """Return the index in the request of each position in the call."""
-        if len(self.indices) == self.indices[-1] + 1:  # ascending, so they are the same
+        if len(self.indices) == self.indices[-1] + 1:  # ascending, so positions equal indices
             return positions
         return list(map(self.indices.__getitem__, positions))
 
     def _scope(self) -> Scope:
-        """Say what the scores depend on beside the documents."""
+        """Return everything the scores depend on except the documents."""
         call = self.call
         parameters: dict[str, Any] = {
             "truncation": call.truncation,
@@ -103,16 +103,21 @@ class RequestScoring:
         return Scope(self.group.served_by, self.info.name, call.query, self.info.revision, parameters)
 
     async def _fetch(self, positions: Sequence[int]) -> Sequence[float]:
-        """Score some of the documents, all of them asked for."""
+        """Score the documents at `positions`, without `top_n`."""
         is_all = len(positions) == len(self.call.documents)
         call = self.call if is_all else self.call.take(positions)
         if call.top_n is not None:
             call = structs.replace(call, top_n=None)
         reply = await self._score(call, self._in_request(positions))
-        return in_order(reply)
+        return scores_in_order(reply)
 
     async def _score(self, call: ProviderCall, indices: Sequence[int]) -> ProviderReply:
-        """Score the documents of `call`, whose indices in the request are given."""
+        """Score the documents of `call`.
+
+        Args:
+            call: All or some of the documents.
+            indices: Index in the request of each.
+        """
         passages = await self._passages(call) if call.max_passages_per_doc > 1 else None
         if passages is None:
             return await self._dispatch(call, indices)
@@ -121,11 +126,11 @@ class RequestScoring:
         # Passages are text: objects are not cut.
         pieces = structs.replace(call, documents=passages.texts, objects=None, top_n=None, max_passages_per_doc=1)
         reply = await self._dispatch(pieces, [indices[owner] for owner in passages.owners])
-        scores = best_passage_scores(passages, in_order(reply))
+        scores = best_passage_scores(passages, scores_in_order(reply))
         return structs.replace(reply, indices=range(len(scores)), scores=scores)
 
     async def _passages(self, call: ProviderCall) -> Passages | None:
-        """Cut long documents where the caller asks for it and we are to do it; else `None`."""
+        """Cut long documents into passages; `None` if the provider does it, or model or call rule it out."""
         capabilities = self.info.capabilities
         if capabilities.cuts_passages or call.truncation is Truncation.NONE:
             return None
@@ -151,11 +156,11 @@ class RequestScoring:
             return results[0].reply
         for chunk, result in zip(chunks, results, strict=True):
             self.calls.append(ChunkCall(indices[chunk.start : chunk.stop], result))
-        return join([(chunk, result.reply) for chunk, result in zip(chunks, results, strict=True)])
+        return merge_replies([(chunk, result.reply) for chunk, result in zip(chunks, results, strict=True)])
 
     async def _tournament(self, window: int) -> Scores:
         count = len(self.call.documents)
-        slots, total = concurrent_calls(self.group, count), plan_windows(count, window).calls
+        slots, total = call_semaphore(self.group, count), plan_windows(count, window).calls
 
         async def score(positions: Sequence[int]) -> Sequence[float]:
             call = structs.replace(self.call.take(positions), top_n=None)
@@ -163,7 +168,7 @@ class RequestScoring:
             async with slots:
                 (result,) = await dispatch(self.group, self.context, call, [range(len(positions))], indices, total)
             self.calls.append(ChunkCall(indices, result))
-            return in_order(result.reply)
+            return scores_in_order(result.reply)
 
         ranking = await rank_listwise(count, window, score, self.call.top_n)
         self.warnings.append(
@@ -180,17 +185,17 @@ class RequestScoring:
 
     @property
     def _setting_name(self) -> str:
-        """Name of the model under which the settings state its capabilities."""
+        """`provider/model` under which the settings hold the model's capabilities."""
         first = self.group.deployments[0]
         return f"{first.provider.name}/{first.model}"
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Run `work`, off the event loop where a tokenizer takes part in it."""
+        """Run `work`, in a thread if it uses a tokenizer."""
         return await asyncio.to_thread(work) if self._counter.is_exact else work()
 
 
-def in_order(reply: ProviderReply) -> list[float]:
-    """Return the scores in the order of the call's documents, every one of which has one."""
+def scores_in_order(reply: ProviderReply) -> list[float]:
+    """Return the scores in document order; the reply must score every document."""
     if reply.indices == range(len(reply.scores)):
         return list(reply.scores)
     score_of = dict(zip(reply.indices, reply.scores, strict=True))

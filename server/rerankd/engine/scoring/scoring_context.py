@@ -1,4 +1,4 @@
-"""What a model needs to know of a call beside its query and documents."""
+"""What a model needs of a call in addition to query and documents."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rerankd.telemetry.call_record import CallRecord
 
 @dataclass(slots=True)
 class ScoringContext:
-    """What all models and chunks that score one call have in common. For one event loop."""
+    """State shared by all models and chunks that score one call. For one event loop."""
 
     deadline_s: float | None = None
-    """`time.monotonic()` at which the caller stops waiting; `None` without a deadline."""
+    """`time.monotonic()` of the caller's deadline; `None` without one."""
     top_n: int | None = None
-    """Results that are needed at least; `None` when every document's score is."""
+    """Number of results needed; `None` if every document's score is."""
     cache_use: CacheUse = CacheUse.READ_WRITE
-    """How known scores are used."""
+    """How the pair-score cache is used."""
     has_fallback: bool = False
-    """Whether another model is tried when this one fails."""
+    """Whether another model is tried if this one fails."""
     record: CallRecord | None = None
-    """Where what happens is noted."""
+    """Telemetry of the call; `None` if it is not recorded."""
     chunk_numbers: Iterator[int] = field(default_factory=count)
-    """Gives each chunk of the call its number."""
+    """Source of chunk indices: 0, 1, 2, ..."""

@@ -1,4 +1,4 @@
-"""How many tokens a text has: by the model's own tokenizer where it is at hand, else by an estimate."""
+"""Counts tokens: with the model's tokenizer if one is configured, else by an estimate."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BYTES_PER_TOKEN: Final = 3.0
-"""UTF-8 bytes the estimate reckons to a token: 3 letters of English, 1.5 of Cyrillic or Arabic, 1 of Chinese."""
+"""UTF-8 bytes per token of the estimate: 3 letters of English, 1.5 of Cyrillic or Arabic, 1 of Chinese."""
 
 _log = structlog.get_logger(__name__)
 
 
 class TokenCounter(Protocol):
-    """Counts the tokens of texts, special tokens left out. Safe to use from any thread."""
+    """Counts the tokens of texts, without special tokens. Thread-safe."""
 
     @property
     def is_exact(self) -> bool:
-        """Whether a tokenizer counts. It takes about 1 ms for 5,000 characters: count long texts in a thread."""
+        """Whether a tokenizer counts, at about 1 ms per 5,000 characters: run it in a thread."""
         ...
 
     def count(self, text: str) -> int:
-        """Return the tokens of `text`, 0 for an empty one."""
+        """Return the number of tokens of `text`; 0 for an empty one."""
         ...
 
 
@@ -45,8 +45,8 @@ class EstimatedTokens:
     | scifact | 5,083 | 0.70 | 1.14 | 1.51 | 2.15 | 0.06 % |
     | cranfield | 1,398 | 1.14 | 1.44 | 1.75 | 2.26 | 0.00 % |
 
-    It is low for source code, rows of digits or punctuation, and scripts the vocabulary does not know well (Cyrillic
-    0.7, Korean 0.4 with this one, which is English): declare the model's `tokenizer` for those.
+    It is too low for source code, long runs of digits or punctuation, and scripts that the vocabulary covers badly
+    (Cyrillic 0.7, Korean 0.4 with this English one): set the model's `tokenizer` for those.
     """
 
     is_exact = False
@@ -61,11 +61,11 @@ class TokenizerFile:
     """A model's own tokenizer.
 
     Args:
-        path: Of its `tokenizer.json`.
+        path: Path of its `tokenizer.json`.
 
     Raises:
         ImportError: Package tokenizers is not installed.
-        Exception: The file is not there, or no tokenizer.
+        Exception: The file cannot be read, or is not a tokenizer.
     """
 
     is_exact = True
@@ -78,7 +78,7 @@ class TokenizerFile:
         self._tokenizer.no_truncation()
 
     def count(self, text: str) -> int:
-        """Return the tokens of `text`, special tokens left out."""
+        """Return the number of tokens of `text`, without special tokens."""
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode()
         return len(self._tokenizer.encode(text, add_special_tokens=False))
@@ -88,9 +88,9 @@ ESTIMATE: Final = EstimatedTokens()
 
 
 def counter_for(capabilities: Capabilities) -> TokenCounter:
-    """Return the model's own tokenizer where one is declared and can be read, else the estimate.
+    """Return the model's own tokenizer if one is configured and readable, else the estimate.
 
-    The first call for a tokenizer file reads it (tens of milliseconds); a file that cannot be read is logged once.
+    The first call for a file loads it, in tens of milliseconds; a file that cannot be loaded is logged once.
     """
     return _open_counter(capabilities.tokenizer) if capabilities.tokenizer else ESTIMATE
 
@@ -102,6 +102,6 @@ def _open_counter(path: str) -> TokenCounter:
     except ImportError:
         _log.warning("tokenizer_unusable", path=path, fault="package tokenizers is not installed")
     except Exception as error:
-        # The library raises bare Exception; a count that is off is better than a call that fails.
+        # The library raises bare Exception; an estimated count is better than a failed call.
         _log.warning("tokenizer_unusable", path=path, fault=type(error).__name__)
     return ESTIMATE

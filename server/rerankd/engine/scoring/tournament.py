@@ -1,12 +1,12 @@
-"""Ranking more documents with a listwise model than one call of it can hold.
+"""Ranks more documents with a listwise model than fit into one call.
 
-Raw scores of two calls of a listwise model do not compare, so a tournament uses nothing of a call but its order.
-In each round the documents that are left are dealt into windows, evenly and by their order so far, so that each
-window is a fair sample. All windows of a round are called at once. Half a window's worth of the best of each goes
-on; the others take the places behind. The last round is a single window.
+Scores of two calls of a listwise model are not comparable, so a tournament uses only the order of each call. In each
+round the remaining documents are distributed round robin over windows, so that every window is a fair sample of the
+order so far, and all windows of the round are called concurrently. The best half window of each advances to the next
+round; the others are ranked below all that advance. The last round is a single window.
 
-If the model orders any documents as it would order all, the first half window of the ranking is exactly that of one
-big call. `docs/decisions/0008-listwise-beyond-the-window.md` compares it with other ways.
+If the model's order of any two documents does not depend on the others, the first half window of the ranking equals
+that of a single call. `docs/decisions/0008-listwise-beyond-the-window.md` compares other algorithms.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 WindowScorer = Callable[[Sequence[int]], Awaitable[Sequence[float]]]
-"""Scores documents in one call: their positions in the request, ascending in the order so far; returns a finite
-number each, higher is better, comparable within the call."""
+"""Scores documents in one call: takes n positions in the request, best first by the order so far; returns n finite
+scores in that order, higher is better, comparable within the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class TournamentRanking:
-    """All documents of a request in order."""
+    """The documents of a request, ranked."""
 
     order: Sequence[int]
-    """Positions in the request, best first: n, each once, or the first `top_n` of them."""
+    """Positions in the request, best first: all n, or the first `top_n`; no duplicates."""
     scores: Sequence[float]
-    """One for each of `order`: (n - place) / n, from 1 strictly down to 1 / n. A place, not a measure of relevance:
-    they compare within this response only."""
+    """One for each of `order`: (n - position) / n, strictly descending from 1 to 1 / n. A rank, not a measure of
+    relevance: comparable within this response only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,60 +37,60 @@ class WindowPlan:
     """The calls of a tournament."""
 
     rounds: Sequence[int]
-    """Calls of each round; those of one round are made at once, the rounds one after the other."""
+    """Calls of each round; those of one round are concurrent, rounds are sequential."""
 
     @property
     def calls(self) -> int:
-        """How many calls there are."""
+        """Calls of all rounds."""
         return sum(self.rounds)
 
 
 def plan_windows(count: int, window: int) -> WindowPlan:
-    """Return the calls that `rank_listwise` will make; a single document needs none.
+    """Return the number of calls `rank_listwise` makes; none for a single document.
 
     Args:
-        count: Documents, at least 1.
-        window: Documents one call can hold, at least 2.
+        count: Documents, n >= 1.
+        window: Documents per call, at least 2.
 
     Raises:
-        ValueError: A number is too low.
+        ValueError: `count` or `window` is out of range.
     """
     _check(count, window)
     rounds = []
-    left = count
-    while left > window:
-        sizes = [len(dealt) for dealt in _deal(range(left), window)]
+    remaining = count
+    while remaining > window:
+        sizes = [len(documents) for documents in _distribute(range(remaining), window)]
         rounds.append(sum(1 for size in sizes if size > 1))
-        left = sum(min(size, window // 2) for size in sizes)
-    return WindowPlan((*rounds, 1) if left > 1 else ())
+        remaining = sum(min(size, window // 2) for size in sizes)
+    return WindowPlan((*rounds, 1) if remaining > 1 else ())
 
 
 async def rank_listwise(count: int, window: int, score: WindowScorer, top_n: int | None = None) -> TournamentRanking:
-    """Rank documents with a model that can compare only `window` of them at a time.
+    """Rank documents with a model that takes only `window` of them per call.
 
-    Deterministic: equal scores keep the order of the request. If a call fails, the others of its round are cancelled
-    and its error is raised.
+    Deterministic: equal scores keep the order of the request. If a call fails, the other calls of its round are
+    cancelled and its error is raised.
 
     Args:
-        count: Documents, at least 1.
-        window: Documents one call can hold, at least 2.
-        score: Makes one call, which must score every document it is given.
-        top_n: How many documents are returned; all of them when `None`.
+        count: Documents, n >= 1.
+        window: Documents per call, at least 2.
+        score: Makes one call; must score every document it is given.
+        top_n: Documents to return, at least 1; `None` for all.
 
     Raises:
-        ValueError: A number is too low, or a call returned another number of scores than it was asked for.
-        Exception: What `score` raised.
+        ValueError: `count` or `window` is out of range, or a call returned the wrong number of scores.
+        Exception: Raised by `score`.
     """
     _check(count, window)
-    left: list[int] = list(range(count))
-    behind: list[list[int]] = []
-    while len(left) > window:
-        ordered = await _play(_deal(left, window), score)
-        behind.append(_by_place([places[window // 2 :] for places in ordered]))
-        left = _by_place([places[: window // 2] for places in ordered])
-    (final,) = await _play([left], score)
-    order = [*final, *(position for lost in reversed(behind) for position in lost)]
-    return TournamentRanking(order[:top_n], [(count - place) / count for place in range(count)][:top_n])
+    remaining: list[int] = list(range(count))
+    eliminated: list[list[int]] = []
+    while len(remaining) > window:
+        ordered = await _order_windows(_distribute(remaining, window), score)
+        eliminated.append(_interleave([positions[window // 2 :] for positions in ordered]))
+        remaining = _interleave([positions[: window // 2] for positions in ordered])
+    (final,) = await _order_windows([remaining], score)
+    order = [*final, *(position for lost in reversed(eliminated) for position in lost)]
+    return TournamentRanking(order[:top_n], [(count - position) / count for position in range(count)][:top_n])
 
 
 def _check(count: int, window: int) -> None:
@@ -98,33 +98,33 @@ def _check(count: int, window: int) -> None:
         raise ValueError(f"count must be at least 1 and window at least 2, not {count} and {window}")
 
 
-def _deal(left: Sequence[int], window: int) -> list[Sequence[int]]:
-    """Deal documents out like cards: sizes differ by one at most, and every window gets good and bad ones."""
-    windows = math.ceil(len(left) / window)
-    return [left[first::windows] for first in range(windows)]
+def _distribute(remaining: Sequence[int], window: int) -> list[Sequence[int]]:
+    """Distribute documents round robin over windows, whose sizes differ by one at most."""
+    windows = math.ceil(len(remaining) / window)
+    return [remaining[first::windows] for first in range(windows)]
 
 
-async def _play(windows: Sequence[Sequence[int]], score: WindowScorer) -> list[list[int]]:
-    """Order each window by its call, all at once."""
+async def _order_windows(windows: Sequence[Sequence[int]], score: WindowScorer) -> list[list[int]]:
+    """Order each window by the scores of its call; calls are concurrent."""
     try:
         async with asyncio.TaskGroup() as group:
-            calls = [group.create_task(_order(window, score)) for window in windows]
+            calls = [group.create_task(_order_window(window, score)) for window in windows]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [call.result() for call in calls]
 
 
-async def _order(window: Sequence[int], score: WindowScorer) -> list[int]:
+async def _order_window(window: Sequence[int], score: WindowScorer) -> list[int]:
     if len(window) == 1:
         return list(window)
     scores = await score(window)
     if len(scores) != len(window):
         raise ValueError(f"{len(scores)} scores for {len(window)} documents")
-    places = sorted(range(len(window)), key=lambda place: -scores[place])
-    return [window[place] for place in places]
+    order = sorted(range(len(window)), key=lambda number: -scores[number])
+    return [window[number] for number in order]
 
 
-def _by_place(windows: Sequence[Sequence[int]]) -> list[int]:
-    """Put together what is at the same place of its window, first places first."""
+def _interleave(windows: Sequence[Sequence[int]]) -> list[int]:
+    """Merge windows: first documents of all windows first, then second ones, and so on."""
     longest = max(map(len, windows))
-    return [window[place] for place in range(longest) for window in windows if place < len(window)]
+    return [window[rank] for rank in range(longest) for window in windows if rank < len(window)]

@@ -1,4 +1,4 @@
-"""What scoring a request consumed, and what known scores saved."""
+"""Usage of a request, and the cost that cached scores saved."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _MILLION: Final = 1_000_000
 
 
 def usage_of(request: RenderedRequest, calls: Sequence[ChunkCall], cached: int, price: Price | None) -> Usage:
-    """Sum up the provider calls of one model.
+    """Sum the usage of the provider calls of one model.
 
     Args:
-        request: What was scored.
+        request: The request that was scored.
         calls: Every provider call.
-        cached: Documents whose score was known.
-        price: Of the model, where it is known.
+        cached: Documents whose score came from the cache.
+        price: Price of the model; `None` if it is not known.
 
     Returns:
-        Usage whose `cost` is `None` where one of the calls does not tell its own.
+        Usage; its `cost` is `None` if the cost of one of the calls is not known.
     """
     prompt_tokens = completion_tokens = search_units = 0
     cost: float | None = 0 if calls or price is not None else None
@@ -49,7 +49,7 @@ def usage_of(request: RenderedRequest, calls: Sequence[ChunkCall], cached: int, 
 
 
 def add_usage(total: Usage, usage: Usage) -> None:
-    """Add `usage` to `total`; a cost that is not known adds nothing."""
+    """Add `usage` to `total`, in place; an unknown cost adds nothing."""
     for name in ("documents", "prompt_tokens", "completion_tokens", "total_tokens", "search_units"):
         setattr(total, name, getattr(total, name) + getattr(usage, name))
     if usage.cost is not None:
@@ -57,11 +57,11 @@ def add_usage(total: Usage, usage: Usage) -> None:
 
 
 def _saved_cost(request: RenderedRequest, calls: Sequence[ChunkCall], cached: int, price: Price) -> float:
-    """Reckon what the documents that were not asked for would have cost; tokens are estimated."""
+    """Compute what scoring the cached documents would have cost, in USD; tokens are estimated."""
     total = len(request.texts)
     if price.unit == "search_unit":
-        asked = sum(math.ceil(len(call.indices) / SEARCH_UNIT_DOCUMENTS) for call in calls)
-        units = max(math.ceil(total / SEARCH_UNIT_DOCUMENTS) - asked, 0)
+        billed = sum(math.ceil(len(call.indices) / SEARCH_UNIT_DOCUMENTS) for call in calls)
+        units = max(math.ceil(total / SEARCH_UNIT_DOCUMENTS) - billed, 0)
         return units * price.usd_per_million / _MILLION
     tokens = sum(map(ESTIMATE.count, request.texts)) * cached / total + ESTIMATE.count(request.query) * cached
     return round(tokens) * price.usd_per_million / _MILLION

@@ -141,7 +141,7 @@ def test_a_document_of_ten_megabytes_is_not_counted_whole() -> None:
         (FACTS, QUERY, 1, ""),
         (Capabilities(max_tokens_per_document=WINDOW, cuts_passages=True), QUERY, 5, ""),
         (Capabilities(), QUERY, 5, 'providers.my-tei.models."a/b".max_tokens_per_document'),
-        (FACTS, "q" * 200, 5, "the query fills the window"),
+        (FACTS, "q" * 200, 5, "the query fills the context window"),
     ],
 )
 def test_documents_stay_whole(facts: Capabilities, query: str, most: int, warning: str) -> None:

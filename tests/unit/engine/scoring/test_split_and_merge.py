@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rerankd.engine.ranking import Normalisation, Ranking, normalise, rank
 from rerankd.engine.routing.reply_check import check_reply
-from rerankd.engine.scoring.merge import join
+from rerankd.engine.scoring.merge import merge_replies
 from rerankd.engine.scoring.passages import PassageRules, best_passage_scores, cut_passages
 from rerankd.engine.scoring.planner import plan_chunks
 from rerankd.engine.scoring.tokens import ESTIMATE
@@ -46,7 +46,7 @@ def split_call(model: Pointwise, facts: Capabilities, texts: Sequence[str]) -> P
         reply = model.reply(texts[chunk.start : chunk.stop])
         check_reply(reply, len(chunk))
         parts.append((chunk, reply))
-    return join(parts)
+    return merge_replies(parts)
 
 
 def with_kept_scores(
@@ -118,7 +118,7 @@ def test_passages_split_over_calls_give_each_document_its_best(
     worth = [len(text) / 7 if data is None else data.draw(scores) for text in passages.texts]
     chunks = plan_chunks(facts, "scripted/model", "q", passages.texts)
     parts = [(chunk, ProviderReply(indices=range(len(chunk)), scores=[worth[at] for at in chunk])) for chunk in chunks]
-    reply = join(parts)
+    reply = merge_replies(parts)
     found = best_passage_scores(passages, [score for _, score in sorted(zip(reply.indices, reply.scores, strict=True))])
     assert len(found) == len(texts)
     for owner, score in enumerate(found):
