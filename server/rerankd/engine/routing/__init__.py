@@ -1,1 +1,1 @@
-"""Where a request goes: models, deployments, balancing, limits, circuit breakers, retries, hedges."""
+"""Routes calls: model groups, deployments, balancing, limiters, circuit breakers, retries, hedges."""

@@ -1,4 +1,4 @@
-"""Which of several deployments gets the next call. One function a strategy, by the name of the setting."""
+"""Load balancing: chooses the deployment for the next call, with one method per strategy."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rerankd_adapters.base import Price
 
 
 class Balancer:
-    """Chooses among deployments that may be called. For one event loop.
+    """Chooses among available deployments. For one event loop.
 
     Args:
-        strategy: How.
-        pick: Returns a number below the one given, evenly spread.
+        strategy: The algorithm, as named in the settings.
+        pick: Returns a uniformly distributed random integer, 0 to its argument - 1.
     """
 
     def __init__(self, strategy: Balancing, pick: Callable[[int], int] = random.randrange) -> None:
@@ -28,7 +28,7 @@ class Balancer:
         """Return the deployment for the next call.
 
         Args:
-            deployments: Those that may be called, n >= 1. Those of weight 0 are for when there are no others.
+            deployments: The available ones, n >= 1; those of weight 0 are chosen only if there are no others.
         """
         if len(deployments) == 1:
             return deployments[0]
@@ -37,7 +37,7 @@ class Balancer:
         return candidates[0] if len(candidates) == 1 else self._choose(self, candidates)
 
     def weighted(self, candidates: Sequence[Deployment]) -> Deployment:
-        """Take turns in proportion to the weights, spread as evenly as can be (smooth weighted round robin)."""
+        """Smooth weighted round robin, as in nginx."""
         credit = self._credit
         for each in candidates:
             credit[each.name] = credit.get(each.name, 0.0) + (each.weight or 1.0)
@@ -46,23 +46,23 @@ class Balancer:
         return best
 
     def least_in_flight(self, candidates: Sequence[Deployment]) -> Deployment:
-        """Take the one with the fewest calls under way for its weight; among equals take turns."""
+        """Choose the fewest calls in flight divided by weight; weighted round robin among equals."""
         least = min(each.in_flight / (each.weight or 1.0) for each in candidates)
         return self.weighted([each for each in candidates if each.in_flight / (each.weight or 1.0) == least])
 
     def latency(self, candidates: Sequence[Deployment]) -> Deployment:
-        """Of two taken at random, take the one that would answer sooner: peak EWMA times the calls under way."""
+        """Power of two random choices: the lower expected latency, peak EWMA times calls in flight."""
         first = self._pick(len(candidates))
         second = (first + 1 + self._pick(len(candidates) - 1)) % len(candidates)
         return min(candidates[first], candidates[second], key=_expected_s)
 
     def usage(self, candidates: Sequence[Deployment]) -> Deployment:
-        """Take the one that has used the least of its requests and tokens a minute."""
-        least = min(each.used for each in candidates)
-        return self.weighted([each for each in candidates if each.used <= least + 1e-9])
+        """Choose the lowest utilisation of the limits of requests and tokens per minute."""
+        least = min(each.utilisation for each in candidates)
+        return self.weighted([each for each in candidates if each.utilisation <= least + 1e-9])
 
     def cost(self, candidates: Sequence[Deployment]) -> Deployment:
-        """Take the cheapest; a free model first, one without a known price last."""
+        """Choose the lowest price; local models count as free, an unknown price as the highest."""
         prices = [_usd(each) for each in candidates]
         lowest = min(prices)
         cheapest = [each for each, price in zip(candidates, prices, strict=True) if price == lowest]
@@ -77,9 +77,9 @@ _STRATEGIES: Final[Mapping[Balancing, Callable[[Balancer, Sequence[Deployment]],
     "cost": Balancer.cost,
 }
 
-_TOKENS_A_DOCUMENT: Final = 200.0
-_DOCUMENTS_A_SEARCH: Final = 50.0
-"""A usual call, to compare prices by the token with prices by the search."""
+_TOKENS_PER_DOCUMENT: Final = 200.0
+_DOCUMENTS_PER_SEARCH: Final = 50.0
+"""A typical call, for comparing prices per token with prices per search unit."""
 
 
 def _expected_s(deployment: Deployment) -> float:
@@ -91,8 +91,8 @@ def _usd(deployment: Deployment) -> float:
     price = info.price if info else None
     if price is None:
         return 0.0 if deployment.provider.name == "local" else float("inf")
-    return price.usd_per_million * _units_a_search(price)
+    return price.usd_per_million * _units_per_search(price)
 
 
-def _units_a_search(price: Price) -> float:
-    return 1.0 if price.unit == "search_unit" else _TOKENS_A_DOCUMENT * _DOCUMENTS_A_SEARCH
+def _units_per_search(price: Price) -> float:
+    return 1.0 if price.unit == "search_unit" else _TOKENS_PER_DOCUMENT * _DOCUMENTS_PER_SEARCH

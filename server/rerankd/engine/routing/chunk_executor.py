@@ -123,7 +123,7 @@ class ChunkExecutor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if is_patient else _PROBE_PATIENCE_S):
                 for each in deployments:
-                    await each.breaker.probe_over()
+                    await each.breaker.wait_for_probe()
 
     def _callable(self) -> list[Deployment]:
         return [each for each in self.group.deployments if self._may_call(each)]
@@ -212,7 +212,7 @@ class ChunkExecutor:
         try:
             if self.watch is None:
                 return await self._timed(deployment, timeout_s)
-            with self.watch.attempt(deployment.place, self._made, len(self.call.documents)) as attempt:
+            with self.watch.attempt(deployment.telemetry_labels, self._made, len(self.call.documents)) as attempt:
                 attempt.reply = await self._timed(deployment, timeout_s)
                 return attempt.reply
         except (AdapterError, QueueFullError) as failure:

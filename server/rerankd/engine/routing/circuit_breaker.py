@@ -11,17 +11,17 @@ from typing import Final
 from rerankd.engine.routing.settings import CircuitBreakerSettings
 from rerankd_adapters.base import AdapterError
 
-_SHORTEST_S: Final = 0.05
-"""Shortest cooldown, for a provider whose `Retry-After` is 0."""
+_MIN_COOLDOWN_S: Final = 0.05
+"""Shortest cooldown, for a `Retry-After` of 0."""
 
 
 class CircuitBreaker:
-    """Skips a deployment that fails, and lets one call probe it after the cooldown. For one event loop.
+    """Circuit breaker with a half-open state in which one call probes the deployment. For one event loop.
 
     Args:
-        options: Failures that open it, and how long it stays open.
-        clock: Seconds of a monotonic clock.
-        jitter: Returns 0 to 1; a cooldown lasts 0.9 to 1.1 times its length.
+        options: Consecutive failures that open it, and the length of cooldowns.
+        clock: Monotonic clock, in seconds.
+        jitter: Returns a random number, 0 to 1; cooldowns are multiplied by 0.9 to 1.1.
     """
 
     def __init__(
@@ -37,31 +37,31 @@ class CircuitBreaker:
         self._length_s = 0.0
         self._until_s = 0.0
         self._probe: asyncio.Event | None = None
-        self.cause: AdapterError | None = None
-        """The last failure."""
+        self.last_failure: AdapterError | None = None
+        """The last failure; `None` before the first."""
 
     @property
     def is_open(self) -> bool:
-        """Whether calls skip the deployment: the cooldown is not over, or the probe is under way."""
+        """Whether the deployment is skipped: during the cooldown and while the probe is in flight."""
         return self._length_s > 0 and (self._probe is not None or self._clock() < self._until_s)
 
     @property
     def is_half_open(self) -> bool:
-        """Whether the probe is under way."""
+        """Whether the probe is in flight."""
         return self._probe is not None
 
     @property
     def is_tripped(self) -> bool:
-        """Whether it is open or half-open, so that the next call after the cooldown is the probe."""
+        """Whether it is not closed: open, or half-open, in which case the next call is the probe."""
         return self._length_s > 0
 
     @property
     def remaining_s(self) -> float:
-        """Seconds until the cooldown is over, 0 when it is."""
+        """Seconds left of the cooldown; 0 after it."""
         return max(self._until_s - self._clock(), 0.0)
 
-    async def probe_over(self) -> None:
-        """Wait for the probe under way, if any."""
+    async def wait_for_probe(self) -> None:
+        """Wait until no probe is in flight."""
         if self._probe is not None:
             await self._probe.wait()
 
@@ -69,7 +69,7 @@ class CircuitBreaker:
         """Record that a call is sent.
 
         Returns:
-            Whether the call is the probe, the first after a cooldown; pass that on when the call ends.
+            Whether the call is the probe, the first after a cooldown; pass it to `fail` or `abandon`.
         """
         if self._length_s == 0 or self.is_open:
             return False
@@ -77,12 +77,12 @@ class CircuitBreaker:
         return True
 
     def abandon(self, *, is_probe: bool = False) -> None:
-        """Record a call that ended without saying anything about health, such as a cancelled one."""
+        """Record a call whose outcome does not count, such as a cancelled one."""
         if is_probe:
             self._end_probe()
 
     def succeed(self) -> None:
-        """Record a reply: close the circuit."""
+        """Record a reply; closes the circuit."""
         self._failures = 0
         self._length_s = 0.0
         self._end_probe()
@@ -93,22 +93,22 @@ class CircuitBreaker:
             self._probe = None
 
     def fail(self, cause: AdapterError, *, is_probe: bool = False) -> bool:
-        """Record a failure; one with `Retry-After` opens the circuit at once, for `max_s` at most.
+        """Record a failure; one with `Retry-After` opens the circuit at once, for at most `max_s`.
 
-        Calls sent before the cooldown that fail during it neither prolong it nor end the probe.
+        Failures of calls sent before the cooldown neither extend it nor end the probe.
 
         Returns:
             Whether a cooldown starts.
         """
-        started = self._note_failure(cause, is_probe=is_probe)
+        started = self._trip(cause, is_probe=is_probe)
         if is_probe:
             self._end_probe()
         return started
 
-    def _note_failure(self, cause: AdapterError, *, is_probe: bool) -> bool:
+    def _trip(self, cause: AdapterError, *, is_probe: bool) -> bool:
         options = self._options
         retry_after_s = cause.retry_after_s
-        self.cause = cause
+        self.last_failure = cause
         self._failures += 1
         if options.failures == 0:
             return False
@@ -117,7 +117,7 @@ class CircuitBreaker:
         if self._length_s > 0 and not is_probe:
             return False
         if retry_after_s is not None:
-            self._length_s = min(max(retry_after_s, _SHORTEST_S), options.max_s)
+            self._length_s = min(max(retry_after_s, _MIN_COOLDOWN_S), options.max_s)
             self._until_s = self._clock() + self._length_s
             return True
         self._length_s = min(self._length_s * 2 if is_probe else options.initial_s, options.max_s)

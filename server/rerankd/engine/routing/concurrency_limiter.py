@@ -1,4 +1,4 @@
-"""Bounds the calls one deployment has in flight; further ones queue by priority, then by arrival."""
+"""Limits the calls in flight at one deployment; further calls queue by priority, then first in, first out."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ class ConcurrencyLimiter:
     """A semaphore with a bounded priority queue. For one event loop.
 
     Args:
-        limit: Calls in flight at once; `None` for any number.
-        max_queued: Calls that may wait.
+        limit: Maximum calls in flight, at least 1; `None` without a limit.
+        max_queued: Maximum calls that wait, at least 0.
     """
 
     def __init__(self, limit: int | None, max_queued: int) -> None:
         self.limit = limit
-        """Calls in flight at once; `None` for any number."""
+        """Maximum calls in flight; `None` without a limit."""
         self._max_queued = max_queued
         self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = count()
         self.in_flight = 0
-        """Calls under way."""
+        """Admitted calls that have not been released."""
 
     @property
     def queued(self) -> int:
-        """Calls that wait."""
+        """Waiting calls."""
         return len(self._queue)
 
     def refuses(self, priority: int) -> bool:
-        """Whether a further call of `priority` would be refused."""
+        """Whether `acquire` would raise for a call of `priority`."""
         if self.limit is None or self.in_flight < self.limit or len(self._queue) < self._max_queued:
             return False
         return not self._queue or max(self._queue)[0] <= priority
 
     def try_acquire(self) -> bool:
-        """Admit a call if it need not wait; `False` when the limit is reached."""
+        """Admit a call without waiting; `False` if the limit is reached."""
         if self.limit is None or self.in_flight < self.limit:
             self.in_flight += 1
             return True
         return False
 
     async def acquire(self, priority: int) -> None:
-        """Admit a call, waiting if need be; cancelling gives up the wait.
+        """Admit a call, waiting if the limit is reached. Cancelling removes it from the queue.
 
         Args:
-            priority: 0 to 999; lower is served first, and the highest is shed first.
+            priority: 0 to 999; lower values are served first, the highest is shed first.
 
         Raises:
-            QueueFullError: When the limit is reached and the queue is full.
+            QueueFullError: The limit is reached and the queue is full, or the call is shed from the queue.
         """
         if self.try_acquire():
             return
@@ -75,7 +75,7 @@ class ConcurrencyLimiter:
             raise
 
     def release(self) -> None:
-        """End a call; the first of the queue is admitted in its stead."""
+        """End an admitted call; admits the first call of the queue."""
         while self._queue:
             admitted = heapq.heappop(self._queue)[2]
             if not admitted.done():
@@ -84,7 +84,7 @@ class ConcurrencyLimiter:
         self.in_flight -= 1
 
     def _shed(self) -> None:
-        """Refuse the queued call of the highest priority number, the latest among equals."""
+        """Remove the call of the highest priority value from the queue, latest among equals; its `acquire` raises."""
         last = max(self._queue)
         self._queue.remove(last)
         heapq.heapify(self._queue)

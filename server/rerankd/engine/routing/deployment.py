@@ -1,4 +1,4 @@
-"""One way to serve a model: a provider's model with its limits, its health and what it was seen to do."""
+"""One way to serve a model: a provider's model with limits, circuit breaker and latency statistics."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ _UNHEALTHY: Final = frozenset(
         AdapterErrorKind.TIMEOUT,
     }
 )
-"""Failures that say something about the deployment, not about the request."""
-_FAILED_ALONE: Final = frozenset({AdapterErrorKind.UNAVAILABLE, AdapterErrorKind.RATE_LIMITED})
-"""Those that count against the only deployment of a model."""
-_PATIENCE_S: Final = 1.0
-_PATIENCE: Final = 1.2
-"""A call given up before `_PATIENCE_S` and before `_PATIENCE` times the 95th percentile says nothing of health."""
+"""Failures that count against the deployment, not the request."""
+_UNHEALTHY_IF_LAST: Final = frozenset({AdapterErrorKind.UNAVAILABLE, AdapterErrorKind.RATE_LIMITED})
+"""Those that count against the last available deployment of a model."""
+_SLOW_CALL_S: Final = 1.0
+"""A cancelled call counts as a failure after this time, or after less by `_SLOW_CALL_FACTOR`."""
+_SLOW_CALL_FACTOR: Final = 1.2
+"""A cancelled call counts as a failure after this multiple of the 95th percentile of latency."""
 
 
 class Deployment:
-    """One deployment. For one event loop, any number of tasks.
+    """One deployment. Safe for concurrent tasks of one event loop.
 
     Args:
-        provider: Who runs it.
-        model: The provider's own name of the model.
-        options: Its limits.
-        cooldown: When its circuit breaker opens, and for how long.
-        clock: Seconds of a monotonic clock.
+        provider: Sends the calls.
+        model: The provider's name of the model.
+        options: Name, weight and limits.
+        cooldown: Settings of the circuit breaker.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -62,44 +63,44 @@ class Deployment:
         self.breaker = CircuitBreaker(cooldown, clock)
         self.latency = LatencyStats(clock)
         self.peers: Sequence[Deployment] = ()
-        """The others that serve the model."""
+        """The other deployments of the model."""
         self._clock = clock
         self._requests = RateLimiter(options.requests_per_minute, clock) if options.requests_per_minute else None
         self._tokens = RateLimiter(options.tokens_per_minute, clock) if options.tokens_per_minute else None
 
     def rename(self, name: str) -> None:
-        """Name it so that it can be told from the others."""
+        """Set a name that is unique within the model group."""
         self.name = name
-        self.place = (self.provider.name, self.model, name)
-        """Provider, the provider's name of the model, own name: what telemetry says of it."""
+        self.telemetry_labels = (self.provider.name, self.model, name)
+        """Provider, the provider's name of the model, deployment name."""
 
     @property
     def in_flight(self) -> int:
-        """Calls under way or waiting for a place."""
+        """Calls in flight or queued."""
         return self.limiter.in_flight + self.limiter.queued
 
     @property
-    def is_alone(self) -> bool:
-        """Whether nothing else can serve the model; being slow is then no reason to leave it alone."""
+    def is_last_available(self) -> bool:
+        """Whether every peer's circuit breaker is open or half-open; slowness then does not open this one."""
         return all(peer.breaker.is_tripped for peer in self.peers)
 
     @property
-    def used(self) -> float:
-        """Share of its requests and tokens a minute that is used up, whichever is more; 0 without limits."""
-        rates = [rate.used for rate in (self._requests, self._tokens) if rate is not None]
+    def utilisation(self) -> float:
+        """Highest utilisation of the limits of requests and tokens per minute, 0 to 1 and above; 0 without limits."""
+        rates = [rate.utilisation for rate in (self._requests, self._tokens) if rate is not None]
         return max(rates, default=0.0)
 
     @property
     def limits_tokens(self) -> bool:
-        """Whether the tokens of a call matter to it."""
+        """Whether it has a limit of tokens per minute."""
         return self._tokens is not None
 
     def describe(self) -> ModelInfo | None:
-        """Describe the model; `None` when the provider does not have it."""
+        """Return the description of the model; `None` if the provider does not have it."""
         return self.provider.describe(self.model)
 
     def rate_wait_s(self, tokens: int) -> float:
-        """Seconds until its rates allow a call of so many tokens, 0 when they do."""
+        """Return the seconds until the rate limits allow a call of `tokens` tokens; 0 if they do now."""
         wait_s = self._requests.wait_s(1) if self._requests else 0.0
         return max(wait_s, self._tokens.wait_s(tokens)) if self._tokens else wait_s
 
@@ -107,72 +108,72 @@ class Deployment:
         """Make one provider call and check its reply.
 
         Args:
-            call: What is asked; `model` is replaced by the deployment's own.
-            tokens: Estimate of what it reads.
-            timeout_s: Longest time it may take, waiting included; `None` without a limit.
+            call: The call; its `model` is replaced by this deployment's.
+            tokens: Estimated tokens of the call, for the rate limit.
+            timeout_s: Timeout in seconds, queueing included; `None` without one.
 
         Raises:
-            AdapterError: What the provider did instead of answering.
-            QueueFullError: When it takes no further call.
+            AdapterError: The provider failed, or its reply is invalid.
+            QueueFullError: The concurrency limit is reached and the queue is full.
         """
         if timeout_s is not None:
             deadline_s = time.monotonic() + timeout_s
             call = structs.replace(call, model=self.model, deadline_s=deadline_s)
         elif call.model != self.model:
             call = structs.replace(call, model=self.model)
-        asked_s = self._clock()
+        started_s = self._clock()
         is_probe = self.breaker.begin()
-        # Before the wait for a place, so that those who wait do not together exceed what each was promised.
-        self._use_rates(1, tokens)
+        # Before queueing, so that queued calls count towards the rate limits.
+        self._consume_rates(1, tokens)
         if not self.limiter.try_acquire():
             try:
                 await self.limiter.acquire(call.priority)
             except BaseException:
-                self._use_rates(-1, -tokens)
+                self._consume_rates(-1, -tokens)
                 self.breaker.abandon(is_probe=is_probe)
                 raise
         try:
             reply = await self._checked(call, is_probe=is_probe)
         finally:
             self.limiter.release()
-        self.latency.observe(self._clock() - asked_s)
+        self.latency.observe(self._clock() - started_s)
         return reply
 
-    def _use_rates(self, requests: int, tokens: int) -> None:
+    def _consume_rates(self, requests: int, tokens: int) -> None:
         if self._requests:
             self._requests.take(requests)
         if self._tokens:
             self._tokens.take(tokens)
 
     async def _checked(self, call: ProviderCall, *, is_probe: bool) -> ProviderReply:
-        began_s = self._clock()
+        sent_s = self._clock()
         try:
             reply = await self.provider.rerank(call)
             check_reply(reply, len(call.documents), call.top_n)
         except AdapterError as error:
-            self._note_failure(error, self._clock() - began_s, is_probe=is_probe)
+            self._record_failure(error, self._clock() - sent_s, is_probe=is_probe)
             raise
         except BaseException:
-            self._note_given_up(self._clock() - began_s, is_probe=is_probe)
+            self._record_abandoned(self._clock() - sent_s, is_probe=is_probe)
             raise
         self.breaker.succeed()
         return reply
 
-    def _note_failure(self, error: AdapterError, elapsed_s: float, *, is_probe: bool) -> None:
+    def _record_failure(self, error: AdapterError, elapsed_s: float, *, is_probe: bool) -> None:
         if error.kind is AdapterErrorKind.TIMEOUT:
-            self._note_given_up(elapsed_s, is_probe=is_probe)
-        elif error.kind in (_FAILED_ALONE if self.is_alone else _UNHEALTHY):
+            self._record_abandoned(elapsed_s, is_probe=is_probe)
+        elif error.kind in (_UNHEALTHY_IF_LAST if self.is_last_available else _UNHEALTHY):
             self._fail(error, is_probe=is_probe)
         elif error.kind is AdapterErrorKind.REJECTED and error.status is not None:
             self.breaker.succeed()
         else:
             self.breaker.abandon(is_probe=is_probe)
 
-    def _note_given_up(self, elapsed_s: float, *, is_probe: bool) -> None:
-        """Note a call that was cancelled or timed out: after long enough, that is the deployment's fault."""
+    def _record_abandoned(self, elapsed_s: float, *, is_probe: bool) -> None:
+        """Record a cancelled or timed-out call; a slow one counts as a failure of the deployment."""
         usual_s = self.latency.p95_s
-        patience_s = _PATIENCE_S if usual_s is None else min(_PATIENCE * usual_s, _PATIENCE_S)
-        if elapsed_s >= patience_s and not self.is_alone:
+        slow_s = _SLOW_CALL_S if usual_s is None else min(_SLOW_CALL_FACTOR * usual_s, _SLOW_CALL_S)
+        if elapsed_s >= slow_s and not self.is_last_available:
             self.latency.observe_slow(elapsed_s)
             cause = AdapterError(AdapterErrorKind.UNAVAILABLE, f"no answer within {elapsed_s:.3g} s")
             self._fail(cause, is_probe=is_probe)

@@ -57,7 +57,7 @@ def _position(index: int, positions: Sequence[int]) -> int:
 def no_healthy_deployment(group: ModelGroup) -> ServiceError:
     """Build the error for a model all of whose deployments are left alone for a while after they failed."""
     wait_s = round(max(min(each.breaker.remaining_s for each in group.deployments), 0.1), 1)
-    causes = [(each.name, each.breaker.cause) for each in group.deployments]
+    causes = [(each.name, each.breaker.last_failure) for each in group.deployments]
     said = "; ".join(dict.fromkeys(f"{name}: {cause.message}" for name, cause in causes if cause))
     is_throttled = all(cause and cause.kind is AdapterErrorKind.RATE_LIMITED for _, cause in causes)
     return ServiceError(

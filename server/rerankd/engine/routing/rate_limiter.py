@@ -1,4 +1,4 @@
-"""Limits the calls or tokens a minute of one deployment."""
+"""Limits the requests or tokens per minute of one deployment."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 
 class RateLimiter:
-    """Token bucket that refills evenly and holds one minute's worth, which may be used at once.
+    """Token bucket of one minute's capacity, refilled continuously.
 
     Args:
-        per_minute: Refilled in a minute, and held at most; at least 1.
-        clock: Seconds of a monotonic clock.
+        per_minute: Refill per minute, and capacity; at least 1.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -21,19 +21,19 @@ class RateLimiter:
         self._refilled_s = clock()
 
     def wait_s(self, amount: float) -> float:
-        """Seconds until `amount` can be taken, 0 when it can be now; an amount over the bucket's size needs it full."""
+        """Return the seconds until `amount` is available, 0 if it is; more than the capacity needs a full bucket."""
         self._refill()
         missing = min(amount, self._per_minute) - self._left
         return max(missing, 0.0) * 60.0 / self._per_minute
 
     def take(self, amount: float) -> None:
-        """Take `amount`, negative to give it back; taking more than there is leaves a debt."""
+        """Take `amount`; a negative one is given back. The level may become negative."""
         self._refill()
         self._left -= amount
 
     @property
-    def used(self) -> float:
-        """Share of the bucket that is used up, 0 to 1, and more when in debt."""
+    def utilisation(self) -> float:
+        """Used share of the capacity, 0 to 1; above 1 if the level is negative."""
         self._refill()
         return 1.0 - self._left / self._per_minute
 

@@ -1,4 +1,4 @@
-"""What a reply must be before anybody uses it: every document once, with a finite score."""
+"""Validates provider replies: every document at most once, with a finite score."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderReply
 
 
 def check_reply(reply: ProviderReply, documents: int, top_n: int | None = None) -> None:
-    """Raise unless the reply scores documents of the call, each once, with finite numbers.
+    """Check indices and scores of a reply.
 
     Args:
-        reply: What the provider answered.
-        documents: Documents in the call.
-        top_n: Results the call asked for; a provider may leave out the rest.
+        reply: The provider's reply.
+        documents: Number of documents of the call.
+        top_n: Results the call requested; a reply may omit the rest.
 
     Raises:
-        AdapterError: `BAD_RESPONSE`.
+        AdapterError: `BAD_RESPONSE` for a wrong number of scores, an index that is a duplicate or out of range, or a
+            score that is not finite.
     """
     indices, scores = reply.indices, reply.scores
     if len(indices) != len(scores):

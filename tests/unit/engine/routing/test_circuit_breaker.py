@@ -90,11 +90,11 @@ def test_a_provider_that_says_when_to_come_back_is_left_alone_until_then(asked_s
 async def test_waiting_for_the_probe() -> None:
     clock = Clock()
     health = cooldown(clock, failures=1)
-    await health.probe_over()
+    await health.wait_for_probe()
     health.fail(DOWN)
     clock.now_s += 5
     health.begin()
-    waits = [asyncio.create_task(health.probe_over()) for _ in range(3)]
+    waits = [asyncio.create_task(health.wait_for_probe()) for _ in range(3)]
     await asyncio.sleep(0)
     assert not any(wait.done() for wait in waits)
     health.succeed()

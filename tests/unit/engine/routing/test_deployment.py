@@ -89,11 +89,11 @@ async def test_requests_waiting_for_a_place_have_used_their_rate() -> None:
     each = deployment(ScriptedProvider(model=answer), max_concurrent=1, requests_per_minute=3, tokens_per_minute=30)
     tasks = [asyncio.create_task(each.call(CALL, 10, None)) for _ in range(3)]
     await asyncio.sleep(0)
-    assert (each.in_flight, each.used) == (3, 1.0)
+    assert (each.in_flight, each.utilisation) == (3, 1.0)
     assert each.rate_wait_s(10) > 0
     tasks[2].cancel()
     await asyncio.sleep(0)
-    assert each.used == pytest.approx(2 / 3)
+    assert each.utilisation == pytest.approx(2 / 3)
     assert each.rate_wait_s(10) == 0.0
     release.set()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -106,7 +106,7 @@ async def test_a_refused_call_uses_no_rate() -> None:
     await asyncio.sleep(0)
     with pytest.raises(QueueFullError):
         await each.call(CALL, 0, None)
-    assert each.used == pytest.approx(0.1)
+    assert each.utilisation == pytest.approx(0.1)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     assert each.in_flight == 0
