@@ -1,4 +1,4 @@
-"""Settings of models: which deployments serve one, and what happens when they fail."""
+"""Settings of models: deployments, balancing, retries, circuit breaker, hedges, fallbacks."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class DeploymentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """One way to serve a model."""
 
     model: str
-    """`provider/model`. A `*` stands for what the `*` of the model's own name matched."""
+    """`provider/model`. A `*` is replaced by the text that the `*` of the model's name matched."""
     name: str = ""
-    """What it is called in answers, logs and metrics; default: `model`."""
+    """Name in responses, logs and metrics; default: `model`."""
     weight: float = 1.0
-    """Share of the calls it gets beside the others; 0 only takes over when they cannot."""
+    """Relative share of calls; a deployment of weight 0 is used only if no other is available."""
     max_concurrent: int | None = None
-    """Calls under way at once; further ones wait."""
+    """Maximum calls in flight; further ones queue."""
     max_queued: int = 100
-    """Calls that may wait; further ones go elsewhere or are refused with a retry hint."""
+    """Maximum queued calls; further ones go to another deployment or are refused with a retry delay."""
     requests_per_minute: int | None = None
-    """Calls a minute; further ones go elsewhere or are refused with a retry hint."""
+    """Calls per minute; further ones go to another deployment or are refused with a retry delay."""
     tokens_per_minute: int | None = None
-    """Tokens a minute, by estimate; further calls go elsewhere or are refused with a retry hint."""
+    """Estimated tokens per minute; further calls go to another deployment or are refused with a retry delay."""
 
     def problems(self, path: str) -> list[str]:
-        """Say which numbers cannot be used, as `ModelSettings.problems` does."""
+        """Return what is wrong with the values, as `ModelSettings.problems`."""
         least: dict[str, tuple[float | None, int]] = {
             "weight": (self.weight, 0),
             "max_concurrent": (self.max_concurrent, 1),
@@ -57,53 +57,53 @@ class DeploymentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How often a provider call that failed is made again, at another deployment where there is one."""
+    """Retries of failed provider calls, preferably at another deployment."""
 
     max_attempts: int = 3
-    """Provider calls for one chunk, the first included; 1 never retries."""
+    """Maximum provider calls per chunk, including the first; 1 disables retries."""
     initial_delay_ms: float = 100.0
-    """Longest pause before the first retry of the same deployment; doubles with each, with full jitter."""
+    """Maximum backoff before the first retry at the same deployment; doubles with each retry, with full jitter."""
     max_delay_s: float = 5.0
-    """Longest pause; a provider that asks for a longer one is not waited for."""
+    """Maximum backoff; a call with a longer `Retry-After` is not retried at the same deployment."""
     budget: float = 0.2
-    """Retries as a share of first attempts."""
+    """Retries as a share of first attempts, 0 to 1."""
     burst: int = 100
-    """Retries that may come at once before `budget` bounds them."""
+    """Retries allowed in a burst before `budget` limits them."""
 
 
 class CircuitBreakerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How long a deployment that fails is left alone."""
+    """When the circuit breaker of a deployment opens, and for how long."""
 
     failures: int = 5
-    """Failures in a row that start a cooldown; 0 never does."""
+    """Consecutive failures that open the circuit breaker; 0 disables it."""
     initial_s: float = 5.0
-    """First cooldown; doubles each time the one call that probes the deployment fails too."""
+    """Length of the first cooldown; doubles each time the probe fails."""
     max_s: float = 60.0
-    """Longest cooldown."""
+    """Maximum length of a cooldown."""
 
 
 class HedgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Second copies of slow calls; the first answer wins and the other call is cancelled."""
+    """Hedges: second copies of slow calls. The first reply is used and the other call is cancelled."""
 
     enabled: bool = False
-    """Whether slow calls get one."""
+    """Whether slow calls are hedged."""
     min_delay_ms: float = 10.0
-    """A second copy is sent once a call takes longer than 95 % of the deployment's last ones, and than this."""
+    """Minimum time before a hedge; it is sent after this and the 95th percentile of the deployment's latency."""
     budget: float = 0.1
-    """Second copies as a share of calls."""
+    """Hedges as a share of calls, 0 to 1."""
     burst: int = 10
-    """Second copies that may be sent at once before `budget` bounds them."""
+    """Hedges allowed in a burst before `budget` limits them."""
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One model that callers name, or every model that a name with `*` matches."""
+    """One model, or every model whose name matches a name with `*`."""
 
     deployments: list[DeploymentSettings] = []
-    """What serves it: the same model, or ones whose scores compare. Empty: the model of that name itself."""
+    """Deployments of the same model, or of models with comparable scores. Empty: the model `provider/model` itself."""
     balancing: Balancing = "weighted"
-    """Which deployment gets the next call."""
+    """How the deployment of the next call is chosen."""
     fallbacks: list[str] = []
-    """Models to try, in this order, when this one fails; those a caller names go before."""
+    """Models to try in this order if this one fails, after those that the request names."""
     fallback_on: tuple[FallbackReason, ...] = (
         "PROVIDER_UNAVAILABLE",
         "PROVIDER_RATE_LIMITED",
@@ -113,25 +113,25 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         "OVERLOADED",
         "RATE_LIMITED",
     )
-    """Failures after which a fallback is tried."""
+    """Error reasons after which a fallback is tried."""
     attempt_timeout_s: float | None = None
-    """Longest time one provider call may take; default: half of the time left while there is something else to try."""
+    """Timeout of one provider call; default: half of the remaining time while there is another one to try."""
     retries: RetrySettings = RetrySettings()
-    """How often a provider call that failed is made again."""
+    """Retries of failed provider calls."""
     cooldown: CircuitBreakerSettings = CircuitBreakerSettings()
-    """How long a deployment that fails is left alone."""
+    """Circuit breaker of its deployments."""
     hedge: HedgeSettings = HedgeSettings()
-    """Second copies of slow calls."""
+    """Hedges of slow calls."""
     cache: bool = True
-    """Whether its scores are kept; only those of pointwise models ever are."""
+    """Whether its scores are cached; applies to pointwise models only."""
     normalization: Literal["none", "minmax", "sigmoid"] = "none"
-    """What is done to its scores when the caller does not say."""
+    """Normalisation of its scores unless the request sets one."""
 
     def problems(self, path: str) -> list[str]:
-        """Say which numbers cannot be used, one sentence each.
+        """Return what is wrong with the values, one sentence each.
 
         Args:
-            path: Where these settings stand.
+            path: Settings key of these settings.
         """
         found = []
         if self.attempt_timeout_s is not None and not self.attempt_timeout_s > 0:
