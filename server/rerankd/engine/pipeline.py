@@ -19,7 +19,7 @@ from rerankd.engine.ranking import Normalisation, normalise, rank
 from rerankd.engine.rendering import RenderedRequest, render
 from rerankd.engine.response import build_response
 from rerankd.engine.routing.deployment import Deployment
-from rerankd.engine.routing.failures import FailedModel, all_models_failed
+from rerankd.engine.routing.failures import ModelFailure, all_models_failed
 from rerankd.engine.routing.router import Router
 from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
 from rerankd.engine.scoring.scoring_context import ScoringContext
@@ -117,7 +117,7 @@ class _Asked:
         self._rendered = rendered
         self._request = rendered.request
         self._call = call
-        self.failures: list[FailedModel] = []
+        self.failures: list[ModelFailure] = []
         """The models that failed, in the order they were asked."""
 
     def normalisation_of(self, model: ScoringModel) -> Normalisation:
@@ -149,7 +149,7 @@ class _Asked:
                     raise deadline_exceeded() from None
                 if error.reason not in model.fallback_on and not self.failures:
                     raise
-                self.failures.append(FailedModel(model.name, error))
+                self.failures.append(ModelFailure(model.name, error))
                 if has_fallback and record is not None:
                     record.fell_back(model.name, models[number].name, error.reason)
         raise all_models_failed(self.failures)

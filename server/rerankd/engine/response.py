@@ -10,7 +10,7 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.messages import RerankRequest, RerankResponse, RerankResult
 from rerankd.engine.ranking import Normalisation, Ranking
-from rerankd.engine.routing.failures import FailedModel
+from rerankd.engine.routing.failures import ModelFailure
 from rerankd.engine.scoring.model_result import ModelResult
 from rerankd_adapters.base import ScoreSpace
 
@@ -33,7 +33,7 @@ def build_response(
     request: RerankRequest,
     call: CallContext,
     result: ModelResult,
-    failures: Sequence[FailedModel],
+    failures: Sequence[ModelFailure],
     ranking: Ranking,
     normalisation: Normalisation,
     started_s: float,

@@ -175,7 +175,7 @@ class Deployment:
         slow_s = _SLOW_CALL_S if usual_s is None else min(_SLOW_CALL_FACTOR * usual_s, _SLOW_CALL_S)
         if elapsed_s >= slow_s and not self.is_last_available:
             self.latency.observe_slow(elapsed_s)
-            cause = AdapterError(AdapterErrorKind.UNAVAILABLE, f"no answer within {elapsed_s:.3g} s")
+            cause = AdapterError(AdapterErrorKind.UNAVAILABLE, f"no reply within {elapsed_s:.3g} s")
             self._fail(cause, is_probe=is_probe)
         else:
             self.breaker.abandon(is_probe=is_probe)

@@ -1,4 +1,4 @@
-"""What the caller sees of a provider's failure, and of a model that cannot be called now."""
+"""Service errors of failed provider calls and of unavailable models."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _DOCUMENT: Final = re.compile(r"documents\[(\d+)\]")
 _QUEUE_RETRY_AFTER_S: Final = 1.0
 
 
-def service_error(error: AdapterError, deployment: Deployment, positions: Sequence[int] = ()) -> ServiceError:
-    """Turn what a provider did into what the caller sees.
+def service_error(error: AdapterError, deployment: Deployment, indices: Sequence[int] = ()) -> ServiceError:
+    """Convert an adapter error to a service error.
 
     Args:
-        error: What the provider did; a document it names by its place in the chunk.
-        deployment: Who did it.
-        positions: Place in the request of each document of the chunk; empty when they are the request's.
+        error: The provider's failure; its `field` names documents by position in the chunk.
+        deployment: The deployment that failed.
+        indices: Index in the request of each document of the chunk; empty if it equals the position.
     """
     metadata = {"provider": deployment.provider.name, "model": deployment.name}
     if error.status is not None:
         metadata["provider_status"] = str(error.status)
     violations = []
     if error.field:
-        field = _DOCUMENT.sub(lambda found: f"documents[{_position(int(found[1]), positions)}]", error.field)
+        field = _DOCUMENT.sub(lambda found: f"documents[{_request_index(int(found[1]), indices)}]", error.field)
         violations.append(FieldViolation(field, error.message))
     return ServiceError(
         REASON_OF_KIND[error.kind],
@@ -50,26 +50,26 @@ def service_error(error: AdapterError, deployment: Deployment, positions: Sequen
     )
 
 
-def _position(index: int, positions: Sequence[int]) -> int:
-    return positions[index] if index < len(positions) else index
+def _request_index(index: int, indices: Sequence[int]) -> int:
+    return indices[index] if index < len(indices) else index
 
 
 def no_healthy_deployment(group: ModelGroup) -> ServiceError:
-    """Build the error for a model all of whose deployments are left alone for a while after they failed."""
+    """Build the error for a model all of whose circuit breakers are open."""
     wait_s = round(max(min(each.breaker.remaining_s for each in group.deployments), 0.1), 1)
     causes = [(each.name, each.breaker.last_failure) for each in group.deployments]
-    said = "; ".join(dict.fromkeys(f"{name}: {cause.message}" for name, cause in causes if cause))
+    messages = "; ".join(dict.fromkeys(f"{name}: {cause.message}" for name, cause in causes if cause))
     is_throttled = all(cause and cause.kind is AdapterErrorKind.RATE_LIMITED for _, cause in causes)
     return ServiceError(
         Reason.PROVIDER_RATE_LIMITED if is_throttled else Reason.NO_HEALTHY_DEPLOYMENT,
-        f"{group.name} is unhealthy; its circuit breaker is open for {wait_s} s; last failure: {said}",
+        f"{group.name} is unhealthy; its circuit breaker is open for {wait_s} s; last failure: {messages}",
         metadata={"model": group.name, "deployments": str(len(group.deployments))},
         retry_after_s=wait_s,
     )
 
 
 def overloaded(group: ModelGroup) -> ServiceError:
-    """Build the error for a model whose deployments have reached their limits and whose queues are full."""
+    """Build the error for a model whose deployments are all at their concurrency limit with full queues."""
     return ServiceError(
         Reason.OVERLOADED,
         f"every deployment of {group.name} is at its concurrency limit and its queue is full; try again shortly",
@@ -79,7 +79,7 @@ def overloaded(group: ModelGroup) -> ServiceError:
 
 
 def rate_limited(group: ModelGroup, wait_s: float) -> ServiceError:
-    """Build the error for a model whose deployments have used up their calls or tokens a minute."""
+    """Build the error for a model whose deployments are all at their limit of requests or tokens per minute."""
     wait_s = round(max(wait_s, 0.1), 1)
     return ServiceError(
         Reason.RATE_LIMITED,
@@ -89,29 +89,29 @@ def rate_limited(group: ModelGroup, wait_s: float) -> ServiceError:
     )
 
 
-class FailedModel(NamedTuple):
-    """A model that was asked and failed."""
+class ModelFailure(NamedTuple):
+    """A model that failed, with its error."""
 
     model: str
     """Public name."""
     error: ServiceError
 
 
-def all_models_failed(failures: Sequence[FailedModel]) -> ServiceError:
-    """Build the error for a request whose every model failed (n >= 1), saying what each said."""
+def all_models_failed(failures: Sequence[ModelFailure]) -> ServiceError:
+    """Combine the errors of all models of a request, n >= 1, into one."""
     errors = [failed.error for failed in failures]
     last = errors[-1]
     if len(errors) == 1:
         return last
     reasons = {error.reason for error in errors}
-    said = "; ".join(
+    messages = "; ".join(
         f"{failed.model}: {failed.error}" if failed.model not in str(failed.error) else str(failed.error)
         for failed in failures
     )
     waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]
     return ServiceError(
         last.reason if len(reasons) == 1 else Reason.PROVIDER_UNAVAILABLE,
-        f"all {len(errors)} models failed: {said}",
+        f"all {len(errors)} models failed: {messages}",
         metadata={f"failure_{index}": str(error) for index, error in enumerate(errors)},
         retry_after_s=min(waits, default=None),
     )

@@ -1,4 +1,4 @@
-"""A model as callers name it: the deployments that serve it and the policy that governs them."""
+"""A model: the deployments that serve it, and their policy."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rerankd_adapters.base import Capabilities, ModelInfo
 
 
 class ModelGroup:
-    """One model. For one event loop, any number of tasks.
+    """One model with its deployments. Safe for concurrent tasks of one event loop.
 
     Args:
-        name: As callers write it.
-        deployments: What serves it, n >= 1.
-        options: Its policy.
-        clock: Seconds of a monotonic clock.
+        name: Public name.
+        deployments: n deployments, n >= 1.
+        options: Balancing, retries, hedges, fallbacks.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class ModelGroup:
         for deployment in self.deployments:
             deployment.peers = [each for each in self.deployments if each is not deployment]
         self.served_by = ",".join(sorted({f"{each.provider.name}/{each.model}" for each in self.deployments}))
-        """Providers and their names of the model, each once."""
+        """`provider/model` of every deployment, comma-separated, sorted, without duplicates."""
         self.options = options
         self.limits_tokens = any(deployment.limits_tokens for deployment in self.deployments)
-        """Whether the tokens of a call matter to any of its deployments."""
+        """Whether any deployment has a limit of tokens per minute."""
         self.balancer = Balancer(options.balancing)
         self.retry_budget = ExtraCallBudget(options.retries.budget, options.retries.burst)
         self.hedge_budget = ExtraCallBudget(options.hedge.budget, options.hedge.burst)
@@ -48,14 +48,14 @@ class ModelGroup:
 
     @property
     def max_concurrent(self) -> int | None:
-        """Calls that its deployments take at once; `None` for any number."""
-        most = [each.limiter.limit for each in self.deployments]
-        return None if None in most else sum(each for each in most if each is not None)
+        """Sum of the concurrency limits of the deployments; `None` if one has none."""
+        limits = [each.limiter.limit for each in self.deployments]
+        return None if None in limits else sum(each for each in limits if each is not None)
 
     def describe(self) -> ModelInfo | None:
-        """Describe the model, with the tightest limits of its deployments; `None` when nothing serves it.
+        """Return the description of the model, with the lowest limits of its deployments; `None` if nothing serves it.
 
-        Its revision stands for all of them.
+        The revision joins those of all deployments.
         """
         if len(self.deployments) == 1:
             return self.deployments[0].describe()
@@ -67,10 +67,10 @@ class ModelGroup:
         return self._described[1]
 
     def info(self) -> ModelInfo:
-        """Describe a model that was there a moment ago.
+        """Return the description of the model.
 
         Raises:
-            ServiceError: `MODEL_NOT_FOUND` when it is gone.
+            ServiceError: `MODEL_NOT_FOUND` if nothing serves it any more.
         """
         info = self.describe()
         if info is None:

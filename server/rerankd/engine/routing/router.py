@@ -1,4 +1,4 @@
-"""From the model name a caller sends to the deployments that can score documents."""
+"""Resolves model names to model groups."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from rerankd.engine.routing.settings import DeploymentSettings, ModelSettings
 from rerankd_adapters.base import ModelProvider, Provider
 from rerankd_adapters.registry import find_provider
 
-_KEPT_GROUPS: Final = 4096
-"""Models whose state is kept: providers take any name, and callers choose it."""
+_MAX_CACHED_GROUPS: Final = 4096
+"""Groups cached for names that are not in the settings; bounds what callers can make the router keep."""
 
 
 class RouterSettingsError(Exception):
-    """A model of the settings cannot be served; the message names the key."""
+    """A model of the settings cannot be served; the message names the settings key."""
 
 
 class Router:
     """Resolves aliases, models of the settings, and `provider/model` names.
 
     Args:
-        providers: Whoever can be called.
-        default_model: Model of calls that name none.
-        aliases: Other names of models.
-        models: Policies by model name; one `*` in a name stands for any text, and the longest such name wins.
+        providers: All providers.
+        default_model: Model of requests that name none.
+        aliases: Model names by alias.
+        models: Settings by model name; a name may have one `*`, which matches any text. The longest match wins.
 
     Raises:
-        RouterSettingsError: For a model whose provider is not there, or a name with more than one `*`.
+        RouterSettingsError: A model names an unknown provider or fallback, or its name has more than one `*`.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Router:
         self._named = {name: options for name, options in (models or {}).items() if "*" not in name}
         wildcards = [(name, options) for name, options in (models or {}).items() if "*" in name]
         self._wildcards = sorted(wildcards, key=lambda each: len(each[0]), reverse=True)
-        self._groups: OrderedDict[str, ModelGroup] = OrderedDict()
-        self._lasting: dict[str, ModelGroup] = {}
+        self._cached_groups: OrderedDict[str, ModelGroup] = OrderedDict()
+        self._configured_groups: dict[str, ModelGroup] = {}
         for name, options in (models or {}).items():
-            self._check(name, options)
+            self._check_settings(name, options)
 
     def resolve(self, model: str, field: str = "model") -> ModelGroup:
-        """Find the deployments of a model name; empty means the default model.
+        """Return the group of a model name or alias; of the default model for an empty name.
 
         Raises:
             ServiceError: `MODEL_NOT_FOUND`, naming `field` and the closest known name.
@@ -68,38 +68,38 @@ class Router:
 
     def _find(self, wanted: str) -> ModelGroup | None:
         name = self._aliases.get(wanted, wanted)
-        group = self._lasting.get(name) or self._opened(name)
+        group = self._configured_groups.get(name) or self._cached_group(name)
         return None if group is None or group.describe() is None else group
 
-    def _opened(self, name: str) -> ModelGroup | None:
-        """Return the group of a name, which is kept: for good where the settings name it, else while there is room."""
-        group = self._groups.get(name)
+    def _cached_group(self, name: str) -> ModelGroup | None:
+        """Return the cached or a new group: kept if the settings name it, else LRU-cached."""
+        group = self._cached_groups.get(name)
         if group is not None:
-            self._groups.move_to_end(name)
+            self._cached_groups.move_to_end(name)
             return group
-        group = self._open(name)
+        group = self._build_group(name)
         if group is None:
             return None
         if name in self._named:
-            self._lasting[name] = group
+            self._configured_groups[name] = group
             return group
-        group = self._lasting.get(group.name) or self._groups.setdefault(group.name, group)
-        self._groups[name] = group
-        while len(self._groups) > _KEPT_GROUPS:
-            self._groups.popitem(last=False)
+        group = self._configured_groups.get(group.name) or self._cached_groups.setdefault(group.name, group)
+        self._cached_groups[name] = group
+        while len(self._cached_groups) > _MAX_CACHED_GROUPS:
+            self._cached_groups.popitem(last=False)
         return group
 
     def name_of(self, model: str) -> str:
-        """Return what a name stands for: aliases replaced, the default model for an empty one."""
+        """Return the model name of an alias; the default model for an empty name; else the name itself."""
         wanted = model or self._default_model
         return self._aliases.get(wanted, wanted)
 
     def fallbacks_of(self, group: ModelGroup) -> list[ModelGroup]:
-        """Return the models that the settings name to be tried after `group`, without those that are not there now."""
+        """Return the configured fallbacks of `group`, without those that nothing serves now."""
         return [found for name in group.options.fallbacks if (found := self._find(name)) is not None]
 
     def reachable(self, names: Iterable[str]) -> Iterator[Deployment]:
-        """Yield the deployments that a call of these models may use, fallbacks of the settings included."""
+        """Yield the deployments that a call to these models may use, including configured fallbacks."""
         for name in names:
             group = self._find(name or self._default_model)
             if group is not None:
@@ -107,40 +107,40 @@ class Router:
                     yield from each.deployments
 
     def groups(self) -> Iterator[ModelGroup]:
-        """Yield every model that can be named and described, in no order."""
+        """Yield every known model that is served now, unordered."""
         names = dict.fromkeys(self._named)
         for provider in self._providers.values():
             names |= dict.fromkeys(f"{provider.name}/{info.name}" for info in provider.models())
         for name in names:
-            group = self._lasting.get(name) or self._groups.get(name) or self._open(name)
+            group = self._configured_groups.get(name) or self._cached_groups.get(name) or self._build_group(name)
             if group is not None and group.describe() is not None:
                 yield group
 
     def deployments(self) -> Iterator[Deployment]:
-        """Yield the deployments of every model that was asked for lately, each once."""
-        for group in {*self._lasting.values(), *self._groups.values()}:
+        """Yield the deployments of all cached groups."""
+        for group in {*self._configured_groups.values(), *self._cached_groups.values()}:
             yield from group.deployments
 
     def aliases_of(self, name: str) -> list[str]:
-        """List the other names of a model, the empty default left out."""
+        """List the aliases of a model, sorted."""
         return sorted(alias for alias, target in self._aliases.items() if target == name)
 
-    def _open(self, name: str) -> ModelGroup | None:
+    def _build_group(self, name: str) -> ModelGroup | None:
         options, matched = self._options(name)
         listed = options.deployments or [DeploymentSettings(model=name)]
         deployments: list[Deployment] = []
         for each in listed:
-            deployment = self._deploy(each, matched, options)
+            deployment = self._build_deployment(each, matched, options)
             if deployment is None:
                 return None
             deployments.append(deployment)
-        _name_apart(deployments)
-        # A plain `provider/model` is called as its provider is named here, whatever alias of it the caller used.
+        _make_names_unique(deployments)
+        # The public name uses the configured provider name, also if the caller used an alias of the provider.
         public = name if options.deployments else deployments[0].name
         return ModelGroup(public, deployments, options)
 
     def _options(self, name: str) -> tuple[ModelSettings, str]:
-        """Return the policy of a model name, and what its `*` stands for."""
+        """Return the settings of a model name, and the text that their `*` matched."""
         if name in self._named:
             return self._named[name], ""
         for pattern, options in self._wildcards:
@@ -149,7 +149,7 @@ class Router:
                 return options, name[len(head) : len(name) - len(tail)]
         return ModelSettings(), ""
 
-    def _deploy(self, given: DeploymentSettings, matched: str, options: ModelSettings) -> Deployment | None:
+    def _build_deployment(self, given: DeploymentSettings, matched: str, options: ModelSettings) -> Deployment | None:
         provider_name, _, model = given.model.replace("*", matched).partition("/")
         provider = self._provider(provider_name) if model else None
         if provider is None:
@@ -157,13 +157,13 @@ class Router:
         return Deployment(provider, model, given, options.cooldown)
 
     def _provider(self, name: str) -> ModelProvider | None:
-        """Find a provider by the name the operator gave it, its own name, or one that other gateways use."""
+        """Find a provider by its configured name, its own name, or an alias that other gateways use."""
         found = self._providers.get(name)
         if found is None and (declared := find_provider(name)) is not None:
             found = self._providers.get(declared.name)
         return found
 
-    def _check(self, name: str, options: ModelSettings) -> None:
+    def _check_settings(self, name: str, options: ModelSettings) -> None:
         if name.count("*") > 1:
             raise RouterSettingsError(f"models.{name}: a name may have at most one *")
         if not options.deployments and not {"/", "*"} & set(name):
@@ -171,7 +171,7 @@ class Router:
                 f"models.{name}.deployments is empty, and {name} is not of the form provider/model"
             )
         for index, fallback in enumerate(options.fallbacks):
-            if self._open(self._aliases.get(fallback, fallback)) is None:
+            if self._build_group(self._aliases.get(fallback, fallback)) is None:
                 raise RouterSettingsError(f"models.{name}.fallbacks[{index}]: {self._not_found(fallback, 'model')}")
         for index, each in enumerate(options.deployments):
             key = f"models.{name}.deployments[{index}].model"
@@ -200,8 +200,8 @@ class Router:
         )
 
 
-def _name_apart(deployments: Sequence[Deployment]) -> None:
-    """Number the deployments of one name, so that each can be told from the others."""
+def _make_names_unique(deployments: Sequence[Deployment]) -> None:
+    """Append #2, #3, ... to repeated deployment names."""
     seen: dict[str, int] = {}
     for deployment in deployments:
         times = seen[deployment.name] = seen.get(deployment.name, 0) + 1
@@ -210,7 +210,7 @@ def _name_apart(deployments: Sequence[Deployment]) -> None:
 
 
 def how_to_configure(provider: Provider) -> str:
-    """Say what a provider that is known but not configured needs."""
+    """Return a hint for a known provider that is not configured: the variable or settings key to set."""
     variables = provider.key_variables[:1] if provider.key_is_required else provider.base_url_variables[:1]
     wanted = f"set {variables[0]} or " if variables else ""
     return f"provider {provider.name} is not configured: {wanted}add providers.{provider.name} to the settings"

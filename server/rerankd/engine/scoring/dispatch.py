@@ -73,7 +73,7 @@ def _executor(
     number = next(context.chunk_numbers)
     watch = context.record.chunk(number, total) if context.record else None
     tokens = _tokens(group, call)
-    return ChunkExecutor(group, call, tokens, indices, context.has_fallback, is_part=total > 1, watch=watch)
+    return ChunkExecutor(group, call, tokens, indices, context.has_fallback, has_siblings=total > 1, watch=watch)
 
 
 def _tokens(group: ModelGroup, call: ProviderCall) -> int:

@@ -72,7 +72,7 @@ async def test_the_same_deployment_again_after_growing_pauses() -> None:
 async def test_what_every_deployment_would_reject_is_not_tried_elsewhere() -> None:
     rejecting = failing(AdapterErrorKind.REJECTED, "too long", field="documents[1]", status=400)
     scripted = named(a=rejecting, b=rejecting)
-    failure = await failure_of(attempts(group(scripted), positions=[7, 9]))
+    failure = await failure_of(attempts(group(scripted), indices=[7, 9]))
     assert failure.reason is Reason.PROVIDER_REJECTED_REQUEST
     assert failure.violations[0].field == "documents[9]"
     assert failure.metadata["provider_status"] == "400"
@@ -234,7 +234,7 @@ async def test_an_attempt_may_be_given_its_own_time() -> None:
     scripted = named(a=hanging, b=hanging)
     failure = await failure_of(attempts(group(scripted, attempt_timeout_s=0.02, retries={"max_attempts": 2})))
     assert failure.reason is Reason.PROVIDER_UNAVAILABLE
-    assert "no answer within 0.02 s" in str(failure)
+    assert "no reply within 0.02 s" in str(failure)
     assert [provider.cancelled for provider in scripted] == [1, 1]
 
 
