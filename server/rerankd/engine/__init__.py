@@ -1,1 +1,1 @@
-"""The use case: what happens to a call whichever transport it came by."""
+"""The engine: validates, renders, scores and ranks requests, independent of the transport."""

@@ -1,7 +1,7 @@
-"""A stream of rerank requests in bounded memory, with flow control both ways.
+"""Reranks a stream of requests in bounded memory, with flow control in both directions.
 
-At most `concurrency` items are held: under way, or finished and not yet taken by the caller. The stream is
-read only when there is room, so a caller that stops reading stops the work, and with it the sender.
+At most `max_concurrency` items are held at a time: in flight, or finished and not yet read by the caller. The request
+stream is read only below that limit, so a caller that stops reading responses stops the work, and then the sender.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rerankd.telemetry.metrics import metrics
 Rerank = Callable[[RerankRequest, CallContext], Awaitable[messages.RerankResponse]]
 
 PROGRESS_EVERY = 100
-"""Items between two progress messages."""
+"""Items between progress messages."""
 
 _DEFAULTED_FIELDS = tuple(name for name in RerankRequest.__struct_fields__ if name != "documents")
 _UNSET = RerankRequest()
@@ -41,11 +41,11 @@ _log = structlog.get_logger("rerankd.batch")
 
 
 class BatchService:
-    """`BatchRerank` over any service: every item is a call of its `rerank`. Satisfies `RerankServiceStreams`.
+    """Implements `BatchRerank` with the `rerank` of any service, one call per item. Satisfies `RerankServiceStreams`.
 
     Args:
-        service: Answers the items.
-        max_concurrency: Returns the items of one stream held at once; asked when a stream begins.
+        service: Reranks the items.
+        max_concurrency: Returns the limit of items held per stream; called when a stream begins.
     """
 
     def __init__(self, service: RerankService, max_concurrency: Callable[[], int]) -> None:
@@ -55,7 +55,7 @@ class BatchService:
     def batch_rerank(
         self, requests: AsyncIterator[BatchRerankRequest], call: CallContext
     ) -> AsyncIterator[BatchRerankResponse]:
-        """Rerank a stream of items, reading no faster than the answers are taken."""
+        """Rerank a stream of items; see `run_batch`."""
         return run_batch(self._service.rerank, requests, call, self._max_concurrency())
 
 
@@ -65,30 +65,29 @@ async def run_batch(
     call: CallContext,
     max_concurrency: int,
 ) -> AsyncIterator[BatchRerankResponse]:
-    """Rerank every item of `requests`; yield one outcome an item, progress, and a summary last.
+    """Rerank every item of `requests`; yield one outcome per item, progress messages, and a summary last.
 
     Args:
-        rerank: Answers one request.
-        requests: Options first if at all, then items.
+        rerank: Reranks one request.
+        requests: Optional options, then n items, n >= 0.
         call: Context of the stream.
-        max_concurrency: Items held at once, unless the options ask for fewer.
+        max_concurrency: Maximum items held, at least 1; the options may lower it.
 
     Raises:
-        ServiceError: `INVALID_REQUEST` for a stream that breaks its own rules. Items fail alone.
+        ServiceError: `INVALID_REQUEST` for a message out of order. A failed item is an outcome with its status.
     """
     first = await anext(requests, None)
     if first is not None and first.which_message() is None:
         raise invalid_request([FieldViolation("item", "the first message must hold either options or an item")])
     options = (first and first.options) or messages.BatchOptions()
     run = _BatchRun(rerank, call, options, _concurrency(options, max_concurrency))
-    opening = first.item if first else None
-    reader = asyncio.create_task(run.read(opening, requests))
+    reader = asyncio.create_task(run.read(first.item if first else None, requests))
     metrics.batches.of().inc()
     try:
         while (finished := await run.outcomes.get()) is not None:
             outcome = await finished
             yield BatchRerankResponse(item=outcome)
-            run.account(outcome)
+            run.record(outcome)
             if run.answered % PROGRESS_EVERY == 0:
                 yield BatchRerankResponse(progress=run.progress())
         await reader
@@ -99,13 +98,13 @@ async def run_batch(
 
 
 def _concurrency(options: messages.BatchOptions, max_concurrency: int) -> int:
-    asked = options.max_concurrency
-    if asked is None:
+    requested = options.max_concurrency
+    if requested is None:
         return max_concurrency
-    if asked < 1:
-        rule = f"max_concurrency must be at least 1, was {asked}"
+    if requested < 1:
+        rule = f"max_concurrency must be at least 1, was {requested}"
         raise invalid_request([FieldViolation("options.max_concurrency", rule)])
-    return min(asked, max_concurrency)
+    return min(requested, max_concurrency)
 
 
 class _BatchRun:
@@ -116,7 +115,7 @@ class _BatchRun:
         self._call = call
         self._ordered = options.ordered
         self._defaults = options.defaults
-        self._room = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[BatchItemResult]] = set()
         self._started_s = time.monotonic()
         self._received = 0
@@ -124,16 +123,16 @@ class _BatchRun:
         self._failed = 0
         self._usage = messages.Usage()
         self.outcomes: asyncio.Queue[asyncio.Future[BatchItemResult] | None] = asyncio.Queue()
-        """Finished items (in item order if the caller asked for that), then `None`."""
+        """Finished items, in item order if the options say so, then `None`."""
 
-    async def read(self, opening: BatchItem | None, requests: AsyncIterator[BatchRerankRequest]) -> None:
-        """Start a task for each item while there is room; put `None` when all are done."""
+    async def read(self, first_item: BatchItem | None, requests: AsyncIterator[BatchRerankRequest]) -> None:
+        """Start a task for each item as slots become free; put `None` when all are finished."""
         try:
-            if opening is not None:
-                await self._room.acquire()
-                self._start(opening)
+            if first_item is not None:
+                await self._slots.acquire()
+                self._start(first_item)
             while True:
-                await self._room.acquire()
+                await self._slots.acquire()
                 message = await anext(requests, None)
                 if message is None:
                     break
@@ -171,12 +170,12 @@ class _BatchRun:
 
     @property
     def answered(self) -> int:
-        """Items whose outcome was taken by the caller."""
+        """Items whose outcome the caller has read."""
         return self._succeeded + self._failed
 
-    def account(self, outcome: BatchItemResult) -> None:
-        """Count an outcome that was taken, and make room for the next item."""
-        self._room.release()
+    def record(self, outcome: BatchItemResult) -> None:
+        """Count an outcome that was read, and free its slot."""
+        self._slots.release()
         if outcome.response is None:
             self._failed += 1
             return
@@ -185,13 +184,13 @@ class _BatchRun:
             add_usage(self._usage, outcome.response.usage)
 
     def progress(self) -> messages.BatchProgress:
-        """Report how far the batch has come."""
+        """Build a progress message."""
         return messages.BatchProgress(
             items_received=self._received, items_succeeded=self._succeeded, items_failed=self._failed
         )
 
     def summary(self) -> messages.BatchSummary:
-        """Report the totals."""
+        """Build the summary."""
         return messages.BatchSummary(
             items_received=self._received,
             items_succeeded=self._succeeded,
@@ -201,7 +200,7 @@ class _BatchRun:
         )
 
     async def stop(self, reader: asyncio.Task[None]) -> None:
-        """Cancel what is still under way; return when all of it has ended."""
+        """Cancel unfinished tasks and wait for them to end."""
         unfinished = [reader, *self._tasks]
         for task in unfinished:
             task.cancel()
@@ -209,7 +208,7 @@ class _BatchRun:
 
 
 def apply_defaults(request: RerankRequest, defaults: RerankRequest | None) -> RerankRequest:
-    """Give `request` the default of every field it leaves unset; documents have no default."""
+    """Set unset fields of `request` to those of `defaults`, in place; documents have no default."""
     if defaults is not None:
         for name in _DEFAULTED_FIELDS:
             if getattr(request, name) == getattr(_UNSET, name):

@@ -1,4 +1,4 @@
-"""The models a caller may name, as the contract describes them."""
+"""Implements `ListModels` and `GetModel`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_PAGE_SIZE = 1000
 
 
 def list_models(router: Router, request: messages.ListModelsRequest) -> messages.ListModelsResponse:
-    """List one page, ordered by name; a page token is the last name of the page before.
+    """List one page of models, ordered by name; a page token is the last name of the previous page.
 
     Raises:
         ServiceError: `INVALID_REQUEST` for a page size outside 1..1000.
@@ -25,12 +25,12 @@ def list_models(router: Router, request: messages.ListModelsRequest) -> messages
     if not 1 <= page_size <= MAX_PAGE_SIZE:
         rule = f"page_size must be 1 to {MAX_PAGE_SIZE}, was {page_size}"
         raise invalid_request([FieldViolation("page_size", rule)])
-    wanted = (
+    selected = (
         group
         for group in sorted(router.groups(), key=lambda group: group.name)
         if group.name > request.page_token and request.provider in ("", *_providers(group))
     )
-    page = list(islice(wanted, page_size + 1))
+    page = list(islice(selected, page_size + 1))
     models = [describe_model(router, group) for group in page[:page_size]]
     token = models[-1].name if len(page) > page_size else ""
     return messages.ListModelsResponse(models=models, next_page_token=token)
@@ -40,7 +40,7 @@ def get_model(router: Router, request: messages.GetModelRequest) -> messages.Get
     """Return one model by name or alias.
 
     Raises:
-        ServiceError: `MODEL_NOT_FOUND`; `INVALID_REQUEST` without a name.
+        ServiceError: `MODEL_NOT_FOUND`; `INVALID_REQUEST` for an empty name.
     """
     if not request.model:
         raise invalid_request([FieldViolation("model", "model is required")])
@@ -53,7 +53,7 @@ def _providers(group: ModelGroup) -> list[str]:
 
 
 def describe_model(router: Router, group: ModelGroup) -> messages.Model:
-    """Describe a model that is there in the contract's terms."""
+    """Build the contract's description of a model that is served."""
     info = group.info()
     capabilities = info.capabilities
     truncation = messages.Truncation(capabilities.truncation_default) if capabilities.truncation_default else None

@@ -1,4 +1,4 @@
-"""How much one call may ask for and how many calls run at once."""
+"""Limits of request size and of concurrent calls."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ OVERLOAD_RETRY_AFTER_S = 1.0
 
 
 class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one call may ask for. More is refused before any work."""
+    """Limits of one call, and of concurrent calls. A call beyond them is refused before any work."""
 
     max_documents: int = 10_000
-    """Documents in one call."""
+    """Documents per call."""
     max_document_chars: int = 1_000_000
-    """Characters of one document's text."""
+    """Characters of the text of one document."""
     max_image_chars: int = 16_000_000
-    """Characters of the URL of one document's image, its base64 included."""
+    """Characters of the image URL of one document, including base64 data."""
     max_query_chars: int = 100_000
     """Characters of the query."""
     max_request_bytes: int = 64 * 1024 * 1024
-    """Size of a gRPC message or an HTTP body."""
+    """Size of a gRPC message or HTTP body."""
     max_concurrent_calls: int = 512
-    """Calls under way in one worker process; a further one is refused at once."""
+    """Calls in flight per worker process; further ones are refused at once."""
     batch_concurrency: int = 16
-    """Items of one batch stream under way at once; callers may ask for fewer."""
+    """Items in flight per batch stream; callers may request fewer."""
 
 
 class Admission:
-    """Counts the calls under way and refuses those beyond the limit. For one event loop."""
+    """Admission control: refuses calls beyond a number of calls in flight. For one event loop."""
 
     def __init__(self, max_concurrent_calls: int) -> None:
         self._limit = max_concurrent_calls
@@ -37,14 +37,14 @@ class Admission:
 
     @property
     def in_flight(self) -> int:
-        """Calls under way."""
+        """Admitted calls that have not left."""
         return self._in_flight
 
     def enter(self) -> None:
-        """Take a place; `leave` gives it back.
+        """Admit a call; every admitted call must `leave`.
 
         Raises:
-            ServiceError: `OVERLOADED` when every place is taken.
+            ServiceError: `OVERLOADED` at the limit.
         """
         if self._in_flight >= self._limit:
             raise ServiceError(
@@ -56,5 +56,5 @@ class Admission:
         self._in_flight += 1
 
     def leave(self) -> None:
-        """Give a place back."""
+        """End an admitted call."""
         self._in_flight -= 1

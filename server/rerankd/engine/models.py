@@ -1,4 +1,4 @@
-"""Every model that a caller can name."""
+"""Resolves model names to scoring models."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rerankd.engine.scoring.model_result import ScoringModel
 
 
 class Models:
-    """Resolves names to models: the deployment groups of a router, and models made of others.
+    """Resolves names to scoring models: model groups, and strategies composed of several models.
 
     Args:
-        router: Finds deployment groups, and what an alias stands for.
-        cache: Known scores of the groups; `None` keeps none.
-        composed: Models that are no deployment group, by name; they win over a group of the same name.
+        router: Resolves aliases and model groups.
+        cache: Pair-score cache of the groups; `None` without one.
+        composed: Composed models by name; they take precedence over a group of the same name.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Models:
         self._composed = composed or {}
 
     def resolve(self, name: str, field: str = "model") -> ScoringModel:
-        """Find a model by name or alias; empty means the default model.
+        """Return the model of a name or alias; the default model for an empty name.
 
         Raises:
             ServiceError: `MODEL_NOT_FOUND`, naming `field` and the closest known name.
@@ -37,13 +37,16 @@ class Models:
         return GroupModel(self._router.resolve(name, field), self._cache)
 
     def candidates(self, name: str, fallbacks: Sequence[str]) -> Sequence[ScoringModel]:
-        """Return the models to ask in order, each once: the one named, the fallbacks asked for, those of the settings.
+        """Return the models to try, in order, without duplicates: requested, requested fallbacks, configured fallbacks.
 
-        A fallback of the settings that is not there now, such as a model its server has not told of yet, is left out:
-        it must not fail calls that do not need it.
+        Configured fallbacks that nothing serves now, such as a model its server does not list yet, are skipped.
+
+        Args:
+            name: Requested model; empty for the default model.
+            fallbacks: Requested fallbacks.
 
         Raises:
-            ServiceError: `MODEL_NOT_FOUND`, for a name the caller sent.
+            ServiceError: `MODEL_NOT_FOUND` for a requested name.
         """
         first = self.resolve(name)
         more = [self.resolve(each, f"fallbacks[{index}]") for index, each in enumerate(fallbacks)]

@@ -1,4 +1,4 @@
-"""A call's path, from the decoded request to the response."""
+"""The engine: admission, validation, rendering, scoring with fallbacks, ranking, response."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ _CACHE_USES: Final = {
 
 
 class Engine:
-    """Answers calls with the models of one state of the settings. Safe for any number of tasks of one event loop.
+    """Reranks with the models of one version of the settings. Safe for concurrent tasks of one event loop.
 
     Satisfies `RerankService`.
 
     Args:
-        router: Finds deployments.
-        limits: Of one call, and of calls at once.
-        cache: Known scores; `None` keeps none.
-        models: What callers can name; default: the router's.
+        router: Resolves model groups.
+        limits: Limits of request size and concurrency.
+        cache: Pair-score cache; `None` without one.
+        models: Resolves model names; default: the groups of `router`.
     """
 
     def __init__(
@@ -61,18 +61,18 @@ class Engine:
         self._pacer = StartPacer()
 
     def deployments(self) -> Iterable[Deployment]:
-        """List the deployments of the models in use."""
+        """Return the deployments of the cached model groups."""
         return self._router.deployments()
 
     def reachable(self, request: RerankRequest) -> Iterable[Deployment]:
-        """List the deployments that a request may use."""
+        """Return the deployments that a request may use, including fallbacks."""
         return self._router.reachable((request.model, *request.fallbacks))
 
     async def rerank(self, request: RerankRequest, call: CallContext) -> RerankResponse:
         """Score every document of `request` and return the best, best first.
 
         Raises:
-            ServiceError: What the caller should know of the failure.
+            ServiceError: The request is invalid, refused, or every model failed.
         """
         started_s = time.monotonic()
         self._admission.enter()
@@ -83,21 +83,21 @@ class Engine:
             models = self._models.candidates(request.model, request.fallbacks)
             if (record := current_record()) is not None:
                 record.model = models[0].name
-            rendered = render(request, leaves_out_blank=call.ranks_blank_last)
-            asked = _Asked(rendered, call)
-            model, result = await asked.in_time(models)
-            normalisation = asked.normalisation_of(model)
+            rendered = render(request, omits_blank=call.ranks_blank_last)
+            scoring = _FallbackScoring(rendered, call)
+            model, result = await scoring.run(models)
+            normalisation = scoring.normalisation_of(model)
             values = normalise(result.scores, normalisation)
             ranking = rank(result.indices, values, request.top_n, request.score_threshold, rendered.blank_indices)
-            return build_response(request, call, result, asked.failures, ranking, normalisation, started_s)
+            return build_response(request, call, result, scoring.failures, ranking, normalisation, started_s)
         finally:
             self._admission.leave()
 
     async def list_models(self, request: messages.ListModelsRequest, _call: CallContext) -> messages.ListModelsResponse:
-        """List a page of the models that can be named, ordered by name.
+        """List a page of models, ordered by name.
 
         Raises:
-            ServiceError: `INVALID_REQUEST` for a bad page size or token.
+            ServiceError: `INVALID_REQUEST` for a page size out of range.
         """
         return catalog.list_models(self._router, request)
 
@@ -110,22 +110,32 @@ class Engine:
         return catalog.get_model(self._router, request)
 
 
-class _Asked:
-    """One request on its way through the models that may answer it."""
+class _FallbackScoring:
+    """Scores one request with a model, and with its fallbacks while that fails."""
 
     def __init__(self, rendered: RenderedRequest, call: CallContext) -> None:
         self._rendered = rendered
         self._request = rendered.request
         self._call = call
         self.failures: list[ModelFailure] = []
-        """The models that failed, in the order they were asked."""
+        """The models that failed, in the order of attempts."""
 
     def normalisation_of(self, model: ScoringModel) -> Normalisation:
-        """Return what is made of the scores of `model`."""
+        """Return the normalisation of the scores of `model`: the request's, else the model's."""
         return _NORMALISATIONS.get(self._request.normalization) or model.normalisation
 
-    async def in_time(self, models: Sequence[ScoringModel]) -> tuple[ScoringModel, ModelResult]:
-        """Ask the models for as long as the caller waits."""
+    async def run(self, models: Sequence[ScoringModel]) -> tuple[ScoringModel, ModelResult]:
+        """Score with the first model that succeeds before the deadline.
+
+        Args:
+            models: Models in the order of attempts, n >= 1.
+
+        Returns:
+            The model that succeeded, and its result.
+
+        Raises:
+            ServiceError: Every model failed, or `DEADLINE_EXCEEDED`.
+        """
         remaining_s = self._call.remaining_s()
         if remaining_s is None:
             return await self._first_result(models)
@@ -138,7 +148,7 @@ class _Asked:
             raise deadline_exceeded() from None
 
     async def _first_result(self, models: Sequence[ScoringModel]) -> tuple[ScoringModel, ModelResult]:
-        """Ask the models in order, the whole request each time, until one answers."""
+        """Score the whole request with each model in turn until one succeeds."""
         record = current_record()
         for number, model in enumerate(models, 1):
             has_fallback = number < len(models)

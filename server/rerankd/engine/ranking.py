@@ -1,4 +1,4 @@
-"""From the scores of a request's documents to the caller's ranking: normalise, sort, cut."""
+"""Ranks documents by score: normalisation, order, threshold, top_n."""
 
 from __future__ import annotations
 
@@ -14,64 +14,64 @@ from rerankd_adapters.scores import sigmoid
 
 
 class Ranking(NamedTuple):
-    """Documents, best first, and equal ones by index."""
+    """Documents, best first; ties ordered by index."""
 
     indices: list[int]
-    """Positions in the request."""
+    """Indices in the request."""
     scores: list[float]
-    """Relevance score of each."""
+    """Relevance score of each of `indices`."""
 
 
 class Normalisation(StrEnum):
-    """What is made of the scores of one response."""
+    """Normalisation of the scores of one response."""
 
     NONE = "none"
-    """They stay as the model gave them."""
+    """Scores as the model returned them."""
     MINMAX = "minmax"
-    """Spread over 0 to 1: the worst document 0, the best 1. Comparable within the response only."""
+    """Scaled linearly, worst document 0, best 1. Comparable within one response only."""
     SIGMOID = "sigmoid"
-    """The probability of a logit, 0 to 1. Makes sense for logits alone."""
+    """Logistic function: logits to probabilities, 0 to 1. For logits only."""
 
 
 def normalise(scores: Sequence[float], mode: Normalisation) -> Sequence[float]:
-    """Map the scores of one response to 0..1, keeping their order exactly.
+    """Map the scores of one response to 0..1, preserving their order and ties exactly.
 
-    Equal scores stay equal and different ones different: where rounding would make two the same, such as the
-    probabilities of the logits 40 and 41, they are set apart by the smallest steps a float has.
+    Different scores that would be rounded to the same number, such as the probabilities of the logits 40 and 41, are
+    separated by the smallest difference of floats.
 
     Args:
-        scores: n finite numbers, n >= 0, of all documents: `MINMAX` depends on the worst as on the best.
+        scores: n finite numbers, n >= 0, of all documents.
         mode: `MINMAX` maps scores that are all equal to 1.0.
 
     Returns:
-        One number a score, in the same order.
+        n numbers, in the order of `scores`.
     """
     if mode is Normalisation.NONE or not scores:
         return scores
     levels = sorted(set(scores))
-    mapped = [sigmoid(level) for level in levels] if mode is Normalisation.SIGMOID else _spread(levels)
-    return [*map(dict(zip(levels, _set_apart(mapped), strict=True)).__getitem__, scores)]
+    mapped = [sigmoid(level) for level in levels] if mode is Normalisation.SIGMOID else _scale(levels)
+    return [*map(dict(zip(levels, _separate(mapped), strict=True)).__getitem__, scores)]
 
 
-def _spread(levels: list[float]) -> list[float]:
+def _scale(levels: list[float]) -> list[float]:
     lowest, highest = levels[0], levels[-1]
     if lowest == highest:
         return [1.0]
-    # The difference of two large numbers of opposite sign has no float, half of it has.
+    # The difference of two large numbers of opposite sign overflows; half of it does not.
     scale = 1.0 if math.isfinite(highest - lowest) else 0.5
     width = highest * scale - lowest * scale
     return [(level * scale - lowest * scale) / width for level in levels]
 
 
-def _set_apart(mapped: list[float]) -> list[float]:
+def _separate(mapped: list[float]) -> list[float]:
     """Make an ascending list of numbers in 0..1 strictly ascending."""
-    for place in range(1, len(mapped)):
-        mapped[place] = max(mapped[place], math.nextafter(mapped[place - 1], math.inf))
+    for position in range(1, len(mapped)):
+        mapped[position] = max(mapped[position], math.nextafter(mapped[position - 1], math.inf))
     ceiling = 1.0
-    for place in range(len(mapped) - 1, -1, -1):
-        if mapped[place] <= ceiling:
+    for position in range(len(mapped) - 1, -1, -1):
+        if mapped[position] <= ceiling:
             break
-        mapped[place] = ceiling
+        mapped[position] = ceiling
         ceiling = math.nextafter(ceiling, 0.0)
     return mapped
 
@@ -86,13 +86,14 @@ def rank(
     """Order by (-score, index), drop scores below `threshold`, keep the first `top_n`.
 
     Args:
-        indices: n different positions.
-        scores: n finite numbers, normalised already if they are to be.
+        indices: n indices, n >= 0, without duplicates.
+        scores: n finite numbers, already normalised.
         top_n: At least 1, or `None` for all.
-        threshold: Lowest score that is kept.
-        blank_indices: Documents that were not scored, ascending: they come last, with a score no better than any.
+        threshold: Lowest score that is kept; `None` keeps all.
+        blank_indices: Documents that were not scored, ascending; ranked last, with the lowest score or 0 if that is
+            lower.
     """
-    # Adding 0.0 makes -0.0 and whole numbers what they equal, so that the same scores give the same bytes.
+    # Adding 0.0 turns -0.0 into 0.0 and integers into floats, so that equal scores are serialised equally.
     score_of = dict(zip(indices, map(add, scores, repeat(0.0)), strict=True)).__getitem__
     by_index = sorted(indices)
     if threshold is not None:
@@ -100,7 +101,7 @@ def rank(
     if top_n is not None and top_n * 8 < len(by_index):
         ranked = heapq.nlargest(top_n, by_index, key=score_of)
     else:
-        ranked = sorted(by_index, key=score_of, reverse=True)[:top_n]  # which leaves equal ones in their order
+        ranked = sorted(by_index, key=score_of, reverse=True)[:top_n]  # stable: ties stay ordered by index
     kept = list(map(score_of, ranked))
     if blank_indices:
         worst = min(0.0, *scores) if scores else 0.0

@@ -1,4 +1,4 @@
-"""Renders a request's documents: what a model reads of each of them. Done once a request."""
+"""Renders the documents of a request to the texts that models score, once per request."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ _YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class RenderedRequest(Struct, frozen=True):
-    """A request's query and documents as they are scored. Whatever masks or changes a text makes another of these."""
+    """Query and documents as they are scored. Immutable: to change a text, make a copy."""
 
     request: RerankRequest
-    """As it came; never changed."""
+    """The request as received; never changed."""
     query: str
     texts: Sequence[str]
-    """n texts, n >= 0: one for each document that is scored, in request order."""
+    """n texts, n >= 0: one per scored document, in request order."""
     indices: Sequence[int]
-    """Index in the request of each text; fewer than the request's documents where blank ones are left out."""
+    """n indices: that in the request of each text, ascending; blank documents may be omitted."""
     blank_indices: Sequence[int] = ()
-    """Indices in the request of the documents that are left out, ascending."""
+    """Indices in the request of omitted blank documents, ascending."""
     rank_fields: Sequence[str] = ()
-    """Names of the fields that `objects` are scored by."""
+    """Names of the fields of `objects` that are scored."""
     objects: Sequence[dict[str, Any] | None] | None = None
-    """Fields of each document that can be sent as an object, n of them; `None` when there is none."""
+    """n items: the fields of a document that can be sent as an object, or `None`; `None` if there is none."""
     images: Sequence[str | None] | None = None
-    """Image of each document as a URL, n of them; `None` when no document has one."""
+    """n items: the image URL of a document, or `None`; `None` if no document has an image."""
     prior_scores: Sequence[float] | None = None
-    """Score an earlier stage gave each document, n of them; `None` unless every document has one."""
+    """n scores of an earlier stage; `None` unless every document has one."""
     warnings: Sequence[str] = ()
-    """What the caller should know."""
+    """For the caller, one sentence each."""
 
 
-def render(request: RerankRequest, *, leaves_out_blank: bool = False) -> RenderedRequest:
-    """Render every document to text, with its fields and image beside it; strings are not copied.
+def render(request: RerankRequest, *, omits_blank: bool = False) -> RenderedRequest:
+    """Render every document to text, fields and image; strings are not copied.
 
     Args:
-        request: A valid one.
-        leaves_out_blank: Whether blank documents are left out; else the request has none.
+        request: A valid request.
+        omits_blank: Whether blank documents are omitted; otherwise the request must have none.
     """
     documents: Sequence[str | Document] = request.documents
     indices: Sequence[int] = range(len(documents))
     blank_indices: Sequence[int] = ()
-    if leaves_out_blank:
+    if omits_blank:
         blank_indices = [index for index in indices if is_blank(documents[index])]
         if blank_indices:
             indices = [index for index in indices if not is_blank(documents[index])]
@@ -59,12 +59,12 @@ def render(request: RerankRequest, *, leaves_out_blank: bool = False) -> Rendere
 
 
 def are_strings(documents: Sequence[str | Document]) -> TypeGuard[Sequence[str]]:
-    """Whether every document is text and nothing else."""
+    """Whether every document is a string."""
     return set(map(type, documents)) <= {str}
 
 
 def is_blank(document: str | Document) -> bool:
-    """Whether there is nothing in a document to be scored."""
+    """Whether a document has no text, field or image to score."""
     if isinstance(document, str):
         return not document or document.isspace()
     return not (document.fields or document.image or document.text.strip())
@@ -118,11 +118,10 @@ def _images(documents: Sequence[str | Document]) -> list[str | None] | None:
 def _objects(
     request: RerankRequest, documents: Sequence[str | Document], chosen: Sequence[dict[str, Any] | None]
 ) -> tuple[list[str], list[dict[str, Any] | None] | None]:
-    """Return the documents that can be sent as objects, and the names of the fields that are scored of them.
+    """Return the names of the scored fields, and the documents that can be sent as objects.
 
-    One list of names goes with all documents of a call. It is `rank_fields`; without them, the fields of the
-    first document that has no text. A document that is scored by anything else than exactly these has no
-    object: its text says what is scored.
+    A call has one list of field names for all documents: `rank_fields`, or without them the fields of the first
+    document without text. A document whose scored fields differ from that list is sent as text.
     """
     names = list(dict.fromkeys(request.rank_fields))
     objects: list[dict[str, Any] | None] = []
@@ -136,7 +135,7 @@ def _objects(
 
 
 def _rank_field_warnings(request: RerankRequest, documents: Sequence[str | Document]) -> list[str]:
-    """Say of how many documents with fields none is ranked: they are scored by their text, or by all fields."""
+    """Warn of documents that have none of `rank_fields` and are scored by their text or all fields."""
     if not request.rank_fields:
         return []
     count = sum(
@@ -146,12 +145,14 @@ def _rank_field_warnings(request: RerankRequest, documents: Sequence[str | Docum
     )
     total = len(documents)
     return (
-        [f"rank_fields: {count} of {total} documents have none of these fields and were scored whole"] if count else []
+        [f"rank_fields: {count} of {total} documents have none of these fields and were scored by all of their content"]
+        if count
+        else []
     )
 
 
 def _scored_fields(document: str | Document, rank_fields: Sequence[str]) -> dict[str, Any] | None:
-    """Return the fields that are scored, in order; `None` for a document that is scored by its text."""
+    """Return the scored fields, in order; `None` for a document scored by its text."""
     if isinstance(document, str):
         return None
     fields = document.fields or {}

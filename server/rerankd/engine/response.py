@@ -1,4 +1,4 @@
-"""The response to a caller, built from what a model answered."""
+"""Builds the response from the result of a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCORE_SPACES: Final = {
     ScoreSpace.UNBOUNDED: messages.ScoreSpace.UNBOUNDED,
     ScoreSpace.RELATIVE: messages.ScoreSpace.RELATIVE,
 }
-"""The contract's name of each score space."""
+"""Score spaces of the contract by those of the adapters."""
 _NORMALISED: Final = {
     Normalisation.MINMAX: messages.ScoreSpace.RELATIVE,
     Normalisation.SIGMOID: messages.ScoreSpace.PROBABILITY,
@@ -41,16 +41,16 @@ def build_response(
     """Build the response to `request`.
 
     Args:
-        request: As it came.
-        call: Its context.
-        result: What the model answered.
-        failures: The models that failed before, in the order they were asked.
-        ranking: What is returned, best first.
-        normalisation: What was made of the scores.
-        started_s: `time.monotonic()` when the call came in.
+        request: The request as received.
+        call: Context of the call.
+        result: Result of the model that succeeded.
+        failures: Models that failed before it, in the order of attempts.
+        ranking: The documents to return, best first.
+        normalisation: Normalisation of the scores of `ranking`.
+        started_s: `time.monotonic()` when the call was received.
     """
     usage = result.usage
-    said = dict.fromkeys([warning for chunk in result.calls for warning in chunk.result.reply.warnings])
+    provider_warnings = dict.fromkeys([warning for chunk in result.calls for warning in chunk.result.reply.warnings])
     fell_back = [f"fell back: {failed.error}" for failed in failures]
     return RerankResponse(
         id=call.request_id,
@@ -64,7 +64,7 @@ def build_response(
                 input_tokens=usage.prompt_tokens,
                 output_tokens=usage.completion_tokens,
             ),
-            warnings=[*result.warnings, *fell_back, *said],
+            warnings=[*result.warnings, *fell_back, *provider_warnings],
         ),
         extra_fields=messages.ExtraFields(
             request_type=call.request_type,
@@ -94,7 +94,7 @@ def _results(request: RerankRequest, ranking: Ranking) -> list[RerankResult]:
 
 
 def as_document(document: str | messages.Document) -> messages.Document:
-    """Return the document form of what the caller sent."""
+    """Return a document of the request as a message."""
     return messages.Document(text=document) if isinstance(document, str) else document
 
 
@@ -130,5 +130,5 @@ def _chunks(result: ModelResult) -> list[messages.ChunkDetail]:
 
 
 def elapsed_ms(started_s: float) -> float:
-    """Milliseconds since `started_s`, a `time.monotonic()`, to the microsecond."""
+    """Return the milliseconds since `started_s`, a `time.monotonic()`, rounded to microseconds."""
     return round((time.monotonic() - started_s) * 1000, 3)

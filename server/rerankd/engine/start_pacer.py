@@ -1,7 +1,7 @@
-"""Spreads the starts of calls over iterations of the event loop, so that iterations stay short.
+"""Limits the calls that start per iteration of the event loop, so that iterations stay short.
 
-An iteration in which every waiting call ran from end to end would last as long as all of them together. Whatever needs
-several iterations would starve meanwhile: grpc.aio takes three to accept one call.
+Otherwise an iteration would run every ready call to completion, and work that needs several iterations would starve:
+grpc.aio needs three to accept one call.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ from collections import deque
 from typing import Final
 
 STARTS_PER_ITERATION: Final = 2
-"""Calls that start in one iteration; an iteration by itself costs a fiftieth of a call."""
+"""An iteration costs about 2 % of a call."""
 
 
 class StartPacer:
-    """Starts calls first come, first served, a few an iteration. For one event loop."""
+    """Starts calls first in, first out, a limited number per iteration. For one event loop.
+
+    Args:
+        starts: Calls started per iteration, at least 1.
+    """
 
     def __init__(self, starts: int = STARTS_PER_ITERATION) -> None:
         self._starts = starts
@@ -25,7 +29,7 @@ class StartPacer:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def try_start(self) -> bool:
-        """Start a call in this iteration; `False` when it has to `wait`."""
+        """Start a call in this iteration; `False` if it has to `wait`."""
         if not self._left or self._waiting:
             return False
         self._left -= 1
@@ -34,7 +38,7 @@ class StartPacer:
         return True
 
     async def wait(self) -> None:
-        """Start a call in the first iteration that has room."""
+        """Wait for an iteration that may start another call."""
         started = asyncio.get_running_loop().create_future()
         self._waiting.append(started)
         if not self._is_scheduled:
@@ -43,14 +47,14 @@ class StartPacer:
 
     def _schedule(self) -> None:
         self._is_scheduled = True
-        self._loop = self._loop or asyncio.get_running_loop()  # which costs a system call
+        self._loop = self._loop or asyncio.get_running_loop()  # get_running_loop costs a system call
         self._loop.call_soon(self._iterate)
 
     def _iterate(self) -> None:
         self._left, self._is_scheduled = self._starts, False
         while self._left and self._waiting:
             started = self._waiting.popleft()
-            if not started.done():  # else its caller has gone
+            if not started.done():  # done: the call was cancelled
                 started.set_result(None)
                 self._left -= 1
         if self._left < self._starts:

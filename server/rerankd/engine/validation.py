@@ -1,4 +1,4 @@
-"""Checks of a request before any work: all violations at once, each with its field path."""
+"""Validates requests; reports all violations at once, each with its field path."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from rerankd.engine.rendering import are_strings, is_blank
 
 MAX_PRIORITY = 999
 MAX_DEPTH = 32
-"""Objects and lists in one another, about as many as protobuf reads."""
+"""Nesting of objects and lists, close to protobuf's own limit."""
 
 _IMAGE_HEAD: Final = re.compile(r"data:image/[a-z0-9.+-]+;base64", re.IGNORECASE)
 
 
 def check_request(request: RerankRequest, limits: RequestLimits, *, allows_blank: bool = False) -> None:
-    """Raise if `request` breaks a rule of the contract or of this server.
+    """Check `request` against the contract and the limits.
 
     Args:
-        request: As it was decoded.
-        limits: Of this server.
+        request: The decoded request.
+        limits: Limits of this server.
         allows_blank: Whether documents may be blank.
 
     Raises:
@@ -66,16 +66,16 @@ def _check_query(request: RerankRequest, limits: RequestLimits) -> list[FieldVio
 def _check_documents(request: RerankRequest, limits: RequestLimits, *, allows_blank: bool) -> list[FieldViolation]:
     if not request.documents:
         return [FieldViolation("documents", "documents are required for rerank")]
-    longest = limits.max_document_chars
-    if are_strings(request.documents) and _are_good(request.documents, longest):
+    max_chars = limits.max_document_chars
+    if are_strings(request.documents) and _are_good(request.documents, max_chars):
         return []
     violations: list[FieldViolation] = []
     for index, document in enumerate(request.documents):
         text = document if isinstance(document, str) else document.text
         if not isinstance(document, str) and document.image:
             violations += _check_image(document.image, f"documents[{index}].image", limits)
-        if len(text) > longest:
-            rule = f"documents[{index}].text is {len(text)} characters long; this server takes {longest}"
+        if len(text) > max_chars:
+            rule = f"documents[{index}].text is {len(text)} characters long; this server takes {max_chars}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
         elif not allows_blank and is_blank(document):
             rule = f"document text is required for rerank at index {index}"
@@ -87,13 +87,13 @@ def _check_documents(request: RerankRequest, limits: RequestLimits, *, allows_bl
     return violations
 
 
-def _are_good(texts: Sequence[str], longest: int) -> bool:
-    """Whether no text is empty, blank or too long."""
-    return all(texts) and max(map(len, texts)) <= longest and not any(map(str.isspace, texts))
+def _are_good(texts: Sequence[str], max_chars: int) -> bool:
+    """Whether every text is non-blank and at most `max_chars` long."""
+    return all(texts) and max(map(len, texts)) <= max_chars and not any(map(str.isspace, texts))
 
 
 def _is_too_deep(value: object) -> bool:
-    """Whether objects and lists stand in one another beyond `MAX_DEPTH`."""
+    """Whether objects and lists are nested deeper than `MAX_DEPTH`."""
     level = [value]
     for _ in range(MAX_DEPTH):
         inner = [each for each in level if isinstance(each, dict | list)]
@@ -108,7 +108,7 @@ def _depth_rule(field: str) -> str:
 
 
 def _check_image(image: str, field: str, limits: RequestLimits) -> list[FieldViolation]:
-    """Check the form of an image's URL; whether it shows anything is the provider's to find out."""
+    """Check the syntax of an image URL; the image itself is not decoded."""
     if len(image) > limits.max_image_chars:
         rule = f"{field} is {len(image)} characters long; this server takes {limits.max_image_chars}"
     elif image.startswith("data:"):

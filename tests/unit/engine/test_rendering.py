@@ -108,7 +108,7 @@ def test_contents_of_texts_are_the_texts() -> None:
 def test_documents_without_any_ranked_field_are_counted() -> None:
     documents: list[str | Document] = ["s", Document(text="t"), Document(fields={"a": 1}), Document(fields={"b": 1})]
     said = render(RerankRequest(query="q", documents=documents, rank_fields=["c", "b"])).warnings
-    assert said == ["rank_fields: 1 of 4 documents have none of these fields and were scored whole"]
+    assert said == ["rank_fields: 1 of 4 documents have none of these fields and were scored by all of their content"]
     assert render(RerankRequest(query="q", documents=documents, rank_fields=["a", "b"])).warnings == []
     assert render(RerankRequest(query="q", documents=documents)).warnings == []
     titled = Document(text="t", fields={"a": 1})
@@ -117,8 +117,8 @@ def test_documents_without_any_ranked_field_are_counted() -> None:
 
 def test_blank_documents_are_left_out_where_they_rank_last() -> None:
     documents: list[str | Document] = ["", "a", Document(text=" "), Document(fields={"t": "b"}), Document(image="i")]
-    rendered = render(RerankRequest(query="q", documents=documents), leaves_out_blank=True)
+    rendered = render(RerankRequest(query="q", documents=documents), omits_blank=True)
     assert (rendered.texts, rendered.indices, rendered.blank_indices) == (["a", "b", ""], [1, 3, 4], [0, 2])
-    none = render(RerankRequest(query="q", documents=["", " "]), leaves_out_blank=True)
+    none = render(RerankRequest(query="q", documents=["", " "]), omits_blank=True)
     assert (none.texts, none.indices, none.blank_indices) == ([], [], [0, 1])
     assert len(documents) == 5
