@@ -1,1 +1,1 @@
-"""The gRPC side: server, servicers, error details, health and reflection."""
+"""The gRPC transport: server, servicers, error details, health and reflection."""

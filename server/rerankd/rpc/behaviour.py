@@ -1,6 +1,6 @@
-"""What surrounds every method of ours: the call's context, the server's span, errors as statuses.
+"""Wraps methods of our services for grpc.aio: call context, server span, errors as statuses.
 
-It is put around a method once, when its handler is made. Interceptors of grpc.aio would do so anew for every call.
+A method is wrapped once, when its handler is made; an interceptor of grpc.aio would wrap it for every call.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rerankd.telemetry.server_span import ServerTracing
 
 STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
 RETRY_PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
-"""Tells clients that retry by service config when to come back."""
+"""Retry delay in milliseconds, for clients that retry by service config (gRFC A6)."""
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
@@ -93,7 +93,7 @@ def streaming(
 
 
 async def _abort(error: Exception, context: ServicerContext, request_id: str) -> NoReturn:
-    """End the call with the status of `error`."""
+    """Abort the call with the status of `error`, or with `INTERNAL` for an unexpected exception."""
     if not isinstance(error, ServiceError):
         _log.error("unexpected error", request_id=request_id, exc_info=error)
         error = internal_error(request_id)

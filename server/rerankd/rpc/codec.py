@@ -1,7 +1,7 @@
-"""Bytes to contract types and back, as gRPC (de)serializers.
+"""gRPC serializers and deserializers of contract types.
 
-Decoding happens here rather than in the servicers so that a message that cannot be decoded (invalid UTF-8,
-truncated) becomes INVALID_ARGUMENT with a reason; grpc itself would answer INTERNAL.
+A message that cannot be decoded (invalid UTF-8, truncated) is passed on as `Undecodable` and becomes INVALID_ARGUMENT
+with a reason; an exception in a deserializer would become INTERNAL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ M = TypeVar("M", bound=Message)
 
 
 class Undecodable:
-    """Stands for a message that is not valid protobuf of its type."""
+    """A message that is not valid protobuf of its type."""
 
     __slots__ = ("error",)
 
@@ -27,7 +27,7 @@ class Undecodable:
 
 
 def decoder(message_type: type[M], convert: Callable[[M], T]) -> Callable[[bytes], T | Undecodable]:
-    """Build a deserializer that never raises."""
+    """Build a deserializer that returns `Undecodable` instead of raising."""
     name = message_type.DESCRIPTOR.name
 
     def decode(data: bytes) -> T | Undecodable:
@@ -60,7 +60,7 @@ def accept(message: T | Undecodable) -> T:
     """Return a decoded message.
 
     Raises:
-        ServiceError: `INVALID_REQUEST` when it could not be decoded.
+        ServiceError: `INVALID_REQUEST` if it could not be decoded.
     """
     if isinstance(message, Undecodable):
         raise message.error
@@ -68,7 +68,7 @@ def accept(message: T | Undecodable) -> T:
 
 
 async def accept_stream(messages: AsyncIterator[T | Undecodable]) -> AsyncIterator[T]:
-    """Yield decoded messages as they are asked for.
+    """Yield decoded messages; reads only on demand.
 
     Raises:
         ServiceError: `INVALID_REQUEST` at the first one that could not be decoded.

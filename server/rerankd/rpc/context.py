@@ -1,4 +1,4 @@
-"""The call context of a gRPC call: request id and deadline from what the caller sent."""
+"""Builds the call context of a gRPC call from its metadata and deadline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ServicerContext = grpc.aio.ServicerContext[Any, Any]
 
 
 def open_call(context: ServicerContext) -> CallContext:
-    """Read the context of one call."""
+    """Build the call context of one call."""
     metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     remaining_s = context.time_remaining()
     return CallContext(

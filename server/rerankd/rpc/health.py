@@ -1,4 +1,4 @@
-"""`grpc.health.v1.Health`, as Kubernetes probes, Envoy and grpcurl ask for it."""
+"""`grpc.health.v1.Health`, for Kubernetes probes, Envoy and grpcurl."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 OVERALL = ""
-"""Service name under which the whole server's health is asked."""
+"""Service name of the whole server."""
 
 
 class Health:
-    """Health of the whole server and of each service it offers. For one event loop."""
+    """Health of the whole server and of each service. For one event loop.
+
+    Args:
+        services: Full names of the services.
+    """
 
     def __init__(self, services: Iterable[str]) -> None:
         self._servicer = health.aio.HealthServicer()
         self._services = (OVERALL, *services)
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Serve the health service."""
+        """Add the health service to `server`."""
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
     async def start(self) -> None:
-        """Say NOT_SERVING until `serve`, rather than NOT_FOUND."""
+        """Report NOT_SERVING, instead of NOT_FOUND, until `serve`."""
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def serve(self) -> None:
-        """Say SERVING from now on."""
+        """Report SERVING."""
         await self._set(health_pb2.HealthCheckResponse.SERVING)
 
     async def drain(self) -> None:
-        """Say NOT_SERVING from now on."""
+        """Report NOT_SERVING for good."""
         await self._servicer.enter_graceful_shutdown()
 
     async def _set(self, status: int) -> None:

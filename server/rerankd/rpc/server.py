@@ -20,7 +20,7 @@ SERVED: Final = (*SERVICE_NAMES, TEI_RERANK, TEI_INFO, health.SERVICE_NAME)
 
 
 class GrpcServer:
-    """A grpc.aio server with the rerank service, TEI's, health and reflection. For one event loop."""
+    """A grpc.aio server with our services, TEI's, health and reflection. For one event loop."""
 
     def __init__(
         self,
@@ -35,10 +35,10 @@ class GrpcServer:
         """Build the server.
 
         Args:
-            services: Answer the calls.
+            services: Implementations of our services.
             keepalive: HTTP/2 keepalive.
-            max_message_bytes: Largest message taken or sent.
-            settings: Returns those of the moment: the default model and the limits, which TEI's clients ask for.
+            max_message_bytes: Maximum size of a message received or sent.
+            settings: Returns the current settings, for default model and limits of TEI's services.
             tracing: Begins the server's spans; default: none are exported.
             is_port_shared: Whether other worker processes listen on the same port.
         """
@@ -52,7 +52,7 @@ class GrpcServer:
         add_reflection(SERVED, self._server)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; return the port, which differs from `port` when that is 0.
+        """Listen; return the port, an ephemeral one if `port` is 0.
 
         Raises:
             RuntimeError: The address cannot be bound.
@@ -63,15 +63,15 @@ class GrpcServer:
         return bound
 
     async def serve(self) -> None:
-        """Say SERVING from now on."""
+        """Report SERVING."""
         await self._health.serve()
 
     async def drain(self) -> None:
-        """Say NOT_SERVING from now on; calls are still answered."""
+        """Report NOT_SERVING; calls are still answered."""
         await self._health.drain()
 
     async def stop(self, grace_s: float) -> None:
-        """Refuse new calls, wait at most `grace_s` seconds for those under way."""
+        """Refuse new calls; cancel those still in flight after `grace_s` seconds."""
         await self._server.stop(grace_s)
 
 
