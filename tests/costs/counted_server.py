@@ -23,7 +23,7 @@ from types import CodeType, FrameType
 from typing import Any, Protocol
 
 from rerankd.serving.service import Addresses
-from rerankd.serving.worker import Start, run_worker
+from rerankd.serving.worker import WorkerStart, run_worker
 from rerankd.settings import SettingsOrigin
 from rerankd.telemetry.deferred import DELAY_S
 from rerankd.telemetry.logging import configure_logging
@@ -252,7 +252,7 @@ def main(kind: str) -> int:
         counts: Counts = Work(loop, workers) if kind == "work" else Memory(loop)
         threading.Thread(target=_obey, args=(counts,), daemon=True, name="orders").start()
 
-    return run_worker(Start(settings, settings, origin), announce)
+    return run_worker(WorkerStart(settings, settings, origin), announce)
 
 
 if __name__ == "__main__":

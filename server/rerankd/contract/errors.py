@@ -1,8 +1,7 @@
-"""What callers see when a call fails: reasons, codes and one exception.
+"""Errors of calls: reasons, status codes and `ServiceError`.
 
-`Reason` picks the gRPC code (`CODE_OF_REASON`), the code alone picks the HTTP status
-(`HTTP_STATUS_OF_CODE`). The names equal those of `rerank.v1.ErrorReason` and of gRPC's status codes;
-this module imports neither.
+A `Reason` determines the gRPC code (`CODE_OF_REASON`), and the code determines the HTTP status
+(`HTTP_STATUS_OF_CODE`). Names equal those of `rerank.v1.ErrorReason` and of gRPC's status codes.
 """
 
 from __future__ import annotations
@@ -117,31 +116,30 @@ HTTP_STATUS_OF_CODE: Final[Mapping[Code, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """One field of a request that breaks a rule."""
+    """An invalid field of a request."""
 
     field: str
-    """Path by proto names, such as `documents[3].text`."""
+    """Field path with proto names, such as `documents[3].text`."""
     description: str
-    """A sentence of its own that names the field: "top_n must be at least 1"."""
+    """A sentence that names the field: "top_n must be at least 1"."""
 
 
 @dataclass(eq=False)
 class ServiceError(Exception):
-    """A call failed for a reason the caller should know.
+    """A failed call, with the reason for the caller.
 
-    The only exception that the transports turn into an answer; any other one is a fault of this server
-    and is reported as `INTERNAL` without its text.
+    Transports convert it to a status; any other exception is a bug and becomes `INTERNAL` without its text.
     """
 
     reason: Reason
     message: str
     """Brief, names values, says what to do. No secrets, no document text."""
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """Everything that varies in `message`."""
+    """Every dynamic value of `message`."""
     violations: Sequence[FieldViolation] = ()
-    """The offending fields, for `INVALID_REQUEST` and its like."""
+    """The invalid fields, for `INVALID_REQUEST` and similar reasons."""
     retry_after_s: float | None = None
-    """When a retry can succeed, in seconds from now."""
+    """Retry delay in seconds; `None` if a retry does not help or its delay is unknown."""
 
     def __post_init__(self) -> None:
         super().__init__(self.message)
@@ -161,11 +159,15 @@ class ServiceError(Exception):
 
 
 MAX_VIOLATIONS: Final = 20
-"""Violations reported for one request; the rest would say nothing new."""
+"""Maximum violations reported for one request."""
 
 
 def invalid_request(violations: Sequence[FieldViolation]) -> ServiceError:
-    """Build the error for one or more fields that break a rule (n >= 1)."""
+    """Build an `INVALID_REQUEST` error.
+
+    Args:
+        violations: n invalid fields, n >= 1.
+    """
     fields = [violation.field for violation in violations]
     message = "; ".join(violation.description for violation in violations[:5])
     if len(violations) > 5:

@@ -1,4 +1,4 @@
-"""The `google.rpc.Status` of a failure, as contract types, for both transports and for batch items."""
+"""Builds `google.rpc.Status` messages of errors, for both transports and for batch items."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def status_of(error: ServiceError) -> Status:
 
 
 def internal_error(request_id: str) -> ServiceError:
-    """Build the error that stands for an unexpected exception; the log has the exception."""
+    """Build the error of an unexpected exception, which is logged under the same request id."""
     return ServiceError(
         Reason.INTERNAL,
         f"internal error; the server's log has the details under request id {request_id}",

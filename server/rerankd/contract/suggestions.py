@@ -1,4 +1,4 @@
-"""The closest known name to a mistyped one, for error messages."""
+"""Suggestions for mistyped names, for error messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name most like `name`, or `None` when none is alike."""
+    """Return the known name most similar to `name`, or `None` if none is similar."""
     matches = difflib.get_close_matches(name[:200], list(known), n=1, cutoff=0.5)
     return matches[0] if matches else None
 

@@ -1,1 +1,1 @@
-"""The service's process life: composition, workers, reload, engine versions, gauges."""
+"""Runs the service: composition, worker processes, reload, engine versions, gauges."""

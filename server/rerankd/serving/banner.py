@@ -1,4 +1,4 @@
-"""The start-up summary a person sees in a terminal."""
+"""Prints the start-up summary in a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rerankd.settings import Settings
 
 
 def announce(settings: Settings, addresses: Addresses) -> None:
-    """Print addresses, default model, config source and a first call to try; on a terminal only."""
+    """Print addresses, default model, settings file and a first command to try, if stdout is a terminal."""
     if not sys.stdout.isatty():
         return
     from rich.console import Console

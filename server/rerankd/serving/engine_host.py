@@ -1,7 +1,4 @@
-"""From settings to services that can be called: the one place that puts models, cache, engine and wrappers together.
-
-The server and the SDK open their engines here, so that a model answers the same whichever way it is reached.
-"""
+"""Composition root: builds models, cache, engine and wrappers from the settings, for server and SDK alike."""
 
 from __future__ import annotations
 
@@ -34,18 +31,18 @@ from rerankd_adapters.base import ModelProvider
 
 
 class EngineHost:
-    """The services and everything behind them. For one event loop; whoever opened it closes it.
+    """The services and everything they use. For one event loop; its creator closes it.
 
-    Construction is cheap: nothing is loaded and no connection is made yet. Embedded models and cache last as long as
-    the host; router, deployments and transport are replaced with new settings, see `EngineVersions`.
+    Construction loads no model and opens no connection. Embedded models and cache live as long as the host; router,
+    deployments and transport are replaced on reload, see `EngineVersions`.
 
     Args:
-        settings: All settings; those of the listeners are not read.
-        environ: Where keys and addresses of providers are looked up; default: the process's environment.
+        settings: All settings; those of the listeners are not used.
+        environ: Environment variables with keys and addresses of providers; default: the process's.
         recorder: Takes the records of calls; default: one without sinks.
 
     Raises:
-        ProviderSettingsError: A provider or the transport of the settings cannot be used; the message names the key.
+        ProviderSettingsError: A provider or the transport cannot be used; the message names the settings key.
     """
 
     def __init__(
@@ -56,7 +53,7 @@ class EngineHost:
         self.local = LocalProvider(settings.local)
         """The embedded models."""
         self.cache = open_pair_scores(settings.cache) if settings.cache.enabled else None
-        """Known scores; `None` where none are kept."""
+        """Pair-score cache; `None` if it is disabled."""
         self._refresher = Refresher()
         self.versions = EngineVersions(self._open_version(settings, None))
         recorded = RecordedService(self.versions, self._recorder)
@@ -64,41 +61,41 @@ class EngineHost:
             rerank_service=recorded,
             rerank_service_streams=BatchService(recorded, lambda: self.settings.limits.batch_concurrency),
         )
-        """What transports and callers in this process call."""
+        """The services as transports and the SDK call them."""
 
     @property
     def settings(self) -> Settings:
-        """Those that the next call is answered with."""
+        """Settings of the current engine version."""
         return self.versions.current.settings
 
     async def start_cache(self) -> None:
-        """Connect the cache to what it shares scores with, where there is such."""
+        """Connect the cache to its shared tier, if it has one."""
         if self.cache is not None:
             await self.cache.start()
 
     def refresh(self) -> None:
-        """Ask, again and again, the servers that tell their models and limits."""
+        """Start refreshing models and limits of the servers that report them, periodically."""
         self._refresher.watch(self.versions.current.deployments)
 
     def replace(self, settings: Settings) -> None:
-        """Answer further calls with new settings; calls under way end with those they began with.
+        """Use new settings for new calls; calls in flight finish with their engine version.
 
         Raises:
-            ProviderSettingsError: They cannot be used; nothing has changed.
+            ProviderSettingsError: The settings cannot be used; nothing has changed.
         """
         self.versions.replace(self._open_version(settings, self.versions.current))
         self.refresh()
 
     def open_variant(self, name: str, options: ProviderSettings) -> tuple[RerankService, ModelProvider]:
-        """Compose a service in which the provider `name` is reached as `options` say, and all others as ever.
+        """Build a service in which the provider `name` has other settings; all other providers are shared.
 
-        It has no aliases: what it is asked for is `name/model`. Limits on calls under way are its own.
+        It has no aliases: models are named `name/model`. It has its own limits of calls in flight.
 
         Returns:
             The service, and the provider, which the caller closes.
 
         Raises:
-            ProviderSettingsError: The provider cannot be used so; the message names what is missing.
+            ProviderSettingsError: The provider cannot be used; the message names what is missing.
         """
         current = self.versions.current
         provider = open_provider(name, options, self._environ, current.transport)
@@ -108,7 +105,7 @@ class EngineHost:
         return RecordedService(engine, self._recorder), provider
 
     async def close(self) -> None:
-        """Stop the embedded models and drop all connections; calls under way fail."""
+        """Stop the embedded models and close all connections; calls in flight fail."""
         await self._refresher.close()
         await self.local.close()
         await self.versions.close()
@@ -116,7 +113,7 @@ class EngineHost:
             await self.cache.close()
 
     def _open_version(self, settings: Settings, previous: EngineVersion | None) -> EngineVersion:
-        """Build what answers calls; connections to providers whose settings are as before are kept."""
+        """Build an engine version; providers with unchanged settings are taken from `previous`."""
         is_kept = previous is not None and previous.settings.transport == settings.transport
         transport = previous.transport if previous and is_kept else open_configured_transport(settings.transport)
         deployments = self._open_deployments(settings, transport, previous if is_kept else None)
@@ -126,7 +123,7 @@ class EngineHost:
     def _open_deployments(
         self, settings: Settings, transport: HttpTransport, previous: EngineVersion | None
     ) -> Sequence[ModelProvider]:
-        """Open the providers, but for those that `previous` opened from the same settings over the same transport."""
+        """Open the providers, except those of `previous` with unchanged settings, which are reused."""
         if previous is not None and previous.settings.providers == settings.providers:
             return previous.deployments
         kept = {
@@ -139,10 +136,10 @@ class EngineHost:
 
 
 def _compose_engine(settings: Settings, providers: Sequence[ModelProvider], cache: PairScores | None) -> Engine:
-    """Make an engine of what is open already; cheap, and holds nothing that must be closed.
+    """Build an engine of open providers; it holds nothing that must be closed.
 
     Raises:
-        ProviderSettingsError: A model of the settings cannot be served; the message names the key.
+        ProviderSettingsError: A model of the settings cannot be served; the message names the settings key.
     """
     try:
         router = Router(

@@ -1,7 +1,7 @@
-"""What new settings replace while the service runs, and the switch from one to the next.
+"""Engine versions: replaces the engine on reload without dropping calls.
 
-Both transports hold `EngineVersions` in the place of an engine. A call stays with the version it began in; an item of a
-batch stream is a call, so a stream of hours takes new settings up and holds no old ones.
+A call finishes in the version it began in. Each item of a batch stream is a call, so a long stream uses new settings
+and holds no old version.
 """
 
 from __future__ import annotations
@@ -26,46 +26,46 @@ _log = structlog.get_logger("rerankd.serving")
 
 
 class Resource(Protocol):
-    """Something with connections of its own."""
+    """Something with connections to close."""
 
     async def close(self) -> None:
-        """Let them go."""
+        """Close the connections."""
 
 
 class ServedEngine(RerankService, Protocol):
-    """What a version answers calls with."""
+    """The engine of a version, with its deployments."""
 
     def deployments(self) -> Iterable[Deployment]:
-        """List the deployments of the models in use."""
+        """Return the deployments of the cached model groups."""
         ...
 
     def reachable(self, request: messages.RerankRequest) -> Iterable[Deployment]:
-        """List the deployments that a request may use."""
+        """Return the deployments that a request may use."""
         ...
 
 
 @dataclass(eq=False, slots=True)
 class EngineVersion:
-    """All that is made of one state of the settings."""
+    """Everything built from one version of the settings."""
 
     settings: Settings
     engine: ServedEngine
     transport: HttpTransport
     deployments: Sequence[ModelProvider]
-    """Of providers reached over a network; may belong to several versions, as the transport may."""
+    """Providers over a network; they and the transport may be shared with other versions."""
     calls: int = 0
-    """Under way in this version."""
+    """Calls in flight in this version."""
     idle: asyncio.Event | None = field(default=None)
-    """Set when the last call has ended; there only once the version is replaced."""
+    """Set when the last call has ended; `None` until the version is replaced."""
 
     @property
     def resources(self) -> list[Resource]:
-        """Whatever must be closed, in that order."""
+        """Everything to close, in that order."""
         return [*self.deployments, self.transport]
 
 
 class EngineVersions:
-    """Hands each call to the current version; closes a replaced one when its last call has ended.
+    """Delegates calls to the current version; closes a replaced one when its last call has ended.
 
     Satisfies `RerankService`. For one event loop.
     """
@@ -73,15 +73,15 @@ class EngineVersions:
     def __init__(self, first: EngineVersion) -> None:
         self._current = first
         self._retired: dict[asyncio.Task[None], EngineVersion] = {}
-        self._holders: Counter[Resource] = Counter(first.resources)
+        self._reference_counts: Counter[Resource] = Counter(first.resources)
 
     @property
     def current(self) -> EngineVersion:
-        """The one that takes the next call."""
+        """The version of new calls."""
         return self._current
 
     async def rerank(self, request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
-        """Rerank with the current version, which stays open for it."""
+        """Rerank with the current version, which stays open until the call ends."""
         version = self._current
         version.calls += 1
         try:
@@ -100,9 +100,9 @@ class EngineVersions:
         return await self._current.engine.get_model(request, call)
 
     def replace(self, new: EngineVersion) -> None:
-        """Give every further call to `new`; the old version finishes its calls, then is closed."""
+        """Make `new` the current version; the old one is closed when its calls have ended."""
         old, self._current = self._current, new
-        self._holders.update(new.resources)
+        self._reference_counts.update(new.resources)
         old.idle = asyncio.Event()
         if not old.calls:
             old.idle.set()
@@ -111,7 +111,7 @@ class EngineVersions:
         task.add_done_callback(self._retired.pop)
 
     async def close(self) -> None:
-        """Close all versions, whatever is under way in them."""
+        """Close all versions; calls in flight fail."""
         for version in self._retired.values():
             if version.idle is not None:
                 version.idle.set()
@@ -123,12 +123,12 @@ class EngineVersions:
         await self._release(version)
 
     async def _release(self, version: EngineVersion) -> None:
-        """Close what no other version holds."""
+        """Release the resources of a version; close those that no other version holds."""
         for resource in version.resources:
-            self._holders[resource] -= 1
-            if self._holders[resource] > 0:
+            self._reference_counts[resource] -= 1
+            if self._reference_counts[resource] > 0:
                 continue
-            del self._holders[resource]
+            del self._reference_counts[resource]
             try:
                 await resource.close()
             except Exception:

@@ -14,8 +14,8 @@ class Gauges:
     """Sets the gauges of calls, deployments and cache, and adds to the counters what the cache counted since.
 
     Args:
-        deployments: Lists those in use now.
-        cache: Known scores, where they are kept.
+        deployments: Returns the deployments in use.
+        cache: Pair-score cache; `None` without one.
         recorder: Counts the calls in flight.
     """
 

@@ -1,4 +1,4 @@
-"""Takes new settings up while the service runs: on SIGHUP, and when a file they are made of has changed."""
+"""Reloads the settings on SIGHUP, and when one of their files has changed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from rerankd.settings import Settings, SettingsError, SettingsOrigin, Update
 from rerankd.telemetry.logging import configure_logging
 
 POLL_S: Final = 1.0
-"""Seconds between two looks at the files."""
+"""Interval of polling the files, in seconds."""
 
 _log = structlog.get_logger("rerankd.serving.reload")
 
 
 class Reloader:
-    """Reads the settings again and hands them to the service. For one event loop.
+    """Reads the settings again and applies them to the service. For one event loop.
 
     Args:
-        origin: Where the settings come from.
-        apply: Takes new settings up; raises `SettingsError`, with everything as it was, when they cannot be used.
-        poll_s: Seconds between two looks at the files.
+        origin: Reads the settings.
+        apply: Applies new settings; raises `SettingsError`, having changed nothing, if they cannot be used.
+        poll_s: Interval of polling the files, in seconds.
     """
 
     def __init__(
@@ -35,30 +35,30 @@ class Reloader:
         self._origin = origin
         self._apply = apply
         self._poll_s = poll_s
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
         self._watch = FileWatch()
 
-    def ask(self) -> None:
-        """Reload soon, whether or not a file has changed."""
-        self._asked.set()
+    def request_reload(self) -> None:
+        """Reload soon, even if no file has changed."""
+        self._requested.set()
 
     async def catch_up(self) -> None:
-        """Take up what has changed since the settings were read first, and watch from here on."""
-        await self._reload(is_asked=False)
+        """Apply changes made since the settings were first read; start watching the files."""
+        await self._reload(is_requested=False)
 
     async def run(self) -> None:
-        """Reload whenever there is a reason to, until cancelled. Never raises for settings that are no good."""
+        """Reload on request and on file changes, until cancelled. Invalid settings are logged, not raised."""
         while True:
             try:
                 async with asyncio.timeout(self._poll_s):
-                    await self._asked.wait()
-                self._asked.clear()
-                await self._reload(is_asked=True)
+                    await self._requested.wait()
+                self._requested.clear()
+                await self._reload(is_requested=True)
             except TimeoutError:
                 if self._watch.look(await asyncio.to_thread(self._stamps)):
-                    await self._reload(is_asked=False)
+                    await self._reload(is_requested=False)
 
-    async def _reload(self, *, is_asked: bool) -> None:
+    async def _reload(self, *, is_requested: bool) -> None:
         try:
             found, settings = await asyncio.to_thread(self._read)
             self._watch.mark(found)
@@ -75,14 +75,14 @@ class Reloader:
             _log.info("settings reloaded", source=settings.source, changed=update.changed)
         if update.needs_restart:
             _log.warning("settings changed that need a restart", needs_restart=update.needs_restart)
-        if is_asked and not update.changed and not update.needs_restart:
+        if is_requested and not update.changed and not update.needs_restart:
             _log.info("settings unchanged", source=settings.source)
 
     def _stamps(self) -> Mapping[Path, Stamp]:
         return stamps(self._origin.files())
 
     def _read(self) -> tuple[Mapping[Path, Stamp], Settings]:
-        """Read the settings; their files' state is taken first, so that a later change is never missed."""
+        """Read the settings, after the state of their files, so that no later change is missed."""
         found = self._stamps()
         try:
             return found, self._origin.read()

@@ -42,8 +42,8 @@ class Service:
     """One worker: both listeners and everything behind them, in the running event loop.
 
     Args:
-        settings: What it runs with.
-        as_read: The settings before ports and cores were settled among workers; default: `settings`.
+        settings: Initial settings.
+        as_read: The settings as read, before ports and threads were resolved for the workers; default: `settings`.
 
     Raises:
         ProviderSettingsError: A provider or the transport of the settings cannot be used.
@@ -57,7 +57,7 @@ class Service:
         self._telemetry = Telemetry(settings.telemetry, settings.log, os.environ)
         recorder = self._telemetry.recorder
         self.host = EngineHost(settings, recorder=recorder)
-        """Answers the calls."""
+        """The services and everything they use."""
         gauges = Gauges(lambda: self.host.versions.current.engine.deployments(), self.host.cache, recorder)
         self._sampler = Sampler(gauges.read, recorder.flush)
         self._grpc = GrpcServer(
@@ -83,13 +83,13 @@ class Service:
         """"starting", "serving" or "draining"."""
 
     async def reload(self, new: Settings) -> Update:
-        """Serve further calls with new settings; calls under way end with those they began with.
+        """Use new settings for new calls; calls in flight finish with their engine version.
 
         Returns:
-            What was taken up, and what cannot be without a restart.
+            The changes applied, and those that need a restart.
 
         Raises:
-            SettingsError: They cannot be used; nothing has changed.
+            SettingsError: The settings cannot be used; nothing has changed.
         """
         found = update(self._as_read, new)
         if found.changed:
@@ -106,10 +106,10 @@ class Service:
         return found
 
     async def start(self) -> Addresses:
-        """Listen, load the models, then say SERVING.
+        """Listen, load the models, then report SERVING.
 
         Raises:
-            CannotStartError: A port is taken, or the address is not ours.
+            CannotStartError: A port is in use, or the address is not local.
         """
         server = self._settings.server
         self._sampler.start()
@@ -131,7 +131,7 @@ class Service:
         return Addresses(server.host, grpc_port, listener.getsockname()[1])
 
     async def stop(self) -> None:
-        """Fail the health checks, finish the calls under way, stop."""
+        """Drain: report NOT_SERVING, finish calls in flight within the grace period, stop."""
         server = self._settings.server
         self.state = "draining"
         await self._grpc.drain()
@@ -143,10 +143,10 @@ class Service:
 
 
 async def _check_providers(settings: Settings) -> None:
-    """Open what reaches the providers, and close it again.
+    """Open providers and transport, and close them again.
 
     Raises:
-        SettingsError: With everything that keeps the providers of the settings from being used.
+        SettingsError: Lists every problem of transport and providers.
     """
     try:
         transport = open_configured_transport(settings.transport)

@@ -1,7 +1,7 @@
-"""Several worker processes on the same two ports.
+"""Supervises several worker processes that share two ports.
 
-Each worker is a whole service with its own event loop; the kernel spreads connections over them
-(SO_REUSEPORT). This process only starts them, passes signals on, and starts a new one when one dies.
+Each worker is a complete service with its own event loop; the kernel distributes connections (SO_REUSEPORT). The
+supervisor starts workers, forwards signals, and replaces a worker that dies.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import structlog
 
 from rerankd.local.settings import usable_cores
 from rerankd.serving.service import Addresses
-from rerankd.serving.worker import EXIT_CANNOT_START, EXIT_OK, Start, run_worker
+from rerankd.serving.worker import EXIT_CANNOT_START, EXIT_OK, WorkerStart, run_worker
 from rerankd.settings import Settings, SettingsOrigin
 from rerankd.telemetry.logging import configure_logging, label_process
 from rerankd.telemetry.metrics import SHARED_FOLDER, forget_process
 
 MAX_DEATHS = 5
-"""Workers that may die within `DEATH_WINDOW_S` before the supervisor gives up."""
+"""Deaths of workers within `DEATH_WINDOW_S` after which the supervisor gives up."""
 DEATH_WINDOW_S = 60.0
 
 _log = structlog.get_logger("rerankd.serving")
@@ -41,25 +41,25 @@ def supervise(settings: Settings, origin: SettingsOrigin, announce: Callable[[Ad
     """Run `settings.server.workers` workers until SIGTERM or SIGINT; return the exit code.
 
     Args:
-        settings: Each worker's, but for the share of the cores.
-        origin: Where each worker reads them again.
-        announce: Called once every worker is ready.
+        settings: Initial settings; the threads are divided among the workers.
+        origin: Reads them again, in each worker.
+        announce: Called with the addresses once every worker is ready.
     """
     try:
-        reserved, settled = _reserve_ports(settings)
+        reserved, resolved = _reserve_ports(settings)
     except OSError as error:
         _log.error("cannot start", problem=f"cannot listen on {settings.server.host}: {error.strerror or error}")
         return EXIT_CANNOT_START
     with contextlib.ExitStack() as stack:
         for reservation in reserved:
             stack.enter_context(reservation)
-        # Read when a worker imports its metrics: any worker can then show the sum of all.
+        # Read when a worker imports its metrics, so that any worker can serve the sum of all.
         os.environ[SHARED_FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix="rerankd-metrics-"))
-        return _Supervisor(Start(_share_cores(settled), settings, origin), announce).run()
+        return _Supervisor(WorkerStart(_share_cores(resolved), settings, origin), announce).run()
 
 
 def _reserve_ports(settings: Settings) -> tuple[list[socket.socket], Settings]:
-    """Bind both ports without listening: finds conflicts, and settles port 0 for all workers."""
+    """Bind both ports without listening, to detect conflicts and to resolve port 0 for all workers."""
     server = settings.server
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
     reserved: list[socket.socket] = []
@@ -78,7 +78,7 @@ def _reserve_ports(settings: Settings) -> tuple[list[socket.socket], Settings]:
 
 
 def _share_cores(settings: Settings) -> Settings:
-    """Divide the cores among the workers unless the operator said how many threads each gets."""
+    """Divide the cores among the workers, unless the settings state the threads per worker."""
     if settings.local.threads is not None:
         return settings
     threads = max(1, usable_cores() // settings.server.workers)
@@ -86,7 +86,7 @@ def _share_cores(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, local=local)
 
 
-def _work(start: Start, index: int, ready: Connection) -> None:
+def _work(start: WorkerStart, index: int, ready: Connection) -> None:
     configure_logging(start.settings.log)
     label_process(worker=index, worker_pid=os.getpid())
     raise SystemExit(run_worker(start, announce=lambda addresses: ready.send(addresses)))
@@ -97,11 +97,11 @@ class _Worker:
     index: int
     process: SpawnProcess
     ready: Connection
-    """Gives the worker's addresses once, then is closed."""
+    """Receives the worker's addresses once, then is closed."""
 
 
 class _Supervisor:
-    def __init__(self, start: Start, announce: Callable[[Addresses], None]) -> None:
+    def __init__(self, start: WorkerStart, announce: Callable[[Addresses], None]) -> None:
         self._start = start
         self._announce = announce
         self._workers: list[_Worker] = []
@@ -119,22 +119,22 @@ class _Supervisor:
         while self._workers:
             pending = [worker.ready for worker in self._workers if not worker.ready.closed]
             wait([*(worker.process.sentinel for worker in self._workers), *pending], timeout=1.0)
-            self._greet()
+            self._announce_when_ready()
             code = max(code, self._reap())
         return code
 
     def _start_worker(self, index: int) -> None:
         receiver, sender = _context.Pipe(duplex=False)
         process = _context.Process(target=_work, args=(self._start, index, sender), name=f"rerankd-worker-{index}")
-        # Held back in the new process until it can take the signal up, which would end it before.
+        # Blocked in the new process until its handler is installed: the default action of SIGHUP ends it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         process.start()
         self._workers.append(_Worker(index, process, receiver))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         sender.close()
 
-    def _greet(self) -> None:
-        """Announce the service when the last of the workers first says it is ready."""
+    def _announce_when_ready(self) -> None:
+        """Announce the service once all workers have reported ready."""
         for worker in self._workers:
             if not worker.ready.closed and worker.ready.poll():
                 with contextlib.suppress(EOFError):
@@ -145,7 +145,7 @@ class _Supervisor:
                 worker.ready.close()
 
     def _reap(self) -> int:
-        """Replace workers that died; return the exit code to end with if it is time to give up."""
+        """Replace dead workers; return a non-zero exit code to give up."""
         code = EXIT_OK
         for worker in [worker for worker in self._workers if not worker.process.is_alive()]:
             self._workers.remove(worker)

@@ -26,19 +26,24 @@ EXIT_CANNOT_START: Final = 1
 _log = structlog.get_logger("rerankd")
 
 
-class Start(msgspec.Struct, frozen=True):
-    """What a worker is started with."""
+class WorkerStart(msgspec.Struct, frozen=True):
+    """Arguments of a worker process."""
 
     settings: Settings
-    """What it runs with at first."""
+    """Initial settings, with resolved ports and threads."""
     as_read: Settings
-    """The settings before ports and cores were settled among workers."""
+    """The settings as read, before ports and threads were resolved for the workers."""
     origin: SettingsOrigin
-    """Where they are read again."""
+    """Reads the settings again."""
 
 
-def run_worker(start: Start, announce: Callable[[Addresses], None]) -> int:
-    """Run one worker in this process; `announce` is called once it is ready."""
+def run_worker(start: WorkerStart, announce: Callable[[Addresses], None]) -> int:
+    """Run one worker in this process until SIGTERM or SIGINT; return the exit code.
+
+    Args:
+        start: Settings and their origin.
+        announce: Called with the addresses once the worker is ready.
+    """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(start, announce))
 
@@ -51,7 +56,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(start: Start, announce: Callable[[Addresses], None]) -> int:
+async def _serve(start: WorkerStart, announce: Callable[[Addresses], None]) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,7 +68,7 @@ async def _serve(start: Start, announce: Callable[[Addresses], None]) -> int:
         _log.error("cannot start", problem=str(error))
         return EXIT_CANNOT_START
     reloader = Reloader(start.origin, service.reload)
-    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    loop.add_signal_handler(signal.SIGHUP, reloader.request_reload)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     await reloader.catch_up()
     try:
@@ -74,7 +79,7 @@ async def _serve(start: Start, announce: Callable[[Addresses], None]) -> int:
         return EXIT_CANNOT_START
     reloading = asyncio.create_task(reloader.run())
     if addresses is not None:
-        # What is there now stays. To look through its 90,000 objects again and again would stop all calls for 40 ms.
+        # Freeze start-up objects: each full collection of these 90,000 objects would pause all calls for 40 ms.
         gc.collect()
         gc.freeze()
         _log.info(
