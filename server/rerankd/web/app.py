@@ -13,8 +13,8 @@ from rerankd.contract.errors import ServiceError
 from rerankd.gateway.asgi import Receive, Scope, Send
 from rerankd.web.documents import Documents
 from rerankd.web.errors import render_error
-from rerankd.web.health import HEALTH_PATHS, Health
-from rerankd.web.metrics import Metrics
+from rerankd.web.health import HEALTH_PATHS, HealthPage
+from rerankd.web.metrics import MetricsPage
 
 _ERROR_HANDLERS: Final = {ServiceError: render_error, HTTPException: render_error, Exception: render_error}
 
@@ -53,13 +53,13 @@ def create_web_app(*, health: Callable[[], str], version: str, metrics: Callable
         metrics: Renders the metrics as an `accept` header asks, with their media type.
     """
     documents = Documents(version)
-    show_health = Health(health).show
+    show_health = HealthPage(health).show
     return WebApp(
         [
             Route("/", documents.index),
             *(Route(path, show_health) for path in HEALTH_PATHS),
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
-            Route("/metrics", Metrics(metrics).show),
+            Route("/metrics", MetricsPage(metrics).show),
         ]
     )

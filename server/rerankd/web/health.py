@@ -24,7 +24,7 @@ HEALTH_PATHS: Final = (
 """Kubernetes' usual paths, and those that other rerank servers' clients and probes know."""
 
 
-class Health:
+class HealthPage:
     """Answers health checks: 200 while serving, else 503.
 
     Args:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 
-class Metrics:
+class MetricsPage:
     """Answers scrapes.
 
     Args:

@@ -31,7 +31,7 @@ class Text(Struct):
     text: str = ""
 
 
-class Query(Struct, rename="camel"):
+class BedrockQuery(Struct, rename="camel"):
     """One query."""
 
     text_query: Text = field(default_factory=Text)
@@ -73,7 +73,7 @@ class Configuration(Struct, rename="camel"):
 class BedrockBody(Struct, rename="camel"):
     """Bedrock's request."""
 
-    queries: list[Query] | None = None
+    queries: list[BedrockQuery] | None = None
     sources: list[Source] | None = None
     reranking_configuration: Configuration = field(default_factory=Configuration)
 

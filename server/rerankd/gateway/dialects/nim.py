@@ -17,7 +17,7 @@ from rerankd.gateway.dialects.documents import as_documents
 from rerankd.gateway.refusal import superset_body
 
 
-class Query(Struct):
+class NimQuery(Struct):
     """The query."""
 
     text: str | None = None
@@ -27,7 +27,7 @@ class NimBody(Struct):
     """NIM's request, plus the limits that LiteLLM and RAGFlow send although NIM has none."""
 
     model: str | None = None
-    query: Query | None = None
+    query: NimQuery | None = None
     passages: list[dict[str, Any]] | None = None
     truncate: str | None = None
     top_k: messages.Int32 | None = None

@@ -40,19 +40,19 @@ class SharedBody(RerankBody):
     normalization: messages.ScoreNormalization | None = None
 
 
-class Tokens(Struct):
+class SupersetTokens(Struct):
     """Input and output tokens, in Cohere's form."""
 
     input_tokens: int
     output_tokens: int
 
 
-class Meta(Struct, omit_defaults=True):
+class SupersetMeta(Struct, omit_defaults=True):
     """`messages.Meta` plus Cohere's `tokens` and `warnings`."""
 
     api_version: messages.ApiVersion | None = None
     billed_units: messages.BilledUnits | None = None
-    tokens: Tokens | None = None
+    tokens: SupersetTokens | None = None
     warnings: Sequence[str] = ()
 
 
@@ -65,7 +65,7 @@ class Answer(Struct, omit_defaults=True):
     results: Any = None
     data: Any = None
     usage: messages.Usage | None = None
-    meta: Meta | None = None
+    meta: SupersetMeta | None = None
     extra_fields: messages.ExtraFields | None = None
 
 
@@ -125,13 +125,13 @@ def results_of(answer: RerankResponse, parsed: ParsedRequest) -> Any:
     return list(rows(answer, parsed, "relevance_score")) if parsed.returns_documents else answer.results
 
 
-def meta_of(answer: RerankResponse, parsed: ParsedRequest) -> Meta:
+def meta_of(answer: RerankResponse, parsed: ParsedRequest) -> SupersetMeta:
     """Return `meta` with Cohere's `tokens`; the request's warnings come before the engine's."""
     meta, usage = answer.meta or messages.Meta(), answer.usage
-    return Meta(
+    return SupersetMeta(
         meta.api_version,
         meta.billed_units,
-        None if usage is None else Tokens(usage.prompt_tokens, usage.completion_tokens),
+        None if usage is None else SupersetTokens(usage.prompt_tokens, usage.completion_tokens),
         [*parsed.warnings, *meta.warnings] if parsed.warnings or meta.warnings else (),
     )
 
