@@ -79,9 +79,7 @@ async def _serve(start: WorkerStart, announce: Callable[[Addresses], None]) -> i
         return EXIT_CANNOT_START
     reloading = asyncio.create_task(reloader.run())
     if addresses is not None:
-        # Freeze start-up objects: each full collection of these 90,000 objects would pause all calls for 40 ms.
-        gc.collect()
-        gc.freeze()
+        _freeze_startup_objects()
         _log.info(
             "ready",
             **msgspec.structs.asdict(addresses),
@@ -94,6 +92,12 @@ async def _serve(start: WorkerStart, announce: Callable[[Addresses], None]) -> i
     await service.stop()
     _log.info("stopped")
     return EXIT_OK
+
+
+def _freeze_startup_objects() -> None:
+    """Exclude start-up objects from garbage collection: a full one of 90,000 objects pauses all calls for 40 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _unless(stopping: asyncio.Event, starting: Coroutine[Any, Any, Addresses]) -> Addresses | None:

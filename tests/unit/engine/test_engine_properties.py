@@ -1,4 +1,4 @@
-"""Whatever the documents, limits and scores: split, merge and cache give the ranking of one big call."""
+"""Properties: splitting, merging and caching give the ranking of a single call."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Names resolve to deployment groups or to models made of others; both answer through one protocol."""
+"""Models: names resolve to model groups or composed models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls begin a few a turn of the event loop, in the order they came."""
+"""StartPacer: a limited number of starts per iteration, first in, first out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images of documents: their form, their size, and that one is content enough."""
+"""Validation of document images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TEI's own gRPC services, called with stubs of its proto and through our adapter for it."""
+"""TEI's gRPC services, called with stubs of its proto and through our adapter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EngineVersions: calls stay where they began, replaced ones are closed after their last call, shared parts once."""
+"""EngineVersions: calls finish in their version; replaced versions are closed after their last call."""
 
 from __future__ import annotations
 

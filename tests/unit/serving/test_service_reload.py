@@ -1,4 +1,4 @@
-"""`Service.reload`: what is opened anew, what is kept, and that a failure changes nothing."""
+"""`Service.reload`: what is reopened and what is kept; a failure changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets the next call."""
+"""Balancer: the strategies."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Retries, hedges and giving up."""
+"""ChunkExecutor: retries, hedges, timeouts and final errors."""
 
 import asyncio
 import time

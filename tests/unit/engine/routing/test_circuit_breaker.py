@@ -1,4 +1,4 @@
-"""When a deployment is left alone, and how it comes back."""
+"""CircuitBreaker: open, half-open and closed."""
 
 import asyncio
 

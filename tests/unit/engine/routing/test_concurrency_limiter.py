@@ -1,4 +1,4 @@
-"""ConcurrencyLimiter: order, shedding, and that no way out of the queue loses one."""
+"""ConcurrencyLimiter: order, shedding, and cancellation of queued calls."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""One deployment: its limits, and what it makes of its provider's conduct."""
+"""Deployment: limits, circuit breaker and latency statistics."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Retries and hedges are bounded by a share of traffic."""
+"""ExtraCallBudget: limits retries and hedges to a share of traffic."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What is remembered of how long calls take."""
+"""LatencyStats: moving average and percentile."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is known of a model that several deployments serve."""
+"""ModelGroup: the description of a model with several deployments."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The token bucket of calls and tokens a minute."""
+"""RateLimiter: the token bucket."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""From names to deployments."""
+"""Router: from model names to groups."""
 
 from collections.abc import Sequence
 from typing import Any

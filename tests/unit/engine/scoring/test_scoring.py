@@ -1,4 +1,4 @@
-"""A request's way through models: fallbacks, cache, chunks, passages, tournaments, and what the answer says of it."""
+"""Scoring of a request: fallbacks, cache, chunks, passages, tournaments, warnings."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Splitting, keeping scores and merging give what one big call gives."""
+"""Splitting, caching and merging give the result of a single call."""
 
 import math
 from collections.abc import Mapping, Sequence
