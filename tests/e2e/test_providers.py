@@ -53,7 +53,7 @@ def respond(request: Received) -> ScriptedResponse:
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Upstream(respond) as upstream:
         arguments, environment = request.param(upstream.url, tmp_path_factory.mktemp("settings"))
-        # One test must neither have the provider left alone in the next nor answer it from the cache.
+        # One test must neither open the circuit breaker for the next nor answer it from the cache.
         apart = {"RERANKD_MODELS": '{"*": {"cooldown": {"failures": 0}}}', "RERANKD_CACHE__ENABLED": "false"}
         environment = {**environment, **apart}
         server = ServerProcess(*arguments, environment={**environment, "NO_PROXY": "127.0.0.1"})

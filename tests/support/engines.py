@@ -63,7 +63,7 @@ def in_turn(*answers: Answer) -> Answer:
 
 
 def cools(each: Deployment) -> bool:
-    """Whether a deployment is left alone now."""
+    """Whether the circuit breaker of a deployment is open now."""
     return each.breaker.is_open
 
 

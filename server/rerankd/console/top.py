@@ -141,7 +141,7 @@ def _deployments(interval: MetricsInterval) -> Table:
         is_open = interval.after.total("rerankd_deployment_cooling", deployment=deployment) > 0
         table.add_row(
             deployment,
-            Text("left alone", style="red") if is_open else Text("in use", style="green"),
+            Text("circuit open", style="red") if is_open else Text("in use", style="green"),
             f"{interval.after.total('rerankd_deployment_in_flight', deployment=deployment):,.0f}",
             f"{interval.after.total('rerankd_deployment_queue_depth', deployment=deployment):,.0f}",
             f"{interval.after.total('rerankd_cooldowns_total', deployment=deployment):,.0f}",

@@ -63,7 +63,7 @@ def test_the_view_names_models_failures_and_deployments_left_alone() -> None:
     console = Console(width=140, record=True)
     console.print(render(INTERVAL))
     text = console.export_text()
-    for part in ("calls/s 10.0", "failed 25.0%", "left alone", "100.0 ms"):
+    for part in ("calls/s 10.0", "failed 25.0%", "circuit open", "100.0 ms"):
         assert part in text
 
 
