@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Run
     from tests.unit.client.fake_server import FakeServer
+    from tests.unit.console.conftest import Run
 
 
 async def test_table(run: Run, server: FakeServer) -> None:

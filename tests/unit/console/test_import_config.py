@@ -10,7 +10,7 @@ import yaml
 
 from rerankd.console.litellm_config import import_config
 from rerankd.settings import Settings, load_settings
-from tests.unit.cli.conftest import Run
+from tests.unit.console.conftest import Run
 
 CONFIG = """
 model_list:

@@ -16,8 +16,8 @@ import pytest
 from rerankd.console.rendering import bar_share, draw_bar, format_score
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Run
     from tests.unit.client.fake_server import FakeServer
+    from tests.unit.console.conftest import Run
 
 PROGRAM = "import sys; from rerankd.cli import main; sys.exit(main())"
 INTERRUPTIBLE = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {PROGRAM}"

@@ -11,7 +11,7 @@ import pytest
 from tests.support.canary import CANARY_SECRET
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Run
+    from tests.unit.console.conftest import Run
 
 KEY = CANARY_SECRET
 

@@ -20,7 +20,7 @@ from rerankd.console.errors import CommandError
 from rerankd_client import Usage
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Run
+    from tests.unit.console.conftest import Run
 
 
 def open_journal(tmp_path: Path, **given: Any) -> tuple[Journal, Totals]:

@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 from tests.support.upstream import Upstream
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Run
+    from tests.unit.console.conftest import Run
 
 KEY = CANARY_SECRET
 
