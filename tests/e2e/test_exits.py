@@ -16,6 +16,8 @@ import pytest
 
 from tests.support.server import ServerProcess
 
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""A shell has what it starts in the background ignore interrupts, and children inherit that."""
 BOUND_S = 8.0
 """A process has ended so long after it was told to; what telemetry may take included."""
 SDK = "import asyncio, os, sys, threading, time\nimport rerankd\n"
@@ -57,7 +59,7 @@ def end(
 ) -> tuple[int, str]:
     """Run a program until it says it is ready, and tell it to end; return its exit code and its standard error."""
     file = tmp_path / "program.py"
-    file.write_text(script)
+    file.write_text(INTERRUPTIBLE + script)
     variables = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), **(environment or {})}
     process = subprocess.Popen(
         [sys.executable, str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
@@ -172,8 +174,9 @@ def test_service_stops_when_the_collector_is_silent(silent_port: int) -> None:
 
 def test_command_is_interrupted(silent_port: int) -> None:
     arguments = ["rerank", "q", "a", "--address", f"127.0.0.1:{silent_port}"]
+    program = INTERRUPTIBLE + "import sys; from rerankd.cli import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-m", "rerankd.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     time.sleep(2.5)
     process.send_signal(signal.SIGINT)
