@@ -106,7 +106,7 @@ def server(target: str | None) -> Iterator[str]:
         subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process,
     ):
         try:
-            while not (ready := re.search(r'"grpc_port": (\d+)', Path(log.name).read_text(encoding="utf-8"))):
+            while not (ready := re.search(r'"grpc_port":\s*(\d+)', Path(log.name).read_text(encoding="utf-8"))):
                 if process.poll() is not None:
                     raise SystemExit(f"the server did not start: {Path(log.name).read_text(encoding='utf-8')}")
                 time.sleep(0.1)

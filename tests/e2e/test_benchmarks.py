@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import os
 import shutil
@@ -199,3 +200,26 @@ def test_http_that_is_refused_ends_it(server: ServerProcess, drivers: Drivers) -
     port = int(server.http_url.rpartition(":")[2])
     with pytest.raises(BenchmarkError, match="refused"):
         drivers.http(Aim(port, 2, 1, fresh(4).json_body("no/model"), "/v1/rerank"))
+
+
+def test_quality_of_a_labelled_set(tmp_path: Path) -> None:
+    rows = {
+        "corpus.jsonl": [
+            '{"id": "d1", "title": "Paris", "text": "is the capital of France"}',
+            '{"id": "d2", "title": "Berlin", "text": "is a city"}',
+        ],
+        "queries.jsonl": ['{"id": "q1", "text": "capital of France"}'],
+        "candidates.tsv": ["q1\td2\t1", "q1\td1\t2"],
+        "qrels.tsv": ["q1\td1\t1"],
+    }
+    for name, lines in rows.items():
+        (tmp_path / "tiny").mkdir(exist_ok=True)
+        with gzip.open(tmp_path / "tiny" / f"{name}.gz", "wt", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+    arguments = ["--data", str(tmp_path), "--sets", "tiny", "--models", "local/bm25", "--queries", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.quality", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "local/bm25" in done.stdout
+    assert "1.000" in done.stdout
