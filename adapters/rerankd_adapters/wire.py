@@ -82,7 +82,7 @@ def join_url(base_url: str, path: str, *, names_model: bool = False) -> str:
     """Append `path` to a base URL that may already contain a part of it; both query strings are kept.
 
     `http://host/v1` and `/v1/rerank` give `http://host/v1/rerank`: a suffix of the base that is a prefix of the path is
-    not repeated. Of two different version segments the path's wins.
+    not repeated. Version segments at the end of the base give way to the path's.
 
     Args:
         base_url: Absolute URL.
@@ -96,8 +96,9 @@ def join_url(base_url: str, path: str, *, names_model: bool = False) -> str:
     base, wanted = _segments(parts.path), _segments(path)
     if base and wanted and base[-1] == wanted[-1] and not names_model:
         wanted = []
-    elif base and wanted and _VERSION.fullmatch(base[-1]) and _VERSION.fullmatch(wanted[0]):
-        base.pop()
+    elif wanted and _VERSION.fullmatch(wanted[0]):
+        while base and _VERSION.fullmatch(base[-1]):
+            base.pop()
     longest = min(len(base), len(wanted))
     shared = next((size for size in range(longest, 0, -1) if base[-size:] == wanted[:size]), 0)
     joined = "/" + "/".join(base + wanted[shared:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, ProviderCall
@@ -60,6 +60,7 @@ SEGMENTS = st.lists(st.sampled_from(["a", "b", "rerank", "v1", "v2", "_inference
 
 
 @given(base=SEGMENTS, path=SEGMENTS)
+@example(base="v1/v1/v1", path="v1")
 def test_a_path_that_names_a_model_is_never_cut(base: str, path: str) -> None:
     url = join_url(f"http://h/{base}", f"/{path}", names_model=True)
     assert f"{url}/".endswith(f"/{path}/" if path else "/")
