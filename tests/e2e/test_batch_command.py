@@ -379,7 +379,7 @@ def test_memory_does_not_grow_with_the_input(server: ServerProcess, tmp_path: Pa
     peaks_kb = []
     for count in (1_000, 20_000):
         source = write_lines(
-            tmp_path / f"{count}.jsonl", [request(number) | {"user": "u" * 1000} for number in range(count)]
+            tmp_path / f"{count}.jsonl", [request(number) | {"query": "capital " * 125} for number in range(count)]
         )
         arguments = ("batch", "-i", source, "-o", tmp_path / f"{count}.out.jsonl", "-a", server.grpc_address)
         outcome = subprocess.run(

@@ -20,6 +20,15 @@ class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Characters of the image URL of one document, including base64 data."""
     max_query_chars: int = 100_000
     """Characters of the query."""
+    max_name_chars: int = 256
+    """Characters of every name a caller chooses: of a model, a fallback, a rank field, a key of `provider_options`,
+    an end user."""
+    max_fallbacks: int = 5
+    """Names in `fallbacks`."""
+    max_rank_fields: int = 100
+    """Names in `rank_fields`."""
+    max_provider_options: int = 100
+    """Keys of `provider_options`."""
     max_request_bytes: int = 64 * 1024 * 1024
     """Size of a gRPC message or HTTP body."""
     max_concurrent_calls: int = 512

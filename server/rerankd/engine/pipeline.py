@@ -15,6 +15,7 @@ from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.engine import catalog
 from rerankd.engine.limits import Admission, RequestLimits
 from rerankd.engine.models import Models
+from rerankd.engine.name_checks import check_model_name
 from rerankd.engine.ranking import Normalisation, normalise, rank
 from rerankd.engine.rendering import RenderedRequest, render
 from rerankd.engine.response import build_response
@@ -105,8 +106,9 @@ class Engine:
         """Return one model.
 
         Raises:
-            ServiceError: `MODEL_NOT_FOUND`.
+            ServiceError: `MODEL_NOT_FOUND`; `INVALID_REQUEST` for a name that is too long.
         """
+        check_model_name(request.model, self._limits)
         return catalog.get_model(self._router, request)
 
 

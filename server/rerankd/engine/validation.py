@@ -6,18 +6,20 @@ import binascii
 import math
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, Reason, ServiceError, invalid_request
 from rerankd.contract.messages import RerankRequest
 from rerankd.engine.limits import RequestLimits
+from rerankd.engine.name_checks import check_names
 from rerankd.engine.rendering import are_strings, is_blank
 
 MAX_PRIORITY = 999
 MAX_DEPTH = 32
 """Nesting of objects and lists, close to protobuf's own limit."""
 
+_CONTAINERS: Final = frozenset({dict, list})
 _IMAGE_HEAD: Final = re.compile(r"data:image/[a-z0-9.+-]+;base64", re.IGNORECASE)
 
 
@@ -35,7 +37,8 @@ def check_request(request: RerankRequest, limits: RequestLimits, *, allows_blank
     count = len(request.documents)
     if count > limits.max_documents:
         raise _too_many_documents(count, limits.max_documents)
-    violations = _check_query(request, limits)
+    violations = check_names(request, limits)
+    violations += _check_query(request, limits)
     violations += _check_documents(request, limits, allows_blank=allows_blank)
     violations += _check_numbers(request)
     if request.provider_options and _is_too_deep(request.provider_options):
@@ -60,6 +63,9 @@ def _check_query(request: RerankRequest, limits: RequestLimits) -> list[FieldVio
     if len(request.query) > limits.max_query_chars:
         text = f"query is {len(request.query)} characters long; this server takes {limits.max_query_chars}"
         return [FieldViolation("query", text)]
+    if len(request.instruction) > limits.max_query_chars:
+        text = f"instruction is {len(request.instruction)} characters long; this server takes {limits.max_query_chars}"
+        return [FieldViolation("instruction", text)]
     return []
 
 
@@ -92,9 +98,11 @@ def _are_good(texts: Sequence[str], max_chars: int) -> bool:
     return all(texts) and max(map(len, texts)) <= max_chars and not any(map(str.isspace, texts))
 
 
-def _is_too_deep(value: object) -> bool:
+def _is_too_deep(value: dict[str, Any] | None) -> bool:
     """Whether objects and lists are nested deeper than `MAX_DEPTH`."""
-    level = [value]
+    if not value or _CONTAINERS.isdisjoint(map(type, value.values())):
+        return False
+    level: list[object] = [value]
     for _ in range(MAX_DEPTH):
         inner = [each for each in level if isinstance(each, dict | list)]
         if not inner:
@@ -149,14 +157,6 @@ def _check_numbers(request: RerankRequest) -> list[FieldViolation]:
         violations.append(FieldViolation("priority", rule))
     if request.score_threshold is not None and not math.isfinite(request.score_threshold):
         violations.append(FieldViolation("score_threshold", "score_threshold must be a finite number"))
-    if not request.rank_fields and not request.fallbacks:
-        return violations
-    violations += [
-        FieldViolation(f"{name}[{index}]", f"{name}[{index}] must not be empty")
-        for name in ("rank_fields", "fallbacks")
-        for index, value in enumerate(getattr(request, name))
-        if not value
-    ]
     return violations
 
 
