@@ -84,7 +84,7 @@ class Engine:
             models = self._models.candidates(request.model, request.fallbacks)
             if (record := current_record()) is not None:
                 record.model = models[0].name
-            rendered = render(request, omits_blank=call.ranks_blank_last)
+            rendered = await render(request, omits_blank=call.ranks_blank_last)
             scoring = _FallbackScoring(rendered, call)
             model, result = await scoring.run(models)
             normalisation = scoring.normalisation_of(model)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
-import yaml
 from msgspec import Struct
 
 from rerankd.contract.messages import Document, RerankRequest
+from rerankd.engine.block_text import block_text
 from rerankd_adapters.wire import whole_numbers
 
-_YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_SLICE: Final = 4
+"""Documents that are rendered before the event loop is yielded."""
+_PLAIN_TYPES: Final = frozenset({str, int, bool, type(None)})
+"""Of values that are sent as they are."""
 
 
 class RenderedRequest(Struct, frozen=True):
@@ -38,8 +42,10 @@ class RenderedRequest(Struct, frozen=True):
     """For the caller, one sentence each."""
 
 
-def render(request: RerankRequest, *, omits_blank: bool = False) -> RenderedRequest:
+async def render(request: RerankRequest, *, omits_blank: bool = False) -> RenderedRequest:
     """Render every document to text, fields and image; strings are not copied.
+
+    The event loop is yielded every few objects: one of 100 fields takes 50 us, or 500 where it is left to PyYAML.
 
     Args:
         request: A valid request.
@@ -55,7 +61,7 @@ def render(request: RerankRequest, *, omits_blank: bool = False) -> RenderedRequ
             documents = [documents[index] for index in indices]
     if are_strings(documents):
         return RenderedRequest(request, request.query, documents, indices, blank_indices)
-    return _render_mixed(request, documents, indices, blank_indices)
+    return await _render_mixed(request, documents, indices, blank_indices)
 
 
 def are_strings(documents: Sequence[str | Document]) -> TypeGuard[Sequence[str]]:
@@ -70,17 +76,24 @@ def is_blank(document: str | Document) -> bool:
     return not (document.fields or document.image or document.text.strip())
 
 
-def _render_mixed(
+async def _render_mixed(
     request: RerankRequest,
     documents: Sequence[str | Document],
     indices: Sequence[int],
     blank_indices: Sequence[int],
 ) -> RenderedRequest:
-    chosen = [_scored_fields(document, request.rank_fields) for document in documents]
-    texts = [
-        _text_of(document) if fields is None else _render_fields(fields)
-        for document, fields in zip(documents, chosen, strict=True)
-    ]
+    chosen: list[dict[str, Any] | None] = []
+    texts: list[str] = []
+    for start in range(0, len(documents), _SLICE):
+        if start:
+            await asyncio.sleep(0)
+        piece = documents[start : start + _SLICE]
+        fields_of = [_scored_fields(document, request.rank_fields) for document in piece]
+        chosen += fields_of
+        texts += [
+            _text_of(document) if fields is None else _render_fields(fields)
+            for document, fields in zip(piece, fields_of, strict=True)
+        ]
     names, objects = _objects(request, documents, chosen)
     return RenderedRequest(
         request=request,
@@ -130,8 +143,14 @@ def _objects(
             objects.append(None)
             continue
         names = names or list(fields)
-        objects.append(whole_numbers({**fields, **(document.fields or {})}) if list(fields) == names else None)
+        objects.append(_sendable(fields, document.fields or {}) if list(fields) == names else None)
     return (names, objects) if any(fields is not None for fields in objects) else ([], None)
+
+
+def _sendable(scored: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the scored fields and then the others, whole numbers as integers."""
+    found = {**scored, **fields}
+    return found if _PLAIN_TYPES.issuperset(map(type, found.values())) else whole_numbers(found)
 
 
 def _rank_field_warnings(request: RerankRequest, documents: Sequence[str | Document]) -> list[str]:
@@ -175,5 +194,4 @@ def _render_fields(fields: dict[str, Any]) -> str:
         (value,) = fields.values()
         if isinstance(value, str):
             return value
-    values = whole_numbers(fields)
-    return str(yaml.dump(values, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)).rstrip("\n")
+    return block_text(fields)

@@ -18,6 +18,8 @@ from rerankd.engine.rendering import are_strings, is_blank
 MAX_PRIORITY = 999
 MAX_DEPTH = 32
 """Nesting of objects and lists, close to protobuf's own limit."""
+MAX_VALUES = 100_000
+"""Values in the fields of one document, or in `provider_options`; rendering them takes some 50 ms."""
 
 _CONTAINERS: Final = frozenset({dict, list})
 _IMAGE_HEAD: Final = re.compile(r"data:image/[a-z0-9.+-]+;base64", re.IGNORECASE)
@@ -41,8 +43,7 @@ def check_request(request: RerankRequest, limits: RequestLimits, *, allows_blank
     violations += _check_query(request, limits)
     violations += _check_documents(request, limits, allows_blank=allows_blank)
     violations += _check_numbers(request)
-    if request.provider_options and _is_too_deep(request.provider_options):
-        violations.append(FieldViolation("provider_options", _depth_rule("provider_options")))
+    violations += _check_fields(request.provider_options, "provider_options")
     if violations:
         raise invalid_request(violations[:MAX_VIOLATIONS])
 
@@ -86,8 +87,8 @@ def _check_documents(request: RerankRequest, limits: RequestLimits, *, allows_bl
         elif not allows_blank and is_blank(document):
             rule = f"document text is required for rerank at index {index}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
-        elif not isinstance(document, str) and _is_too_deep(document.fields):
-            violations.append(FieldViolation(f"documents[{index}].fields", _depth_rule(f"documents[{index}].fields")))
+        elif not isinstance(document, str):
+            violations += _check_fields(document.fields, f"documents[{index}].fields")
         if len(violations) >= MAX_VIOLATIONS:
             break
     return violations
@@ -98,21 +99,25 @@ def _are_good(texts: Sequence[str], max_chars: int) -> bool:
     return all(texts) and max(map(len, texts)) <= max_chars and not any(map(str.isspace, texts))
 
 
-def _is_too_deep(value: dict[str, Any] | None) -> bool:
-    """Whether objects and lists are nested deeper than `MAX_DEPTH`."""
-    if not value or _CONTAINERS.isdisjoint(map(type, value.values())):
-        return False
-    level: list[object] = [value]
-    for _ in range(MAX_DEPTH):
-        inner = [each for each in level if isinstance(each, dict | list)]
-        if not inner:
-            return False
-        level = [item for each in inner for item in (each.values() if isinstance(each, dict) else each)]
-    return any(isinstance(each, dict | list) for each in level)
-
-
-def _depth_rule(field: str) -> str:
-    return f"{field} is nested more than {MAX_DEPTH} levels deep"
+def _check_fields(value: dict[str, Any] | None, field: str) -> list[FieldViolation]:
+    """Check that objects and lists are nested at most `MAX_DEPTH` deep, and hold at most `MAX_VALUES`."""
+    if not value:
+        return []
+    count = len(value)
+    if not _CONTAINERS.isdisjoint(map(type, value.values())):
+        count = 0
+        level: list[object] = [value]
+        for _ in range(MAX_DEPTH + 1):
+            inner = [each for each in level if isinstance(each, dict | list)]
+            if not inner:
+                break
+            level = [item for each in inner for item in (each.values() if isinstance(each, dict) else each)]
+            count += len(level)
+            if count > MAX_VALUES:
+                break
+        else:
+            return [FieldViolation(field, f"{field} is nested more than {MAX_DEPTH} levels deep")]
+    return [FieldViolation(field, f"{field} has more than {MAX_VALUES} values")] if count > MAX_VALUES else []
 
 
 def _check_image(image: str, field: str, limits: RequestLimits) -> list[FieldViolation]:

@@ -1,11 +1,16 @@
+import asyncio
 from typing import Any
 
 import pytest
 
 from rerankd.contract.messages import Document, RerankRequest
-from rerankd.engine.rendering import render
+from rerankd.engine import rendering
 from rerankd.engine.scoring.provider_call import document_contents
 from rerankd_adapters.base import ProviderCall
+
+
+def render(request: RerankRequest, **options: Any) -> rendering.RenderedRequest:
+    return asyncio.run(rendering.render(request, **options))
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Document, RerankRequest
+from rerankd.engine import rendering
 from rerankd.engine.limits import RequestLimits
-from rerankd.engine.rendering import render
 from rerankd.engine.validation import check_request
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
+
+
+def render(request: RerankRequest, **options: Any) -> rendering.RenderedRequest:
+    return asyncio.run(rendering.render(request, **options))
 
 
 def check(image: str, **limits: int) -> None:
