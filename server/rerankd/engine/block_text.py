@@ -18,13 +18,13 @@ from rerankd_adapters.wire import whole_numbers
 _YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _RESOLVERS: Final[dict[str | None, list[tuple[str, re.Pattern[str]]]]] = _YamlDumper.yaml_implicit_resolvers
 _KEY_BREAK: Final = re.compile(r"[\n\r\x85\u2028\u2029]")
-"""What a key with is written in another form."""
+"""Line breaks; a key with one is written in the explicit form `? key`."""
 _PLAIN: Final = re.compile(r"[A-Za-z](?:[0-9A-Za-z .,;/()'_+-]*[0-9A-Za-z.,;/()'_+-])?")
-"""Texts that need no quotes unless they mean something; nearly all there are."""
+"""Texts that need no quotes unless they are ambiguous; most texts."""
 _ESCAPED: Final = re.compile(r"[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]| [\n\u2028\u2029]|[\n\u2028\u2029] ")
-"""What makes a text stand in double quotes."""
+"""Characters that require double quotes."""
 _QUOTED: Final = re.compile(r"""[ \n#,\[\]{}&*!|>'"%@`]|[-?:](?:\s|\Z)|---|\.\.\.""")
-"""Beginnings of texts that stand in single quotes."""
+"""Prefixes that require single quotes."""
 _ESCAPES: Final = re.compile(r'[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]|["\\]')
 _NAMED: Final = {
     "\0": "0", "\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e", '"': '"',
@@ -38,8 +38,8 @@ _AMBIGUOUS: Final = frozenset("yYnNtTfFoO")
 _WORDS: Final = {True: "true", False: "false", None: "null"}
 
 
-class _LeftError(Exception):
-    """Something is left to the dumper."""
+class _NeedsDumperError(Exception):
+    """The value has a form that only PyYAML's dumper writes."""
 
 
 def block_text(value: dict[str, Any]) -> str:
@@ -47,7 +47,7 @@ def block_text(value: dict[str, Any]) -> str:
     lines: list[str] = []
     try:
         _write_object(lines, value, "", "")
-    except _LeftError:
+    except _NeedsDumperError:
         return dumped(whole_numbers(value))
     return "\n".join(lines)
 
@@ -92,16 +92,16 @@ def _write_list(lines: list[str], items: list[Any], first: str, indent: str) -> 
 @lru_cache(1024)
 def _key(key: str) -> str:
     if len(key.encode()) > _MOST_KEY_BYTES or _KEY_BREAK.search(key):
-        raise _LeftError
+        raise _NeedsDumperError
     return _text(key, "")
 
 
 def _text(text: str, indent: str) -> str:
     if _PLAIN.fullmatch(text):
-        return f"'{text}'" if text[0] in _AMBIGUOUS and _means_something(text) else text
+        return f"'{text}'" if text[0] in _AMBIGUOUS and _is_ambiguous(text) else text
     if _ESCAPED.search(text):
         return f'"{_ESCAPES.sub(_escape, text)}"'
-    if not (_has_mark(text) or _QUOTED.match(text) or _means_something(text)):
+    if not (_has_mark(text) or _QUOTED.match(text) or _is_ambiguous(text)):
         return text
     quoted = text.replace("'", "''")
     if _BREAKS.search(quoted):
@@ -128,7 +128,7 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
 
 
-def _means_something(text: str) -> bool:
+def _is_ambiguous(text: str) -> bool:
     """Whether a reader of YAML would take the text for a number, a date, a truth value or null."""
     found = _RESOLVERS.get(text[:1])
     return found is not None and any(pattern.match(text) for _, pattern in found)
@@ -147,4 +147,4 @@ def _scalar(value: Any) -> str:
             return text.replace("e", ".0e") if "e" in text and "." not in text else text
     elif isinstance(value, dict | list):
         return "{}" if isinstance(value, dict) else "[]"
-    raise _LeftError
+    raise _NeedsDumperError

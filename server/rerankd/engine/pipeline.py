@@ -26,6 +26,7 @@ from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.start_pacer import StartPacer
 from rerankd.engine.validation import check_request
+from rerankd.telemetry.call_record import CallRecord
 from rerankd.telemetry.recording import current_record
 
 _NORMALISATIONS: Final = {
@@ -85,7 +86,7 @@ class Engine:
             if (record := current_record()) is not None:
                 record.model = models[0].name
             rendered = await render(request, omits_blank=call.ranks_blank_last)
-            scoring = _FallbackScoring(rendered, call)
+            scoring = _FallbackScoring(rendered, call, record)
             model, result = await scoring.run(models)
             normalisation = scoring.normalisation_of(model)
             values = normalise(result.scores, normalisation)
@@ -115,10 +116,11 @@ class Engine:
 class _FallbackScoring:
     """Scores one request with a model, and with its fallbacks while that fails."""
 
-    def __init__(self, rendered: RenderedRequest, call: CallContext) -> None:
+    def __init__(self, rendered: RenderedRequest, call: CallContext, record: CallRecord | None) -> None:
         self._rendered = rendered
         self._request = rendered.request
         self._call = call
+        self._record = record
         self.failures: list[ModelFailure] = []
         """The models that failed, in the order of attempts."""
 
@@ -151,7 +153,6 @@ class _FallbackScoring:
 
     async def _first_result(self, models: Sequence[ScoringModel]) -> tuple[ScoringModel, ModelResult]:
         """Score the whole request with each model in turn until one succeeds."""
-        record = current_record()
         for number, model in enumerate(models, 1):
             has_fallback = number < len(models)
             try:
@@ -162,8 +163,8 @@ class _FallbackScoring:
                 if error.reason not in model.fallback_on and not self.failures:
                     raise
                 self.failures.append(ModelFailure(model.name, error))
-                if has_fallback and record is not None:
-                    record.fell_back(model.name, models[number].name, error.reason)
+                if has_fallback and self._record is not None:
+                    self._record.fell_back(model.name, models[number].name, error.reason)
         raise all_models_failed(self.failures)
 
     def _context(self, model: ScoringModel, *, has_fallback: bool) -> ScoringContext:
@@ -173,5 +174,5 @@ class _FallbackScoring:
             top_n=None if needs_all else self._request.top_n,
             cache_use=_CACHE_USES[self._request.cache],
             has_fallback=has_fallback,
-            record=current_record(),
+            record=self._record,
         )
