@@ -50,7 +50,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_GUARDRAIL_BLOCKED: _ErrorReason.ValueType  # 7
     """PERMISSION_DENIED, HTTP 403. A guardrail refused the query or a document.
-    ErrorInfo{reason: "GUARDRAIL_BLOCKED", domain: "rerankd", metadata: {"guardrail": "..."}}
+    ErrorInfo{reason: "GUARDRAIL_BLOCKED", domain: "rerankd", metadata: {"guardrail": "...", "kinds": "email",
+    "fields": "documents[3]"}}
     """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 8
     """NOT_FOUND, HTTP 404. No such model; `suggestion` names the closest one.
@@ -70,11 +71,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 12
     """RESOURCE_EXHAUSTED, HTTP 429. The caller's rate limit; `google.rpc.RetryInfo` says when to come back.
-    ErrorInfo{reason: "RATE_LIMITED", domain: "rerankd", metadata: {"limit": "..."}}
+    ErrorInfo{reason: "RATE_LIMITED", domain: "rerankd", metadata: {"limit": "...", "quantity": "calls_per_minute",
+    "most": "600", "used": "600", "amount": "1"}}
     """
     ERROR_REASON_BUDGET_EXCEEDED: _ErrorReason.ValueType  # 13
     """RESOURCE_EXHAUSTED, HTTP 429. The caller's budget is spent.
-    ErrorInfo{reason: "BUDGET_EXCEEDED", domain: "rerankd", metadata: {"budget": "..."}}
+    ErrorInfo{reason: "BUDGET_EXCEEDED", domain: "rerankd", metadata: {"limit": "...", "quantity": "usd_per_calendar_month",
+    "most": "100", "used": "99.99", "amount": "0.02"}}
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 14
     """RESOURCE_EXHAUSTED, HTTP 429. This server is full; `google.rpc.RetryInfo` says when to come back.
@@ -97,11 +100,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ErrorInfo{reason: "DRAINING", domain: "rerankd"}
     """
     ERROR_REASON_PROVIDER_CREDENTIALS_REJECTED: _ErrorReason.ValueType  # 19
-    """INTERNAL, HTTP 500. The provider refused the operator's credentials.
+    """INTERNAL, HTTP 502. The provider refused the operator's credentials.
     ErrorInfo{reason: "PROVIDER_CREDENTIALS_REJECTED", domain: "rerankd", metadata: {"provider": "..."}}
     """
     ERROR_REASON_PROVIDER_BAD_RESPONSE: _ErrorReason.ValueType  # 20
-    """INTERNAL, HTTP 500. The provider's answer breaks its own contract (missing, doubled or non-finite scores).
+    """INTERNAL, HTTP 502. The provider's answer breaks its own contract (missing, doubled or non-finite scores).
     ErrorInfo{reason: "PROVIDER_BAD_RESPONSE", domain: "rerankd", metadata: {"provider": "..."}}
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 21
@@ -119,6 +122,84 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ROUTE_NOT_FOUND: _ErrorReason.ValueType  # 24
     """NOT_FOUND, HTTP 404. No such path (HTTP only; gRPC answers UNIMPLEMENTED by itself).
     `{"reason": "ROUTE_NOT_FOUND"}`
+    """
+    ERROR_REASON_LIMITS_UNAVAILABLE: _ErrorReason.ValueType  # 25
+    """UNAVAILABLE, HTTP 503. Limits and budgets cannot be counted at the moment, and the operator has calls refused then.
+    ErrorInfo{reason: "LIMITS_UNAVAILABLE", domain: "rerankd"}
+    """
+    ERROR_REASON_GUARDRAIL_UNAVAILABLE: _ErrorReason.ValueType  # 26
+    """UNAVAILABLE, HTTP 503. A guardrail's service cannot be asked, and the operator has calls refused then.
+    ErrorInfo{reason: "GUARDRAIL_UNAVAILABLE", domain: "rerankd", metadata: {"guardrail": "..."}}
+    """
+    ERROR_REASON_INSUFFICIENT_SCOPE: _ErrorReason.ValueType  # 27
+    """PERMISSION_DENIED, HTTP 403. The caller's API key does not have the scope that this call needs.
+    ErrorInfo{reason: "INSUFFICIENT_SCOPE", domain: "rerankd", metadata: {"scope": "rerank"}}
+    """
+    ERROR_REASON_ACCESS_UNAVAILABLE: _ErrorReason.ValueType  # 28
+    """UNAVAILABLE, HTTP 503. API keys cannot be checked at the moment, because their store has been away for too long.
+    ErrorInfo{reason: "ACCESS_UNAVAILABLE", domain: "rerankd"}
+    """
+    ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 29
+    """UNAUTHENTICATED, HTTP 401. The JSON Web Token is not accepted; `problem` is malformed, too_long, issuer, algorithm,
+    key, signature, expired, not_yet_valid, audience or claim.
+    ErrorInfo{reason: "TOKEN_INVALID", domain: "rerankd", metadata: {"problem": "expired"}}
+    """
+    ERROR_REASON_SERVICE_DISABLED: _ErrorReason.ValueType  # 30
+    """FAILED_PRECONDITION, HTTP 400. The operator's settings leave the service closed, and say which setting opens it.
+    ErrorInfo{reason: "SERVICE_DISABLED", domain: "rerankd", metadata: {"service": "...", "setting": "..."}}
+    """
+    ERROR_REASON_DECLARED_IN_SETTINGS: _ErrorReason.ValueType  # 31
+    """FAILED_PRECONDITION, HTTP 409. What is to be changed is declared in the settings and is changed there.
+    ErrorInfo{reason: "DECLARED_IN_SETTINGS", domain: "rerankd", metadata: {"setting": "access.keys.search"}}
+    """
+    ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 32
+    """UNAVAILABLE, HTTP 503. The database cannot be used at the moment.
+    ErrorInfo{reason: "STORE_UNAVAILABLE", domain: "rerankd"}
+    """
+    ERROR_REASON_KEY_NOT_FOUND: _ErrorReason.ValueType  # 33
+    """NOT_FOUND, HTTP 404. There is no API key with this id.
+    ErrorInfo{reason: "KEY_NOT_FOUND", domain: "rerankd", metadata: {"key_id": "..."}}
+    """
+    ERROR_REASON_KEY_REVOKED: _ErrorReason.ValueType  # 34
+    """FAILED_PRECONDITION, HTTP 409. The API key is revoked, which is for good.
+    ErrorInfo{reason: "KEY_REVOKED", domain: "rerankd", metadata: {"key_id": "..."}}
+    """
+    ERROR_REASON_SESSION_INVALID: _ErrorReason.ValueType  # 35
+    """UNAUTHENTICATED, HTTP 401. The browser's session cannot be used; `problem` is missing, unreadable, expired, ended or
+    credential (HTTP only). ErrorInfo{reason: "SESSION_INVALID", domain: "rerankd", metadata: {"problem": "expired"}}
+    """
+    ERROR_REASON_CSRF_TOKEN_INVALID: _ErrorReason.ValueType  # 36
+    """PERMISSION_DENIED, HTTP 403. A call of a browser's session that changes something lacks the session's CSRF token, or a
+    login comes from another site (HTTP only). ErrorInfo{reason: "CSRF_TOKEN_INVALID", domain: "rerankd"}
+    """
+    ERROR_REASON_RERANKER_UNUSABLE: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION, HTTP 409. A stored reranker cannot be served: it names a model that has gone, for example.
+    ErrorInfo{reason: "RERANKER_UNUSABLE", domain: "rerankd", metadata: {"reranker": "...", "problem": "..."}}
+    """
+    ERROR_REASON_RERANKER_CONFLICT: _ErrorReason.ValueType  # 42
+    """ABORTED, HTTP 409. A stored reranker was changed since it was read; read it again.
+    ErrorInfo{reason: "RERANKER_CONFLICT", domain: "rerankd", metadata: {"reranker": "...", "etag": "..."}}
+    """
+    ERROR_REASON_RERANKER_IN_USE: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION, HTTP 409. Other rerankers, or the settings, need the reranker as it is.
+    ErrorInfo{reason: "RERANKER_IN_USE", domain: "rerankd", metadata: {"reranker": "...", "users": "..."}}
+    """
+    ERROR_REASON_RUN_NOT_FOUND: _ErrorReason.ValueType  # 50
+    """NOT_FOUND, HTTP 404. No such logged run, or none any more.
+    ErrorInfo{reason: "RUN_NOT_FOUND", domain: "rerankd", metadata: {"run_id": "..."}}
+    """
+    ERROR_REASON_RUN_INCOMPLETE: _ErrorReason.ValueType  # 51
+    """FAILED_PRECONDITION, HTTP 409. The run log kept too little of a run to run it again or to judge it, or it had failed.
+    ErrorInfo{reason: "RUN_INCOMPLETE", domain: "rerankd", metadata: {"run_id": "...", "setting": "runs.capture",
+    "capture": "truncated"}}
+    """
+    ERROR_REASON_EXPERIMENT_NOT_FOUND: _ErrorReason.ValueType  # 52
+    """NOT_FOUND, HTTP 404. No such experiment.
+    ErrorInfo{reason: "EXPERIMENT_NOT_FOUND", domain: "rerankd", metadata: {"experiment_id": "..."}}
+    """
+    ERROR_REASON_EXPERIMENT_NOT_RUNNABLE: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION, HTTP 409. The experiment is not in a state for this.
+    ErrorInfo{reason: "EXPERIMENT_NOT_RUNNABLE", domain: "rerankd", metadata: {"experiment_id": "...", "state": "done"}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -155,7 +236,8 @@ ErrorInfo{reason: "MODEL_NOT_ALLOWED", domain: "rerankd", metadata: {"model": ".
 """
 ERROR_REASON_GUARDRAIL_BLOCKED: ErrorReason.ValueType  # 7
 """PERMISSION_DENIED, HTTP 403. A guardrail refused the query or a document.
-ErrorInfo{reason: "GUARDRAIL_BLOCKED", domain: "rerankd", metadata: {"guardrail": "..."}}
+ErrorInfo{reason: "GUARDRAIL_BLOCKED", domain: "rerankd", metadata: {"guardrail": "...", "kinds": "email",
+"fields": "documents[3]"}}
 """
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 8
 """NOT_FOUND, HTTP 404. No such model; `suggestion` names the closest one.
@@ -175,11 +257,13 @@ ErrorInfo{reason: "CAPABILITY_UNSUPPORTED", domain: "rerankd", metadata: {"model
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 12
 """RESOURCE_EXHAUSTED, HTTP 429. The caller's rate limit; `google.rpc.RetryInfo` says when to come back.
-ErrorInfo{reason: "RATE_LIMITED", domain: "rerankd", metadata: {"limit": "..."}}
+ErrorInfo{reason: "RATE_LIMITED", domain: "rerankd", metadata: {"limit": "...", "quantity": "calls_per_minute",
+"most": "600", "used": "600", "amount": "1"}}
 """
 ERROR_REASON_BUDGET_EXCEEDED: ErrorReason.ValueType  # 13
 """RESOURCE_EXHAUSTED, HTTP 429. The caller's budget is spent.
-ErrorInfo{reason: "BUDGET_EXCEEDED", domain: "rerankd", metadata: {"budget": "..."}}
+ErrorInfo{reason: "BUDGET_EXCEEDED", domain: "rerankd", metadata: {"limit": "...", "quantity": "usd_per_calendar_month",
+"most": "100", "used": "99.99", "amount": "0.02"}}
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 14
 """RESOURCE_EXHAUSTED, HTTP 429. This server is full; `google.rpc.RetryInfo` says when to come back.
@@ -202,11 +286,11 @@ ERROR_REASON_DRAINING: ErrorReason.ValueType  # 18
 ErrorInfo{reason: "DRAINING", domain: "rerankd"}
 """
 ERROR_REASON_PROVIDER_CREDENTIALS_REJECTED: ErrorReason.ValueType  # 19
-"""INTERNAL, HTTP 500. The provider refused the operator's credentials.
+"""INTERNAL, HTTP 502. The provider refused the operator's credentials.
 ErrorInfo{reason: "PROVIDER_CREDENTIALS_REJECTED", domain: "rerankd", metadata: {"provider": "..."}}
 """
 ERROR_REASON_PROVIDER_BAD_RESPONSE: ErrorReason.ValueType  # 20
-"""INTERNAL, HTTP 500. The provider's answer breaks its own contract (missing, doubled or non-finite scores).
+"""INTERNAL, HTTP 502. The provider's answer breaks its own contract (missing, doubled or non-finite scores).
 ErrorInfo{reason: "PROVIDER_BAD_RESPONSE", domain: "rerankd", metadata: {"provider": "..."}}
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 21
@@ -224,5 +308,83 @@ ErrorInfo{reason: "CANCELLED", domain: "rerankd"}
 ERROR_REASON_ROUTE_NOT_FOUND: ErrorReason.ValueType  # 24
 """NOT_FOUND, HTTP 404. No such path (HTTP only; gRPC answers UNIMPLEMENTED by itself).
 `{"reason": "ROUTE_NOT_FOUND"}`
+"""
+ERROR_REASON_LIMITS_UNAVAILABLE: ErrorReason.ValueType  # 25
+"""UNAVAILABLE, HTTP 503. Limits and budgets cannot be counted at the moment, and the operator has calls refused then.
+ErrorInfo{reason: "LIMITS_UNAVAILABLE", domain: "rerankd"}
+"""
+ERROR_REASON_GUARDRAIL_UNAVAILABLE: ErrorReason.ValueType  # 26
+"""UNAVAILABLE, HTTP 503. A guardrail's service cannot be asked, and the operator has calls refused then.
+ErrorInfo{reason: "GUARDRAIL_UNAVAILABLE", domain: "rerankd", metadata: {"guardrail": "..."}}
+"""
+ERROR_REASON_INSUFFICIENT_SCOPE: ErrorReason.ValueType  # 27
+"""PERMISSION_DENIED, HTTP 403. The caller's API key does not have the scope that this call needs.
+ErrorInfo{reason: "INSUFFICIENT_SCOPE", domain: "rerankd", metadata: {"scope": "rerank"}}
+"""
+ERROR_REASON_ACCESS_UNAVAILABLE: ErrorReason.ValueType  # 28
+"""UNAVAILABLE, HTTP 503. API keys cannot be checked at the moment, because their store has been away for too long.
+ErrorInfo{reason: "ACCESS_UNAVAILABLE", domain: "rerankd"}
+"""
+ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 29
+"""UNAUTHENTICATED, HTTP 401. The JSON Web Token is not accepted; `problem` is malformed, too_long, issuer, algorithm,
+key, signature, expired, not_yet_valid, audience or claim.
+ErrorInfo{reason: "TOKEN_INVALID", domain: "rerankd", metadata: {"problem": "expired"}}
+"""
+ERROR_REASON_SERVICE_DISABLED: ErrorReason.ValueType  # 30
+"""FAILED_PRECONDITION, HTTP 400. The operator's settings leave the service closed, and say which setting opens it.
+ErrorInfo{reason: "SERVICE_DISABLED", domain: "rerankd", metadata: {"service": "...", "setting": "..."}}
+"""
+ERROR_REASON_DECLARED_IN_SETTINGS: ErrorReason.ValueType  # 31
+"""FAILED_PRECONDITION, HTTP 409. What is to be changed is declared in the settings and is changed there.
+ErrorInfo{reason: "DECLARED_IN_SETTINGS", domain: "rerankd", metadata: {"setting": "access.keys.search"}}
+"""
+ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 32
+"""UNAVAILABLE, HTTP 503. The database cannot be used at the moment.
+ErrorInfo{reason: "STORE_UNAVAILABLE", domain: "rerankd"}
+"""
+ERROR_REASON_KEY_NOT_FOUND: ErrorReason.ValueType  # 33
+"""NOT_FOUND, HTTP 404. There is no API key with this id.
+ErrorInfo{reason: "KEY_NOT_FOUND", domain: "rerankd", metadata: {"key_id": "..."}}
+"""
+ERROR_REASON_KEY_REVOKED: ErrorReason.ValueType  # 34
+"""FAILED_PRECONDITION, HTTP 409. The API key is revoked, which is for good.
+ErrorInfo{reason: "KEY_REVOKED", domain: "rerankd", metadata: {"key_id": "..."}}
+"""
+ERROR_REASON_SESSION_INVALID: ErrorReason.ValueType  # 35
+"""UNAUTHENTICATED, HTTP 401. The browser's session cannot be used; `problem` is missing, unreadable, expired, ended or
+credential (HTTP only). ErrorInfo{reason: "SESSION_INVALID", domain: "rerankd", metadata: {"problem": "expired"}}
+"""
+ERROR_REASON_CSRF_TOKEN_INVALID: ErrorReason.ValueType  # 36
+"""PERMISSION_DENIED, HTTP 403. A call of a browser's session that changes something lacks the session's CSRF token, or a
+login comes from another site (HTTP only). ErrorInfo{reason: "CSRF_TOKEN_INVALID", domain: "rerankd"}
+"""
+ERROR_REASON_RERANKER_UNUSABLE: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION, HTTP 409. A stored reranker cannot be served: it names a model that has gone, for example.
+ErrorInfo{reason: "RERANKER_UNUSABLE", domain: "rerankd", metadata: {"reranker": "...", "problem": "..."}}
+"""
+ERROR_REASON_RERANKER_CONFLICT: ErrorReason.ValueType  # 42
+"""ABORTED, HTTP 409. A stored reranker was changed since it was read; read it again.
+ErrorInfo{reason: "RERANKER_CONFLICT", domain: "rerankd", metadata: {"reranker": "...", "etag": "..."}}
+"""
+ERROR_REASON_RERANKER_IN_USE: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION, HTTP 409. Other rerankers, or the settings, need the reranker as it is.
+ErrorInfo{reason: "RERANKER_IN_USE", domain: "rerankd", metadata: {"reranker": "...", "users": "..."}}
+"""
+ERROR_REASON_RUN_NOT_FOUND: ErrorReason.ValueType  # 50
+"""NOT_FOUND, HTTP 404. No such logged run, or none any more.
+ErrorInfo{reason: "RUN_NOT_FOUND", domain: "rerankd", metadata: {"run_id": "..."}}
+"""
+ERROR_REASON_RUN_INCOMPLETE: ErrorReason.ValueType  # 51
+"""FAILED_PRECONDITION, HTTP 409. The run log kept too little of a run to run it again or to judge it, or it had failed.
+ErrorInfo{reason: "RUN_INCOMPLETE", domain: "rerankd", metadata: {"run_id": "...", "setting": "runs.capture",
+"capture": "truncated"}}
+"""
+ERROR_REASON_EXPERIMENT_NOT_FOUND: ErrorReason.ValueType  # 52
+"""NOT_FOUND, HTTP 404. No such experiment.
+ErrorInfo{reason: "EXPERIMENT_NOT_FOUND", domain: "rerankd", metadata: {"experiment_id": "..."}}
+"""
+ERROR_REASON_EXPERIMENT_NOT_RUNNABLE: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION, HTTP 409. The experiment is not in a state for this.
+ErrorInfo{reason: "EXPERIMENT_NOT_RUNNABLE", domain: "rerankd", metadata: {"experiment_id": "...", "state": "done"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -101,6 +101,34 @@ SCORE_NORMALIZATION_SIGMOID: ScoreNormalization.ValueType  # 3
 """The logistic function, which turns logits into probabilities."""
 Global___ScoreNormalization: _TypeAlias = ScoreNormalization  # noqa: Y015
 
+class _StageStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StageStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StageStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STAGE_STATUS_UNSPECIFIED: _StageStatus.ValueType  # 0
+    """Not known."""
+    STAGE_STATUS_OK: _StageStatus.ValueType  # 1
+    """It scored its documents."""
+    STAGE_STATUS_FAILED: _StageStatus.ValueType  # 2
+    """It did not answer; `StageDetail.message` says why."""
+    STAGE_STATUS_SKIPPED: _StageStatus.ValueType  # 3
+    """It was not asked; `StageDetail.message` says why."""
+
+class StageStatus(_StageStatus, metaclass=_StageStatusEnumTypeWrapper):
+    """How a stage ended. JSON: "ok", "failed", "skipped"."""
+
+STAGE_STATUS_UNSPECIFIED: StageStatus.ValueType  # 0
+"""Not known."""
+STAGE_STATUS_OK: StageStatus.ValueType  # 1
+"""It scored its documents."""
+STAGE_STATUS_FAILED: StageStatus.ValueType  # 2
+"""It did not answer; `StageDetail.message` says why."""
+STAGE_STATUS_SKIPPED: StageStatus.ValueType  # 3
+"""It was not asked; `StageDetail.message` says why."""
+Global___StageStatus: _TypeAlias = StageStatus  # noqa: Y015
+
 class _Scoring:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -189,6 +217,70 @@ MODEL_STATUS_UNAVAILABLE: ModelStatus.ValueType  # 3
 """Cannot be called; `Model.status_detail` says why."""
 Global___ModelStatus: _TypeAlias = ModelStatus  # noqa: Y015
 
+class _ModelKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModelKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODEL_KIND_UNSPECIFIED: _ModelKind.ValueType  # 0
+    """Not known."""
+    MODEL_KIND_MODEL: _ModelKind.ValueType  # 1
+    """A model of a provider, or embedded."""
+    MODEL_KIND_RERANKER: _ModelKind.ValueType  # 2
+    """A named configuration of a strategy over other models."""
+
+class ModelKind(_ModelKind, metaclass=_ModelKindEnumTypeWrapper):
+    """What answers to the name of a model. JSON: "model", "reranker"."""
+
+MODEL_KIND_UNSPECIFIED: ModelKind.ValueType  # 0
+"""Not known."""
+MODEL_KIND_MODEL: ModelKind.ValueType  # 1
+"""A model of a provider, or embedded."""
+MODEL_KIND_RERANKER: ModelKind.ValueType  # 2
+"""A named configuration of a strategy over other models."""
+Global___ModelKind: _TypeAlias = ModelKind  # noqa: Y015
+
+class _Strategy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strategy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STRATEGY_UNSPECIFIED: _Strategy.ValueType  # 0
+    """Not a reranker."""
+    STRATEGY_DEDICATED_MODEL: _Strategy.ValueType  # 1
+    """One model, with results, threshold, normalization and fallbacks of its own."""
+    STRATEGY_LLM_JUDGE: _Strategy.ValueType  # 2
+    """A chat model grades each document."""
+    STRATEGY_LLM_LISTWISE: _Strategy.ValueType  # 3
+    """A chat model orders documents, several at a time."""
+    STRATEGY_HEURISTIC: _Strategy.ValueType  # 4
+    """Words, phrases, dates and lengths; no model."""
+    STRATEGY_FUSION: _Strategy.ValueType  # 5
+    """Several models at once, their scores or ranks joined."""
+    STRATEGY_CASCADE: _Strategy.ValueType  # 6
+    """Several models in turn, each for the best documents of the one before."""
+
+class Strategy(_Strategy, metaclass=_StrategyEnumTypeWrapper):
+    """How a reranker scores. JSON: "dedicated-model", "llm-judge", "llm-listwise", "heuristic", "fusion", "cascade"."""
+
+STRATEGY_UNSPECIFIED: Strategy.ValueType  # 0
+"""Not a reranker."""
+STRATEGY_DEDICATED_MODEL: Strategy.ValueType  # 1
+"""One model, with results, threshold, normalization and fallbacks of its own."""
+STRATEGY_LLM_JUDGE: Strategy.ValueType  # 2
+"""A chat model grades each document."""
+STRATEGY_LLM_LISTWISE: Strategy.ValueType  # 3
+"""A chat model orders documents, several at a time."""
+STRATEGY_HEURISTIC: Strategy.ValueType  # 4
+"""Words, phrases, dates and lengths; no model."""
+STRATEGY_FUSION: Strategy.ValueType  # 5
+"""Several models at once, their scores or ranks joined."""
+STRATEGY_CASCADE: Strategy.ValueType  # 6
+"""Several models in turn, each for the best documents of the one before."""
+Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
+
 @_typing.final
 class Document(_message.Message):
     """One text to be ranked. In JSON a bare string stands for a document of that text."""
@@ -212,7 +304,7 @@ class Document(_message.Message):
     @_builtins.property
     def fields(self) -> _struct_pb2.Struct:
         """Structured content. What is scored is the fields named in `rank_fields`, in that order, else `text`,
-        else all fields; several fields are rendered as YAML, one `name: value` a line.
+        else all fields; several fields are rendered as YAML, one `name: value` a line, one field as its value alone.
         """
 
     @_builtins.property
@@ -263,10 +355,12 @@ class RerankRequest(_message.Message):
     CACHE_FIELD_NUMBER: _builtins.int
     INCLUDE_DETAILS_FIELD_NUMBER: _builtins.int
     NORMALIZATION_FIELD_NUMBER: _builtins.int
+    QUERY_IMAGE_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_RANKED_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model alias, `provider/model`, or key of a named reranker. Empty: the server's default model."""
     query: _builtins.str
-    """What the documents are compared with. Must not be blank."""
+    """What the documents are compared with. Must not be blank, except beside a `query_image`."""
     top_n: _builtins.int
     """How many results to return, at least 1. Unset, or more than there are documents: all."""
     return_documents: _builtins.bool
@@ -292,9 +386,18 @@ class RerankRequest(_message.Message):
     cache: Global___CacheControl.ValueType
     """How the pair-score cache is used."""
     include_details: _builtins.bool
-    """Fill `ExtraFields.chunks` and `ExtraFields.stages[].indices`. Default false."""
+    """Fill `ExtraFields.chunks`, `ExtraFields.stages[].indices` and `RerankResult.explanation`. Default false."""
     normalization: Global___ScoreNormalization.ValueType
     """What is done to the scores before `score_threshold` and `top_n`."""
+    query_image: _builtins.str
+    """An image that the documents are compared with, as a `data:` URL or an `https:` URL, for models that say
+    `Model.takes_query_images`; some of them take it beside a `query`, others instead of one.
+    """
+    documents_ranked: _builtins.bool
+    """The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
+    take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+    false unless the operator chose otherwise.
+    """
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Document]:
         """The documents, at least one. A result's `index` counts from 0 in this list."""
@@ -332,11 +435,15 @@ class RerankRequest(_message.Message):
         cache: Global___CacheControl.ValueType = ...,
         include_details: _builtins.bool | None = ...,
         normalization: Global___ScoreNormalization.ValueType = ...,
+        query_image: _builtins.str = ...,
+        documents_ranked: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_include_details", b"_include_details", "_max_chunks_per_doc", b"_max_chunks_per_doc", "_max_tokens_per_doc", b"_max_tokens_per_doc", "_priority", b"_priority", "_return_documents", b"_return_documents", "_score_threshold", b"_score_threshold", "_top_n", b"_top_n", "include_details", b"include_details", "max_chunks_per_doc", b"max_chunks_per_doc", "max_tokens_per_doc", b"max_tokens_per_doc", "priority", b"priority", "provider_options", b"provider_options", "return_documents", b"return_documents", "score_threshold", b"score_threshold", "top_n", b"top_n"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_documents_ranked", b"_documents_ranked", "_include_details", b"_include_details", "_max_chunks_per_doc", b"_max_chunks_per_doc", "_max_tokens_per_doc", b"_max_tokens_per_doc", "_priority", b"_priority", "_return_documents", b"_return_documents", "_score_threshold", b"_score_threshold", "_top_n", b"_top_n", "documents_ranked", b"documents_ranked", "include_details", b"include_details", "max_chunks_per_doc", b"max_chunks_per_doc", "max_tokens_per_doc", b"max_tokens_per_doc", "priority", b"priority", "provider_options", b"provider_options", "return_documents", b"return_documents", "score_threshold", b"score_threshold", "top_n", b"top_n"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_include_details", b"_include_details", "_max_chunks_per_doc", b"_max_chunks_per_doc", "_max_tokens_per_doc", b"_max_tokens_per_doc", "_priority", b"_priority", "_return_documents", b"_return_documents", "_score_threshold", b"_score_threshold", "_top_n", b"_top_n", "cache", b"cache", "documents", b"documents", "fallbacks", b"fallbacks", "include_details", b"include_details", "instruction", b"instruction", "max_chunks_per_doc", b"max_chunks_per_doc", "max_tokens_per_doc", b"max_tokens_per_doc", "model", b"model", "normalization", b"normalization", "priority", b"priority", "provider_options", b"provider_options", "query", b"query", "rank_fields", b"rank_fields", "return_documents", b"return_documents", "score_threshold", b"score_threshold", "top_n", b"top_n", "truncation", b"truncation", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_documents_ranked", b"_documents_ranked", "_include_details", b"_include_details", "_max_chunks_per_doc", b"_max_chunks_per_doc", "_max_tokens_per_doc", b"_max_tokens_per_doc", "_priority", b"_priority", "_return_documents", b"_return_documents", "_score_threshold", b"_score_threshold", "_top_n", b"_top_n", "cache", b"cache", "documents", b"documents", "documents_ranked", b"documents_ranked", "fallbacks", b"fallbacks", "include_details", b"include_details", "instruction", b"instruction", "max_chunks_per_doc", b"max_chunks_per_doc", "max_tokens_per_doc", b"max_tokens_per_doc", "model", b"model", "normalization", b"normalization", "priority", b"priority", "provider_options", b"provider_options", "query", b"query", "query_image", b"query_image", "rank_fields", b"rank_fields", "return_documents", b"return_documents", "score_threshold", b"score_threshold", "top_n", b"top_n", "truncation", b"truncation", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__documents_ranked: _TypeAlias = _typing.Literal["documents_ranked"]  # noqa: Y015
+    _WhichOneofArgType__documents_ranked: _TypeAlias = _typing.Literal["_documents_ranked", b"_documents_ranked"]  # noqa: Y015
     _WhichOneofReturnType__include_details: _TypeAlias = _typing.Literal["include_details"]  # noqa: Y015
     _WhichOneofArgType__include_details: _TypeAlias = _typing.Literal["_include_details", b"_include_details"]  # noqa: Y015
     _WhichOneofReturnType__max_chunks_per_doc: _TypeAlias = _typing.Literal["max_chunks_per_doc"]  # noqa: Y015
@@ -351,6 +458,8 @@ class RerankRequest(_message.Message):
     _WhichOneofArgType__score_threshold: _TypeAlias = _typing.Literal["_score_threshold", b"_score_threshold"]  # noqa: Y015
     _WhichOneofReturnType__top_n: _TypeAlias = _typing.Literal["top_n"]  # noqa: Y015
     _WhichOneofArgType__top_n: _TypeAlias = _typing.Literal["_top_n", b"_top_n"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__documents_ranked) -> _WhichOneofReturnType__documents_ranked | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__include_details) -> _WhichOneofReturnType__include_details | None: ...
     @_typing.overload
@@ -369,6 +478,91 @@ class RerankRequest(_message.Message):
 Global___RerankRequest: _TypeAlias = RerankRequest  # noqa: Y015
 
 @_typing.final
+class Contribution(_message.Message):
+    """What one part of a reranker said of a document: a member, a stage or a feature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    RELEVANCE_SCORE_FIELD_NUMBER: _builtins.int
+    NORMALIZED_SCORE_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    CONTRIBUTION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the part."""
+    rank: _builtins.int
+    """One-based rank of the document among those the part scored; unset where parts have no order of their own."""
+    relevance_score: _builtins.float
+    """The part's own score of the document."""
+    normalized_score: _builtins.float
+    """That score on the scale on which the parts are added up; unset where they are not."""
+    weight: _builtins.float
+    """Weight of the part; unset where parts have none."""
+    contribution: _builtins.float
+    """What the part adds to the result's relevance score; unset where parts are not added up."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        rank: _builtins.int | None = ...,
+        relevance_score: _builtins.float | None = ...,
+        normalized_score: _builtins.float | None = ...,
+        weight: _builtins.float | None = ...,
+        contribution: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_contribution", b"_contribution", "_normalized_score", b"_normalized_score", "_rank", b"_rank", "_relevance_score", b"_relevance_score", "_weight", b"_weight", "contribution", b"contribution", "normalized_score", b"normalized_score", "rank", b"rank", "relevance_score", b"relevance_score", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_contribution", b"_contribution", "_normalized_score", b"_normalized_score", "_rank", b"_rank", "_relevance_score", b"_relevance_score", "_weight", b"_weight", "contribution", b"contribution", "name", b"name", "normalized_score", b"normalized_score", "rank", b"rank", "relevance_score", b"relevance_score", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__contribution: _TypeAlias = _typing.Literal["contribution"]  # noqa: Y015
+    _WhichOneofArgType__contribution: _TypeAlias = _typing.Literal["_contribution", b"_contribution"]  # noqa: Y015
+    _WhichOneofReturnType__normalized_score: _TypeAlias = _typing.Literal["normalized_score"]  # noqa: Y015
+    _WhichOneofArgType__normalized_score: _TypeAlias = _typing.Literal["_normalized_score", b"_normalized_score"]  # noqa: Y015
+    _WhichOneofReturnType__rank: _TypeAlias = _typing.Literal["rank"]  # noqa: Y015
+    _WhichOneofArgType__rank: _TypeAlias = _typing.Literal["_rank", b"_rank"]  # noqa: Y015
+    _WhichOneofReturnType__relevance_score: _TypeAlias = _typing.Literal["relevance_score"]  # noqa: Y015
+    _WhichOneofArgType__relevance_score: _TypeAlias = _typing.Literal["_relevance_score", b"_relevance_score"]  # noqa: Y015
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__contribution) -> _WhichOneofReturnType__contribution | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__normalized_score) -> _WhichOneofReturnType__normalized_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank) -> _WhichOneofReturnType__rank | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relevance_score) -> _WhichOneofReturnType__relevance_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___Contribution: _TypeAlias = Contribution  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    """How a reranker came to the relevance score of one document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contribution]:
+        """What each part said, in the order of the reranker's members, stages or features."""
+
+    def __init__(
+        self,
+        *,
+        parts: _abc.Iterable[Global___Contribution] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
 class RerankResult(_message.Message):
     """One ranked document."""
 
@@ -377,6 +571,7 @@ class RerankResult(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     RELEVANCE_SCORE_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Zero-based position of the document in the request."""
     relevance_score: _builtins.float
@@ -387,20 +582,30 @@ class RerankResult(_message.Message):
     def document(self) -> Global___Document:
         """The document as it came in; only with `return_documents`."""
 
+    @_builtins.property
+    def explanation(self) -> Global___Explanation:
+        """What each part of a reranker said of the document; only with `include_details`, and only of rerankers."""
+
     def __init__(
         self,
         *,
         index: _builtins.int = ...,
         relevance_score: _builtins.float = ...,
         document: Global___Document | None = ...,
+        explanation: Global___Explanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_document", b"_document", "document", b"document"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_document", b"_document", "_explanation", b"_explanation", "document", b"document", "explanation", b"explanation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_document", b"_document", "document", b"document", "index", b"index", "relevance_score", b"relevance_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_document", b"_document", "_explanation", b"_explanation", "document", b"document", "explanation", b"explanation", "index", b"index", "relevance_score", b"relevance_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__document: _TypeAlias = _typing.Literal["document"]  # noqa: Y015
     _WhichOneofArgType__document: _TypeAlias = _typing.Literal["_document", b"_document"]  # noqa: Y015
+    _WhichOneofReturnType__explanation: _TypeAlias = _typing.Literal["explanation"]  # noqa: Y015
+    _WhichOneofArgType__explanation: _TypeAlias = _typing.Literal["_explanation", b"_explanation"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__document) -> _WhichOneofReturnType__document | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__explanation) -> _WhichOneofReturnType__explanation | None: ...
 
 Global___RerankResult: _TypeAlias = RerankResult  # noqa: Y015
 
@@ -631,7 +836,7 @@ Global___FailedModel: _TypeAlias = FailedModel  # noqa: Y015
 
 @_typing.final
 class StageDetail(_message.Message):
-    """One stage of a model that scores in several."""
+    """One stage of a model that scores in several, or one member of a reranker."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -641,19 +846,35 @@ class StageDetail(_message.Message):
     LATENCY_MS_FIELD_NUMBER: _builtins.int
     SHORTENED_BY_FIELD_NUMBER: _builtins.int
     INDICES_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """Name of the stage, such as "lexical-static", "late-interaction", "cross-encoder"."""
+    """Name of the stage or member, such as "lexical-static", "late-interaction", "cross-encoder". One within another has
+    the name of both: "first/lexical-static".
+    """
     model: _builtins.str
-    """Model of the stage."""
+    """Model of the stage: the one that answered, or failed last."""
     documents: _builtins.int
     """Documents this stage scored."""
     latency_ms: _builtins.float
     """Milliseconds it took."""
     shortened_by: _builtins.str
     """Why it scored fewer documents than it would have: "budget" or empty."""
+    status: Global___StageStatus.ValueType
+    """How it ended."""
+    reason: _builtins.str
+    """Name of the `ErrorReason`; only of a stage that failed."""
+    message: _builtins.str
+    """Why it failed or was skipped; only of such a stage."""
     @_builtins.property
     def indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Request positions of the documents it scored; only with `include_details`."""
+
+    @_builtins.property
+    def usage(self) -> Global___Usage:
+        """What it consumed, its cost included; only of the stages and members of rerankers."""
 
     def __init__(
         self,
@@ -664,12 +885,27 @@ class StageDetail(_message.Message):
         latency_ms: _builtins.float = ...,
         shortened_by: _builtins.str = ...,
         indices: _abc.Iterable[_builtins.int] | None = ...,
+        status: Global___StageStatus.ValueType = ...,
+        usage: Global___Usage | None = ...,
+        reason: _builtins.str | None = ...,
+        message: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_reason", b"_reason", "_usage", b"_usage", "message", b"message", "reason", b"reason", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "indices", b"indices", "latency_ms", b"latency_ms", "model", b"model", "shortened_by", b"shortened_by", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_reason", b"_reason", "_usage", b"_usage", "documents", b"documents", "indices", b"indices", "latency_ms", b"latency_ms", "message", b"message", "model", b"model", "reason", b"reason", "shortened_by", b"shortened_by", "stage", b"stage", "status", b"status", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
+    _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__usage: _TypeAlias = _typing.Literal["usage"]  # noqa: Y015
+    _WhichOneofArgType__usage: _TypeAlias = _typing.Literal["_usage", b"_usage"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__message) -> _WhichOneofReturnType__message | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__usage) -> _WhichOneofReturnType__usage | None: ...
 
 Global___StageDetail: _TypeAlias = StageDetail  # noqa: Y015
 
@@ -826,7 +1062,7 @@ class Price(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     DATE_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
-    """What is counted: "token" or "search_unit"."""
+    """What is counted: "token", "search_unit", or "call" for requests to the provider."""
     usd_per_million: _builtins.float
     """US dollars for a million units."""
     source: _builtins.str
@@ -870,6 +1106,10 @@ class Model(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     TAKES_IMAGES_FIELD_NUMBER: _builtins.int
     DEPLOYMENTS_FIELD_NUMBER: _builtins.int
+    TAKES_QUERY_IMAGES_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name to send as `model`."""
     provider: _builtins.str
@@ -892,6 +1132,12 @@ class Model(_message.Message):
     """Where the facts or weights come from."""
     takes_images: _builtins.bool
     """Whether documents may be images."""
+    takes_query_images: _builtins.bool
+    """Whether the query may be an image."""
+    kind: Global___ModelKind.ValueType
+    """A model, or a reranker over models."""
+    strategy: Global___Strategy.ValueType
+    """How a reranker scores; unset for models."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other names for it."""
@@ -907,6 +1153,10 @@ class Model(_message.Message):
     @_builtins.property
     def deployments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the model is served by, best described first; empty for models named `provider/model`."""
+
+    @_builtins.property
+    def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Models that a reranker asks, in its order; empty for models."""
 
     def __init__(
         self,
@@ -926,10 +1176,14 @@ class Model(_message.Message):
         source: _builtins.str = ...,
         takes_images: _builtins.bool = ...,
         deployments: _abc.Iterable[_builtins.str] | None = ...,
+        takes_query_images: _builtins.bool = ...,
+        kind: Global___ModelKind.ValueType = ...,
+        strategy: Global___Strategy.ValueType = ...,
+        members: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "limits", b"limits", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "aliases", b"aliases", "deployments", b"deployments", "description", b"description", "license", b"license", "limits", b"limits", "name", b"name", "price", b"price", "provider", b"provider", "score_space", b"score_space", "scoring", b"scoring", "source", b"source", "status", b"status", "status_detail", b"status_detail", "takes_images", b"takes_images", "truncation_default", b"truncation_default"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "aliases", b"aliases", "deployments", b"deployments", "description", b"description", "kind", b"kind", "license", b"license", "limits", b"limits", "members", b"members", "name", b"name", "price", b"price", "provider", b"provider", "score_space", b"score_space", "scoring", b"scoring", "source", b"source", "status", b"status", "status_detail", b"status_detail", "strategy", b"strategy", "takes_images", b"takes_images", "takes_query_images", b"takes_query_images", "truncation_default", b"truncation_default"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
@@ -1042,6 +1296,99 @@ class GetModelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
+
+@_typing.final
+class WarmDocumentsRequest(_message.Message):
+    """Documents whose vectors are computed ahead."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    RANK_FIELDS_FIELD_NUMBER: _builtins.int
+    MAX_CHUNKS_PER_DOC_FIELD_NUMBER: _builtins.int
+    MAX_TOKENS_PER_DOC_FIELD_NUMBER: _builtins.int
+    TRUNCATION_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Model alias or `provider/model`, such as `local/default`. Empty: the server's default model."""
+    max_chunks_per_doc: _builtins.int
+    """As in the later calls. At least 1."""
+    max_tokens_per_doc: _builtins.int
+    """As in the later calls. At least 1."""
+    truncation: Global___Truncation.ValueType
+    """As in the later calls."""
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Document]:
+        """The documents, at least one, as later calls will have them."""
+
+    @_builtins.property
+    def rank_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in the later calls: names of the `Document.fields` that are scored, in this order."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        documents: _abc.Iterable[Global___Document] | None = ...,
+        rank_fields: _abc.Iterable[_builtins.str] | None = ...,
+        max_chunks_per_doc: _builtins.int | None = ...,
+        max_tokens_per_doc: _builtins.int | None = ...,
+        truncation: Global___Truncation.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_chunks_per_doc", b"_max_chunks_per_doc", "_max_tokens_per_doc", b"_max_tokens_per_doc", "max_chunks_per_doc", b"max_chunks_per_doc", "max_tokens_per_doc", b"max_tokens_per_doc"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_chunks_per_doc", b"_max_chunks_per_doc", "_max_tokens_per_doc", b"_max_tokens_per_doc", "documents", b"documents", "max_chunks_per_doc", b"max_chunks_per_doc", "max_tokens_per_doc", b"max_tokens_per_doc", "model", b"model", "rank_fields", b"rank_fields", "truncation", b"truncation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_chunks_per_doc: _TypeAlias = _typing.Literal["max_chunks_per_doc"]  # noqa: Y015
+    _WhichOneofArgType__max_chunks_per_doc: _TypeAlias = _typing.Literal["_max_chunks_per_doc", b"_max_chunks_per_doc"]  # noqa: Y015
+    _WhichOneofReturnType__max_tokens_per_doc: _TypeAlias = _typing.Literal["max_tokens_per_doc"]  # noqa: Y015
+    _WhichOneofArgType__max_tokens_per_doc: _TypeAlias = _typing.Literal["_max_tokens_per_doc", b"_max_tokens_per_doc"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_chunks_per_doc) -> _WhichOneofReturnType__max_chunks_per_doc | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_tokens_per_doc) -> _WhichOneofReturnType__max_tokens_per_doc | None: ...
+
+Global___WarmDocumentsRequest: _TypeAlias = WarmDocumentsRequest  # noqa: Y015
+
+@_typing.final
+class WarmDocumentsResponse(_message.Message):
+    """What became of the documents; every one is counted once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    WARMED_FIELD_NUMBER: _builtins.int
+    ALREADY_WARM_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model whose vectors they are."""
+    warmed: _builtins.int
+    """Documents whose vectors were computed and are kept now."""
+    already_warm: _builtins.int
+    """Documents whose vectors were kept already."""
+    skipped: _builtins.int
+    """Documents that are blank, or for whose vectors there was no room."""
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the caller should know, such as why documents were skipped."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        warmed: _builtins.int = ...,
+        already_warm: _builtins.int = ...,
+        skipped: _builtins.int = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_warm", b"already_warm", "model", b"model", "skipped", b"skipped", "warmed", b"warmed", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WarmDocumentsResponse: _TypeAlias = WarmDocumentsResponse  # noqa: Y015
 
 @_typing.final
 class BatchOptions(_message.Message):

@@ -53,6 +53,11 @@ class RerankServiceStub:
                 request_serializer=rerank_dot_v1_dot_rerank__service__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=rerank_dot_v1_dot_rerank__service__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.WarmDocuments = channel.unary_unary(
+                '/rerank.v1.RerankService/WarmDocuments',
+                request_serializer=rerank_dot_v1_dot_rerank__service__pb2.WarmDocumentsRequest.SerializeToString,
+                response_deserializer=rerank_dot_v1_dot_rerank__service__pb2.WarmDocumentsResponse.FromString,
+                _registered_method=True)
         self.BatchRerank = channel.stream_stream(
                 '/rerank.v1.RerankService/BatchRerank',
                 request_serializer=rerank_dot_v1_dot_rerank__service__pb2.BatchRerankRequest.SerializeToString,
@@ -88,6 +93,16 @@ class RerankServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WarmDocuments(self, request, context):
+        """Computes the vectors of documents ahead, so that later calls with them cost little more than the query.
+        For embedded models, which keep them in the memory of the process that answers, up to `local.vector_cache_mb`;
+        the least recently used are dropped first. Runs below all other calls. Vectors computed before a deadline are
+        kept, so the same call may be sent again to go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BatchRerank(self, request_iterator, context):
         """Reranks a stream of items. An item that fails fails alone, with its status in its own answer.
         Answers come as they finish unless `BatchOptions.ordered` is set; the last message is the summary.
@@ -115,6 +130,11 @@ def add_RerankServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=rerank_dot_v1_dot_rerank__service__pb2.GetModelRequest.FromString,
                     response_serializer=rerank_dot_v1_dot_rerank__service__pb2.GetModelResponse.SerializeToString,
+            ),
+            'WarmDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.WarmDocuments,
+                    request_deserializer=rerank_dot_v1_dot_rerank__service__pb2.WarmDocumentsRequest.FromString,
+                    response_serializer=rerank_dot_v1_dot_rerank__service__pb2.WarmDocumentsResponse.SerializeToString,
             ),
             'BatchRerank': grpc.stream_stream_rpc_method_handler(
                     servicer.BatchRerank,
@@ -207,6 +227,33 @@ class RerankService:
             '/rerank.v1.RerankService/GetModel',
             rerank_dot_v1_dot_rerank__service__pb2.GetModelRequest.SerializeToString,
             rerank_dot_v1_dot_rerank__service__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WarmDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rerank.v1.RerankService/WarmDocuments',
+            rerank_dot_v1_dot_rerank__service__pb2.WarmDocumentsRequest.SerializeToString,
+            rerank_dot_v1_dot_rerank__service__pb2.WarmDocumentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,12 @@ class RerankServiceStub:
     """Lists the models a caller may name, with what each can do."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_rerank_service_pb2.GetModelRequest, _rerank_service_pb2.GetModelResponse]
     """Returns one model by its name."""
+    WarmDocuments: _grpc.UnaryUnaryMultiCallable[_rerank_service_pb2.WarmDocumentsRequest, _rerank_service_pb2.WarmDocumentsResponse]
+    """Computes the vectors of documents ahead, so that later calls with them cost little more than the query.
+    For embedded models, which keep them in the memory of the process that answers, up to `local.vector_cache_mb`;
+    the least recently used are dropped first. Runs below all other calls. Vectors computed before a deadline are
+    kept, so the same call may be sent again to go on.
+    """
     BatchRerank: _grpc.StreamStreamMultiCallable[_rerank_service_pb2.BatchRerankRequest, _rerank_service_pb2.BatchRerankResponse]
     """Reranks a stream of items. An item that fails fails alone, with its status in its own answer.
     Answers come as they finish unless `BatchOptions.ordered` is set; the last message is the summary.
@@ -65,6 +71,12 @@ class RerankServiceAsyncStub(RerankServiceStub):
     """Lists the models a caller may name, with what each can do."""
     GetModel: _aio.UnaryUnaryMultiCallable[_rerank_service_pb2.GetModelRequest, _rerank_service_pb2.GetModelResponse]  # type: ignore[assignment]
     """Returns one model by its name."""
+    WarmDocuments: _aio.UnaryUnaryMultiCallable[_rerank_service_pb2.WarmDocumentsRequest, _rerank_service_pb2.WarmDocumentsResponse]  # type: ignore[assignment]
+    """Computes the vectors of documents ahead, so that later calls with them cost little more than the query.
+    For embedded models, which keep them in the memory of the process that answers, up to `local.vector_cache_mb`;
+    the least recently used are dropped first. Runs below all other calls. Vectors computed before a deadline are
+    kept, so the same call may be sent again to go on.
+    """
     BatchRerank: _aio.StreamStreamMultiCallable[_rerank_service_pb2.BatchRerankRequest, _rerank_service_pb2.BatchRerankResponse]  # type: ignore[assignment]
     """Reranks a stream of items. An item that fails fails alone, with its status in its own answer.
     Answers come as they finish unless `BatchOptions.ordered` is set; the last message is the summary.
@@ -102,6 +114,18 @@ class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rerank_service_pb2.GetModelResponse, _abc.Awaitable[_rerank_service_pb2.GetModelResponse]]:
         """Returns one model by its name."""
+
+    @_abc_1.abstractmethod
+    def WarmDocuments(
+        self,
+        request: _rerank_service_pb2.WarmDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rerank_service_pb2.WarmDocumentsResponse, _abc.Awaitable[_rerank_service_pb2.WarmDocumentsResponse]]:
+        """Computes the vectors of documents ahead, so that later calls with them cost little more than the query.
+        For embedded models, which keep them in the memory of the process that answers, up to `local.vector_cache_mb`;
+        the least recently used are dropped first. Runs below all other calls. Vectors computed before a deadline are
+        kept, so the same call may be sent again to go on.
+        """
 
     @_abc_1.abstractmethod
     def BatchRerank(
