@@ -15,11 +15,12 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.generator.contract import render_contract
-from scripts.generator.convert import render_convert
+from scripts.generator.contract import messages_module, render_contract
+from scripts.generator.convert import convert_module, render_convert
 from scripts.generator.openapi import render_openapi
 from scripts.generator.routes import render_routes
 from scripts.generator.schema import SchemaError, read_schema
+from scripts.generator.service_config import render_service_configs
 from scripts.generator.services import render_protocols, render_servicers
 from scripts.generator.stubs import STUB_FOLDER, read_descriptor_set, render_stubs
 
@@ -54,14 +55,20 @@ def render_files() -> dict[str, str]:
     """Render every generated file, by path relative to the repository."""
     schema = read_schema(read_descriptor_set(ROOT))
     modules = {
-        "server/rerankd/contract/messages.py": render_contract(schema),
         "server/rerankd/contract/service.py": render_protocols(schema),
-        "server/rerankd/rpc/convert.py": render_convert(schema),
         "server/rerankd/rpc/servicers.py": render_servicers(schema),
         "server/rerankd/gateway/routes.py": render_routes(schema),
     }
+    for file in schema.files():
+        modules[f"server/rerankd/contract/{messages_module(file)}.py"] = render_contract(schema, file)
+        modules[f"server/rerankd/rpc/{convert_module(file)}.py"] = render_convert(schema, file)
     formatted = {path: format_module(path, source) for path, source in modules.items()}
-    return {**render_stubs(ROOT), **formatted, "server/rerankd/web/openapi.json": render_openapi(schema)}
+    return {
+        **render_stubs(ROOT),
+        **formatted,
+        "server/rerankd/web/openapi.json": render_openapi(schema),
+        **render_service_configs(ROOT),
+    }
 
 
 def format_module(path: str, source: str) -> str:

@@ -1,8 +1,8 @@
-"""Renders `server/rerankd/contract/messages.py`: the messages as msgspec Structs, the enums as StrEnums."""
+"""Renders `server/rerankd/contract/*messages.py`: the messages of a file as msgspec Structs, the enums as StrEnums."""
 
 from __future__ import annotations
 
-from scripts.generator.schema import Enum, Field, Message, Schema
+from scripts.generator.schema import Enum, Field, Message, ProtoFile, Schema
 from scripts.generator.text import HEADER, docstring, field_doc
 
 _PREAMBLE = f'''# {HEADER}
@@ -45,6 +45,27 @@ class Status(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=Tru
     """`google.rpc` error details in protobuf's JSON form, each with its `@type`."""
 
 '''
+_PREAMBLE_OF_OTHERS = f'''# {HEADER}
+"""Requests and responses of `protos/rerank/v1/%s.proto`, made as those of `rerankd.contract.messages`.
+
+%s
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+%sfrom rerankd.contract.messages import Int32, Int64, Status, Uint32
+from rerankd.contract.value_types import FieldMask, Timestamp, empty_list, empty_map
+
+'''
+_NAMES_IN_JSON = {
+    False: "Names are the protos' names, in JSON too.",
+    True: "Names in JSON are protobuf's JSON names; the gateway reads proto names too.",
+}
 _PYTHON_TYPES = {
     "string": "str",
     "bool": "bool",
@@ -55,6 +76,8 @@ _PYTHON_TYPES = {
     "float": "float",
     "struct": "dict[str, Any]",
     "status": "Status",
+    "timestamp": "Timestamp",
+    "field_mask": "FieldMask",
 }
 _FACTORIES = {
     "string": "str",
@@ -76,12 +99,24 @@ _ZEROES = {
 }
 
 
-def render_contract(schema: Schema) -> str:
-    """Render the module."""
-    parts = [_PREAMBLE]
-    parts += [_render_enum(enum) for enum in schema.message_enums()]
-    parts += [_render_message(message, schema) for message in schema.messages.values()]
+def render_contract(schema: Schema, file: ProtoFile) -> str:
+    """Render the module of one proto file."""
+    parts = [_preamble(schema, file)]
+    parts += [_render_enum(enum) for enum in schema.enums_of(file)]
+    parts += [_render_message(message, schema) for message in schema.messages_of(file)]
     return "\n\n".join(parts)
+
+
+def messages_module(file: ProtoFile) -> str:
+    """Name the module of `rerankd.contract` that has a file's messages."""
+    return f"{file.prefix}messages"
+
+
+def _preamble(schema: Schema, file: ProtoFile) -> str:
+    if not file.prefix:
+        return _PREAMBLE
+    modules = "".join(f"from rerankd.contract import {messages_module(other)}\n" for other in schema.files())
+    return _PREAMBLE_OF_OTHERS % (file.stem, _NAMES_IN_JSON[file.is_camel_case], modules)
 
 
 def accepts_plain_text(member: Field, schema: Schema) -> bool:
@@ -116,16 +151,19 @@ def _render_message(message: Message, schema: Schema) -> str:
         "\n",
     ]
     for member in message.fields:
-        lines.append(f"    {member.name}: {python_type(member, schema)}{_default(member, message, schema)}\n")
+        annotation = python_type(member, schema, message.file)
+        lines.append(f"    {member.name}: {annotation}{_default(member, message, schema)}\n")
         lines.append(field_doc(member.doc))
     for oneof, members in message.oneofs().items():
         lines.append(_render_oneof(oneof, members))
     return "".join(lines)
 
 
-def python_type(member: Field, schema: Schema) -> str:
-    """Name the Python type of a field."""
-    base = _PYTHON_TYPES.get(member.kind, member.type_name)
+def python_type(member: Field, schema: Schema, home: ProtoFile) -> str:
+    """Name the Python type of a field, as the module of the file `home` does."""
+    if member.kind == "map":
+        return f"dict[str, {_PYTHON_TYPES[member.type_name]}]"
+    base = _PYTHON_TYPES.get(member.kind) or qualified(member, schema, home)
     if accepts_plain_text(member, schema):
         base = f"str | {base}"
     if member.is_repeated:
@@ -133,18 +171,34 @@ def python_type(member: Field, schema: Schema) -> str:
     return f"{base} | None" if member.is_optional else base
 
 
+def qualified(member: Field, schema: Schema, home: ProtoFile) -> str:
+    """Name the message or enum of a field, with its module where that is another one than that of `home`."""
+    file = schema.file_of(member)
+    return member.type_name if file == home else f"{messages_module(file)}.{member.type_name}"
+
+
 def _default(member: Field, message: Message, schema: Schema) -> str:
-    if member.is_optional:
-        return " = None"
+    default = _default_argument(member, message, schema)
+    if member.json_name != member.name:
+        return f' = field({default}, name="{member.json_name}")'
+    return f" = {default.removeprefix('default=')}" if default.startswith("default=") else f" = field({default})"
+
+
+def _default_argument(member: Field, message: Message, schema: Schema) -> str:
+    """Return the argument of `msgspec.field` that says what a field holds when it is unset."""
     is_content = message.shorthand is not None and member.name != message.shorthand
+    empty = ("_empty_list", "_empty_map") if not message.file.prefix else ("empty_list", "empty_map")
+    if member.is_optional:
+        return "default=None"
+    if member.kind == "map":
+        return f"default_factory={'dict' if is_content else empty[1]}"
     if member.is_repeated:
-        return f" = field(default_factory={'list' if is_content else '_empty_list'})"
+        return f"default_factory={'list' if is_content else empty[0]}"
     if member.kind == "enum":
-        zero = f"{member.type_name}.{schema.enums[member.type_name].values[0].suffix}"
-        return f" = {zero}" if is_content else f" = field(default_factory=lambda: {zero})"
-    if is_content:
-        return f" = {_ZEROES[member.kind]}"
-    return f" = field(default_factory={_FACTORIES[member.kind]})"
+        name = qualified(member, schema, message.file)
+        zero = f"{name}.{schema.enums[member.type_name].values[0].suffix}"
+        return f"default={zero}" if is_content else f"default_factory=lambda: {zero}"
+    return f"default={_ZEROES[member.kind]}" if is_content else f"default_factory={_FACTORIES[member.kind]}"
 
 
 def _render_oneof(oneof: str, members: list[Field]) -> str:

@@ -17,20 +17,24 @@ from scripts.generator.openapi_schemas import (
     ref,
     rules_of,
 )
-from scripts.generator.schema import Binding, Method, Schema, SchemaError
+from scripts.generator.schema import Binding, Method, Schema, SchemaError, Service
 from scripts.generator.text import summary_of
 
-_REQUEST_ERRORS: Final = ("400", "401", "403", "404", "429", "500", "503", "504")
+_REQUEST_ERRORS: Final = ("400", "401", "403", "404", "429", "500", "502", "503", "504")
 _BODY_ERRORS: Final = ("413", "415")
+_CHANGE_ERRORS: Final = ("409",)
+"""Of rpcs that change what is stored: all but the rerank service's."""
 _ERRORS: Final = {
     "400": ("BadRequest", "A field breaks a rule, or the body or a header cannot be read."),
     "401": ("Unauthenticated", "The API key is missing or not valid."),
     "403": ("PermissionDenied", "The caller may not do this."),
-    "404": ("NotFound", "No such model or path."),
+    "404": ("NotFound", "No such model, path or other thing that is named."),
+    "409": ("Conflict", "What is stored, or declared in the settings, does not allow the change."),
     "413": ("PayloadTooLarge", "The body, or a line of it, is larger than this server takes."),
     "415": ("UnsupportedMediaType", "The body is not of the media type that this route takes."),
     "429": ("ResourceExhausted", "A limit is reached; `retry-after` says when to come back."),
-    "500": ("Internal", "A fault of this server or of the provider's answer."),
+    "500": ("Internal", "A fault of this server."),
+    "502": ("BadGateway", "The provider's answer breaks its own contract, or it refused this server's credentials."),
     "503": ("Unavailable", "No provider can answer, or this server is starting or draining."),
     "504": ("DeadlineExceeded", "The deadline passed before the answer was ready."),
 }
@@ -57,10 +61,10 @@ _HEADERS: Final = [
 
 def render_openapi(schema: Schema) -> str:
     """Render the document."""
-    service = schema.services[0]
     document = {
         "openapi": "3.1.0",
-        "info": {"title": "rerankd", "version": "v1", "description": service.doc},
+        "info": {"title": "rerankd", "version": "v1", "description": schema.services[0].doc},
+        "tags": [{"name": service.name, "description": service.doc} for service in schema.services],
         "servers": [
             {"url": "/rerankd", "description": "Exactly this document: unknown fields are refused."},
             {"url": "/", "description": "The same, with what clients of other rerank APIs send and expect beside it."},
@@ -84,22 +88,23 @@ def _paths(schema: Schema) -> dict[str, dict[str, Any]]:
             operation = {
                 "operationId": operation_id,
                 "tags": [service.name],
-                **_operation(method, binding, schema),
+                **_operation(service, method, binding, schema),
             }
             paths.setdefault(path, {})[binding.http_method.lower()] = operation
     return paths
 
 
-def _operation(method: Method, binding: Binding, schema: Schema) -> dict[str, Any]:
+def _operation(service: Service, method: Method, binding: Binding, schema: Schema) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": summary_of(method.doc)[0], "description": method.doc}
     operation["parameters"] = [*_parameters(method, binding, schema), *_header_refs()]
     is_streaming = method.is_client_streaming or method.is_server_streaming
     media_type = "application/x-ndjson" if is_streaming else "application/json"
-    statuses: tuple[str, ...] = _REQUEST_ERRORS
+    is_change = service is not schema.services[0] and binding.http_method != "GET"
+    statuses: tuple[str, ...] = (*_REQUEST_ERRORS, *(_CHANGE_ERRORS if is_change else ()))
     if binding.body:
         statuses = (*statuses, *_BODY_ERRORS)
         operation["requestBody"] = {
-            "required": True,
+            "required": not binding.variables(),
             "content": {
                 media_type: {
                     "schema": body_schema(method.request),
@@ -117,12 +122,13 @@ def _operation(method: Method, binding: Binding, schema: Schema) -> dict[str, An
     success: dict[str, Any] = {
         "description": schema.messages[method.response].doc,
         "headers": {"x-request-id": {"schema": {"type": "string"}, "description": "Identifies the call."}},
-        "content": {media_type: {"schema": answer, "examples": _examples(ANSWERS, "ANSWERS", method)}},
     }
+    if method.http_status != 204:
+        success["content"] = {media_type: {"schema": answer, "examples": _examples(ANSWERS, "ANSWERS", method)}}
     if method.name == "Rerank":
         success["headers"]["server-timing"] = _SERVER_TIMING
     refused = {status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in sorted(statuses)}
-    operation["responses"] = {"200": success, **refused}
+    operation["responses"] = {str(method.http_status): success, **refused}
     return operation
 
 
@@ -138,7 +144,7 @@ def _header_refs() -> list[dict[str, Any]]:
 
 
 def _parameters(method: Method, binding: Binding, schema: Schema) -> list[dict[str, Any]]:
-    in_path = set(re.findall(r"{(\w+)", binding.path))
+    in_path = set(binding.variables())
     parameters = []
     for member in schema.messages[method.request].fields:
         if member.name not in in_path and binding.body:
@@ -150,7 +156,7 @@ def _parameters(method: Method, binding: Binding, schema: Schema) -> list[dict[s
             described = or_null(described)
         parameters.append(
             {
-                "name": member.name,
+                "name": member.name if place == "path" else member.json_name,
                 "in": place,
                 "required": place == "path",
                 "description": member.doc,

@@ -16,6 +16,8 @@ _SCALAR_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "double": {"type": "number", "format": "double"},
     "float": {"type": "number", "format": "float"},
     "struct": {"type": "object"},
+    "timestamp": {"type": "string", "format": "date-time"},
+    "field_mask": {"type": "string"},
 }
 _RULES: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "RerankRequest": {
@@ -26,13 +28,34 @@ _RULES: Final[dict[str, dict[str, dict[str, Any]]]] = {
     },
     "ListModelsRequest": {"page_size": {"minimum": 1, "maximum": 1000}},
     "BatchOptions": {"max_concurrency": {"minimum": 1}},
+    "ListKeysRequest": {"page_size": {"minimum": 1, "maximum": 1000}},
+    "ListSpendRequest": {"page_size": {"minimum": 1, "maximum": 10000}},
+    "CreateKeyRequest": {"name": {"maxLength": 200}},
+    "ListRerankersRequest": {"page_size": {"minimum": 1, "maximum": 200}},
+    "ListRerankerVersionsRequest": {"page_size": {"minimum": 1, "maximum": 200}},
+    "CreateRerankerRequest": {"name": {"maxLength": 200}, "description": {"maxLength": 2000}},
+    "UpdateRerankerRequest": {"name": {"maxLength": 200}, "description": {"maxLength": 2000}},
+    "RunRerankerRequest": {"top_n": {"minimum": 1}},
+    "ListRunsRequest": {"page_size": {"minimum": 1, "maximum": 500}},
+    "RotateKeyRequest": {"overlap_s": {"minimum": 0, "maximum": 31_536_000}},
 }
 """Ranges that the fields' comments state, by message and field."""
 _REQUIRED: Final[dict[str, dict[str, Any]]] = {
     "RerankRequest": {
         "required": ["query", "documents"],
         "properties": {"query": {"minLength": 1, "pattern": "\\S"}, "documents": {"minItems": 1}},
-    }
+    },
+    "CreateKeyRequest": {"required": ["name"], "properties": {"name": {"minLength": 1, "pattern": "\\S"}}},
+    "CreateRerankerRequest": {
+        "required": ["name", "strategy", "config"],
+        "properties": {"name": {"minLength": 1, "pattern": "\\S"}},
+    },
+    "RunRerankerRequest": {
+        "required": ["query", "documents"],
+        "properties": {"query": {"minLength": 1, "pattern": "\\S"}, "documents": {"minItems": 1}},
+    },
+    "RollbackRerankerRequest": {"required": ["version"]},
+    "ImportKeysRequest": {"required": ["keys"], "properties": {"keys": {"minItems": 1, "maxItems": 1000}}},
 }
 """What a body must hold; the same message within another one may leave it to that one's defaults."""
 
@@ -59,18 +82,18 @@ def message_schema(message: Message, schema: Schema) -> dict[str, Any]:
         described = field_schema(member, schema) | rules_of(message.name, member)
         if message.is_in_requests and member.is_optional:
             described = or_null(described)
-        properties[member.name] = described
+        properties[member.json_name] = described
     result: dict[str, Any] = {
         "type": "object",
         "description": message.doc,
         "properties": properties,
         "additionalProperties": False,
     }
-    always = [member.name for member in message.fields if not member.is_optional]
+    always = [member.json_name for member in message.fields if not member.is_optional]
     if always and not message.is_in_requests:
         result["required"] = always
     for members in message.oneofs().values():
-        result["oneOf"] = [{"required": [member.name]} for member in members]
+        result["oneOf"] = [{"required": [member.json_name]} for member in members]
     return result
 
 
@@ -85,6 +108,8 @@ def field_schema(member: Field, schema: Schema) -> dict[str, Any]:
         base = _enum_schema(member, schema)
         if not member.is_repeated:
             return {**base, "description": f"{member.doc} {base['description']}".strip()}
+    elif member.kind == "map":
+        return {"type": "object", "additionalProperties": _SCALAR_SCHEMAS[member.type_name], **description}
     else:
         base = dict(_SCALAR_SCHEMAS[member.kind])
     if member.is_repeated:

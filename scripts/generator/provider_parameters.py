@@ -18,7 +18,7 @@ from rerankd_adapters.testing.parameters import PARAMETERS, Encode, Treatment, t
 
 OTHER_MODEL: Final = "other-model"
 """A model that no provider declares."""
-_NEEDED: Final = {"account": "a", "project": "p", "project_id": "p", "region": "eu-central-1"}
+_NEEDED: Final = {"account": "a", "project": "p", "project_id": "p", "compartment_id": "c", "region": "eu-central-1"}
 """Options that some adapters require."""
 
 
@@ -44,6 +44,10 @@ VARIANTS: Final[Mapping[str, Sequence[Variant]]] = {
 _ONLY: Final = (Variant("handling", {}),)
 _MODES: Final = ("truncation", *(f"truncation: {mode.value}" for mode in Truncation))
 """The first row is of calls without `truncation`."""
+
+
+_CUT_HERE: Final = ("max_tokens_per_doc", "truncation", "truncation: end", "truncation: start")
+"""Parameters that the engine applies itself for servers that refuse long documents."""
 
 
 def variants_of(provider: Provider) -> Sequence[Variant]:
@@ -98,6 +102,8 @@ def _column(provider: Provider, variant: int) -> dict[str, str]:
         names = _MODES if name == "truncation" else (name,)
         for place, row in enumerate(names):
             cells[row] = _cell({model: each[name][place].text for model, each in found.items()})
+    if provider.capabilities.truncates is False:
+        cells.update(dict.fromkeys(_CUT_HERE, "documents are cut by rerankd"))
     return cells
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts.generator.contract import messages_module
 from scripts.generator.schema import Binding, Method, Schema, Service
 from scripts.generator.services import owner_of
 from scripts.generator.text import HEADER, snake_case
@@ -13,8 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rerankd.contract import messages
-from rerankd.gateway.route_table import Route
+%sfrom rerankd.gateway.route_table import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
 '''
@@ -23,16 +23,23 @@ ROUTES: Final[tuple[Route, ...]] = (
 def render_routes(schema: Schema) -> str:
     """Render the module."""
     routes = [
-        _render_route(service, method, binding) for service, method in schema.methods() for binding in method.bindings
+        _render_route(service, method, binding, schema)
+        for service, method in schema.methods()
+        for binding in method.bindings
     ]
-    return _PREAMBLE + "".join(routes) + ")\n"
+    imports = "".join(f"from rerankd.contract import {messages_module(file)}\n" for file in schema.files())
+    return _PREAMBLE % imports + "".join(routes) + ")\n"
 
 
-def _render_route(service: Service, method: Method, binding: Binding) -> str:
+def _render_route(service: Service, method: Method, binding: Binding, schema: Schema) -> str:
+    request, response = (
+        f"{messages_module(schema.messages[name].file)}.{name}" for name in (method.request, method.response)
+    )
+    status = "" if method.http_status == 200 else f"success_status={method.http_status}, "
     return (
         f'    Route(http_method="{binding.http_method}", template="{binding.path}", rpc="{method.name}", '
         f'service="{owner_of(service, method)}", method="{snake_case(method.name)}", '
-        f"request_type=messages.{method.request}, response_type=messages.{method.response}, "
+        f"request_type={request}, response_type={response}, "
         f"has_body={binding.body == '*'}, response_body={binding.response_body or None!r}, "
-        f"is_streaming={method.is_client_streaming or method.is_server_streaming},),\n"
+        f"{status}is_streaming={method.is_client_streaming or method.is_server_streaming},),\n"
     )

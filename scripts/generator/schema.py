@@ -5,6 +5,7 @@ Everything is read from one `FileDescriptorSet`; no generated Python is imported
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +15,12 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 PACKAGE: Final = "rerank.v1"
 STRUCT_TYPE: Final = ".google.protobuf.Struct"
 STATUS_TYPE: Final = ".google.rpc.Status"
+_KNOWN_TYPES: Final = {
+    STRUCT_TYPE: "struct",
+    STATUS_TYPE: "status",
+    ".google.protobuf.Timestamp": "timestamp",
+    ".google.protobuf.FieldMask": "field_mask",
+}
 _FieldProto = descriptor_pb2.FieldDescriptorProto
 _SCALARS: Final = {
     _FieldProto.TYPE_STRING: "string",
@@ -28,14 +35,33 @@ _HTTP_METHODS: Final = ("get", "put", "post", "delete", "patch")
 
 
 @dataclass(frozen=True)
+class ProtoFile:
+    """One proto file."""
+
+    stem: str
+    """Name without folder and extension: "rerank_service"."""
+    is_camel_case: bool = False
+    """Whether the JSON of its messages has protobuf's JSON names, and takes proto names too."""
+
+    @property
+    def prefix(self) -> str:
+        """What names of its modules begin with: "access_" for the access service, nothing for the rerank service."""
+        subject = self.stem.removesuffix("_service")
+        return "" if subject == "rerank" else f"{subject}_"
+
+
+@dataclass(frozen=True)
 class Field:
     """One field of a message."""
 
     name: str
+    json_name: str
+    """Its name in JSON."""
     kind: str
-    """A scalar's proto name, or "message", "enum", "struct" (JSON object) or "status" (google.rpc.Status)."""
+    """A scalar's proto name, "message", "enum", "map" (of strings to scalars), or a known type of Google's: "struct"
+    (JSON object), "status" (google.rpc.Status), "timestamp", "field_mask"."""
     type_name: str
-    """Name of the message or enum; empty for the other kinds."""
+    """Name of the message or enum; the kind of a map's values; empty for the other kinds."""
     doc: str
     is_repeated: bool
     is_optional: bool
@@ -48,6 +74,7 @@ class Message:
     """One message."""
 
     name: str
+    file: ProtoFile
     doc: str
     fields: Sequence[Field]
     shorthand: str | None
@@ -84,6 +111,7 @@ class Enum:
     """One enum."""
 
     name: str
+    file: ProtoFile
     doc: str
     values: Sequence[EnumValue]
 
@@ -97,6 +125,10 @@ class Binding:
     body: str
     response_body: str
 
+    def variables(self) -> list[str]:
+        """List the fields that stand in the path."""
+        return re.findall(r"{(\w+)", self.path)
+
 
 @dataclass(frozen=True)
 class Method:
@@ -109,6 +141,8 @@ class Method:
     is_client_streaming: bool
     is_server_streaming: bool
     bindings: Sequence[Binding]
+    http_status: int = 200
+    """Of a successful answer; 204 has no body."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +150,7 @@ class Service:
     """One service."""
 
     name: str
+    file: ProtoFile
     doc: str
     methods: Sequence[Method]
 
@@ -144,10 +179,31 @@ class Schema:
                     seen.add(member.type_name)
                     pending.append(member.type_name)
 
-    def message_enums(self) -> list[Enum]:
-        """List the enums that some message uses; the others are documentation."""
-        used = {member.type_name for message in self.messages.values() for member in message.fields}
+    def files(self) -> list[ProtoFile]:
+        """List the files with messages, in the order of their services."""
+        found = dict.fromkeys([*(service.file for service in self.services), *(m.file for m in self.messages.values())])
+        return list(found)
+
+    def messages_of(self, file: ProtoFile) -> list[Message]:
+        """List the messages of a file."""
+        return [message for message in self.messages.values() if message.file == file]
+
+    def enums_used_by(self, file: ProtoFile) -> list[Enum]:
+        """List the enums that the messages of a file use, whichever file has them."""
+        used = {member.type_name for message in self.messages_of(file) for member in message.fields}
         return [enum for enum in self.enums.values() if enum.name in used]
+
+    def enums_of(self, file: ProtoFile) -> list[Enum]:
+        """List the enums of a file that some message uses; the others are documentation."""
+        used = {member.type_name for message in self.messages.values() for member in message.fields}
+        return [enum for enum in self.enums.values() if enum.name in used and enum.file == file]
+
+    def file_of(self, member: Field) -> ProtoFile:
+        """Return the file of the message or enum that a field holds."""
+        owner: Message | Enum = (
+            self.messages[member.type_name] if member.kind == "message" else self.enums[member.type_name]
+        )
+        return owner.file
 
 
 class SchemaError(Exception):
@@ -164,7 +220,14 @@ def read_schema(descriptor_set: bytes) -> Schema:
     for file in files:
         if file.package == PACKAGE:
             _FileReader(file, pool).read_into(schema)
+    # The rerank service comes first: it is what the others are about.
+    schema.services.sort(key=lambda service: service.file.prefix)
+    names: set[str] = set()
     for _, method in schema.methods():
+        if method.name in names:
+            raise SchemaError(f"{method.name}: two services have an rpc of this name")
+        names.add(method.name)
+        _check_variables(method, schema.messages[method.request])
         schema.messages[method.request].is_in_requests = True
         for member in schema.reachable(method.request):
             if member.kind == "message":
@@ -176,6 +239,8 @@ class _FileReader:
     def __init__(self, file: descriptor_pb2.FileDescriptorProto, pool: descriptor_pool.DescriptorPool) -> None:
         self._file = file
         self._pool = pool
+        camel = self._option(file, "FileOptions", f"{PACKAGE}.json_camel_case")
+        self._home = ProtoFile(file.name.rpartition("/")[2].removesuffix(".proto"), bool(camel))
         self._comments = {
             tuple(location.path): " ".join(location.leading_comments.split())
             for location in file.source_code_info.location
@@ -190,7 +255,7 @@ class _FileReader:
         for number, service in enumerate(self._file.service):
             path = (6, number)
             methods = [self._method(method, (*path, 2, i)) for i, method in enumerate(service.method)]
-            schema.services.append(Service(service.name, self._doc(path), methods))
+            schema.services.append(Service(service.name, self._home, self._doc(path), methods))
 
     def _doc(self, path: tuple[int, ...]) -> str:
         return self._comments.get(path, "")
@@ -209,14 +274,14 @@ class _FileReader:
             EnumValue(value.name, value.name.removeprefix(prefix), value.number, self._doc((*path, 2, i)))
             for i, value in enumerate(enum.value)
         ]
-        return Enum(enum.name, self._doc(path), values)
+        return Enum(enum.name, self._home, self._doc(path), values)
 
     def _message(self, message: descriptor_pb2.DescriptorProto, path: tuple[int, ...]) -> Message:
-        if message.nested_type or message.enum_type:
-            raise SchemaError(f"{message.name}: nested types and maps are not supported")
+        if message.enum_type or any(not nested.options.map_entry for nested in message.nested_type):
+            raise SchemaError(f"{message.name}: nested types are not supported")
         fields = [self._field(message, member, (*path, 2, i)) for i, member in enumerate(message.field)]
         shorthand = self._option(message, "MessageOptions", f"{PACKAGE}.json_shorthand")
-        return Message(message.name, self._doc(path), fields, shorthand)
+        return Message(message.name, self._home, self._doc(path), fields, shorthand)
 
     def _field(
         self,
@@ -224,26 +289,41 @@ class _FileReader:
         member: descriptor_pb2.FieldDescriptorProto,
         path: tuple[int, ...],
     ) -> Field:
+        kind, type_name = self._kind(message, member)
+        is_repeated = member.label == _FieldProto.LABEL_REPEATED
+        has_oneof = member.HasField("oneof_index") and not member.proto3_optional
+        is_optional = not is_repeated and (
+            member.proto3_optional or has_oneof or kind in ("message", *_KNOWN_TYPES.values())
+        )
+        oneof = message.oneof_decl[member.oneof_index].name if has_oneof else None
+        json_name = member.json_name if self._home.is_camel_case else member.name
+        return Field(member.name, json_name, kind, type_name, self._doc(path), is_repeated, is_optional, oneof)
+
+    def _kind(
+        self, message: descriptor_pb2.DescriptorProto, member: descriptor_pb2.FieldDescriptorProto
+    ) -> tuple[str, str]:
+        """Return the kind of a field, and what type of it."""
         kind, type_name = _SCALARS.get(member.type, ""), ""
         if member.type == _FieldProto.TYPE_MESSAGE:
-            kind = {STRUCT_TYPE: "struct", STATUS_TYPE: "status"}.get(member.type_name, "message")
+            kind = _KNOWN_TYPES.get(member.type_name, "message")
         elif member.type == _FieldProto.TYPE_ENUM:
             kind = "enum"
         if kind in ("message", "enum"):
             type_name = member.type_name.removeprefix(f".{PACKAGE}.")
+        for entry in message.nested_type:
+            if type_name == f"{message.name}.{entry.name}":
+                key, value = entry.field
+                kind, type_name = "map", _SCALARS.get(value.type, "")
+                if key.type != _FieldProto.TYPE_STRING or not type_name:
+                    raise SchemaError(f"{message.name}.{member.name}: maps are of strings to scalars")
         if not kind or "." in type_name:
             raise SchemaError(f"{message.name}.{member.name}: type not supported {member.type_name}")
-        is_repeated = member.label == _FieldProto.LABEL_REPEATED
-        has_oneof = member.HasField("oneof_index") and not member.proto3_optional
-        is_optional = not is_repeated and (
-            member.proto3_optional or has_oneof or kind in ("message", "struct", "status")
-        )
-        oneof = message.oneof_decl[member.oneof_index].name if has_oneof else None
-        return Field(member.name, kind, type_name, self._doc(path), is_repeated, is_optional, oneof)
+        return kind, type_name
 
     def _method(self, method: descriptor_pb2.MethodDescriptorProto, path: tuple[int, ...]) -> Method:
         rule = self._option(method, "MethodOptions", "google.api.http")
         rules = [] if rule is None else [rule, *rule.additional_bindings]
+        status = self._option(method, "MethodOptions", f"{PACKAGE}.http_status")
         return Method(
             method.name,
             self._doc(path),
@@ -252,7 +332,19 @@ class _FileReader:
             method.client_streaming,
             method.server_streaming,
             [_binding(method.name, rule) for rule in rules],
+            status or 200,
         )
+
+
+def _check_variables(method: Method, request: Message) -> None:
+    """Check that every variable of a path is a string field of the request."""
+    texts = {member.name for member in request.fields if member.kind == "string" and not member.is_repeated}
+    for binding in method.bindings:
+        for name in binding.variables():
+            if name not in texts:
+                raise SchemaError(
+                    f"{method.name}: {{{name}}} of {binding.path} is not a string field of {request.name}"
+                )
 
 
 def _binding(method: str, rule: Any) -> Binding:

@@ -17,7 +17,7 @@ def read_descriptor_set(root: Path) -> bytes:
     """Compile the protos, with comments and imports, to a serialized `FileDescriptorSet`."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "protos.binpb"
-        _run_protoc(root, ["--include_imports", "--include_source_info", f"--descriptor_set_out={target}"])
+        run_protoc(root, ["--include_imports", "--include_source_info", f"--descriptor_set_out={target}"])
         return target.read_bytes()
 
 
@@ -25,7 +25,7 @@ def render_stubs(root: Path) -> dict[str, str]:
     """Compile the protos to Python; returns file contents by path relative to the repository."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = ("python", "grpc_python", "mypy", "mypy_grpc")
-        _run_protoc(root, [f"--{output}_out={folder}" for output in outputs])
+        run_protoc(root, [f"--{output}_out={folder}" for output in outputs])
         made = sorted((Path(folder) / "rerank" / "v1").iterdir())
         stubs = {f"{STUB_FOLDER}/{file.name}": file.read_text(encoding="utf-8") for file in made}
     for name in [name for name, text in stubs.items() if name.endswith("_pb2_grpc.py") and "\nclass " not in text]:
@@ -33,7 +33,8 @@ def render_stubs(root: Path) -> dict[str, str]:
     return {f"{STUB_FOLDER}/__init__.py": _INIT, f"{STUB_FOLDER}/py.typed": "", **stubs}
 
 
-def _run_protoc(root: Path, options: Sequence[str]) -> None:
+def run_protoc(root: Path, options: Sequence[str]) -> None:
+    """Compile the protos with these options of protoc."""
     protos = root / "protos"
     files = sorted(str(file.relative_to(protos)) for file in (protos / "rerank").rglob("*.proto"))
     plugins = [

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 import yaml
 
-from rerankd.http.transport import HttpTransport, TransportSettings
+from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.factory import provider_problems
 from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters.base import Provider
@@ -22,7 +23,7 @@ PROVIDERS = generate_provider_docs.list_providers()
 
 @pytest.fixture
 async def transport() -> AsyncIterator[HttpTransport]:
-    opened = open_transport("httpx", TransportSettings(uses_environment_proxy=False))
+    opened = open_transport(TransportSettings(client="httpx", uses_environment_proxy=False))
     yield opened
     await opened.close()
 
