@@ -11,11 +11,14 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from msgspec import structs
+
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,
     Authentication,
     Endpoint,
+    HttpRequest,
     HttpResponse,
     ProviderCall,
     Scheme,
@@ -27,8 +30,8 @@ from rerankd_adapters.wire import at, read_json
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME")
 PRESENCE_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
 MODEL_FIELDS: Final = "additionalModelRequestFields"
-_ARN_REGION: Final = re.compile(r"arn:[a-z-]+:[a-z-]+:([a-z0-9-]+):")
-_HOST_REGION: Final = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
+_ARN: Final = re.compile(r"arn:[a-z-]+:[a-z-]+:([a-z0-9-]*):[0-9]*:(?:[a-z-]+/)?(.+)")
+_HOST_REGION: Final = re.compile(r"(?:^|\.)([a-z]{2}(?:-[a-z]+)+-\d)\.(?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?")
 _KINDS: Final[Mapping[str, AdapterErrorKind]] = {
     "ServiceQuotaExceededException": AdapterErrorKind.RATE_LIMITED,
     "ThrottlingException": AdapterErrorKind.RATE_LIMITED,
@@ -67,18 +70,28 @@ def check_texts(call: ProviderCall, longest: int) -> None:
 
 
 def is_cohere(model: str) -> bool:
-    """Whether a model id or ARN is that of a Cohere model."""
-    return model.rpartition("/")[2].startswith("cohere.")
+    """Whether a model id, inference profile or ARN is that of a Cohere model."""
+    return "cohere" in model.rpartition("/")[2].split(".")[:2]
+
+
+def resource_of(model: str) -> str:
+    """Return the name at the end of an ARN, such as that of an endpoint; other names unchanged."""
+    arn = _ARN.fullmatch(model)
+    return arn[2] if arn else model
 
 
 def region_of(model: str, endpoint: Endpoint, options: Mapping[str, object]) -> str:
-    """Return the region from, in this order, the options, the model ARN, the host name or the AWS profile.
+    """Return the region from, in this order, AWS's host, the model's ARN, the options and the AWS profile.
+
+    A host serves its own region alone; a model's ARN, also that of an inference profile, lives in one region, whatever
+    `AWS_REGION` says for the models without.
 
     Raises:
         AdapterError: `CREDENTIALS` when there is none; requests cannot be signed without it.
     """
-    named = _ARN_REGION.match(model) or _HOST_REGION.search(urlsplit(endpoint.base_url).hostname or "")
-    region = str(options.get("region") or (named[1] if named else options.get("profile_region", "")))
+    host, arn = _HOST_REGION.search(urlsplit(endpoint.base_url).hostname or ""), _ARN.fullmatch(model)
+    told = (host and host[1], arn and arn[1], options.get("region"), options.get("profile_region"))
+    region = str(next(filter(None, told), ""))
     if not region:
         message = "the AWS region is unknown; set the option region"
         raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
@@ -99,7 +112,19 @@ def regional(endpoint: Endpoint, model: str, options: Mapping[str, object]) -> E
     if "{region}" not in endpoint.base_url:
         return endpoint
     region = region_of(model, endpoint, options)
-    return replace(endpoint, base_url=endpoint.base_url.replace("{region}", region))
+    base_url = endpoint.base_url.replace("{region}", region)
+    if region.startswith("cn-"):
+        base_url = base_url.replace("amazonaws.com", "amazonaws.com.cn")
+    return replace(endpoint, base_url=base_url)
+
+
+def signed_for(request: HttpRequest, model: str, endpoint: Endpoint, options: Mapping[str, object]) -> HttpRequest:
+    """Return the request with the region that it is signed for.
+
+    Raises:
+        AdapterError: As `region_of`.
+    """
+    return structs.replace(request, region=region_of(model, endpoint, options))
 
 
 def aws_kind_of(response: HttpResponse) -> AdapterErrorKind:

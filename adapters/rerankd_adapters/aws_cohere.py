@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rerankd_adapters.aws import PRESENCE_VARIABLES, REGION_VARIABLES, AwsDialect, regional, sigv4
+from msgspec import structs
+
+from rerankd_adapters.aws import (
+    PRESENCE_VARIABLES,
+    REGION_VARIABLES,
+    AwsDialect,
+    regional,
+    resource_of,
+    signed_for,
+    sigv4,
+)
 from rerankd_adapters.base import (
     Capabilities,
     Endpoint,
@@ -22,7 +32,7 @@ from rerankd_adapters.base import (
 from rerankd_adapters.cohere import V2
 from rerankd_adapters.wire import path_segments
 
-_WIRE = replace(V2, model=None, fixed={"api_version": 2}, priority=None, options=frozenset())
+_WIRE = replace(V2, model=None, fixed={"api_version": 2}, priority=None)
 
 
 class BedrockInvokeAdapter(AwsDialect):
@@ -32,7 +42,8 @@ class BedrockInvokeAdapter(AwsDialect):
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
         """Build the request for the region's host."""
-        return super().build(call, regional(endpoint, call.model, self.options))
+        request = super().build(call, regional(endpoint, call.model, self.options))
+        return signed_for(request, call.model, endpoint, self.options)
 
     def path_of(self, call: ProviderCall) -> str:
         """Return the path; colons and slashes must be escaped as in AWS's SDKs for the signature to match."""
@@ -41,9 +52,13 @@ class BedrockInvokeAdapter(AwsDialect):
 
 
 class SageMakerAdapter(BedrockInvokeAdapter):
-    """The model is the name of an endpoint."""
+    """The model is the name or the ARN of an endpoint; the path has the name."""
 
     wire = replace(_WIRE, path="/endpoints/{}/invocations")
+
+    def path_of(self, call: ProviderCall) -> str:
+        """Return the path, which names the endpoint."""
+        return super().path_of(structs.replace(call, model=resource_of(call.model)))
 
 
 _COHERE = Capabilities(
@@ -56,6 +71,7 @@ _COHERE = Capabilities(
 
 BEDROCK_INVOKE = Provider(
     name="bedrock_invoke",
+    usage_units=("token", "search_unit"),
     title="Cohere on AWS Bedrock InvokeModel",
     adapter="rerankd_adapters.aws_cohere:BedrockInvokeAdapter",
     reference="https://docs.cohere.com/docs/cohere-on-aws",
@@ -64,11 +80,11 @@ BEDROCK_INVOKE = Provider(
     base_url_variables=("AWS_ENDPOINT_URL_BEDROCK_RUNTIME",),
     presence_variables=PRESENCE_VARIABLES,
     option_variables={"region": REGION_VARIABLES},
-    options={"region": "AWS region, in the host's name and in the signature."},
+    options={"region": "AWS region of models named without an ARN; in the host's name and in the signature."},
     authentication=sigv4("bedrock"),
     key_is_required=False,
     capabilities=replace(_COHERE, billing_unit="search_unit"),
-    rules=(ModelRule("cohere.rerank-v3-5*", Capabilities(max_tokens_per_document=4096)),),
+    rules=(ModelRule("*cohere.rerank-v3-5*", Capabilities(max_tokens_per_document=4096)),),
     quirks=("Cohere's v1 API is not served; calls are sent with api_version 2.",),
 )
 

@@ -30,7 +30,7 @@ from rerankd_adapters.base import (
     Truncation,
     header_key,
 )
-from rerankd_adapters.cohere import V1, V2, CohereAdapter
+from rerankd_adapters.cohere import PARAMETERS, V1, V2, CohereAdapter
 from rerankd_adapters.wire import at, join_url, post_json, read_json
 
 FOUNDRY_PATH: Final = "/providers/cohere/v2/rerank"
@@ -90,6 +90,7 @@ _SHORT = Capabilities(max_tokens_per_document=4096, source=_SOURCE)
 
 AZURE_AI = Provider(
     name="azure_ai",
+    usage_units=("token", "search_unit"),
     title="Azure AI",
     adapter="rerankd_adapters.azure_ai:AzureAiAdapter",
     reference="https://learn.microsoft.com/azure/ai-foundry/how-to/deploy-models-cohere-rerank",
@@ -110,6 +111,7 @@ AZURE_AI = Provider(
         "client_secret": "Secret of the Entra application.",
         "token_url": "Token endpoint of Entra, for national clouds.",
     },
+    parameters=PARAMETERS,
     authentication=(
         BEARER,
         header_key("api-key"),

@@ -25,8 +25,11 @@ from rerankd_adapters.base import (
     Scoring,
     Truncation,
 )
+from rerankd_adapters.bedrock_chat import BEDROCK_CHAT
+from rerankd_adapters.chat_api import CHAT_OPTIONS
 from rerankd_adapters.dialect import Wire, options_of, truncation_of
 from rerankd_adapters.documents import ranked_fields, refuse_images
+from rerankd_adapters.parameter import mapping, top_n
 from rerankd_adapters.wire import at, bad_response, post_json, read_json
 
 MAX_RESULTS: Final = 1000
@@ -39,7 +42,6 @@ class BedrockAdapter(aws.AwsDialect):
     wire = Wire(
         path="/rerank",
         max_tokens_per_doc="max_tokens_per_doc",
-        options=frozenset({aws.MODEL_FIELDS}),
         score="relevanceScore",
     )
 
@@ -47,7 +49,8 @@ class BedrockAdapter(aws.AwsDialect):
         """Build the request for the first page."""
         body = self.body_of(structs.replace(call, model=aws.model_arn(call.model, endpoint, self.options)))
         path = str(self.options.get("path") or self.wire.path)
-        return post_json(aws.regional(endpoint, call.model, self.options), path, body)
+        request = post_json(aws.regional(endpoint, call.model, self.options), path, body)
+        return aws.signed_for(request, call.model, endpoint, self.options)
 
     def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object; `call.model` is an ARN.
@@ -59,7 +62,9 @@ class BedrockAdapter(aws.AwsDialect):
         aws.check_texts(call, MAX_TEXT_CHARS)
         truncation_of(call, self.wire, self.provider.title)
         count = len(call.documents)
-        fields = aws.model_fields(call, options_of(call, self.wire, self.provider.title).get(aws.MODEL_FIELDS, {}))
+        fields = aws.model_fields(
+            call, options_of(call, self.wire, self.parameters(call.model)).get(aws.MODEL_FIELDS, {})
+        )
         return {
             "queries": [{"type": "TEXT", "textQuery": {"text": self.query_of(call)}}],
             "sources": [
@@ -117,6 +122,7 @@ _COHERE = Capabilities(scoring=Scoring.POINTWISE, max_tokens_per_document=4096, 
 
 BEDROCK = Provider(
     name="bedrock",
+    usage_units=("search_unit",),
     title="AWS Bedrock",
     adapter="rerankd_adapters.bedrock:BedrockAdapter",
     reference="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_Rerank.html",
@@ -125,7 +131,14 @@ BEDROCK = Provider(
     base_url_variables=("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME",),
     presence_variables=aws.PRESENCE_VARIABLES,
     option_variables={"region": aws.REGION_VARIABLES},
-    options={"region": "AWS region, in the host's name, in the model's ARN and in the signature."},
+    options={
+        **CHAT_OPTIONS,
+        "region": "AWS region of models named without an ARN; in the host's name, the ARN and the signature.",
+    },
+    parameters={
+        aws.MODEL_FIELDS: mapping("service model of botocore 1.44.5"),
+        "numberOfResults": top_n("service model of botocore 1.44.5"),
+    },
     authentication=aws.sigv4("bedrock"),
     key_is_required=False,
     capabilities=Capabilities(
@@ -137,11 +150,12 @@ BEDROCK = Provider(
         source=_SOURCE,
     ),
     models={"amazon.rerank-v1:0": Capabilities(source=_SOURCE), "cohere.rerank-v3-5:0": _COHERE},
-    rules=(ModelRule("cohere.rerank-*", _COHERE),),
+    rules=(ModelRule("*cohere.rerank-*", _COHERE),),
     prices=(
         Price(model="*amazon.rerank-v1:0", usd_per_million=1000, **_PRICED),
         Price(model="*cohere.rerank-v3-5:0", usd_per_million=2000, **_PRICED),
     ),
+    chat=BEDROCK_CHAT,
     quirks=(
         "Takes AWS credentials only; a Bedrock API key is not accepted for Rerank.",
         "Refuses texts of more than 32,000 characters; they are not sent.",
@@ -149,6 +163,7 @@ BEDROCK = Provider(
         "Served in ap-northeast-1, ca-central-1, eu-central-1 and us-west-2; Cohere's model in us-east-1 too.",
         "Whether amazon.rerank-v1:0 is pointwise is not documented; its calls are not split.",
         "An exhausted quota is a 400, which is retried.",
+        "A model's ARN, also that of an inference profile, decides the region of host and signature.",
     ),
     list_route="GET /foundation-models (host bedrock.{region}.amazonaws.com)",
 )

@@ -19,6 +19,7 @@ from rerankd_adapters.base import (
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.failure import error_text
+from rerankd_adapters.parameter import top_n
 from rerankd_adapters.wire import path_segments
 
 _RUN = "/ai/run"
@@ -83,6 +84,7 @@ CLOUDFLARE = Provider(
     key_variables=("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"),
     base_url_variables=("CLOUDFLARE_API_BASE",),
     option_variables={"account": ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID")},
+    parameters={"top_k": top_n(_SOURCE)},
     options={"account": "Id of the account, unless the base URL ends in /accounts/ACCOUNT/ai/run."},
     capabilities=Capabilities(source=_SOURCE),
     models={"@cf/baai/bge-reranker-base": Capabilities(source=_SOURCE)},

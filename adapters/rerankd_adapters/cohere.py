@@ -7,15 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
 
-from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
+from rerankd_adapters.base import (
+    Capabilities,
+    Endpoint,
+    HttpRequest,
+    Price,
+    Provider,
+    ProviderCall,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+)
+from rerankd_adapters.chat_api import CHAT_OPTIONS
+from rerankd_adapters.cohere_chat import COHERE_CHAT
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.parameter import NO_PARAMETERS, Parameter, Parameters, mapping
 
 V2 = Wire(
     path="/v2/rerank",
     max_tokens_per_doc="max_tokens_per_doc",
     priority="priority",
-    options=frozenset({"relevant_spans"}),
     prompt_tokens=(("meta", "billed_units", "input_tokens"), ("meta", "tokens", "input_tokens")),
     completion_tokens=(("meta", "billed_units", "output_tokens"),),
 )
@@ -28,8 +42,11 @@ V1 = replace(
     max_tokens_per_doc=None,
     max_passages_per_doc="max_chunks_per_doc",
     priority=None,
-    options=frozenset(),
 )
+
+
+PARAMETERS: Final[Mapping[str, Parameter]] = {"relevant_spans": mapping("cohere SDK 7.3.1, Rerank v5 and later")}
+"""Of v2; v1 has none."""
 
 
 class CohereAdapter(JsonDialect):
@@ -41,6 +58,16 @@ class CohereAdapter(JsonDialect):
         super().__init__(provider, options)
         if str(self.options.get("api_version", "2")).removeprefix("v") == "1":
             self.wire = V1
+
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the request; a base URL that is the v1 route selects v1."""
+        if "api_version" not in self.options and urlsplit(endpoint.base_url).path.rstrip("/").endswith(V1.path):
+            self.wire = V1
+        return super().build(call, endpoint)
+
+    def parameters(self, model: str) -> Parameters:
+        """Return the own parameters that `model` has."""
+        return NO_PARAMETERS if self.wire is V1 else super().parameters(model)
 
     def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object; v1 always sends `max_chunks_per_doc`, since sources disagree on its default."""
@@ -58,6 +85,7 @@ _PRICED = {"source": "cohere.com/pricing through LiteLLM 1.109.1", "date": "2026
 
 COHERE = Provider(
     name="cohere",
+    usage_units=("token", "search_unit"),
     title="Cohere",
     adapter="rerankd_adapters.cohere:CohereAdapter",
     reference="https://docs.cohere.com/reference/rerank",
@@ -65,7 +93,8 @@ COHERE = Provider(
     base_url="https://api.cohere.com",
     key_variables=("COHERE_API_KEY", "CO_API_KEY"),
     base_url_variables=("COHERE_API_BASE", "CO_API_URL"),
-    options={"api_version": '"2" (default) or "1".'},
+    options={**CHAT_OPTIONS, "api_version": '"2" (default) or "1".'},
+    parameters=PARAMETERS,
     capabilities=Capabilities(
         scoring=Scoring.POINTWISE,
         score_space=ScoreSpace.PROBABILITY,
@@ -89,6 +118,7 @@ COHERE = Provider(
         Price(model="rerank-v4.0-pro", unit="search_unit", usd_per_million=2500, **_PRICED),
         Price(model="rerank-*", unit="search_unit", usd_per_million=2000, **_PRICED),
     ),
+    chat=COHERE_CHAT,
     quirks=(
         "The API accepts 10,000 documents and recommends 1,000; larger requests are split into chunks of 1,000.",
         "A 429 carries no Retry-After.",

@@ -14,12 +14,13 @@ from rerankd_adapters.base import (
     ScoreSpace,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.parameter import Kind, Parameter
 
 
 class ContextualAdapter(JsonDialect):
     """Jina's dialect with an instruction, and metadata of each document."""
 
-    wire = Wire(always=None, instruction="instruction", options=frozenset({"metadata"}))
+    wire = Wire(always=None, instruction="instruction")
 
     def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object.
@@ -38,6 +39,7 @@ _SOURCE = "contextual-client 0.11.0"
 
 CONTEXTUAL = Provider(
     name="contextual",
+    usage_units=(),
     title="Contextual AI",
     adapter="rerankd_adapters.contextual:ContextualAdapter",
     reference="https://docs.contextual.ai/api-reference/rerank/rerank",
@@ -46,6 +48,7 @@ CONTEXTUAL = Provider(
     base_url="https://api.contextual.ai",
     key_variables=("CONTEXTUAL_API_KEY", "CONTEXTUAL_AI_API_KEY"),
     base_url_variables=("CONTEXTUAL_API_BASE", "CONTEXTUAL_AI_BASE_URL"),
+    parameters={"metadata": Parameter(kinds=(Kind.ARRAY,), holds_text=True, source=_SOURCE)},
     capabilities=Capabilities(
         score_space=ScoreSpace.RELATIVE,
         max_tokens_per_document=8000,

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from msgspec import structs
+
 from rerankd_adapters.base import (
     AdapterErrorKind,
     Capabilities,
@@ -24,16 +26,21 @@ from rerankd_adapters.base import (
     Truncation,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.documents import refuse_text_and_image
+from rerankd_adapters.parameter import text
 
 NATIVE: Final = Wire(
     path="/api/v1/services/rerank/text-rerank/text-rerank",
     takes_images=True,
+    takes_query_images=True,
     fixed={"return_documents": False},
     instruction="instruct",
     results=("output", "results"),
     prompt_tokens=(("usage", "total_tokens"),),
 )
-COMPATIBLE: Final = replace(NATIVE, path="/compatible-api/v1/reranks", takes_images=False, results=("results",))
+COMPATIBLE: Final = replace(
+    NATIVE, path="/compatible-api/v1/reranks", takes_images=False, takes_query_images=False, results=("results",)
+)
 _OTHER_ROUTES = re.compile(r"/(?:compatible-mode|compatible-api|api)/v1(?:/.*)?$")
 
 
@@ -51,6 +58,15 @@ class DashScopeAdapter(JsonDialect):
         """Build the request; a base URL of the chat routes, which do not rerank, is reduced to its host."""
         host = _OTHER_ROUTES.sub("", endpoint.base_url)
         return super().build(call, replace(endpoint, base_url=host))
+
+    def query_of(self, call: ProviderCall) -> object:
+        """Return the text, or the image as an object.
+
+        Raises:
+            AdapterError: `UNSUPPORTED` for text and image together.
+        """
+        refuse_text_and_image(structs.replace(call, instruction=""), self.provider.title)
+        return {"image": call.query_image} if call.query_image else super().query_of(call)
 
     def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object."""
@@ -86,6 +102,7 @@ DASHSCOPE = Provider(
     base_url="https://dashscope.aliyuncs.com",
     key_variables=("DASHSCOPE_API_KEY", "QWEN_AI_PLATFORM_API_KEY"),
     base_url_variables=("DASHSCOPE_API_BASE_RERANK", "DASHSCOPE_API_BASE", "DASHSCOPE_HTTP_BASE_URL"),
+    parameters={"instruct": text("dashscope SDK 2.0.2")},
     options={"api": '"native" (default) or "compatible".'},
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
@@ -96,7 +113,9 @@ DASHSCOPE = Provider(
     models={
         "qwen3-rerank": replace(_TEXT, takes_instruction=True),
         "qwen3.7-text-rerank": Capabilities(takes_instruction=True, source=_SOURCE),
-        "qwen3-vl-rerank": replace(_TEXT, max_documents=40, max_tokens_per_document=8000, takes_images=True),
+        "qwen3-vl-rerank": replace(
+            _TEXT, max_documents=40, max_tokens_per_document=8000, takes_images=True, takes_query_images=True
+        ),
         "gte-rerank-v2": _TEXT,
     },
     prices=(

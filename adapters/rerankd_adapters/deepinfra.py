@@ -5,8 +5,21 @@ Reference: https://deepinfra.com/Qwen/Qwen3-Reranker-8B/api. Facts of 2026-11-21
 
 from __future__ import annotations
 
-from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
+from dataclasses import replace
+
+from rerankd_adapters.base import (
+    Capabilities,
+    Endpoint,
+    HttpRequest,
+    Price,
+    Provider,
+    ProviderCall,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+)
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.parameter import text
 from rerankd_adapters.wire import at, bad_response, path_segments, read_scores
 
 
@@ -19,12 +32,16 @@ class DeepInfraAdapter(JsonDialect):
         query="queries",
         top_n=None,
         instruction="instruction",
-        options=frozenset({"service_tier"}),
         results=("scores",),
         prompt_tokens=(("input_tokens",), ("inference_status", "tokens_input")),
         completion_tokens=(),
         cost_usd=("inference_status", "cost"),
     )
+
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the request; a base URL of the OpenAI routes, which do not rerank, is reduced to its host."""
+        base_url = endpoint.base_url.rstrip("/").removesuffix("/openai")
+        return super().build(call, replace(endpoint, base_url=base_url))
 
     def path_of(self, call: ProviderCall) -> str:
         """Return the path, which names the model."""
@@ -55,6 +72,7 @@ DEEPINFRA = Provider(
     base_url="https://api.deepinfra.com",
     key_variables=("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY"),
     base_url_variables=("DEEPINFRA_API_BASE",),
+    parameters={"service_tier": text("LiteLLM 1.109.1")},
     capabilities=Capabilities(
         scoring=Scoring.POINTWISE,
         score_space=ScoreSpace.PROBABILITY,

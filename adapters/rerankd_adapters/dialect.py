@@ -7,24 +7,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from msgspec import structs
 
 from rerankd_adapters.call import ProviderCall, ProviderReply
 from rerankd_adapters.capability import Capabilities, Truncation
-from rerankd_adapters.documents import image_documents, object_documents, refuse_images
+from rerankd_adapters.documents import image_documents, object_documents, refuse_images, refuse_query_image
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
-from rerankd_adapters.failure import clean, failure_of, kind_of_status, message_in, printable, withhold
+from rerankd_adapters.failure import (
+    clean,
+    failure_of,
+    kind_of_status,
+    message_in,
+    plain_words,
+    printable,
+    stated_status,
+    withhold,
+    words_of,
+)
 from rerankd_adapters.http import Endpoint, Exchange, HttpAdapter, HttpRequest, HttpResponse
+from rerankd_adapters.parameter import NO_PARAMETERS, Parameters, has_no
 from rerankd_adapters.provider import Provider
+from rerankd_adapters.usage_fields import read_completion_tokens, read_prompt_tokens, read_search_units
 from rerankd_adapters.wire import (
     Path,
     at,
     bad_response,
     post_json,
-    read_count,
     read_json,
     read_ranking,
     read_usd,
@@ -33,7 +44,8 @@ from rerankd_adapters.wire import (
 )
 
 DOCUMENTS_PER_SEARCH_UNIT = 100
-_NOT_SERVED: Final = (404, 405, 501)
+NOT_SERVED: Final = (404, 405, 501)
+"""Statuses of a server without the route."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +69,8 @@ class Wire:
     """Whether fields of object documents must be strings."""
     takes_images: bool = False
     """Whether documents may be objects with `text` and `image`; otherwise images are rejected."""
+    takes_query_images: bool = False
+    """Whether `query_of` sends an image; otherwise it is rejected."""
     top_n: str | None = "top_n"
     needs_top_n: bool = False
     """Whether `top_n` is always sent, because the server's default is not "all"."""
@@ -72,14 +86,13 @@ class Wire:
     max_passages_per_doc: str | None = None
     instruction: str | None = None
     priority: str | None = None
-    options: frozenset[str] | None = frozenset()
-    """Accepted names of `ProviderCall.options`; `None` accepts any."""
     results: Path = ("results",)
     """Path of the result list in the response; empty for a bare array."""
     index: str = "index"
     score: str = "relevance_score"
     answered_model: Path = ("model",)
     prompt_tokens: tuple[Path, ...] = (("usage", "prompt_tokens"), ("usage", "total_tokens"))
+    """Where the response reports them; `usage_fields` knows the usual other places."""
     completion_tokens: tuple[Path, ...] = (("usage", "completion_tokens"),)
     search_units: tuple[Path, ...] = (("meta", "billed_units", "search_units"),)
     cost_usd: Path | None = None
@@ -101,7 +114,7 @@ class JsonDialect(HttpAdapter):
         """Build the request.
 
         Raises:
-            AdapterError: `UNSUPPORTED` for an option or truncation mode that the API does not have.
+            AdapterError: `UNSUPPORTED` for a truncation mode that the API does not have.
         """
         fixed = self.options.get("path")
         path = str(fixed or self.path_of(call))
@@ -110,8 +123,10 @@ class JsonDialect(HttpAdapter):
         return self._at_old_path(request) if self._serves_old_path else request
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return the capabilities of `model`; the `Wire` decides whether objects and passages are supported."""
+        """Return the capabilities of `model`; the `Wire` decides on objects, passages and query images."""
         known, wire = super().capabilities(model), self.wire
+        if known.takes_query_images and not wire.takes_query_images:
+            known = replace(known, takes_query_images=False)
         takes_objects = wire.rank_fields is not None and not known.takes_objects
         cuts_passages = wire.max_passages_per_doc is not None and not known.cuts_passages
         if not takes_objects and not cuts_passages:
@@ -121,6 +136,8 @@ class JsonDialect(HttpAdapter):
     def headers(self) -> Mapping[str, str]:
         """Return the adapter's headers, without content headers and those of the endpoint."""
         wire = self.wire
+        if not wire.option_headers:
+            return wire.headers
         set_by_operator = {name: self.options.get(option) for name, option in wire.option_headers.items()}
         return {**wire.headers, **{name: str(value) for name, value in set_by_operator.items() if value}}
 
@@ -132,11 +149,13 @@ class JsonDialect(HttpAdapter):
         """Return the JSON object to send.
 
         Raises:
-            AdapterError: `UNSUPPORTED` for an image, option or truncation mode that the API does not have.
+            AdapterError: `UNSUPPORTED` for an image or truncation mode that the API does not have.
         """
         wire = self.wire
         if not wire.takes_images:
             refuse_images(call, self.provider.title)
+        elif not wire.takes_query_images:
+            refuse_query_image(call, self.provider.title)
         body: dict[str, object] = {wire.model: call.model} if wire.model and call.model else {}
         body[wire.query] = self.query_of(call)
         body[wire.documents] = self.documents_of(call)
@@ -149,10 +168,10 @@ class JsonDialect(HttpAdapter):
             body[wire.top_n] = min(call.top_n or count, count)
         body.update(truncation_of(call, wire, self.provider.title))
         body.update({name: value for _, name, value, unset in _optional(call, wire) if name and value != unset})
-        body.update(options_of(call, wire, self.provider.title))
+        body.update(options_of(call, wire, self.parameters(call.model)))
         return body
 
-    def query_of(self, call: ProviderCall) -> str:
+    def query_of(self, call: ProviderCall) -> object:
         """Return the query, prefixed by the instruction if the API has no field for it."""
         return f"{call.instruction}\n{call.query}" if call.instruction and not self.wire.instruction else call.query
 
@@ -173,19 +192,23 @@ class JsonDialect(HttpAdapter):
         """
         if response.status != 200:
             raise self.failure_of(call, response)
-        body = read_json(response)
-        try:
-            indices, scores = self.ranking_of(call, body)
-        except AdapterError as error:
-            raise _explained(error, body, call) from None
         wire = self.wire
+        body: object = None
+        try:
+            body = read_json(response)
+            indices, scores = self.ranking_of(call, body)
+            if not scores and message_in(body):
+                raise bad_response("there are no results")
+        except AdapterError as error:
+            raise _explained(error, body, call, wire, plain_words(response)) from None
         model = at(body, wire.answered_model)
+        prompt_tokens = self.prompt_tokens_of(body, response)
         return ProviderReply(
             indices=indices,
             scores=scores,
             model=printable(model[:200]) if isinstance(model, str) and model else None,
-            prompt_tokens=self.prompt_tokens_of(body, response),
-            completion_tokens=read_count(body, wire.completion_tokens),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=read_completion_tokens(body, wire.completion_tokens) if prompt_tokens else 0,
             search_units=self._search_units_of(call, body),
             cost_usd=self.cost_usd_of(body, response),
             warnings=[*self.warnings_of(call), *read_warnings(body, wire.warnings)],
@@ -193,7 +216,7 @@ class JsonDialect(HttpAdapter):
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
         """Return a warning for every parameter of the call that is not sent."""
-        return ignored(call, self.wire, self.provider.title)
+        return ignored(call, self.wire, self.provider.title, self.parameters(call.model))
 
     def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:  # noqa: ARG002
         """Return indices and scores, one per result, in the order of the response.
@@ -205,14 +228,14 @@ class JsonDialect(HttpAdapter):
 
     def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:  # noqa: ARG002
         """Return the prompt tokens; 0 if not reported."""
-        return read_count(body, self.wire.prompt_tokens)
+        return read_prompt_tokens(body, self.wire.prompt_tokens)
 
     def cost_usd_of(self, body: object, response: HttpResponse) -> float | None:  # noqa: ARG002
         """Return the cost in US dollars; `None` if not reported."""
         return read_usd(body, self.wire.cost_usd)
 
     def _search_units_of(self, call: ProviderCall, body: object) -> int:
-        told = read_count(body, self.wire.search_units)
+        told = read_search_units(body, self.wire.search_units)
         if told or self.capabilities(call.model).billing_unit != "search_unit":
             return told
         return math.ceil(len(call.documents) / DOCUMENTS_PER_SEARCH_UNIT)
@@ -225,9 +248,9 @@ class JsonDialect(HttpAdapter):
         """
         request = self.build(call, endpoint)
         response = yield request
-        if response.status in _NOT_SERVED and (old := self._at_old_path(request)).url != request.url:
+        if response.status in NOT_SERVED and (old := self._at_old_path(request)).url != request.url:
             second = yield old
-            if second.status not in _NOT_SERVED:
+            if second.status not in NOT_SERVED:
                 self._serves_old_path = True
                 response = second
         return self.parse(call, response)
@@ -261,13 +284,16 @@ def _optional(call: ProviderCall, wire: Wire) -> tuple[tuple[str, str | None, An
     )
 
 
-def ignored(call: ProviderCall, wire: Wire, title: str) -> list[str]:
-    """Return a warning for every parameter of the call that the API has no field for."""
-    return [
-        f"{name} was ignored: {title} has no such parameter"
+def ignored(call: ProviderCall, wire: Wire, title: str, parameters: Parameters = NO_PARAMETERS) -> list[str]:
+    """Return a warning for every parameter of the call that the API does not have."""
+    warnings = [
+        has_no(title, name)
         for name, ours, value, unset in _optional(call, wire)
         if name and not ours and value != unset
     ]
+    if call.options and parameters is not None:
+        warnings += [has_no(title, name) for name in call.options if name not in parameters]
+    return warnings
 
 
 def truncation_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, object]:
@@ -287,24 +313,28 @@ def truncation_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, ob
     return {}
 
 
-def options_of(call: ProviderCall, wire: Wire, title: str) -> Mapping[str, object]:
-    """Return the request fields of the call's options.
+def options_of(call: ProviderCall, wire: Wire, parameters: Parameters) -> Mapping[str, object]:
+    """Return the call's options that the API takes; `ignored` names the others.
 
     Raises:
-        AdapterError: `UNSUPPORTED` for an unknown option, or one that would replace a field set from the request.
+        AdapterError: `UNSUPPORTED` for an option that would replace a field set from the request.
     """
-    for name in call.options:
-        ours = (wire.model, wire.query, wire.documents, wire.rank_fields, wire.top_n)
-        protected = name in ours or name in wire.fixed
-        if protected or (wire.options is not None and name not in wire.options):
-            known = ", ".join(sorted(wire.options or ())) or "none"
-            why = f"{name[:60]} is not an option of {title}; it takes {known}"
-            if protected:
-                why = f"{name[:60]} is set by the request's own fields"
+    if not call.options:
+        return {}
+    ours = {wire.model, wire.query, wire.documents, wire.rank_fields, wire.top_n, *wire.fixed}
+    taken: dict[str, object] = {}
+    for name, value in call.options.items():
+        if name in ours:
+            why = f"{name[:60]} is set by the request's own fields"
             raise AdapterError(AdapterErrorKind.UNSUPPORTED, why, field=f"provider_options.{name[:60]}")
-    return {name: whole_numbers(value) for name, value in call.options.items()}
+        if parameters is None or (name in parameters and not parameters[name].field):
+            taken[name] = whole_numbers(value)
+    return taken
 
 
-def _explained(error: AdapterError, body: object, call: ProviderCall) -> AdapterError:
-    said = clean(withhold(message_in(body), call)) if isinstance(body, dict) else ""
-    return bad_response(f"{error.message}: {said}" if said else error.message, 200)
+def _explained(error: AdapterError, body: object, call: ProviderCall, wire: Wire, text: str) -> AdapterError:
+    """Add what the provider says in a body without results, as JSON or `text`: some send errors with status 200."""
+    said = clean(withhold(words_of(body) or text, call))
+    status = stated_status(body)
+    kind = AdapterErrorKind.BAD_RESPONSE if status is None else kind_of_status(status, wire.kinds)
+    return AdapterError(kind, f"{error.message}: {said}" if said else error.message, status=200)

@@ -68,16 +68,45 @@ def image_documents(
     return documents
 
 
+def content_parts(text: str, image: str) -> list[dict[str, object]]:
+    """Return the image, and the text if there is any, as parts of a chat message's content."""
+    parts: list[dict[str, object]] = [{"type": "image_url", "image_url": {"url": image}}]
+    return [*parts, {"type": "text", "text": text}] if text else parts
+
+
 def refuse_images(call: ProviderCall, title: str) -> None:
-    """Reject documents with images.
+    """Reject images, in documents and as the query.
 
     Raises:
-        AdapterError: `UNSUPPORTED`, naming the first document with an image.
+        AdapterError: `UNSUPPORTED`, naming the query or the first document with an image.
     """
+    refuse_query_image(call, title)
     for position, image in enumerate(call.images or ()):
         if image is not None:
             message = f"{title} takes no images; ListModels says which models do (takes_images)"
             raise AdapterError(AdapterErrorKind.UNSUPPORTED, message, field=f"documents[{position}].image")
+
+
+def refuse_query_image(call: ProviderCall, title: str) -> None:
+    """Reject an image as the query.
+
+    Raises:
+        AdapterError: `UNSUPPORTED`.
+    """
+    if call.query_image:
+        message = f"{title} takes no image as query; ListModels says which models do (takes_query_images)"
+        raise AdapterError(AdapterErrorKind.UNSUPPORTED, message, field="query_image")
+
+
+def refuse_text_and_image(call: ProviderCall, title: str) -> None:
+    """Reject a query of text and image together, for an API whose query is one of them.
+
+    Raises:
+        AdapterError: `UNSUPPORTED`.
+    """
+    if call.query_image and (call.query or call.instruction):
+        message = f"the query of {title} is a text or an image, not both; leave out query or query_image"
+        raise AdapterError(AdapterErrorKind.UNSUPPORTED, message, field="query_image")
 
 
 def require_inline_images(call: ProviderCall, title: str) -> None:

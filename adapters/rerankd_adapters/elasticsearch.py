@@ -19,6 +19,7 @@ from rerankd_adapters.base import (
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.failure import failure_of
+from rerankd_adapters.parameter import mapping
 from rerankd_adapters.wire import at, path_segments, read_json
 
 
@@ -32,7 +33,6 @@ class ElasticsearchAdapter(JsonDialect):
         needs_top_n=True,
         fixed={"return_documents": False},
         always=None,
-        options=frozenset({"task_settings"}),
         results=("rerank",),
     )
 
@@ -54,6 +54,7 @@ class ElasticsearchAdapter(JsonDialect):
 
 ELASTICSEARCH = Provider(
     name="elasticsearch",
+    usage_units=(),
     title="Elasticsearch",
     adapter="rerankd_adapters.elasticsearch:ElasticsearchAdapter",
     reference="https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-inference-rerank",
@@ -61,6 +62,7 @@ ELASTICSEARCH = Provider(
     aliases=("elastic",),
     key_variables=("ELASTICSEARCH_API_KEY", "ELASTIC_API_KEY", "ES_API_KEY"),
     base_url_variables=("ELASTICSEARCH_URL", "ELASTIC_URL"),
+    parameters={"task_settings": mapping("elasticsearch client 9.5.1")},
     authentication=(header_key("authorization", "ApiKey "), NO_KEY),
     key_is_required=False,
     options={"timeout": "How long the cluster waits for the endpoint, such as 30s."},

@@ -38,6 +38,7 @@ class AdapterError(Exception):
         field: Path of the offending request field by proto names, if one is at fault.
         retry_after_s: Retry delay requested by the provider, in seconds.
         status: HTTP status of the provider's response, if any.
+        max_tokens: If the provider refused a pair as too long: the tokens of query and document that it takes.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class AdapterError(Exception):
         field: str | None = None,
         retry_after_s: float | None = None,
         status: int | None = None,
+        max_tokens: int | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -55,3 +57,4 @@ class AdapterError(Exception):
         self.field = field
         self.retry_after_s = retry_after_s
         self.status = status
+        self.max_tokens = max_tokens

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -44,7 +45,24 @@ MAX_QUOTE_CHARS = 300
 
 _MAX_ERROR_BYTES = 65_536
 _MAX_RETRY_AFTER_S = 86_400.0
-_MESSAGE_KEYS = ("message", "msg", "detail", "error", "errors", "title", "error_description", "Message")
+_MESSAGE_KEYS = (
+    "message",
+    "msg",
+    "detail",
+    "error_msg",
+    "error_message",
+    "errorMessage",
+    "err_msg",
+    "errmsg",
+    "error",
+    "errors",
+    "title",
+    "error_description",
+    "Message",
+    "status_msg",
+    "base_resp",
+)
+_CODE_KEYS = ("error_code", "errorCode", "err_code", "errcode", "code", "status_code", "statusCode", "status")
 _SECRETS = re.compile(
     r"(?i)(?P<scheme>\b(?:bearer|basic|apikey|token)\s+)(?=\S*\d)[\w.~+/=:-]{8,}"
     r"|(?P<name>(?:api[-_ ]?key|access[-_ ]?token|secret|password|authorization)['\"]?\s*[:=]\s*['\"]?)"
@@ -56,6 +74,15 @@ _SECRETS = re.compile(
     r"|(?P<user>//)[^/@\s]+@"
 )
 _MIN_ECHO_CHARS = 12
+_ECHO_CHARS = 24
+_ECHO_STEP = 8
+_WINDOW = re.compile(
+    r"maximum context length is (\d{1,9}) tokens"
+    r"|longer than the model's context length \((\d{1,9}) tokens"
+    r"|current batch size: (\d{1,9})\b"
+    r"|must have less than (\d{1,9}) tokens"
+)
+_ERROR_STATUS = re.compile(r"[45]\d\d")
 
 
 def kind_of_status(status: int, overrides: Mapping[int, AdapterErrorKind] | None = None) -> AdapterErrorKind:
@@ -81,13 +108,39 @@ def failure_of(
         said: The provider's error message, if it was already extracted.
     """
     words = error_text(response) if said is None else said
-    quote = clean(withhold(words, call))
+    return failure_with(withhold(words, call), response, kind, max_tokens=told_window(words))
+
+
+def failure_with(
+    words: str, response: HttpResponse, kind: AdapterErrorKind, *, max_tokens: int | None = None
+) -> AdapterError:
+    """Build the error of an error response.
+
+    Args:
+        words: The provider's error message, without texts of the call.
+        response: Error response.
+        kind: Its classification.
+        max_tokens: The window that the message told, if any.
+    """
+    quote = clean(words)
     return AdapterError(
         kind,
         f"HTTP {response.status}: {quote}" if quote else f"HTTP {response.status}",
         retry_after_s=_wait_s(response),
         status=response.status,
+        max_tokens=max_tokens if kind is AdapterErrorKind.REJECTED else None,
     )
+
+
+def told_window(text: str) -> int | None:
+    """Return the tokens that a server says it takes in its refusal of a longer input; `None` if it says no such thing.
+
+    Sources: vLLM and OpenAI ("maximum context length is 512 tokens"), SGLang ("longer than the model's context length
+    (512 tokens)"), llama.cpp ("increase the physical batch size (current batch size: 512)"), TEI ("must have less than
+    512 tokens").
+    """
+    told = _WINDOW.search(text[:_MAX_ERROR_BYTES])
+    return int(next(filter(None, told.groups()))) or None if told else None
 
 
 def _wait_s(response: HttpResponse) -> float | None:
@@ -113,13 +166,60 @@ def retry_info_s(body: bytes) -> float | None:
 
 
 def error_text(response: HttpResponse) -> str:
-    """Return the error message of a body: JSON with a common key, or plain text."""
+    """Return the error message of a body: JSON with a common key, or plain text; of a redirect, where it leads to."""
+    if 300 <= response.status < 400 and (target := response.headers.get("location")):
+        return _redirected(target)
     body = response.body[:_MAX_ERROR_BYTES]
     try:
-        return message_in(msgspec.json.decode(response.body if len(body) < _MAX_ERROR_BYTES else b""))
+        return words_of(msgspec.json.decode(response.body if len(body) < _MAX_ERROR_BYTES else b""))
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace").strip()
         return "an HTML page" if text[:200].lstrip().startswith("<") else text
+
+
+def plain_words(response: HttpResponse) -> str:
+    """Return a body that is plain text; empty for JSON, also broken JSON, a page, or bytes that are no text."""
+    try:
+        text = response.body[:_MAX_ERROR_BYTES].decode().strip()
+    except UnicodeDecodeError:
+        return ""
+    return "" if text.startswith(("<", "{", "[")) else text
+
+
+def _redirected(target: str) -> str:
+    """Say where a redirect leads to, without user, password and query; redirects are not followed."""
+    try:
+        parts = urlsplit(target)
+        host = parts.hostname and f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    except ValueError:
+        return "redirected to a malformed address"
+    place = f"{parts.scheme or 'https'}://{host}{parts.path}" if host else f"the path {parts.path} of the same host"
+    return f"redirected to {place}; redirects are not followed, set the provider's base_url to the final address"
+
+
+def words_of(body: object) -> str:
+    """Return the error message of a JSON body with an `error_code` beside it, or a code where there is no message."""
+    said = message_in(body)
+    if not said:
+        return next((f"code {code}" for code in _codes_in(body)), "")
+    code = body.get("error_code") if isinstance(body, Mapping) else None
+    return f"{said} (error_code {code})" if isinstance(code, int | str) and code != "" else said
+
+
+def stated_status(body: object) -> int | None:
+    """Return the HTTP status, 400 to 599, that an error object within a body states; `None` without one."""
+    statuses = (str(code) for code in _codes_in(body))
+    return next((int(text) for text in statuses if _ERROR_STATUS.fullmatch(text)), None)
+
+
+def _codes_in(body: object) -> Iterator[int | str]:
+    if not isinstance(body, Mapping):
+        return
+    inner = body.get("error")
+    for each in (inner if isinstance(inner, Mapping) else {}, body):
+        for code in map(each.get, _CODE_KEYS):
+            if type(code) is int or (isinstance(code, str) and code):
+                yield code
 
 
 def message_in(body: object, depth: int = 4) -> str:
@@ -157,11 +257,24 @@ def withhold(text: str, call: ProviderCall) -> str:
     """Truncate `text` before the first quote of the call's query or documents."""
     values = (value for fields in call.objects or () for value in (fields or {}).values() if isinstance(value, str))
     images = (image for image in call.images or () if image)
-    for ours in (call.query, *call.documents, *values, *images):
+    for ours in (call.query, call.query_image, *call.documents, *values, *images):
         start = ours.strip()[:40]
         if len(start) >= _MIN_ECHO_CHARS and (position := text.find(start)) >= 0:
             text = text[:position] + "[text withheld]"
     return text
+
+
+def withhold_echo(text: str, prompts: Iterable[str]) -> str:
+    """Truncate `text` before the first piece of some 30 characters that a prompt has too."""
+    said = text[: MAX_QUOTE_CHARS * 8]
+    contents = list(prompts)
+    for start in range(0, len(said) - _ECHO_CHARS + 1, _ECHO_STEP):
+        echoed = next((each for each in contents if said[start : start + _ECHO_CHARS] in each), None)
+        if echoed is not None:
+            while start and said[start - 1 : start + _ECHO_CHARS] in echoed:
+                start -= 1
+            return f"{said[:start]}[text withheld]"
+    return said
 
 
 def retry_after_s(headers: Mapping[str, str], now_unix_s: float) -> float | None:

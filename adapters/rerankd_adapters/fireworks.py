@@ -5,8 +5,20 @@ Reference: https://docs.fireworks.ai/api-reference/rerank-documents. Facts of 20
 
 from __future__ import annotations
 
-from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
+from rerankd_adapters.base import (
+    Capabilities,
+    Endpoint,
+    HttpRequest,
+    Price,
+    Provider,
+    ProviderCall,
+    ScoreSpace,
+    Scoring,
+    Truncation,
+)
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.parameter import text
+from rerankd_adapters.wire import post_json
 
 _NAMESPACE = "accounts/fireworks/models/"
 
@@ -20,6 +32,12 @@ class FireworksAdapter(JsonDialect):
         instruction="task",
         results=("data",),
     )
+
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the request; a base URL that ends in a version is that of the API."""
+        if endpoint.base_url.rstrip("/").endswith("/v1") and "path" not in self.options:
+            return post_json(endpoint, "/rerank", self.body_of(call))
+        return super().build(call, endpoint)
 
     def body_of(self, call: ProviderCall) -> dict[str, object]:
         """Return the JSON object; a short model name is expanded to Fireworks' namespace."""
@@ -39,8 +57,9 @@ FIREWORKS = Provider(
     checked="2026-11-21",
     aliases=("fireworks_ai", "fireworks-ai"),
     base_url="https://api.fireworks.ai",
-    key_variables=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
-    base_url_variables=("FIREWORKS_API_BASE",),
+    key_variables=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"),
+    base_url_variables=("FIREWORKS_API_BASE", "FIREWORKS_AI_API_BASE"),
+    parameters={"task": text(_SOURCE, is_nullable=True)},
     capabilities=Capabilities(
         scoring=Scoring.POINTWISE,
         score_space=ScoreSpace.PROBABILITY,

@@ -15,17 +15,18 @@ from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,
     Capabilities,
+    HttpResponse,
     Provider,
 )
 from rerankd_adapters.cohere import V1, V2
 from rerankd_adapters.dialect import JsonDialect, Wire
-from rerankd_adapters.tei import TeiAdapter
+from rerankd_adapters.tei import TeiAdapter, compute_tokens
 
 SHAPES: Final[Mapping[str, Wire]] = {
-    "jina": Wire(fixed={"return_documents": False}, always=None, options=None),
-    "cohere": replace(V2, always=None, options=None),
-    "cohere-v1": replace(V1, always=None, options=None),
-    "tei": replace(TeiAdapter.wire, options=None),
+    "jina": Wire(fixed={"return_documents": False}, always=None),
+    "cohere": replace(V2, always=None),
+    "cohere-v1": replace(V1, always=None),
+    "tei": TeiAdapter.wire,
 }
 
 OPTIONS: Final[Mapping[str, str]] = {
@@ -52,6 +53,10 @@ class GenericAdapter(JsonDialect):
     def __init__(self, provider: Provider, options: Mapping[str, object] | None = None) -> None:
         super().__init__(provider, options)
         self.wire = wire_of(self.options)
+
+    def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:
+        """Return the prompt tokens of the body, else of TEI's header; 0 if not reported."""
+        return super().prompt_tokens_of(body, response) or compute_tokens(response)
 
 
 def wire_of(options: Mapping[str, object]) -> Wire:
@@ -80,6 +85,7 @@ def wire_of(options: Mapping[str, object]) -> Wire:
 
 GENERIC = Provider(
     name="generic",
+    usage_units=("token", "search_unit"),
     title="Generic",
     adapter="rerankd_adapters.generic:GenericAdapter",
     reference="https://docs.cohere.com/reference/rerank",
@@ -89,6 +95,7 @@ GENERIC = Provider(
     base_url_variables=("GENERIC_RERANK_API_BASE",),
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
+    parameters=None,
     options=OPTIONS,
     capabilities=Capabilities(source="declared by the operator"),
     quirks=("Its models' scoring is unknown: calls are not split unless the settings declare it pointwise.",),

@@ -12,6 +12,7 @@ import msgspec
 
 from rerankd_adapters.call import ProviderCall, ProviderReply
 from rerankd_adapters.capability import Capabilities
+from rerankd_adapters.parameter import Parameters
 
 if TYPE_CHECKING:
     from rerankd_adapters.provider import Provider
@@ -28,6 +29,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     delay_s: float = 0.0
     """Seconds to wait before sending, for polling."""
+    region: str = ""
+    """AWS region that the request is signed for; empty: that of the authentication's settings."""
 
     def with_headers(self, headers: Mapping[str, str]) -> HttpRequest:
         """Return a copy with additional headers; they replace existing ones."""
@@ -106,6 +109,10 @@ class HttpAdapter(ABC):
     def capabilities(self, model: str) -> Capabilities:
         """Return the capabilities of `model` that the declaration states."""
         return self.provider.capabilities_of(model)
+
+    def parameters(self, model: str) -> Parameters:
+        """Return the own parameters that `model` has, as the declaration states; `None` if any is sent."""
+        return self.provider.parameters_of(model)
 
     def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:  # noqa: ARG002
         """Build the request for the served models and their capabilities; `None` if there is no such route."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, ScoreSpace, Scoring, Truncation
 from rerankd_adapters.dialect import Wire
 from rerankd_adapters.listing import ListingDialect
+from rerankd_adapters.parameter import flag
 
 
 class InfinityAdapter(ListingDialect):
@@ -20,7 +21,6 @@ class InfinityAdapter(ListingDialect):
         old_path="/v1/rerank",
         fixed={"return_documents": False},
         defaults={"raw_scores": False},
-        options=frozenset({"raw_scores"}),
     )
 
     def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
@@ -37,6 +37,7 @@ INFINITY = Provider(
     checked="2026-11-21",
     key_variables=("INFINITY_API_KEY",),
     base_url_variables=("INFINITY_API_BASE", "INFINITY_BASE_URL"),
+    parameters={"raw_scores": flag("source of infinity-emb 0.0.78", raw_when=True)},
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
     capabilities=Capabilities(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rerankd_adapters.base import Capabilities, Provider, ScoreSpace
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.parameter import flag, mapping, text
 
 
 class IsaacusAdapter(JsonDialect):
@@ -16,7 +17,6 @@ class IsaacusAdapter(JsonDialect):
         path="/v1/rerankings",
         documents="texts",
         always=None,
-        options=frozenset({"chunking_options", "is_iql", "scoring_method"}),
         score="score",
         prompt_tokens=(("usage", "input_tokens"),),
     )
@@ -33,6 +33,11 @@ ISAACUS = Provider(
     base_url="https://api.isaacus.com",
     key_variables=("ISAACUS_API_KEY",),
     base_url_variables=("ISAACUS_API_BASE", "ISAACUS_BASE_URL"),
+    parameters={
+        "is_iql": flag(_SOURCE),
+        "scoring_method": text(_SOURCE, "auto", "chunk_max", "chunk_avg", "chunk_min"),
+        "chunking_options": mapping(_SOURCE, is_nullable=True),
+    },
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
         billing_unit="token",

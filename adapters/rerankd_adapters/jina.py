@@ -7,14 +7,28 @@ from __future__ import annotations
 
 from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring, Truncation
 from rerankd_adapters.dialect import JsonDialect, Wire
-from rerankd_adapters.documents import bare_base64, image_documents
+from rerankd_adapters.documents import bare_base64, image_documents, refuse_text_and_image
 from rerankd_adapters.models import IMAGE_MODELS
 
 
 class JinaAdapter(JsonDialect):
     """Jina's API, which many other servers implement."""
 
-    wire = Wire(takes_images=True, fixed={"return_documents": False}, prompt_tokens=(("usage", "total_tokens"),))
+    wire = Wire(
+        takes_images=True,
+        takes_query_images=True,
+        fixed={"return_documents": False},
+        prompt_tokens=(("usage", "total_tokens"),),
+    )
+
+    def query_of(self, call: ProviderCall) -> object:
+        """Return the text, or the image as an object.
+
+        Raises:
+            AdapterError: `UNSUPPORTED` for text and image together.
+        """
+        refuse_text_and_image(call, self.provider.title)
+        return {"image": bare_base64(call.query_image)} if call.query_image else super().query_of(call)
 
     def documents_of(self, call: ProviderCall) -> object:
         """Return the documents; images are URLs or base64 without the `data:` prefix."""

@@ -18,6 +18,7 @@ KSERVE = Provider(
     aliases=("triton", "ovms_grpc"),
     key_variables=("KSERVE_API_KEY",),
     base_url_variables=("KSERVE_API_BASE", "TRITON_API_BASE"),
+    parameters=None,
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
     options={

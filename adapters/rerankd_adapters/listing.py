@@ -9,7 +9,7 @@ from typing import Final
 from rerankd_adapters.capability import UNKNOWN, Capabilities
 from rerankd_adapters.dialect import JsonDialect
 from rerankd_adapters.error import AdapterError
-from rerankd_adapters.failure import clean, error_text, kind_of_status
+from rerankd_adapters.failure import clean, error_text, kind_of_status, words_of
 from rerankd_adapters.http import Endpoint, HttpRequest, HttpResponse
 from rerankd_adapters.wire import Path, at, bad_response, get_json, read_json
 
@@ -70,7 +70,8 @@ def listed_models(body: object, path: Path, name_key: str) -> Iterator[tuple[str
     """
     entries = at(body, path)
     if not isinstance(entries, list):
-        raise bad_response("there is no list of models")
+        said = clean(words_of(body))
+        raise bad_response(f"there is no list of models: {said}" if said else "there is no list of models")
     for entry in entries[:MAX_MODELS]:
         name = at(entry, (name_key,))
         if is_name(name):

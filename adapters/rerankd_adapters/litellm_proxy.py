@@ -21,9 +21,11 @@ from rerankd_adapters.base import (
     ProviderCall,
     ProviderReply,
 )
+from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
 from rerankd_adapters.dialect import Wire
 from rerankd_adapters.failure import error_text
 from rerankd_adapters.listing import ListingDialect
+from rerankd_adapters.openai import MODEL_READINGS
 from rerankd_adapters.wire import at, read_json
 
 
@@ -38,7 +40,6 @@ class LitellmProxyAdapter(ListingDialect):
         max_tokens_per_doc="max_tokens_per_doc",
         max_passages_per_doc="max_chunks_per_doc",
         instruction="instruction",
-        options=None,
         prompt_tokens=(
             ("meta", "billed_units", "input_tokens"),
             ("meta", "tokens", "input_tokens"),
@@ -90,6 +91,7 @@ def error_type(response: HttpResponse) -> str:
 
 LITELLM_PROXY = Provider(
     name="litellm_proxy",
+    usage_units=("token", "search_unit"),
     title="LiteLLM proxy",
     adapter="rerankd_adapters.litellm_proxy:LitellmProxyAdapter",
     reference="https://docs.litellm.ai/docs/rerank",
@@ -97,10 +99,18 @@ LITELLM_PROXY = Provider(
     aliases=("litellm",),
     key_variables=("LITELLM_PROXY_API_KEY", "LITELLM_API_KEY"),
     base_url_variables=("LITELLM_PROXY_API_BASE", "LITELLM_API_BASE"),
+    parameters=None,
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
     capabilities=Capabilities(takes_instruction=True, takes_objects=True, source="source of litellm 1.109.1"),
     may_reroute=True,
+    options=CHAT_OPTIONS,
+    chat=ChatApi(
+        adapter="rerankd_adapters.openai:OpenAiChatAdapter",
+        reference="https://docs.litellm.ai/docs/simple_proxy",
+        checked="2026-11-29",
+        traits=(ChatTraits(readings=MODEL_READINGS),),
+    ),
     quirks=(
         "The proxy's fallbacks may change the model between two calls: calls are not split unless the settings "
         "declare it pointwise.",

@@ -1,38 +1,50 @@
 """llama.cpp's server, started with --reranking.
 
 Reference: https://github.com/ggml-org/llama.cpp/tree/master/tools/server (README of 2026). Facts of 2026-11-21.
+Refusal of long pairs: issue 25293 and lemonade-sdk/lemonade issue 3591, read on 2026-11-29.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from rerankd_adapters.base import (
     BEARER,
     NO_KEY,
+    AdapterError,
     AdapterErrorKind,
     Capabilities,
     HttpResponse,
     ModelRule,
     Provider,
+    ProviderCall,
     ScoreSpace,
     Scoring,
     Truncation,
 )
+from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
 from rerankd_adapters.dialect import Wire
-from rerankd_adapters.failure import error_text
+from rerankd_adapters.failure import error_text, told_window
 from rerankd_adapters.listing import ListingDialect
+from rerankd_adapters.openai import MODEL_READINGS
 
 
 class LlamaCppAdapter(ListingDialect):
-    """Jina's dialect; a pair that exceeds the batch size is answered with 500."""
+    """Jina's dialect; a pair that exceeds the physical batch is answered with 500."""
 
     wire = Wire(always=Truncation.NONE)
 
-    def kind_of(self, response: HttpResponse) -> AdapterErrorKind:
+    def failure_of(self, call: ProviderCall, response: HttpResponse) -> AdapterError:
         """Distinguish a pair that is too long, which must not be retried, from a server fault."""
-        if response.status == 500 and "too large to process" in error_text(response):
-            return AdapterErrorKind.REJECTED
-        return super().kind_of(response)
+        error, said = super().failure_of(call, response), error_text(response)
+        if response.status == 500 and "too large to process" in said:
+            error.kind = AdapterErrorKind.REJECTED
+            error.max_tokens = told_window(said) or DEFAULT_BATCH_TOKENS
+        return error
 
+
+DEFAULT_BATCH_TOKENS: Final = 512
+"""Default of --ubatch-size, assumed where an old build does not say its own."""
 
 _SOURCE = "llama.cpp server README; issues 8555, 16407 and 11105"
 _LOGIT = Capabilities(score_space=ScoreSpace.LOGIT, source=_SOURCE)
@@ -51,6 +63,7 @@ LLAMA_CPP = Provider(
     capabilities=Capabilities(
         scoring=Scoring.POINTWISE,
         truncation_default=Truncation.NONE,
+        truncates=False,
         source=_SOURCE,
     ),
     rules=(
@@ -59,11 +72,23 @@ LLAMA_CPP = Provider(
         ModelRule("jina-reranker-v2*", _LOGIT),
         ModelRule("qwen3-reranker-*", Capabilities(score_space=ScoreSpace.PROBABILITY, source=_SOURCE)),
     ),
+    options=CHAT_OPTIONS,
+    chat=ChatApi(
+        adapter="rerankd_adapters.openai:OpenAiChatAdapter",
+        reference="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
+        checked="2026-11-29",
+        top_logprobs=40,
+        traits=(
+            ChatTraits(thinking_off={"chat_template_kwargs": {"enable_thinking": False}}, readings=MODEL_READINGS),
+        ),
+    ),
     quirks=(
         "Scores are raw logits for BGE and Jina cross-encoders, about -11 to 8, and probabilities for Qwen3.",
         "The score space is derived from the model's name; set score_space for other names.",
         "Scores near 1e-20 mean that the GGUF file lacks its classifier head.",
-        "A pair longer than --ubatch-size is refused with a 500, which is not retried.",
+        "A pair longer than --ubatch-size (default 512 tokens) is refused with a 500. rerankd cuts documents to "
+        "the size it tells and sends them again, with a warning; set max_tokens_per_document and "
+        "tokenizer of the model to have them cut exactly, and at once.",
         "503 means that the model is still loading.",
     ),
     list_route="GET /v1/models",

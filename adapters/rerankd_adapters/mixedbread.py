@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rerankd_adapters.base import Capabilities, Price, Provider
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.parameter import echo, flag, top_n
 
 
 class MixedbreadAdapter(JsonDialect):
@@ -21,7 +22,6 @@ class MixedbreadAdapter(JsonDialect):
         fixed={"return_input": False},
         defaults={"rewrite_query": False},
         always=None,
-        options=frozenset({"rewrite_query"}),
         results=("data",),
         score="score",
     )
@@ -39,6 +39,7 @@ MIXEDBREAD = Provider(
     base_url="https://api.mixedbread.com",
     key_variables=("MXBAI_API_KEY", "MIXEDBREAD_API_KEY"),
     base_url_variables=("MXBAI_API_BASE", "MIXEDBREAD_BASE_URL"),
+    parameters={"top_k": top_n(_SOURCE), "return_input": echo(_SOURCE), "rewrite_query": flag(_SOURCE)},
     capabilities=Capabilities(billing_unit="token", takes_objects=True, source=_SOURCE),
     models={
         f"mixedbread-ai/mxbai-rerank-{name}": Capabilities(source=_SOURCE)

@@ -37,6 +37,10 @@ def _pointwise(tokens: int, source: str, *, takes_instruction: bool | None = Non
     )
 
 
+def _images(source: str) -> Capabilities:
+    return Capabilities(takes_images=True, takes_query_images=True, source=source)
+
+
 SHARED_MODELS: tuple[ModelRule, ...] = (
     ModelRule(
         "jina-reranker-v3*",
@@ -65,8 +69,8 @@ SHARED_MODELS: tuple[ModelRule, ...] = (
 """Rules for all providers; later rules override earlier ones."""
 
 IMAGE_MODELS: tuple[ModelRule, ...] = (
-    ModelRule("jina-reranker-m0*", Capabilities(takes_images=True, source="jina.ai/models/jina-reranker-m0")),
-    ModelRule("qwen3-vl-rerank*", Capabilities(takes_images=True, source="huggingface.co/Qwen/Qwen3-VL-Reranker-8B")),
+    ModelRule("jina-reranker-m0*", _images("jina.ai/models/jina-reranker-m0")),
+    ModelRule("qwen3-vl-rerank*", _images("huggingface.co/Qwen/Qwen3-VL-Reranker-8B")),
     ModelRule("*nemotron-rerank-vl-*", Capabilities(takes_images=True, source="docs.nvidia.com NIM 2.0")),
 )
-"""Models that accept images, for providers whose API supports them."""
+"""Models that accept images in documents, and as the query where the provider's API supports that."""

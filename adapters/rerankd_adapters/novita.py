@@ -5,7 +5,9 @@ Reference: https://novita.ai/docs/api-reference/model-apis-llm-create-rerank. Fa
 
 from __future__ import annotations
 
-from rerankd_adapters.base import Capabilities, Price, Provider, ScoreSpace
+from dataclasses import replace
+
+from rerankd_adapters.base import Capabilities, Endpoint, HttpRequest, Price, Provider, ProviderCall, ScoreSpace
 from rerankd_adapters.dialect import JsonDialect, Wire
 
 
@@ -13,6 +15,11 @@ class NovitaAdapter(JsonDialect):
     """Jina's dialect with the four documented fields."""
 
     wire = Wire(path="/openai/v1/rerank", always=None)
+
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
+        """Build the request; a base URL of the older chat routes, which do not rerank, is reduced to its host."""
+        base_url = endpoint.base_url.rstrip("/").removesuffix("/v3/openai")
+        return super().build(call, replace(endpoint, base_url=base_url))
 
 
 _SOURCE = "novita.ai/docs; LiteLLM 1.109.1 model table"

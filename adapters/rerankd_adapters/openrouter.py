@@ -6,9 +6,12 @@ Reference: https://openrouter.ai/docs/api/api-reference/rerank/create-rerank (SD
 from __future__ import annotations
 
 from rerankd_adapters.base import Capabilities, Provider
+from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
 from rerankd_adapters.dialect import Wire
 from rerankd_adapters.listing import ListingDialect
 from rerankd_adapters.models import IMAGE_MODELS
+from rerankd_adapters.openai import MODEL_READINGS
+from rerankd_adapters.parameter import mapping, text
 
 
 class OpenRouterAdapter(ListingDialect):
@@ -18,15 +21,17 @@ class OpenRouterAdapter(ListingDialect):
         path="/api/v1/rerank",
         takes_images=True,
         always=None,
-        options=frozenset({"provider", "session_id", "trace", "user"}),
         prompt_tokens=(("usage", "total_tokens"),),
         search_units=(("usage", "search_units"),),
         cost_usd=("usage", "cost"),
     )
 
 
+_SOURCE = "openrouter SDK 1.3.84"
+
 OPENROUTER = Provider(
     name="openrouter",
+    usage_units=("token", "search_unit"),
     title="OpenRouter",
     adapter="rerankd_adapters.openrouter:OpenRouterAdapter",
     reference="https://openrouter.ai/docs/api/api-reference/rerank/create-rerank",
@@ -34,9 +39,23 @@ OPENROUTER = Provider(
     base_url="https://openrouter.ai",
     key_variables=("OPENROUTER_API_KEY", "OR_API_KEY"),
     base_url_variables=("OPENROUTER_API_BASE",),
-    capabilities=Capabilities(source="openrouter SDK 1.3.84"),
+    parameters={
+        "provider": mapping(_SOURCE),
+        "session_id": text(_SOURCE),
+        "trace": mapping(_SOURCE),
+        "user": text(_SOURCE),
+    },
+    capabilities=Capabilities(source=_SOURCE),
     rules=IMAGE_MODELS,
     may_reroute=True,
+    options=CHAT_OPTIONS,
+    chat=ChatApi(
+        adapter="rerankd_adapters.openai:OpenAiChatAdapter",
+        reference="https://openrouter.ai/docs/api/api-reference/chat/send-chat-completion-request",
+        checked="2026-11-29",
+        path="/api/v1/chat/completions",
+        traits=(ChatTraits(thinking_off={"reasoning": {"effort": "none"}}, readings=MODEL_READINGS),),
+    ),
     quirks=(
         "The routed provider may change between two calls, so calls are not split unless declared pointwise.",
         "Reports the cost of a call, in credits of one US dollar.",

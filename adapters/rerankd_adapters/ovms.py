@@ -17,6 +17,7 @@ class OvmsAdapter(JsonDialect):
 
 OVMS = Provider(
     name="ovms",
+    usage_units=(),
     title="OpenVINO Model Server",
     adapter="rerankd_adapters.ovms:OvmsAdapter",
     reference="https://docs.openvino.ai/2025/model-server/ovms_docs_rest_api_rerank.html",

@@ -23,6 +23,7 @@ from rerankd_adapters.base import (
 from rerankd_adapters.dialect import Wire, truncation_of
 from rerankd_adapters.documents import object_documents
 from rerankd_adapters.listing import ListingDialect, read_limit
+from rerankd_adapters.parameter import mapping, text
 
 API_VERSION: Final = "2026-07"
 TRUNCATING: Final = ("bge-reranker-v2-m3", "pinecone-rerank-v0")
@@ -39,7 +40,6 @@ class PineconeAdapter(ListingDialect):
         option_headers={"x-pinecone-api-version": "api_version"},
         fixed={"return_documents": False},
         truncation={Truncation.END: {"truncate": "END"}, Truncation.NONE: {"truncate": "NONE"}},
-        options=frozenset({"parameters"}),
         results=("data",),
         score="score",
         prompt_tokens=(),
@@ -58,8 +58,10 @@ class PineconeAdapter(ListingDialect):
         wire = self.wire if call.model in TRUNCATING else self.other_wire
         knob = truncation_of(call, wire, f"{self.provider.title} {call.model[:60]}")
         body = super().body_of(structs.replace(call, truncation=None))
-        del body["truncate"]
+        body.pop("truncate")
         given = body.pop("parameters", {})
+        if call.model in TRUNCATING and "truncate" in call.options:
+            knob = {"truncate": call.options["truncate"]}
         if call.max_passages_per_doc > 1 and cuts_passages(call.model):
             knob = {**knob, "max_chunks_per_doc": call.max_passages_per_doc}
         parameters = {**knob, **given} if isinstance(given, dict) else given
@@ -94,6 +96,7 @@ _SHORT = Capabilities(max_documents=100, truncation_default=Truncation.END, sour
 
 PINECONE = Provider(
     name="pinecone",
+    usage_units=("search_unit",),
     title="Pinecone",
     adapter="rerankd_adapters.pinecone:PineconeAdapter",
     reference="https://docs.pinecone.io/reference/api/inference/rerank",
@@ -101,6 +104,10 @@ PINECONE = Provider(
     base_url="https://api.pinecone.io",
     key_variables=("PINECONE_API_KEY",),
     base_url_variables=("PINECONE_API_BASE", "PINECONE_CONTROLLER_HOST"),
+    parameters={
+        "parameters": mapping(_SOURCE),
+        "truncate": text(f"{_SOURCE}, in parameters", "NONE", "END", models=TRUNCATING),
+    },
     authentication=(header_key("api-key"),),
     options={"api_version": f'Version of the API, "{API_VERSION}" unless set.'},
     capabilities=Capabilities(

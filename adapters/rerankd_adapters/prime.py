@@ -39,6 +39,7 @@ PRIME = Provider(
         billing_unit="token",
         max_request_bytes=16 * 1024 * 1024,
         truncation_default=Truncation.NONE,
+        truncates=False,
         takes_instruction=True,
         source=_SOURCE,
     ),

@@ -9,7 +9,9 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from rerankd_adapters.capability import Capabilities, Price, Scoring
+from rerankd_adapters.chat_api import ChatApi
 from rerankd_adapters.models import SHARED_MODELS, ModelRule, matches
+from rerankd_adapters.parameter import Parameters
 
 __all__ = ["BEARER", "NO_KEY", "Authentication", "ModelRule", "Price", "Provider", "Scheme", "header_key"]
 
@@ -28,6 +30,10 @@ class Scheme(StrEnum):
     """Microsoft Entra client credentials."""
     IBM_IAM = "ibm-iam"
     """An IBM Cloud API key, exchanged for a token."""
+    VOLCENGINE = "volcengine"
+    """Volcengine's signature with an access key: its id is the key, its secret the option `secret_access_key`."""
+    OCI = "oci"
+    """Oracle Cloud's signature with an RSA key; options `tenancy`, `user`, `fingerprint`, `private_key`, `key_file`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +46,7 @@ class Authentication:
     prefix: str = ""
     """`HEADER`: prefix of the key, including the space."""
     service: str = ""
-    """`SIGV4`: signing name of the service."""
+    """`SIGV4`, `VOLCENGINE`: signing name of the service."""
     scope: str = ""
     """`GOOGLE`, `ENTRA`: OAuth scope."""
 
@@ -63,10 +69,10 @@ class Provider:
     """Name that callers write before the slash, such as `voyage`."""
     title: str
     """Product name."""
-    adapter: str
-    """`module:Class` of the `HttpAdapter`, or of the `GrpcUpstream` if `is_grpc`."""
+    adapter: str = ""
+    """`module:Class` of the `HttpAdapter`, or of the `GrpcUpstream` if `is_grpc`; empty without a rerank API."""
     reference: str
-    """URL of the provider's documentation of its rerank API."""
+    """URL of the provider's documentation of its rerank API, or of the only one it has."""
     checked: str
     """Date of the last check against the reference, `YYYY-MM-DD`."""
     is_grpc: bool = False
@@ -85,6 +91,8 @@ class Provider:
     """Environment variables by option; the first one set wins."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Adapter options: name to a one-sentence description."""
+    parameters: Parameters = field(default_factory=dict)
+    """Parameters of its API that the contract has under another name or not at all; `None`: any is sent."""
     authentication: tuple[Authentication, ...] = (BEARER,)
     """Authentication methods in order of preference."""
     key_is_required: bool = True
@@ -99,12 +107,16 @@ class Provider:
     """Glob of full model names that `may_reroute` does not apply to, such as `*/*`."""
     rules: tuple[ModelRule, ...] = ()
     """Overrides by model name pattern; later rules win."""
+    usage_units: tuple[str, ...] = ("token",)
+    """What its responses report: "token", "search_unit" or both; a model's billing unit is estimated besides."""
     prices: tuple[Price, ...] = ()
     """Prices; the first match wins."""
     quirks: tuple[str, ...] = ()
     """Known peculiarities, one sentence each, for the provider's page."""
     list_route: str = ""
     """Route that lists the models, such as `GET /v1/models`; empty if there is none."""
+    chat: ChatApi | None = None
+    """Its chat API; `None` without one."""
 
     def capabilities_of(self, model: str) -> Capabilities:
         """Return the capabilities of `model`.
@@ -114,9 +126,35 @@ class Provider:
         """
         return _capabilities(self, model)
 
+    def parameters_of(self, model: str) -> Parameters:
+        """Return the own parameters that `model` has; `None` if any is sent."""
+        return _parameters(self, model)
+
+    def reports(self, unit: str, model: str) -> bool:
+        """Whether calls of `model` report a unit of `Price`, or are estimated in it."""
+        bills = self.capabilities_of(model).billing_unit
+        return unit == "call" or unit in self.usage_units or unit == bills
+
     def price_of(self, model: str) -> Price | None:
         """Return the price of `model`; `None` if unknown."""
-        return next((price for price in self.prices if fnmatchcase(model, price.model)), None)
+        prices: tuple[Price, ...] = (*self.prices, *self.chat.prices) if self.chat else self.prices
+        return next((price for price in prices if fnmatchcase(model, price.model)), None)
+
+    def is_chat(self, model: str) -> bool:
+        """Whether `model` chats and does not rerank."""
+        return self.chat is not None and (not self.adapter or self.chat.serves(model))
+
+
+@lru_cache(maxsize=4096)
+def _parameters(provider: Provider, model: str) -> Parameters:
+    known = provider.parameters
+    if known is None or not any(each.models for each in known.values()):
+        return known
+    return {
+        name: each
+        for name, each in known.items()
+        if not each.models or any(matches(pattern, model) for pattern in each.models)
+    }
 
 
 @lru_cache(maxsize=4096)

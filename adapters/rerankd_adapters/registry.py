@@ -11,14 +11,18 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, NamedTuple
 
+from rerankd_adapters.chat import ChatAdapter, NoRerankAdapter
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.http import HttpAdapter
+from rerankd_adapters.parameter import Parameter
 from rerankd_adapters.provider import Provider
 
 ENTRY_POINT_GROUP: Final = "rerankd.adapters"
 
 BUILT_IN: Final[Mapping[str, str]] = {
+    "anthropic": "rerankd_adapters.anthropic:ANTHROPIC",
     "azure_ai": "rerankd_adapters.azure_ai:AZURE_AI",
+    "azure_openai": "rerankd_adapters.azure_openai:AZURE_OPENAI",
     "bedrock": "rerankd_adapters.bedrock:BEDROCK",
     "bedrock_invoke": "rerankd_adapters.aws_cohere:BEDROCK_INVOKE",
     "cloudflare": "rerankd_adapters.cloudflare:CLOUDFLARE",
@@ -26,9 +30,12 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "contextual": "rerankd_adapters.contextual:CONTEXTUAL",
     "dashscope": "rerankd_adapters.dashscope:DASHSCOPE",
     "deepinfra": "rerankd_adapters.deepinfra:DEEPINFRA",
+    "deepseek": "rerankd_adapters.deepseek:DEEPSEEK",
     "elasticsearch": "rerankd_adapters.elasticsearch:ELASTICSEARCH",
     "fireworks": "rerankd_adapters.fireworks:FIREWORKS",
+    "gemini": "rerankd_adapters.gemini:GEMINI",
     "generic": "rerankd_adapters.generic:GENERIC",
+    "groq": "rerankd_adapters.groq:GROQ",
     "infinity": "rerankd_adapters.infinity:INFINITY",
     "isaacus": "rerankd_adapters.isaacus:ISAACUS",
     "jina": "rerankd_adapters.jina:JINA",
@@ -36,17 +43,24 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "litellm_proxy": "rerankd_adapters.litellm_proxy:LITELLM_PROXY",
     "llama_cpp": "rerankd_adapters.llama_cpp:LLAMA_CPP",
     "localai": "rerankd_adapters.localai:LOCALAI",
+    "mistral": "rerankd_adapters.mistral:MISTRAL",
     "mixedbread": "rerankd_adapters.mixedbread:MIXEDBREAD",
     "nebius": "rerankd_adapters.nebius:NEBIUS",
     "novita": "rerankd_adapters.novita:NOVITA",
     "nvidia_nim": "rerankd_adapters.nvidia_nim:NVIDIA_NIM",
+    "oci": "rerankd_adapters.oci:OCI",
+    "ollama": "rerankd_adapters.ollama:OLLAMA",
+    "openai": "rerankd_adapters.openai:OPENAI",
+    "openai_compatible": "rerankd_adapters.openai:OPENAI_COMPATIBLE",
     "openrouter": "rerankd_adapters.openrouter:OPENROUTER",
     "opper": "rerankd_adapters.opper:OPPER",
     "ovms": "rerankd_adapters.ovms:OVMS",
     "pinecone": "rerankd_adapters.pinecone:PINECONE",
     "prime": "rerankd_adapters.prime:PRIME",
+    "qianfan": "rerankd_adapters.qianfan:QIANFAN",
     "sagemaker": "rerankd_adapters.aws_cohere:SAGEMAKER",
     "scaleway": "rerankd_adapters.scaleway:SCALEWAY",
+    "sglang": "rerankd_adapters.sglang:SGLANG",
     "siliconflow": "rerankd_adapters.siliconflow:SILICONFLOW",
     "tei": "rerankd_adapters.tei:TEI",
     "tei_grpc": "rerankd_adapters.tei_grpc:TEI_GRPC",
@@ -54,10 +68,12 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "vertex": "rerankd_adapters.vertex:VERTEX",
     "vertex_grpc": "rerankd_adapters.vertex_grpc:VERTEX_GRPC",
     "vllm": "rerankd_adapters.vllm:VLLM",
+    "volcengine": "rerankd_adapters.volcengine:VOLCENGINE",
     "voyage": "rerankd_adapters.voyage:VOYAGE",
     "watsonx": "rerankd_adapters.watsonx:WATSONX",
     "xinference": "rerankd_adapters.xinference:XINFERENCE",
     "zeroentropy": "rerankd_adapters.zeroentropy:ZEROENTROPY",
+    "zhipu": "rerankd_adapters.zhipu:ZHIPU",
 }
 """Provider name: `module:NAME` of its declaration."""
 
@@ -84,14 +100,18 @@ def broken_providers() -> Mapping[str, str]:
     return {name: problem for name, problem in problems.items() if isinstance(problem, str)}
 
 
-@cache
 def find_provider(name: str) -> Provider | None:
-    """Return the provider with a name or alias; `None` if there is none or it is broken."""
-    target = BUILT_IN.get(name) or _third_party().get(name)
-    if target is None:
-        canonical = _aliases().get(name)
-        return find_provider(canonical) if canonical else None
-    provider = _load(target) if name in BUILT_IN else _read(target)
+    """Return the provider with a name or alias; `None` if there is none or it is broken. Keeps no unknown name."""
+    if name in BUILT_IN or name in _third_party():
+        return _declaration(name)
+    canonical = _aliases().get(name)
+    return None if canonical is None else _declaration(canonical)
+
+
+@cache
+def _declaration(name: str) -> Provider | None:
+    """Import the declaration of an installed provider; `None` if it is broken."""
+    provider = _load(BUILT_IN[name]) if name in BUILT_IN else _read(_third_party()[name])
     return provider if isinstance(provider, Provider) else None
 
 
@@ -102,12 +122,39 @@ def parse_model(name: str) -> ModelName | None:
     return ModelName(provider.name, model) if provider else None
 
 
+@cache
+def parameter_owners() -> Mapping[str, tuple[str, ...]]:
+    """Return the own parameters of all providers: name to the titles of those that have it."""
+    owners: dict[str, list[str]] = {}
+    for provider in filter(None, map(find_provider, provider_names())):
+        for name in provider.parameters or ():
+            owners.setdefault(name, []).append(provider.title)
+    return {name: tuple(titles) for name, titles in owners.items()}
+
+
+@cache
+def contract_parameters() -> Mapping[str, Parameter]:
+    """Return the own parameters that are other names of the contract's fields, by name.
+
+    They mean the same for every provider, because rerankd itself implements these fields.
+    """
+    providers = filter(None, map(find_provider, provider_names()))
+    return {
+        name: parameter
+        for provider in providers
+        for name, parameter in (provider.parameters or {}).items()
+        if parameter.field
+    }
+
+
 def open_adapter(provider: Provider, options: Mapping[str, object] | None = None) -> HttpAdapter:
     """Import a provider's adapter and create an instance with `options`.
 
     Raises:
         AdapterError: `REJECTED` when it cannot be imported or an option is invalid.
     """
+    if not provider.adapter:
+        return NoRerankAdapter(provider, options)
     try:
         adapter_class = _load(provider.adapter)
     except Exception as error:
@@ -115,6 +162,24 @@ def open_adapter(provider: Provider, options: Mapping[str, object] | None = None
     adapter = adapter_class(provider, options)
     if not isinstance(adapter, HttpAdapter):
         raise TypeError(f"{provider.adapter} is not an HttpAdapter")
+    return adapter
+
+
+def open_chat_adapter(provider: Provider, options: Mapping[str, object] | None = None) -> ChatAdapter:
+    """Import a provider's chat adapter and create an instance with `options`.
+
+    Raises:
+        AdapterError: `UNSUPPORTED` when there is none; `REJECTED` when it cannot be imported or an option is invalid.
+    """
+    if provider.chat is None:
+        raise AdapterError(AdapterErrorKind.UNSUPPORTED, f"provider {provider.name} has no chat models")
+    try:
+        adapter_class = _load(provider.chat.adapter)
+    except Exception as error:
+        raise AdapterError(AdapterErrorKind.REJECTED, _unloadable(provider.chat.adapter, error)) from error
+    adapter = adapter_class(provider, options)
+    if not isinstance(adapter, ChatAdapter):
+        raise TypeError(f"{provider.chat.adapter} is not a ChatAdapter")
     return adapter
 
 

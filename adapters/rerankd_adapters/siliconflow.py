@@ -20,6 +20,7 @@ from rerankd_adapters.base import (
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.failure import error_text
 from rerankd_adapters.models import IMAGE_MODELS
+from rerankd_adapters.parameter import whole
 
 
 class SiliconFlowAdapter(JsonDialect):
@@ -31,7 +32,6 @@ class SiliconFlowAdapter(JsonDialect):
         always=None,
         max_passages_per_doc="max_chunks_per_doc",
         instruction="instruction",
-        options=frozenset({"overlap_tokens"}),
         prompt_tokens=(("tokens", "input_tokens"), ("meta", "tokens", "input_tokens")),
         completion_tokens=(("tokens", "output_tokens"), ("meta", "tokens", "output_tokens")),
     )
@@ -77,6 +77,7 @@ SILICONFLOW = Provider(
     base_url="https://api.siliconflow.cn",
     key_variables=("SILICONFLOW_API_KEY",),
     base_url_variables=("SILICONFLOW_API_BASE", "SILICONFLOW_BASE_URL"),
+    parameters={"overlap_tokens": whole(_SOURCE, 0, 80, models=("bge-*", "bce-*"))},
     capabilities=Capabilities(
         score_space=ScoreSpace.PROBABILITY,
         billing_unit="token",

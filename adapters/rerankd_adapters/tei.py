@@ -6,6 +6,7 @@ Reference: https://huggingface.github.io/text-embeddings-inference (source of 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from rerankd_adapters.base import (
     BEARER,
@@ -24,7 +25,17 @@ from rerankd_adapters.base import (
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.failure import clean
 from rerankd_adapters.listing import is_name, read_limit, read_listing
+from rerankd_adapters.parameter import Parameter, echo, flag, text
 from rerankd_adapters.wire import at, bad_response, get_json, read_count
+
+_SOURCE: Final = "source of text-embeddings-inference 1.9.3"
+PARAMETERS: Final[Mapping[str, Parameter]] = {
+    "truncate": flag(_SOURCE, is_nullable=True),
+    "truncation_direction": text(_SOURCE, "Left", "Right"),
+    "raw_scores": flag(_SOURCE, raw_when=True),
+    "return_text": echo(_SOURCE),
+}
+"""Of both transports."""
 
 
 class TeiAdapter(JsonDialect):
@@ -42,15 +53,13 @@ class TeiAdapter(JsonDialect):
             Truncation.START: {"truncate": True, "truncation_direction": "Left"},
             Truncation.NONE: {"truncate": False},
         },
-        options=frozenset({"raw_scores"}),
         results=(),
         score="score",
     )
 
     def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:  # noqa: ARG002
         """Return the tokens of the response header."""
-        said = response.headers.get("x-compute-tokens", "")
-        return read_count(int(said) if said.isascii() and said.isdigit() else 0, ((),))
+        return compute_tokens(response)
 
     def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:
         """Build the `/info` request."""
@@ -70,6 +79,12 @@ class TeiAdapter(JsonDialect):
             max_tokens=read_limit(info, "max_input_length"),
             source="the server itself, GET /info",
         )
+
+
+def compute_tokens(response: HttpResponse) -> int:
+    """Return the tokens that TEI reports in a header; 0 if not reported."""
+    said = response.headers.get("x-compute-tokens", "")
+    return read_count(int(said) if said.isascii() and said.isdigit() and len(said) < 16 else 0, ((),))
 
 
 def served_by_tei(
@@ -104,6 +119,7 @@ TEI = Provider(
     aliases=("huggingface", "text-embeddings-inference"),
     key_variables=("TEI_API_KEY", "HUGGINGFACE_API_KEY", "HF_TOKEN"),
     base_url_variables=("TEI_API_BASE", "HUGGINGFACE_API_BASE", "HF_API_BASE"),
+    parameters=PARAMETERS,
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
     capabilities=Capabilities(
@@ -112,7 +128,7 @@ TEI = Provider(
         max_documents=32,
         max_request_bytes=2_000_000,
         truncation_default=Truncation.END,
-        source="source of text-embeddings-inference 1.9.3",
+        source=_SOURCE,
     ),
     quirks=(
         "Accepts 32 documents per call unless started with another --max-client-batch-size, which GET /info reports, "

@@ -6,6 +6,7 @@ Reference: https://huggingface.github.io/text-embeddings-inference (source of 1.
 from __future__ import annotations
 
 from rerankd_adapters.base import BEARER, NO_KEY, Capabilities, Provider, ScoreSpace, Scoring, Truncation
+from rerankd_adapters.tei import PARAMETERS
 
 TEI_GRPC = Provider(
     name="tei_grpc",
@@ -16,6 +17,7 @@ TEI_GRPC = Provider(
     checked="2026-11-21",
     key_variables=("TEI_API_KEY",),
     base_url_variables=("TEI_GRPC_API_BASE",),
+    parameters=PARAMETERS,
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
     options={"streams": "true sends one text per message (RerankStream), without a limit on their number."},

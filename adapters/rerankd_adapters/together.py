@@ -6,7 +6,9 @@ Reference: https://docs.together.ai/reference/rerank (together SDK 3.1.1). Facts
 from __future__ import annotations
 
 from rerankd_adapters.base import Capabilities, Price, Provider, ScoreSpace, Scoring, Truncation
+from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.openai import MODEL_READINGS
 
 
 class TogetherAdapter(JsonDialect):
@@ -40,6 +42,14 @@ TOGETHER = Provider(
         _LLAMA_RANK: Capabilities(scoring=Scoring.POINTWISE, source=_SOURCE),
     },
     prices=(Price(model=_LLAMA_RANK, unit="token", usd_per_million=0.10, source="LiteLLM 1.109.1", date="2026-11-21"),),
+    options=CHAT_OPTIONS,
+    chat=ChatApi(
+        adapter="rerankd_adapters.openai:OpenAiChatAdapter",
+        reference="https://docs.together.ai/reference/chat-completions-1",
+        checked="2026-11-29",
+        top_logprobs=5,
+        traits=(ChatTraits(thinking_off={"reasoning": {"enabled": False}}, readings=MODEL_READINGS),),
+    ),
     quirks=("The set of serverless rerank models changes; a dedicated endpoint's name works as the model.",),
     list_route="GET /v2/supported-models",
 )

@@ -7,6 +7,7 @@ Reference: https://cloud.google.com/generative-ai-app-builder/docs/ranking (goog
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from urllib.parse import quote
 
 from msgspec import structs
@@ -29,7 +30,9 @@ from rerankd_adapters.base import (
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.documents import titled_document
-from rerankd_adapters.wire import at, read_ranking
+from rerankd_adapters.parameter import mapping, top_n
+from rerankd_adapters.vertex_location import located, ranking_config
+from rerankd_adapters.wire import at, post_json, read_ranking
 
 _POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -42,7 +45,6 @@ class VertexAdapter(JsonDialect):
         documents="records",
         top_n="topN",
         fixed={"ignoreRecordDetailsInResponse": True},
-        options=frozenset({"userLabels"}),
         results=("records",),
         index="id",
         score="score",
@@ -50,22 +52,20 @@ class VertexAdapter(JsonDialect):
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
         """Build the request, with the quota project in a header."""
-        request = super().build(call, endpoint)
-        payer = str(self.options.get("quota_project") or self._project())
-        return structs.replace(request, headers={"x-goog-user-project": payer, **request.headers})
-
-    def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
-        """Return the path, which names the project, the location and the ranking config."""
-        location = str(self.options.get("location") or "global")
-        config = str(self.options.get("ranking_config") or "default_ranking_config")
-        return self.wire.path.format(*(quote(each, safe="") for each in (self._project(), location, config)))
-
-    def _project(self) -> str:
-        project = str(self.options.get("project") or "")
-        if not project:
+        config = ranking_config(self.options, endpoint.base_url)
+        if not config.project:
             message = "the Google Cloud project is unknown; set the option project or VERTEXAI_PROJECT"
             raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
-        return project
+        path = self.wire.path.format(*(quote(each, safe="") for each in config))
+        request = post_json(
+            replace(endpoint, base_url=located(endpoint.base_url, config.location)),
+            str(self.options.get("path") or path),
+            self.body_of(call),
+            self.headers(),
+            names_model=not self.options.get("path"),
+        )
+        payer = str(self.options.get("quota_project") or config.project)
+        return structs.replace(request, headers={"x-goog-user-project": payer, **request.headers})
 
     def documents_of(self, call: ProviderCall) -> object:
         """Return the records, without made-up titles, which would change the scores."""
@@ -95,6 +95,7 @@ _LONG = Capabilities(max_tokens_per_document=1024, source=_SOURCE)
 
 VERTEX = Provider(
     name="vertex",
+    usage_units=("search_unit",),
     title="Google Vertex AI",
     adapter="rerankd_adapters.vertex:VertexAdapter",
     reference="https://cloud.google.com/generative-ai-app-builder/docs/ranking",
@@ -112,10 +113,11 @@ VERTEX = Provider(
     },
     options={
         "project": "Google Cloud project.",
-        "location": "Location of the ranking config; global unless set.",
-        "ranking_config": "Ranking config; default_ranking_config unless set.",
+        "location": "Location of the ranking config: global (default), us or eu, which have hosts of their own.",
+        "ranking_config": "Ranking config, or its whole resource name; default_ranking_config unless set.",
         "quota_project": "Project that is billed; that of the option project unless set.",
     },
+    parameters={"userLabels": mapping(_SOURCE, holds_text=True), "topN": top_n(_SOURCE)},
     authentication=(BEARER, Authentication(scheme=Scheme.GOOGLE)),
     key_is_required=False,
     capabilities=Capabilities(

@@ -18,6 +18,7 @@ from rerankd_adapters.base import (
     ScoreSpace,
     Truncation,
 )
+from rerankd_adapters.parameter import mapping
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _SHORT: Final = Capabilities(max_tokens_per_document=512, source="Google's ranking documentation")
@@ -25,6 +26,7 @@ _LONG: Final = Capabilities(max_tokens_per_document=1024, source="Google's ranki
 
 VERTEX_GRPC = Provider(
     name="vertex_grpc",
+    usage_units=("search_unit",),
     title="Google Vertex AI ranking (gRPC)",
     adapter="rerankd_adapters.grpc_upstream.vertex:VertexGrpc",
     is_grpc=True,
@@ -40,13 +42,17 @@ VERTEX_GRPC = Provider(
         "ranking_config": ("VERTEXAI_RANKING_CONFIG",),
         "quota_project": ("GOOGLE_CLOUD_QUOTA_PROJECT",),
     },
+    parameters={
+        "user_labels": mapping("google-cloud-discoveryengine 0.20.5", holds_text=True),
+        "userLabels": mapping("google-cloud-discoveryengine 0.20.5, its JSON name", holds_text=True),
+    },
     # a key is an access token of the operator's own; without one the default credentials are used
     authentication=(BEARER, Authentication(scheme=Scheme.GOOGLE, scope=SCOPE)),
     key_is_required=False,
     options={
         "project": "Google Cloud project, by name or number.",
-        "location": "Location of the ranking configuration; global unless set.",
-        "ranking_config": "Name of the ranking configuration; default_ranking_config unless set.",
+        "location": "Location of the ranking configuration: global (default), us or eu, which have hosts of their own.",
+        "ranking_config": "Ranking configuration, or its whole resource name; default_ranking_config unless set.",
         "quota_project": "Project that is billed, if not the credentials' own.",
     },
     capabilities=Capabilities(

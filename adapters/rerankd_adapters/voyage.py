@@ -19,6 +19,7 @@ from rerankd_adapters.base import (
     Truncation,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.parameter import top_n
 
 VOYAGE_URL = "https://api.voyageai.com"
 MONGODB_URL = "https://ai.mongodb.com"
@@ -56,8 +57,9 @@ VOYAGE = Provider(
     checked="2026-11-21",
     aliases=("voyageai", "voyage_ai"),
     base_url=VOYAGE_URL,
-    key_variables=("VOYAGE_API_KEY",),
+    key_variables=("VOYAGE_API_KEY", "VOYAGE_AI_API_KEY"),
     base_url_variables=("VOYAGE_API_BASE",),
+    parameters={"top_k": top_n("docs.voyageai.com/reference/reranker-api")},
     capabilities=Capabilities(
         scoring=Scoring.POINTWISE,
         score_space=ScoreSpace.PROBABILITY,

@@ -22,8 +22,9 @@ from rerankd_adapters.base import (
     Truncation,
     header_key,
 )
-from rerankd_adapters.dialect import JsonDialect, Wire, options_of
+from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.documents import refuse_images
+from rerankd_adapters.parameter import whole
 
 API_DATE: Final = "2024-03-13"
 """Default API version, as used by LiteLLM 1.109.1; the option `version` overrides it."""
@@ -61,7 +62,6 @@ class WatsonxAdapter(JsonDialect):
             message = "the watsonx project is unknown; set the option project_id or space_id"
             raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
         refuse_images(call, self.provider.title)
-        options_of(call, self.wire, self.provider.title)
         returned: dict[str, object] = {"inputs": False, "query": False}
         if call.top_n is not None:
             returned["top_n"] = min(call.top_n, len(call.documents))
@@ -78,6 +78,9 @@ class WatsonxAdapter(JsonDialect):
         }
 
     def _tokens_kept(self, call: ProviderCall) -> int | None:
+        own = call.options.get("truncate_input_tokens")
+        if isinstance(own, int | float):
+            return int(own)
         window = self.capabilities(call.model).max_tokens_per_document
         if call.truncation is Truncation.START:
             fault = "watsonx cannot cut the start of documents off"
@@ -114,6 +117,7 @@ WATSONX = Provider(
         "authentication": '"ibm-iam" (default: the key is exchanged for a token), "zenapikey" or "bearer" (a token).',
         "token_url": "Token endpoint of IAM.",
     },
+    parameters={"truncate_input_tokens": whole("ibm-watsonx-ai 1.8.1", 1)},
     authentication=(
         Authentication(scheme=Scheme.IBM_IAM),
         header_key("authorization", prefix="ZenApiKey "),

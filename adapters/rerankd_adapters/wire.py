@@ -14,6 +14,7 @@ import msgspec
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.failure import clean
 from rerankd_adapters.http import Endpoint, HttpRequest, HttpResponse
+from rerankd_adapters.non_finite import find_non_finite
 
 JSON_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "accept": "application/json"}
 
@@ -23,6 +24,15 @@ Path = tuple[str, ...]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _NUMBERS: Final = frozenset({float, int})
+_UNCHANGED: Final = frozenset({str, int, bool, type(None)})
+"""Types of values that `whole_numbers` returns as they are."""
+_JSON_NAMES: Final[Mapping[type, str]] = {
+    str: "a string",
+    bool: "a boolean",
+    type(None): "null",
+    list: "an array",
+    dict: "an object",
+}
 _MAX_WARNINGS = 10
 _VERSION = re.compile(r"v\d+")
 
@@ -122,11 +132,13 @@ def read_json(response: HttpResponse) -> object:
     """Decode the body of a successful response.
 
     Raises:
-        AdapterError: `BAD_RESPONSE` when it is not JSON.
+        AdapterError: `BAD_RESPONSE` when it is not JSON; a number that is not finite is named.
     """
     try:
         return _decode(response.body)
     except (ValueError, RecursionError):
+        if not_finite := find_non_finite(response.body):
+            raise bad_response(f"{not_finite}, which is not a finite number", response.status) from None
         said = f"{len(response.body)} bytes of {response.headers.get('content-type', 'no content type')}"
         raise bad_response(f"the body is not JSON: {clean(said)}", response.status) from None
 
@@ -169,8 +181,11 @@ def read_scores(values: object) -> list[float]:
     Raises:
         AdapterError: `BAD_RESPONSE` otherwise.
     """
-    if not isinstance(values, list) or not set(map(type, values)) <= _NUMBERS:
-        raise bad_response("a score is not a number")
+    if not isinstance(values, list):
+        raise bad_response("there is no list of scores")
+    if not set(map(type, values)) <= _NUMBERS:
+        index = next(index for index, value in enumerate(values) if type(value) not in _NUMBERS)
+        raise bad_response(f"a score is not a number: that of result {index} is {_JSON_NAMES[type(values[index])]}")
     try:
         return list(map(float, values))
     except OverflowError:
@@ -178,12 +193,16 @@ def read_scores(values: object) -> list[float]:
 
 
 def read_count(body: object, paths: Sequence[Path]) -> int:
-    """Return the first integer >= 0 at one of `paths`, else 0: malformed usage never fails a call."""
+    """Return the first integer > 0 at one of `paths`, else 0: malformed usage never fails a call."""
     for path in paths:
-        value = at(body, path)
-        if type(value) in _NUMBERS and 0 <= value < 2**53 and value == int(value):
-            return int(value)
+        if count := as_count(at(body, path)):
+            return count
     return 0
+
+
+def as_count(value: Any) -> int:
+    """Return an integer > 0, also one written as a float; 0 for anything else."""
+    return int(value) if type(value) in _NUMBERS and 0 < value < 2**53 and value == int(value) else 0
 
 
 def read_usd(body: object, path: Path | None) -> float | None:
@@ -203,9 +222,14 @@ def read_warnings(body: object, path: Path) -> list[str]:
 
 
 def whole_numbers(value: object) -> Any:
-    """Convert floats without a fraction to integers, recursively: a protobuf `Struct` has no integers."""
+    """Convert floats without a fraction to integers, recursively: a protobuf `Struct` has no integers.
+
+    Objects and lists without numbers, objects and lists are not copied.
+    """
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not _UNCHANGED.issuperset(map(type, value.values())):
         return {key: whole_numbers(each) for key, each in value.items()}
-    return [whole_numbers(each) for each in value] if isinstance(value, list) else value
+    if isinstance(value, list) and not _UNCHANGED.issuperset(map(type, value)):
+        return [whole_numbers(each) for each in value]
+    return value

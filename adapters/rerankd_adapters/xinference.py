@@ -22,6 +22,7 @@ from rerankd_adapters.base import (
 from rerankd_adapters.dialect import Wire
 from rerankd_adapters.failure import error_text
 from rerankd_adapters.listing import ListingDialect
+from rerankd_adapters.parameter import Kind, Parameter, flag
 
 
 class XinferenceAdapter(ListingDialect):
@@ -31,7 +32,6 @@ class XinferenceAdapter(ListingDialect):
         fixed={"return_documents": False},
         always=None,
         max_passages_per_doc="max_chunks_per_doc",
-        options=frozenset({"kwargs", "return_len"}),
         prompt_tokens=(("meta", "tokens", "input_tokens"), ("meta", "billed_units", "input_tokens")),
         completion_tokens=(("meta", "tokens", "output_tokens"),),
     )
@@ -54,6 +54,8 @@ class XinferenceAdapter(ListingDialect):
         return self.reported_capabilities() if entry.get("model_type") == "rerank" else None
 
 
+_SOURCE = "source of xinference 4.1.0"
+
 XINFERENCE = Provider(
     name="xinference",
     title="Xinference",
@@ -63,9 +65,13 @@ XINFERENCE = Provider(
     aliases=("xorbitsai",),
     key_variables=("XINFERENCE_API_KEY",),
     base_url_variables=("XINFERENCE_API_BASE", "XINFERENCE_ENDPOINT"),
+    parameters={
+        "kwargs": Parameter(kinds=(Kind.OBJECT, Kind.STRING), source=_SOURCE),
+        "return_len": flag(_SOURCE),
+    },
     authentication=(BEARER, NO_KEY),
     key_is_required=False,
-    capabilities=Capabilities(source="source of xinference 4.1.0"),
+    capabilities=Capabilities(source=_SOURCE),
     quirks=(
         "The model is the uid it was launched with; models with custom uids have unknown capabilities.",
         "jina-reranker-v3.5 is listwise; its calls are never split.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rerankd_adapters.base import Capabilities, Price, Provider, ProviderCall, ScoreSpace, Scoring
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.parameter import text
 
 
 class ZeroEntropyAdapter(JsonDialect):
@@ -15,7 +16,6 @@ class ZeroEntropyAdapter(JsonDialect):
     wire = Wire(
         path="/v1/models/rerank",
         always=None,
-        options=frozenset({"latency"}),
         prompt_tokens=(("total_tokens",),),
     )
 
@@ -37,6 +37,7 @@ ZEROENTROPY = Provider(
     key_variables=("ZEROENTROPY_API_KEY",),
     base_url_variables=("ZEROENTROPY_API_BASE", "ZEROENTROPY_BASE_URL"),
     options={"latency": '"fast" or "slow"; without it "fast" for calls with a deadline.'},
+    parameters={"latency": text(_SOURCE, "fast", "slow", is_nullable=True)},
     capabilities=Capabilities(
         scoring=Scoring.POINTWISE,
         score_space=ScoreSpace.PROBABILITY,

@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from rerankd.http.transport import ClientName, HttpTransport
+from rerankd.http.transport import HttpTransport
+from rerankd.http.transport_settings import ClientName
 from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.testing import BEHAVIOURS, Behaviour, Recording, load_recording

@@ -34,7 +34,7 @@ def test_any_bytes(name: str) -> None:
     adapter, recording = _adapter(name), RECORDINGS[name]
 
     @EXAMPLES
-    @given(status=STATUSES, headers=HEADERS, body=st.binary(max_size=200) | JSON.map(_encode))
+    @given(status=STATUSES, headers=HEADERS, body=st.binary(max_size=200) | JSON.map(encode))
     def check(status: int, headers: dict[str, str], body: bytes) -> None:
         _check(adapter, recording, HttpResponse(status=status, headers=headers, body=body))
 
@@ -46,12 +46,12 @@ def test_almost_right_bodies(name: str) -> None:
     """The recorded answer with one value, anywhere in it, replaced by another."""
     adapter, recording = _adapter(name), RECORDINGS[name]
     good = json.loads(recording.cases[0].steps[0].response.body)
-    places = list(_places(good))
+    places = list(places_in(good))
 
     @EXAMPLES
     @given(place=st.sampled_from(places), value=JSON, status=STATUSES)
     def check(place: tuple[Any, ...], value: Any, status: int) -> None:
-        body = _encode(_replaced(good, place, value))
+        body = encode(replaced(good, place, value))
         _check(adapter, recording, HttpResponse(status=status, body=body))
 
     check()
@@ -82,20 +82,20 @@ def _parse(adapter: HttpAdapter, recording: Recording, response: HttpResponse) -
         return error
 
 
-def _encode(value: Any) -> bytes:
+def encode(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def _places(value: Any, at: tuple[Any, ...] = ()) -> Any:
+def places_in(value: Any, at: tuple[Any, ...] = ()) -> Any:
     yield at
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _places(inner, (*at, key))
+            yield from places_in(inner, (*at, key))
 
 
-def _replaced(value: Any, place: tuple[Any, ...], by: Any) -> Any:
+def replaced(value: Any, place: tuple[Any, ...], by: Any) -> Any:
     if not place:
         return by
     changed = dict(value) if isinstance(value, dict) else list(value)
-    changed[place[0]] = _replaced(value[place[0]], place[1:], by)
+    changed[place[0]] = replaced(value[place[0]], place[1:], by)
     return changed

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Provider, ProviderCall
-from rerankd_adapters.grpc_upstream.channel import ChannelSettings, open_channel, read_address
+from rerankd_adapters.grpc_upstream.channel import ChannelSettings, read_address
+from rerankd_adapters.grpc_upstream.channel_source import ChannelSource
 from rerankd_adapters.grpc_upstream.credentials import Headers, metadata_of, static_headers
 from rerankd_adapters.grpc_upstream.messages import DynamicMessage, UpstreamMethod
 from rerankd_adapters.grpc_upstream.status import failure_of
@@ -28,7 +29,8 @@ class GrpcClient:
         default_port: Port if the address has none.
         kind_of: Classifies failed statuses.
         timeout_s: Timeout of one call in seconds; a shorter deadline of the call wins.
-        settings: Channel options.
+        settings: Returns the channel's options as they are now: the same object until they change; default: the
+            defaults.
         authorize: Returns authentication headers; default: the endpoint's key.
         trace_headers: Returns the trace context headers of the running task.
 
@@ -44,19 +46,17 @@ class GrpcClient:
         kind_of: KindOf,
         *,
         timeout_s: float,
-        settings: ChannelSettings | None = None,
+        settings: Callable[[], ChannelSettings] | None = None,
         authorize: Callable[[], Awaitable[Headers]] | None = None,
         trace_headers: Callable[[], Headers] | None = None,
     ) -> None:
-        self._address = read_address(endpoint.base_url, default_port)
         self._headers = {**endpoint.headers, **({} if authorize else static_headers(provider, endpoint))}
         self._key = endpoint.api_key
         self._kind_of = kind_of
         self._timeout_s = timeout_s
-        self._settings = settings or ChannelSettings()
         self._authorize = authorize
         self._trace_headers = trace_headers
-        self._channel: grpc.aio.Channel | None = None
+        self._channels = ChannelSource(read_address(endpoint.base_url, default_port), settings or _defaults)
         self._is_closed = False
 
     async def ask(
@@ -95,20 +95,24 @@ class GrpcClient:
     async def close(self) -> None:
         """Close the channel; calls in flight fail with `UNAVAILABLE`."""
         self._is_closed = True
-        if self._channel is not None:
-            await self._channel.close()
+        await self._channels.close()
 
     async def _send(
         self, method: UpstreamMethod, request: bytes | list[bytes], metadata: grpc.aio.Metadata, timeout_s: float
     ) -> bytes:
         if self._is_closed:
             raise _closed()
-        if self._channel is None:
-            self._channel = open_channel(self._address, self._settings)
-        # No (de)serializer: grpc only logs responses that a deserializer rejects.
-        invoke: Any = self._channel.stream_unary if method.streams_requests else self._channel.unary_unary
-        body: bytes = await invoke(method.path)(request, timeout=timeout_s, metadata=metadata)
-        return body
+        entered = await self._channels.enter()
+        try:
+            if self._is_closed:  # while the call waited for a channel
+                raise _closed()
+            # No (de)serializer: grpc only logs responses that a deserializer rejects.
+            channel = entered.channel
+            invoke: Any = channel.stream_unary if method.streams_requests else channel.unary_unary
+            body: bytes = await invoke(method.path)(request, timeout=timeout_s, metadata=metadata)
+            return body
+        finally:
+            await entered.leave()
 
     async def _metadata(self, headers: Headers) -> grpc.aio.Metadata:
         trace = self._trace_headers() if self._trace_headers else {}
@@ -120,6 +124,13 @@ class GrpcClient:
             error.message = error.message.replace(self._key, "***")
             error.args = (error.message,)
         return error
+
+
+_DEFAULTS: Final = ChannelSettings()
+
+
+def _defaults() -> ChannelSettings:
+    return _DEFAULTS
 
 
 def _remaining_s(call: ProviderCall | None) -> float:

@@ -96,7 +96,7 @@ class KserveGrpc(GrpcUpstream):
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
         """Return a warning for every parameter of the call that the service has no field for."""
-        return ignored(call, Wire(), self.provider.title)
+        return ignored(call, Wire(), self.provider.title, None)
 
     def parse(self, call: ProviderCall, response: DynamicMessage) -> ProviderReply:
         """Read the scores, in document order unless the model returns indices."""

@@ -25,6 +25,7 @@ _INFO: Final = find_method("tei.v1.Info", "Info")
 _UNARY: Final = find_method("tei.v1.Rerank", "Rerank")
 _STREAM: Final = find_method("tei.v1.Rerank", "RerankStream")
 _RIGHT, _LEFT = 0, 1
+_SIDES: Final = {"Right": _RIGHT, "Left": _LEFT}
 _RERANKER = 2
 _WIRE: Final = Wire(
     model=None,
@@ -37,7 +38,6 @@ _WIRE: Final = Wire(
         Truncation.START: {"truncate": True, "truncation_direction": _LEFT},
         Truncation.NONE: {"truncate": False, "truncation_direction": _RIGHT},
     },
-    options=frozenset({"raw_scores"}),
 )
 
 
@@ -77,7 +77,9 @@ class TeiGrpc(GrpcUpstream):
         title = self.provider.title
         fields: dict[str, object] = {"query": self.query_of(call), **_WIRE.fixed, **_WIRE.defaults}
         fields.update(truncation_of(call, _WIRE, title))
-        fields.update(options_of(call, _WIRE, title))
+        fields.update(options_of(call, _WIRE, self.parameters(call.model)))
+        if isinstance(side := fields.get("truncation_direction"), str):
+            fields["truncation_direction"] = _SIDES.get(side, _RIGHT)
         if not self._streams:
             return _UNARY.request(texts=call.documents, **fields)
         return self._messages(call, fields)
@@ -87,7 +89,7 @@ class TeiGrpc(GrpcUpstream):
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
         """Return a warning for every parameter of the call that the service has no field for."""
-        return ignored(call, _WIRE, self.provider.title)
+        return ignored(call, _WIRE, self.provider.title, self.parameters(call.model))
 
     def parse(self, call: ProviderCall, response: DynamicMessage) -> ProviderReply:
         """Read the ranks; TEI sends them best first, equal scores in reverse order."""

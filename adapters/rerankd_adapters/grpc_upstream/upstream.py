@@ -26,6 +26,7 @@ from rerankd_adapters.grpc_upstream.client import GrpcClient
 from rerankd_adapters.grpc_upstream.credentials import Headers
 from rerankd_adapters.grpc_upstream.messages import DynamicMessage, UpstreamMethod
 from rerankd_adapters.grpc_upstream.status import kind_of_code
+from rerankd_adapters.parameter import Parameters
 from rerankd_adapters.price import cost_usd
 from rerankd_adapters.provider import apply_overrides
 
@@ -47,7 +48,8 @@ class GrpcUpstream(ABC):
         prices: Checked before the prices of `provider`.
         timeout_s: Timeout of one call in seconds; a shorter deadline of the call wins.
         refresh_s: Seconds between calls of `refresh`; 0 disables them.
-        settings: Channel options.
+        settings: Returns the channel's options as they are now: the same object until they change; default: the
+            defaults.
         authorize: Returns authentication headers for credentials that expire; default: the endpoint's key.
         trace_headers: Returns the trace context headers of the running task (`traceparent`, `tracestate`).
 
@@ -69,7 +71,7 @@ class GrpcUpstream(ABC):
         prices: Sequence[Price] = (),
         timeout_s: float = DEFAULT_TIMEOUT_S,
         refresh_s: float = 0.0,
-        settings: ChannelSettings | None = None,
+        settings: Callable[[], ChannelSettings] | None = None,
         authorize: Callable[[], Awaitable[Headers]] | None = None,
         trace_headers: Callable[[], Headers] | None = None,
     ) -> None:
@@ -129,11 +131,16 @@ class GrpcUpstream(ABC):
             source=facts.source or self.provider.reference,
             price=self.provider.price_of(model),
             revision=self._revision,
+            parameters=self.parameters(model),
         )
 
     def capabilities(self, model: str) -> Capabilities:
         """Return the capabilities of `model` that the declaration states."""
         return self.provider.capabilities_of(model)
+
+    def parameters(self, model: str) -> Parameters:
+        """Return the own parameters that `model` has, as the declaration states; `None` if any is sent."""
+        return self.provider.parameters_of(model)
 
     async def fetch_capabilities(self) -> Mapping[str, Capabilities] | None:
         """Request the reported capabilities by model, `*` for every model; `None` if there is no such method.

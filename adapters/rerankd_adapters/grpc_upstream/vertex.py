@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply, Truncation
+from rerankd_adapters.base import (
+    AdapterError,
+    AdapterErrorKind,
+    Endpoint,
+    Provider,
+    ProviderCall,
+    ProviderReply,
+    Truncation,
+)
 from rerankd_adapters.dialect import DOCUMENTS_PER_SEARCH_UNIT, Wire, ignored, options_of, truncation_of
 from rerankd_adapters.documents import titled_document
 from rerankd_adapters.grpc_upstream.credentials import Headers
 from rerankd_adapters.grpc_upstream.messages import DynamicMessage, find_method
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
+from rerankd_adapters.vertex_location import located, ranking_config
 from rerankd_adapters.wire import bad_response
 
 _RANK: Final = find_method("google.cloud.discoveryengine.v1.RankService", "Rank")
-_WIRE: Final = Wire(documents="records", always=Truncation.END, options=frozenset({"user_labels"}))
+_WIRE: Final = Wire(documents="records", always=Truncation.END)
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._:-]+")
 _POSITION: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _SCORE_DIGITS: Final = 6
@@ -33,19 +43,16 @@ class VertexGrpc(GrpcUpstream):
     method = _RANK
     default_port = 443
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        location = self._segment("location", "global")
-        config = self._segment("ranking_config", "default_ranking_config")
-        project = self._segment("project", "-")
-        self._config = f"projects/{project}/locations/{location}/rankingConfigs/{config}"
-        self._has_project = project != "-"
-
-    def _segment(self, name: str, default: str) -> str:
-        value = str(self.options.get(name) or default)
-        if not _SEGMENT.fullmatch(value):
-            raise AdapterError(AdapterErrorKind.REJECTED, f"the option {name} is not a name")
-        return value
+    def __init__(self, provider: Provider, endpoint: Endpoint, **kwargs: Any) -> None:
+        config = ranking_config(kwargs.get("options") or {}, endpoint.base_url)
+        for name, value in config._asdict().items():
+            if value and not _SEGMENT.fullmatch(value):
+                option = "ranking_config" if name == "name" else name
+                raise AdapterError(AdapterErrorKind.REJECTED, f"the option {option} is not a name")
+        super().__init__(provider, replace(endpoint, base_url=located(endpoint.base_url, config.location)), **kwargs)
+        project, location, name = config
+        self._config = f"projects/{project or '-'}/locations/{location}/rankingConfigs/{name}"
+        self._has_project = bool(project)
 
     def headers_of(self, call: ProviderCall) -> Headers:  # noqa: ARG002
         """Return Google's routing header, and the quota project if it is not the credentials' project."""
@@ -60,7 +67,7 @@ class VertexGrpc(GrpcUpstream):
             raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
         title = self.provider.title
         truncation_of(call, _WIRE, title)
-        options = options_of(call, _WIRE, title)
+        options = options_of(call, _WIRE, self.parameters(call.model))
         return _RANK.request(
             ranking_config=self._config,
             model=call.model,
@@ -70,12 +77,12 @@ class VertexGrpc(GrpcUpstream):
                 for place, text in enumerate(call.documents)
             ],
             ignore_record_details_in_response=True,
-            user_labels=options.get("user_labels"),
+            user_labels=options.get("user_labels", options.get("userLabels")),
         )
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
         """Return a warning for every parameter of the call that the service has no field for."""
-        return ignored(call, _WIRE, self.provider.title)
+        return ignored(call, _WIRE, self.provider.title, self.parameters(call.model))
 
     def parse(self, call: ProviderCall, response: DynamicMessage) -> ProviderReply:
         """Read the records."""

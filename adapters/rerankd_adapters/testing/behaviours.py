@@ -130,6 +130,30 @@ def _fails(name: str, answer: ScriptedResponse, kind: AdapterErrorKind, *, timeo
     return Behaviour(name, check)
 
 
+def _says(name: str, body: object, words: str, kind: AdapterErrorKind) -> Behaviour:
+    """Send an error with status 200, plain text if `body` is `bytes`; expect an error of `kind` with those words."""
+    told = ScriptedResponse(body=body) if isinstance(body, bytes) else ScriptedResponse.of_json(body)
+
+    async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
+        outcome, _ = await call_with(told, recording, provider, open_provider)
+        assert isinstance(outcome, AdapterError), f"answered {outcome}"
+        assert words in outcome.message, outcome.message
+        assert outcome.kind is kind, f"{outcome.kind.value}: {outcome.message}"
+
+    return Behaviour(name, check)
+
+
+def _scores_beyond_json(name: str, score: bytes) -> Behaviour:
+    async def check(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
+        answer = ScriptedResponse(body=_good(recording).replace(b"0.25", score))
+        outcome, _ = await call_with(answer, recording, provider, open_provider)
+        assert isinstance(outcome, AdapterError), f"answered {outcome}"
+        assert outcome.kind is AdapterErrorKind.BAD_RESPONSE
+        assert "is not a finite number" in outcome.message, outcome.message
+
+    return Behaviour(name, check)
+
+
 def _good(recording: Recording) -> bytes:
     return ScriptedResponse.of_json(recording.answer_with([(0, 0.5), (1, 0.25), (2, 0.125)])).body
 
@@ -204,11 +228,13 @@ async def _asks_for_no_documents(recording: Recording, provider: Provider, open_
 
 
 async def _redirect(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
-    answer = ScriptedResponse(status=307, headers={"location": "/elsewhere"})
+    answer = ScriptedResponse(status=307, headers={"location": "https://user:secret@other.host/elsewhere?secret=1"})
     outcome, server = await call_with(answer, recording, provider, open_provider)
     assert isinstance(outcome, AdapterError)
     assert outcome.kind is AdapterErrorKind.BAD_RESPONSE
-    assert [received.path for received in server.received if received.path == "/elsewhere"] == []
+    assert len(server.received) == 1
+    assert "https://other.host/elsewhere" in outcome.message
+    assert "secret" not in outcome.message
 
 
 async def _echo(recording: Recording, provider: Provider, open_provider: OpenProvider) -> None:
@@ -271,8 +297,13 @@ BEHAVIOURS: Final = (
     _breaks_contract("null score", [(0, 0.5), (1, None), (2, 0.1)]),
     _breaks_contract("text score", [(0, 0.5), (1, "0.25"), (2, 0.1)]),
     _breaks_contract("truth for a score", [(0, 0.5), (1, True), (2, 0.1)]),
-    _sends("NaN score", lambda body: ScriptedResponse(body=body.replace(b"0.25", b"NaN")), _K.BAD_RESPONSE),
-    _sends("endless score", lambda body: ScriptedResponse(body=body.replace(b"0.25", b"1e999")), _K.BAD_RESPONSE),
+    _scores_beyond_json("NaN score", b"NaN"),
+    _scores_beyond_json("endless score", b"1e999"),
+    _scores_beyond_json("infinite score", b"-Infinity"),
+    _says("error_msg in a 200", {"error_code": 110, "error_msg": "token expired"}, "token expired", _K.BAD_RESPONSE),
+    _says("message in a 200", {"code": "busy", "message": "come back later"}, "come back later", _K.BAD_RESPONSE),
+    _says("plain text in a 200", b"upstream is busy\n", "upstream is busy", _K.BAD_RESPONSE),
+    _says("error in a 200", {"error": {"message": "slow down", "code": 429}}, "slow down", _K.RATE_LIMITED),
     _sends("wrong content type", lambda body: ScriptedResponse(body=body, headers={"content-type": "image/png"}), None),
     _sends("no content type", lambda body: ScriptedResponse(body=body, headers={}), None),
     _sends(

@@ -15,12 +15,13 @@ import msgspec
 from msgspec import structs
 
 from rerankd_adapters.base import AdapterError, Capabilities, ProviderCall, Truncation
+from rerankd_adapters.parameter import Parameter, Parameters, sent
 
 INSTRUCTION: Final = "Prefer what is recent."
 UNKNOWN_OPTION: Final = "no_such_option"
 PARAMETERS: Final = (
     *("top_n", "max_tokens_per_doc", "max_chunks_per_doc", "priority", "truncation"),
-    *("instruction", "return_documents", "rank_fields", "image", "provider_options"),
+    *("instruction", "return_documents", "rank_fields", "image", "query_image", "provider_options"),
 )
 """Parameters by contract name."""
 
@@ -65,6 +66,10 @@ class Adapter(Protocol):
         """Return the capabilities of `model`."""
         ...
 
+    def parameters(self, model: str) -> Parameters:
+        """Return the own parameters that `model` has; `None` if any is sent."""
+        ...
+
     def warnings_of(self, call: ProviderCall) -> list[str]:
         """Return a warning for every parameter that is not sent."""
         ...
@@ -88,6 +93,7 @@ def treatments(adapter: Adapter, encode: Encode, model: str) -> dict[str, tuple[
         "return_documents": (probe.echo(),),
         "rank_fields": (probe.rank_fields(),),
         "image": (probe.image(),),
+        "query_image": (probe.query_image(),),
         "provider_options": (probe.options(),),
     }
 
@@ -174,17 +180,39 @@ class _Probe:
             return _refusal(error, "documents[0].image")
         return Treatment(How.SENT, "sent")
 
-    def options(self) -> Treatment:
+    def query_image(self) -> Treatment:
+        if not self._facts.takes_query_images:
+            return _REFUSED
+        image = "data:image/png;base64,iVBORw0KGgo="
         try:
-            body = self._body(options={UNKNOWN_OPTION: 1})
+            self._body(query="", query_image=image)
         except AdapterError as error:
-            if error.field != f"provider_options.{UNKNOWN_OPTION}":
-                return Treatment(How.DROPPED, f"refused without naming it: {error.message}")
-            names = error.message.rpartition("it takes ")[2]
-            known = ", ".join(f"`{name}`" for name in names.split(", ")) if names != "none" else ""
-            return Treatment(How.REFUSED, f"{known or 'none'}; others are refused")
-        passed = any(UNKNOWN_OPTION in name or value == UNKNOWN_OPTION for name, value in body.items())
-        return Treatment(How.SENT, "any, unchanged") if passed else _DROPPED
+            return _refusal(error, "query_image")
+        try:
+            self._body(query_image=image)
+        except AdapterError:
+            return Treatment(How.SENT, "sent, instead of a text")
+        return Treatment(How.SENT, "sent")
+
+    def options(self) -> Treatment:
+        known = self._adapter.parameters(self._call.model)
+        options = {UNKNOWN_OPTION: 1}
+        body = self._body(options=options)
+        if any(UNKNOWN_OPTION in name or value == UNKNOWN_OPTION for name, value in body.items()):
+            return Treatment(How.SENT, "any, unchanged") if known is None else _DROPPED
+        warnings = self._adapter.warnings_of(structs.replace(self._call, options=options))
+        if known is None or not any(warning.startswith(f"{UNKNOWN_OPTION} ") for warning in warnings):
+            return _DROPPED
+        unsent = [name for name in sent(known) if not self._is_sent(name, known[name])]
+        if unsent:
+            return Treatment(How.DROPPED, f"not sent although declared: {', '.join(unsent)}")
+        names = ", ".join(f"`{name}`" for name in known)
+        return Treatment(How.WARNED, f"{names or 'none'}; others: warning")
+
+    def _is_sent(self, name: str, parameter: Parameter) -> bool:
+        """Whether the example of a parameter, or another of its values, changes the request."""
+        before = self._body()
+        return any(self._body(options={name: value}) != before for value in parameter.examples)
 
 
 _WARNED: Final = Treatment(How.WARNED, "warning")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rerankd.http.transport import TransportSettings
 from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.registry import find_provider
@@ -24,7 +24,7 @@ async def check(path: Path) -> int:
     if provider is None:
         raise SystemExit(f"no provider {recording.provider} is installed")
     transport = open_transport(
-        "httpx", TransportSettings(max_response_bytes=MAX_RESPONSE_BYTES, uses_environment_proxy=False)
+        TransportSettings(client="httpx", max_response_bytes=MAX_RESPONSE_BYTES, uses_environment_proxy=False)
     )
 
     def open_provider(provider: Provider, endpoint: Endpoint, options: Mapping[str, Any]) -> HttpProvider:

@@ -14,6 +14,7 @@ from rerankd_adapters.base import Capabilities, ScoreSpace, Scoring, Truncation
 EVERY_FIELD = Capabilities(
     scoring=Scoring.POINTWISE,
     score_space=ScoreSpace.LOGIT,
+    minimum_score=-1.0,
     max_documents=100,
     max_tokens_per_document=512,
     max_total_tokens=5000,
@@ -21,9 +22,11 @@ EVERY_FIELD = Capabilities(
     cuts_passages=True,
     billing_unit="token",
     truncation_default=Truncation.START,
+    truncates=True,
     takes_instruction=True,
     takes_objects=True,
     takes_images=True,
+    takes_query_images=True,
     tokenizer="tokenizer.json",
     source="a test",
 )
@@ -35,6 +38,7 @@ capabilities = st.builds(
     Capabilities,
     scoring=st.sampled_from(Scoring),
     score_space=st.sampled_from(ScoreSpace),
+    minimum_score=st.sampled_from([None, 0.0, -1.0]),
     max_documents=limits,
     max_tokens_per_document=limits,
     max_total_tokens=limits,
@@ -42,9 +46,11 @@ capabilities = st.builds(
     cuts_passages=abilities,
     billing_unit=st.sampled_from([None, "token", "search_unit"]),
     truncation_default=st.none() | st.sampled_from(Truncation),
+    truncates=abilities,
     takes_instruction=abilities,
     takes_objects=abilities,
     takes_images=abilities,
+    takes_query_images=abilities,
     tokenizer=st.sampled_from(["", "a.json", "b.json"]),
     source=st.sampled_from(["", "a table", "the server"]),
 )
@@ -134,3 +140,21 @@ def test_limits_abilities_and_spaces_of_different_deployments() -> None:
         takes_images=False,
     )
     assert Capabilities.tightest([EVERY_FIELD, replace(EVERY_FIELD, tokenizer="other.json")]).tokenizer == ""
+
+
+@pytest.mark.parametrize(
+    ("scoring", "space", "minimum", "has_scale"),
+    [
+        (Scoring.POINTWISE, ScoreSpace.PROBABILITY, None, True),
+        (Scoring.UNKNOWN, ScoreSpace.LOGIT, None, True),
+        (Scoring.LISTWISE, ScoreSpace.COSINE, None, False),
+        (Scoring.LISTWISE, ScoreSpace.UNBOUNDED, 0.0, True),
+        (Scoring.POINTWISE, ScoreSpace.UNBOUNDED, None, False),
+        (Scoring.POINTWISE, ScoreSpace.RELATIVE, None, False),
+        (Scoring.UNKNOWN, ScoreSpace.UNKNOWN, None, False),
+    ],
+)
+def test_scale_is_known_by_minimum_or_absolute_space(
+    scoring: Scoring, space: ScoreSpace, minimum: float | None, has_scale: bool
+) -> None:
+    assert Capabilities(scoring=scoring, score_space=space, minimum_score=minimum).has_scale is has_scale

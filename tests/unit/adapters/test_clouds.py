@@ -61,14 +61,90 @@ def test_azure_path_of_the_operator() -> None:
             f"arn:aws:bedrock:us-west-2::foundation-model/{COHERE}",
             {"region": "us-east-1"},
             "",
+            "us-west-2",
+        ),
+        (
+            f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{COHERE}",
+            {"region": "eu-west-1"},
+            "",
             "us-east-1",
         ),
+        ("arn:aws:bedrock:ca-central-1:123456789012:application-inference-profile/a1", {}, "", "ca-central-1"),
+        (COHERE, {"region": "eu-west-1"}, "https://bedrock-agent-runtime.us-east-1.amazonaws.com", "us-east-1"),
         (COHERE, {}, "https://bedrock-agent-runtime.ca-central-1.amazonaws.com", "ca-central-1"),
     ],
 )
 def test_bedrock_regions(model: str, options: dict[str, Any], base_url: str, region: str) -> None:
     request = built("bedrock", call_of(model), options, base_url)
     assert request.url == f"https://bedrock-agent-runtime.{region}.amazonaws.com/rerank"
+    assert request.region == region
+    if not model.startswith("arn:"):
+        assert f'"arn:aws:bedrock:{region}::foundation-model/{COHERE}"' in request.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("bedrock", f"arn:aws:bedrock:us-east-1::foundation-model/{COHERE}"),
+        ("bedrock_invoke", f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{COHERE}"),
+        ("sagemaker", "arn:aws:sagemaker:us-east-1:123456789012:endpoint/my-endpoint"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"region": "eu-west-1"}, {"profile_region": "eu-west-1"}])
+def test_arn_decides_the_region_behind_a_proxy_too(name: str, model: str, options: dict[str, Any]) -> None:
+    assert built(name, call_of(model), options, "https://proxy.example").region == "us-east-1"
+
+
+def test_vpc_endpoint_of_another_region_is_signed_for_its_own() -> None:
+    host = "https://vpce-1-2.bedrock-agent-runtime.us-west-2.vpce.amazonaws.com"
+    arn = f"arn:aws:bedrock:us-east-1::foundation-model/{COHERE}"
+    assert built("bedrock", call_of(arn), {}, host).region == "us-west-2"
+
+
+def test_sagemaker_arn_names_an_endpoint() -> None:
+    arn = "arn:aws-cn:sagemaker:cn-north-1:123456789012:endpoint/my-endpoint"
+    url = "https://runtime.sagemaker.cn-north-1.amazonaws.com.cn/endpoints/my-endpoint/invocations"
+    assert built("sagemaker", call_of(arn)).url == url
+
+
+RESOURCE = "projects/other/locations/us/rankingConfigs/mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "base_url", "host", "resource"),
+    [
+        ({}, "", "", "projects/p/locations/global/rankingConfigs/default_ranking_config"),
+        ({"location": "eu"}, "", "eu-", "projects/p/locations/eu/rankingConfigs/default_ranking_config"),
+        ({"ranking_config": RESOURCE, "location": "eu"}, "", "us-", RESOURCE),
+        (
+            {},
+            "https://eu-discoveryengine.googleapis.com",
+            "eu-",
+            "projects/p/locations/eu/rankingConfigs/default_ranking_config",
+        ),
+        (
+            {"location": "global"},
+            "https://eu-discoveryengine.googleapis.com",
+            "",
+            "projects/p/locations/global/rankingConfigs/default_ranking_config",
+        ),
+    ],
+)
+def test_vertex_locations(options: dict[str, Any], base_url: str, host: str, resource: str) -> None:
+    request = built("vertex", call_of("m"), {"project": "p", **options}, base_url)
+    assert request.url == f"https://{host}discoveryengine.googleapis.com/v1/{resource}:rank"
+    assert request.headers["x-goog-user-project"] == resource.split("/")[1]
+
+
+def test_vertex_host_of_ones_own_stays() -> None:
+    options = {"project": "p", "location": "eu"}
+    url = built("vertex", call_of("m"), options, "https://proxy.example").url
+    assert url.startswith("https://proxy.example/v1/projects/p/locations/eu/")
+
+
+def test_vertex_without_a_project() -> None:
+    with pytest.raises(AdapterError, match="set the option project"):
+        built("vertex", call_of("m"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from rerankd_adapters.base import AdapterError, Endpoint, HttpResponse, Provider, ProviderCall, ProviderReply
 from rerankd_adapters.nvidia_nim import MAX_POLLS, NVIDIA_NIM, NvidiaNimAdapter, model_of, retrieval_path
@@ -12,6 +13,7 @@ from rerankd_adapters.voyage import VOYAGE, VoyageAdapter
 
 CALL = ProviderCall(model="m", query="q", documents=["a"])
 SERVED = HttpResponse(status=200, body=b'{"results": [{"index": 0, "relevance_score": 0.5}]}')
+SCORED = HttpResponse(status=200, body=b'{"data": [{"index": 0, "score": 0.5}]}')
 MISSING = HttpResponse(status=405)
 
 
@@ -23,6 +25,18 @@ def test_old_path_is_remembered() -> None:
     with pytest.raises(StopIteration):
         exchange.send(SERVED)
     assert next(adapter.exchange(CALL, endpoint)).url == "http://h/rerank"
+    assert next(VllmAdapter(VLLM).exchange(CALL, endpoint)).url == "http://h/v1/rerank"
+
+
+def test_score_route_is_remembered() -> None:
+    adapter, endpoint = VllmAdapter(VLLM), Endpoint(base_url="http://h/v1")
+    exchange = adapter.exchange(CALL, endpoint)
+    next(exchange)
+    assert exchange.send(MISSING).url == "http://h/rerank"
+    assert exchange.send(MISSING).url == "http://h/v1/score"
+    with pytest.raises(StopIteration):
+        exchange.send(SCORED)
+    assert next(adapter.exchange(CALL, endpoint)).url == "http://h/v1/score"
     assert next(VllmAdapter(VLLM).exchange(CALL, endpoint)).url == "http://h/v1/rerank"
 
 
@@ -52,10 +66,30 @@ def test_nim_gives_up_polling() -> None:
         ("nvidia/llama-3_2-nv-rerankqa-1b-v2", "llama-3_2-nv-rerankqa-1b-v2/reranking"),
         ("nv-rerank-qa-mistral-4b:1", "reranking"),
         ("nvidia/new_model-4.1", "new_model-4_1/reranking"),
+        ("new-model", "new-model/reranking"),
     ],
 )
 def test_nim_hosted_paths(name: str, path: str) -> None:
     assert retrieval_path(name) == f"/v1/retrieval/nvidia/{path}"
+
+
+def test_nim_remembers_the_route_of_each_model() -> None:
+    adapter, endpoint = NvidiaNimAdapter(NVIDIA_NIM), Endpoint(base_url="http://h:8000")
+    exchange = adapter.exchange(CALL, endpoint)
+    assert next(exchange).url == "http://h:8000/v1/retrieval/m/reranking"
+    assert exchange.send(MISSING).url == "http://h:8000/v1/ranking"
+    with pytest.raises(StopIteration):
+        exchange.send(HttpResponse(status=200, body=b'{"rankings": [{"index": 0, "logit": 1}]}'))
+    assert next(adapter.exchange(CALL, endpoint)).url == "http://h:8000/v1/ranking"
+    other = structs.replace(CALL, model="other")
+    assert next(adapter.exchange(other, endpoint)).url == "http://h:8000/v1/retrieval/other/reranking"
+
+
+def test_nim_hosted_has_one_route() -> None:
+    exchange = NvidiaNimAdapter(NVIDIA_NIM).exchange(CALL, Endpoint(base_url="https://ai.api.nvidia.com"))
+    assert next(exchange).url == "https://ai.api.nvidia.com/v1/retrieval/nvidia/m/reranking"
+    with pytest.raises(AdapterError):
+        exchange.send(MISSING)
 
 
 def test_nim_keeps_underscores_of_names_it_does_not_know() -> None:

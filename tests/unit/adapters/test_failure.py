@@ -14,6 +14,8 @@ from rerankd_adapters.failure import (
     kind_of_status,
     retry_after_s,
     retry_info_s,
+    stated_status,
+    told_window,
     withhold,
 )
 
@@ -57,7 +59,11 @@ def test_retryable_kinds() -> None:
         (b'{"errors": [{"code": "x", "message": "a"}]}', "a"),
         (b'{"status": 429, "title": "a"}', "a"),
         (b'["a"]', "a"),
-        (b'{"code": 1}', ""),
+        (b'{"code": 1}', "code 1"),
+        (b'{"error": {"type": "x", "code": "busy"}}', "code busy"),
+        (b'{"error_code": 110, "error_msg": "a"}', "a (error_code 110)"),
+        (b'{"errorMessage": "a"}', "a"),
+        (b'{"base_resp": {"status_code": 1004, "status_msg": "a"}}', "a"),
         (b"plain text\n", "plain text"),
         (b"  <html><body>x</body></html>", "an HTML page"),
         (b"\xff\xfe", "\ufffd\ufffd"),
@@ -67,6 +73,40 @@ def test_retryable_kinds() -> None:
 )
 def test_words_of_a_body(body: bytes, text: str) -> None:
     assert error_text(HttpResponse(status=400, body=body)) == text
+
+
+@pytest.mark.parametrize(
+    ("location", "place"),
+    [
+        ("https://user:secret@new.host:8443/v1/rerank?key=secret", "https://new.host:8443/v1/rerank"),
+        ("//new.host/rerank", "https://new.host/rerank"),
+        ("/rerank/?token=secret", "the path /rerank/ of the same host"),
+        ("http://[::1", "a malformed address"),
+        ("http://h:99999/", "a malformed address"),
+    ],
+)
+def test_words_of_a_redirect(location: str, place: str) -> None:
+    response = HttpResponse(status=307, headers={"location": location}, body=b"Temporary Redirect")
+    said = failure_of(CALL, response, kind_of_status(307)).message
+    assert said.startswith(f"HTTP 307: redirected to {place}")
+    assert "secret" not in said
+    assert ("base_url" in said) == ("malformed" not in place)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"error": {"code": 429}}, 429),
+        ({"code": "503", "message": "busy"}, 503),
+        ({"error_code": 110, "status": 401}, 401),
+        ({"code": 200}, None),
+        ({"code": 20012}, None),
+        ({"status": True}, None),
+        ([], None),
+    ],
+)
+def test_status_stated_in_a_body(body: object, status: int | None) -> None:
+    assert stated_status(body) == status
 
 
 @pytest.mark.parametrize(
@@ -164,3 +204,23 @@ def test_the_header_goes_before_the_body() -> None:
     for headers, seconds in (({}, 3.5), ({"retry-after": "2"}, 2.0), ({"retry-after": "soon"}, 3.5)):
         response = HttpResponse(status=429, headers=headers, body=body)
         assert failure_of(CALL, response, AdapterErrorKind.RATE_LIMITED).retry_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("said", "tokens"),
+    [
+        ("This model's maximum context length is 512 tokens. However, you requested 600 tokens", 512),
+        ("The input (600 tokens) is longer than the model's context length (8192 tokens).", 8192),
+        ("input (9 tokens) is too large to process. increase the physical batch size (current batch size: 8)", 8),
+        ("Input validation error: `inputs` must have less than 512 tokens. Given: 600", 512),
+        ("maximum context length is 0 tokens", None),
+        ("maximum context length is 99999999999999 tokens", None),
+        ("too long", None),
+        ("", None),
+    ],
+)
+def test_window_that_a_refusal_tells(said: str, tokens: int | None) -> None:
+    assert told_window(said) == tokens
+    response = HttpResponse(status=400, body=json.dumps({"message": said}).encode())
+    assert failure_of(CALL, response, AdapterErrorKind.REJECTED).max_tokens == tokens
+    assert failure_of(CALL, response, AdapterErrorKind.UNAVAILABLE).max_tokens is None

@@ -28,7 +28,7 @@ INFO = {
     "max_input_length": 512,
     "max_client_batch_size": 128,
 }
-ASKING = ["infinity", "litellm_proxy", "llama_cpp", "openrouter", "pinecone", "tei", "vllm", "xinference"]
+ASKING = ["infinity", "litellm_proxy", "llama_cpp", "openrouter", "pinecone", "sglang", "tei", "vllm", "xinference"]
 
 
 def provider_of(name: str) -> Provider:
@@ -54,6 +54,7 @@ def told(name: str, body: Any, status: int = 200) -> Any:
         ("infinity", "http://h/v1", "http://h/v1/models"),
         ("litellm_proxy", "http://h:4000", "http://h:4000/model/info"),
         ("openrouter", "https://openrouter.ai/api/v1", "https://openrouter.ai/api/v1/models?output_modalities=rerank"),
+        ("sglang", "http://h:30000", "http://h:30000/v1/models"),
         ("pinecone", "https://api.pinecone.io", "https://api.pinecone.io/models?type=rerank"),
     ],
 )
@@ -124,6 +125,11 @@ def test_a_listwise_name_is_never_made_pointwise() -> None:
             "litellm_proxy",
             {"data": [{"model_name": "r", "model_info": {"mode": "rerank"}}, {"model_name": "c", "model_info": None}]},
             {"r"},
+        ),
+        (
+            "sglang",
+            {"data": [{"id": "r", "root": "r", "max_model_len": 512}, {"id": "lora", "max_model_len": None}]},
+            {"r", "lora"},
         ),
         ("llama_cpp", {"data": [{"id": "r"}, {"id": ""}, {"id": "a\nb"}, {"id": "x" * 201}, {"id": 1}, None]}, {"r"}),
         ("openrouter", {"data": [{"id": "cohere/rerank-v3.5"}]}, {"cohere/rerank-v3.5"}),

@@ -16,6 +16,7 @@ from scripts.generator.provider_parameters import OTHER_MODEL, found_treatments,
 DIALECTS = [
     pytest.param(provider.name, index, id=f"{provider.name} {variant.title}" if index else provider.name)
     for provider in list_providers()
+    if provider.adapter
     for index, variant in enumerate(variants_of(provider))
 ]
 
@@ -52,7 +53,10 @@ WIRE_NAMES = [
     ("nvidia_nim", 0, "nvidia/llama-nemotron-rerank-1b-v2", "image", "refused"),
     ("kserve", 0, OTHER_MODEL, "provider_options", "any, unchanged"),
     ("vllm", 0, OTHER_MODEL, "instruction", "`instruction`"),
-    ("voyage", 0, "rerank-2", "provider_options", "none; others are refused"),
+    ("voyage", 0, "rerank-2", "provider_options", "`top_k`; others: warning"),
+    ("pinecone", 0, "bge-reranker-v2-m3", "provider_options", "`parameters`, `truncate`; others: warning"),
+    ("pinecone", 0, "cohere-rerank-3.5", "provider_options", "`parameters`; others: warning"),
+    ("cohere", 1, OTHER_MODEL, "provider_options", "none; others: warning"),
 ]
 
 
@@ -99,5 +103,8 @@ def test_a_careless_adapter_is_found_out() -> None:
 
     found = treatments(adapter, encode, "m")
     dropped = {name for name, them in found.items() if any(each.how is How.DROPPED for each in them)}
-    assert dropped == {"max_tokens_per_doc", "max_chunks_per_doc", "priority", "instruction", "return_documents"}
+    assert dropped == {
+        *("max_tokens_per_doc", "max_chunks_per_doc", "priority", "instruction", "return_documents"),
+        "provider_options",
+    }
     assert found["top_n"] == (Treatment(How.EMULATED, "not sent; results are cut by rerankd"),)

@@ -16,6 +16,8 @@ from rerankd.providers.factory import ProviderSettingsError, find_declared
 from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters import registry
 from rerankd_adapters.base import AdapterError, HttpAdapter, Scheme, Scoring
+from rerankd_adapters.chat_api import LABEL_READING
+from rerankd_adapters.label_reading import Reading
 from rerankd_adapters.registry import find_provider, open_adapter, parse_model, provider_names
 from rerankd_adapters.vllm import VLLM
 
@@ -53,11 +55,19 @@ def test_declaration(name: str) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", provider.checked)
     assert provider.reference.startswith("https://")
     assert provider.is_grpc or isinstance(open_adapter(provider), HttpAdapter)
-    assert provider.capabilities.source
+    assert provider.capabilities.source or not provider.adapter
+    assert provider.adapter or provider.chat
     assert all(facts.source for facts in provider.models.values())
     assert all(price.source and price.date and price.usd_per_million > 0 for price in provider.prices)
     assert {price.unit for price in provider.prices} <= {"token", "search_unit"}
     assert all(quirk.endswith(".") for quirk in provider.quirks)
+    if chat := provider.chat:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", chat.checked)
+        assert chat.traits[-1].models == "*"
+        assert all(traits.readings[-1] is Reading.TEXT for traits in chat.traits)
+        assert all(price.source and price.date and price.usd_per_million > 0 for price in chat.prices)
+        assert all(quirk.endswith(".") for quirk in chat.quirks)
+        assert LABEL_READING in provider.options
     if provider.key_is_required:
         assert provider.key_variables
         assert all(way.scheme is not Scheme.NONE for way in provider.authentication)
@@ -114,7 +124,7 @@ def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
         registry._third_party,
         registry.provider_names,
         registry.broken_providers,
-        registry.find_provider,
+        registry._declaration,
         registry._aliases,
     )
 
@@ -198,3 +208,9 @@ def test_what_is_broken_is_shown(
     assert "broken: fake_wrong:ACME cannot be imported: RuntimeError" in shown
     with pytest.raises(CommandError, match="the provider wrong is broken"):
         show_providers("wrong", None, is_checked=False, is_json=False)
+
+
+def test_names_that_are_no_providers_are_not_kept() -> None:
+    for number in range(1000):
+        assert find_provider(f"nobody-{number}") is None
+    assert registry._declaration.cache_info().currsize <= len(provider_names())

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, ProviderCall
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, HttpResponse, ProviderCall
 from rerankd_adapters.registry import find_provider, open_adapter
+from rerankd_adapters.usage_fields import read_completion_tokens, read_prompt_tokens, read_search_units
 from rerankd_adapters.wire import (
     join_url,
     path_segments,
     post_json,
     read_count,
+    read_json,
     read_ranking,
+    read_scores,
     read_usd,
     whole_numbers,
 )
@@ -140,6 +144,54 @@ def test_usage() -> None:
     assert read_usd({"cost": 0.25}, ("cost",)) == 0.25
     assert read_usd({"cost": -1}, ("cost",)) is None
     assert read_usd({"cost": 1}, None) is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens", "completion", "units"),
+    [
+        ({"usage": {"prompt_tokens": 5}}, 5, 0, 0),
+        ({"usage": {"prompt_tokens": 0, "total_tokens": 0}, "meta": {"tokens": {"input_tokens": 7}}}, 7, 0, 0),
+        ({"meta": {"billed_units": {"input_tokens": 7, "output_tokens": 2, "search_units": 1}}}, 7, 2, 1),
+        ({"meta": {"billed_units": {"total_tokens": 9}}}, 9, 0, 0),
+        ({"meta": {"tokens": {"input_tokens": 3, "output_tokens": 1}}}, 3, 1, 0),
+        ({"usage": {"input_tokens": 4, "output_tokens": 1}}, 4, 1, 0),
+        ({"usage": None, "meta": {"billed_units": [1], "tokens": "3"}}, 0, 0, 0),
+        ([], 0, 0, 0),
+    ],
+)
+def test_usage_at_the_usual_places(usage: object, tokens: int, completion: int, units: int) -> None:
+    assert read_prompt_tokens(usage, ()) == tokens
+    assert read_completion_tokens(usage, ()) == completion
+    assert read_search_units(usage, ()) == units
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'{"results": [{"index": 0, "relevance_score": NaN}]}', "results[0].relevance_score is NaN"),
+        (b'{"results": [{"s": 1}, {"s": 1e999}]}', "results[1].s is Infinity"),
+        (b"[0.5, -Infinity]", "[1] is -Infinity"),
+        (b"[" + b"9" * 400 + b".5]", "[0] is Infinity"),
+        (b'{"a b": NaN}', "* is NaN"),
+        (b"NaN", "the body is NaN"),
+    ],
+)
+def test_number_that_is_not_finite_is_named(body: bytes, named: str) -> None:
+    with pytest.raises(AdapterError, match=re.escape(f"{named}, which is not a finite number")):
+        read_json(HttpResponse(status=200, body=body))
+
+
+@pytest.mark.parametrize(
+    "body", [b"<p>NaN</p>", b'{"a": "NaN"', b"[" * 90_000 + b"NaN", b"[" + b"1," * 2**20 + b"NaN]", b""]
+)
+def test_body_that_is_not_json(body: bytes) -> None:
+    with pytest.raises(AdapterError, match="the body is not JSON"):
+        read_json(HttpResponse(status=200, body=body))
+
+
+def test_score_that_is_not_a_number_is_named() -> None:
+    with pytest.raises(AdapterError, match="result 1 is null"):
+        read_scores([0.5, None])
 
 
 def test_whole_numbers() -> None:

@@ -55,14 +55,14 @@ class FakeUpstream(grpc.GenericRpcHandler):
     def base_url(self) -> str:
         return f"grpc://127.0.0.1:{self.port}"
 
-    def add_tls_port(self, authority: trustme.CA, *, asks_for_client: bool) -> int:
+    def add_tls_port(self, authority: trustme.CA, *, asks_for_client: bool, port: int = 0) -> int:
         certificate = authority.issue_cert("127.0.0.1")
         credentials = grpc.ssl_server_credentials(
             [(certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes())],
             root_certificates=authority.cert_pem.bytes(),
             require_client_auth=asks_for_client,
         )
-        return self._server.add_secure_port("127.0.0.1:0", credentials)
+        return self._server.add_secure_port(f"127.0.0.1:{port}", credentials)
 
     async def start(self, port: int = 0) -> None:
         self._server.add_generic_rpc_handlers((self,))
@@ -114,7 +114,7 @@ def open_upstream(
     module, _, name = provider.adapter.partition(":")
     adapter: type[GrpcUpstream] = getattr(import_module(module), name)
     endpoint = Endpoint(base_url=base_url, api_key=api_key)
-    more.setdefault("settings", SETTINGS)
+    more.setdefault("settings", lambda: SETTINGS)
     return adapter(provider, endpoint, options=options, overrides=overrides, **more)
 
 

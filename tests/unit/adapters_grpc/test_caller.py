@@ -156,7 +156,7 @@ async def test_tls(has_client_certificate: bool) -> None:
         uses_environment_proxy=False,
     )
     await server.start()
-    upstream = open_upstream(TEI_GRPC, f"grpcs://127.0.0.1:{port}", settings=settings)
+    upstream = open_upstream(TEI_GRPC, f"grpcs://127.0.0.1:{port}", settings=lambda: settings)
     assert list((await upstream.rerank(call_of(["a"]))).scores) == [0.5]
     await upstream.close()
     stranger = open_upstream(TEI_GRPC, f"grpcs://127.0.0.1:{port}")

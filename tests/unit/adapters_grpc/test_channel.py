@@ -57,7 +57,7 @@ def test_headers_that_grpc_would_quote() -> None:
 async def test_message_larger_than_the_limit(server: FakeUpstream) -> None:
     server.answer(RERANK, RERANK.response(ranks=[{"index": index, "score": 1} for index in range(200)]))
     settings = ChannelSettings(max_message_bytes=500, uses_environment_proxy=False)
-    upstream = open_upstream(TEI_GRPC, server.base_url, settings=settings)
+    upstream = open_upstream(TEI_GRPC, server.base_url, settings=lambda: settings)
     with pytest.raises(AdapterError) as caught:
         await upstream.rerank(call_of(["a"]))
     assert caught.value.kind is AdapterErrorKind.BAD_RESPONSE

@@ -72,8 +72,15 @@ async def test_raw_scores(tei: TeiGrpc) -> None:
     assert list(reply.scores) == [2.0, 1.0]
 
 
-@pytest.mark.parametrize("options", [{"top_k": 1}, {"texts": ["other"]}, {"return_text": True}])
-async def test_unknown_and_protected_options(tei: TeiGrpc, options: dict[str, Any]) -> None:
+async def test_its_own_names(server: FakeUpstream, tei: TeiGrpc) -> None:
+    options = {"truncate": True, "truncation_direction": "Left", "top_k": 1}
+    reply = await tei.rerank(call_of(["a"], options=options))
+    assert (server.requests[0].truncate, server.requests[0].truncation_direction) == (True, 1)
+    assert [warning.split()[0] for warning in reply.warnings] == ["top_k"]
+
+
+@pytest.mark.parametrize("options", [{"texts": ["other"]}, {"return_text": True}])
+async def test_protected_options(tei: TeiGrpc, options: dict[str, Any]) -> None:
     error = await failure(tei, options=options)
     assert error.kind is AdapterErrorKind.UNSUPPORTED
     assert error.field == f"provider_options.{next(iter(options))}"

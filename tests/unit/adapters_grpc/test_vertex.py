@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from rerankd.http.transport import TransportSettings
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.access_tokens import AccessToken, AccessTokenCache
 from rerankd.providers.authentication import BearerToken
 from rerankd.providers.grpc_provider import open_grpc_provider
@@ -16,6 +16,7 @@ from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
 from rerankd_adapters.tei import TEI
 from rerankd_adapters.vertex_grpc import VERTEX_GRPC
+from rerankd_adapters.vertex_location import located
 from tests.unit.adapters_grpc.fake_upstream import FakeUpstream, call_of, failure, open_upstream
 
 RANK = find_method("google.cloud.discoveryengine.v1.RankService", "Rank")
@@ -61,6 +62,24 @@ async def test_who_pays_and_where(server: FakeUpstream) -> None:
     assert server.requests[0].ranking_config == "projects/p/locations/eu/rankingConfigs/mine"
     assert server.metadata["x-goog-user-project"] == "payer"
     await upstream.close()
+
+
+async def test_resource_name_of_a_ranking_config(server: FakeUpstream) -> None:
+    server.answer(RANK, RANK.response(records=[{"id": "0", "score": 0.5}]))
+    resource = "projects/other/locations/us/rankingConfigs/mine"
+    upstream = open_upstream(VERTEX_GRPC, server.base_url, {"ranking_config": resource}, api_key="token")
+    await upstream.rerank(call_of(["a"]))
+    assert server.requests[0].ranking_config == resource
+    await upstream.close()
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [("us", "us-discoveryengine.googleapis.com"), ("global", "discoveryengine.googleapis.com")],
+)
+def test_hosts_of_locations(location: str, host: str) -> None:
+    for base_url in ("grpcs://discoveryengine.googleapis.com", "grpcs://eu-discoveryengine.googleapis.com"):
+        assert located(base_url, location) == f"grpcs://{host}"
 
 
 @pytest.mark.parametrize("name", ["", "x", "-1", "1.0", "\u0661", "00", "9" * 40])

@@ -20,6 +20,7 @@ from rerankd_adapters.base import (
     header_key,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
+from rerankd_adapters.parameter import text
 
 
 class AcmeAdapter(JsonDialect):
@@ -33,7 +34,6 @@ class AcmeAdapter(JsonDialect):
         fixed={"echo": False},
         truncation={Truncation.END: {"overflow": "cut"}, Truncation.NONE: {"overflow": "refuse"}},
         always=None,
-        options=frozenset({"language"}),
         results=("sorted",),
         index="position",
         score="match",
@@ -58,6 +58,7 @@ ACME = Provider(
     reference="https://docs.acme.example/sort",
     checked="2026-11-21",
     aliases=("acme_ai",),
+    parameters={"language": text("docs.acme.example/sort")},
     base_url="https://api.acme.example",
     key_variables=("ACME_API_KEY",),
     base_url_variables=("ACME_API_BASE",),

@@ -1,0 +1,52 @@
+"""Where responses report what a call consumed, for APIs that say it elsewhere than their `Wire` states.
+
+Servers that imitate an API often keep another one's usage object: vLLM's route behind a proxy of Cohere's form reports
+`meta.billed_units`, Jina's form comes with `meta.tokens`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rerankd_adapters.wire import Path, as_count, read_count
+
+_PROMPT: Final = ("prompt_tokens", "input_tokens", "total_tokens")
+_COMPLETION: Final = ("completion_tokens", "output_tokens")
+_SEARCH_UNITS: Final = ("search_units", "rerank_units")
+
+
+def read_prompt_tokens(body: object, stated: Sequence[Path]) -> int:
+    """Return the prompt tokens at the paths an API states, else at the usual ones; 0 if not reported."""
+    return read_count(body, stated) or _read_usual(body, _PROMPT)
+
+
+def read_completion_tokens(body: object, stated: Sequence[Path]) -> int:
+    """Return the completion tokens at the paths an API states, else at the usual ones; 0 if not reported."""
+    return read_count(body, stated) or _read_usual(body, _COMPLETION)
+
+
+def read_search_units(body: object, stated: Sequence[Path]) -> int:
+    """Return the search units at the paths an API states, else at the usual ones; 0 if not reported."""
+    return read_count(body, stated) or _read_usual(body, _SEARCH_UNITS)
+
+
+def _read_usual(body: object, names: Sequence[str]) -> int:
+    if not isinstance(body, dict):
+        return 0
+    for place in _usual_places(body):
+        if isinstance(place, dict):
+            for name in names:
+                if name in place and (count := as_count(place[name])):
+                    return count
+    return 0
+
+
+def _usual_places(body: dict[str, Any]) -> list[Any]:
+    places = [body["usage"]] if "usage" in body else []
+    meta = body.get("meta")
+    if isinstance(meta, dict):
+        places += (meta.get("billed_units"), meta.get("tokens"), meta)
+    if "tokens" in body:
+        places.append(body["tokens"])
+    return places
