@@ -42,6 +42,7 @@ class EnvironmentProxyTransport:
     name: Final = "auto"
 
     def __init__(self, direct: HttpTransport, proxied: HttpTransport) -> None:
+        self.settings: Final = direct.settings
         self._direct = direct
         self._proxied = proxied
         self._is_proxied = lru_cache(_MOST_URLS)(is_proxied)

@@ -13,7 +13,8 @@ from typing import Final
 from rerankd.http.happy_eyeballs import connect_tcp
 from rerankd.http.http1_connection import Bounds, Connection
 from rerankd.http.tls import ClientContext, explain
-from rerankd.http.transport import TransportSettings, closed, timed_out, unreachable
+from rerankd.http.transport import closed, timed_out, unreachable
+from rerankd.http.transport_settings import TransportSettings
 
 _SHUTDOWN_S: Final = 1.0
 """How long a server has to say that it ends TLS, too."""
@@ -27,10 +28,20 @@ class HostPool:
         port: Its port.
         settings: How connections are made and kept.
         tls: For TLS; `None` for plain HTTP.
+        server_name: Name in the server's certificate, if it is not the host.
     """
 
-    def __init__(self, host: str, port: int, settings: TransportSettings, tls: ClientContext | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        settings: TransportSettings,
+        tls: ClientContext | None = None,
+        *,
+        server_name: str | None = None,
+    ) -> None:
         self._host = host
+        self._server_name = server_name or host
         self._port = port
         self._tls = tls
         self._settings = settings
@@ -103,7 +114,7 @@ class HostPool:
             make,
             sock=sock,
             ssl=self._tls,
-            server_hostname=self._host,
+            server_hostname=self._server_name,
             ssl_handshake_timeout=self._settings.connect_timeout_s,
             ssl_shutdown_timeout=_SHUTDOWN_S,
         )
@@ -112,7 +123,7 @@ class HostPool:
     def _cause(self, error: OSError, *, is_connected: bool) -> str:
         """Return why there is no connection; the event loop's words name the address."""
         if isinstance(error, ssl.SSLError):
-            return explain(error, self._host)
+            return explain(error, self._server_name)
         if isinstance(error, gaierror):
             return error.strerror or "the host's name cannot be resolved"
         if isinstance(error, TimeoutError) and not error.errno:

@@ -1,4 +1,4 @@
-"""What the HTTP listener does besides answering: compression and cross-origin calls."""
+"""What the HTTP listener does besides answering: compression, cross-origin calls, idle connections."""
 
 from __future__ import annotations
 
@@ -17,6 +17,30 @@ class ListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose pages may call from a browser, such as https://search.example.com; "*" for any, none by default."""
     compress_from_bytes: int = 1024
     """Answers this long are compressed for clients that accept gzip or zstd; 0 for never."""
+    keep_alive_s: int = 75
+    """Seconds that an idle connection is kept; longer than usual proxies keep theirs, which is 60."""
+    max_expansion: int = 250
+    """How many times larger than it came a compressed body over 1 MiB may be; JSON has 5 to 30."""
+    body_timeout_s: float = 30.0
+    """Seconds in which a body must have come, and one more for each `min_body_bytes_per_s` of it; then 408."""
+    min_body_bytes_per_s: int = 65536
+    """Slowest rate of bodies that take longer than `body_timeout_s`."""
+    header_timeout_s: float = 20.0
+    """Seconds in which the head of a request must have come, from its first byte or the connection's beginning."""
+    write_timeout_s: float = 60.0
+    """Seconds in which a client must read on, once it has stopped; then the connection is broken off."""
+    max_url_bytes: int = 16384
+    """Longest URL; then 414."""
+    max_head_bytes: int = 65536
+    """Largest head, URL and headers together; then 431."""
+    max_headers: int = 100
+    """Most headers; then 431."""
+    max_pipelined: int = 100
+    """Requests that may wait on one connection behind the one under way; with more it is closed."""
+    max_connections: int = 8192
+    """Connections of one worker, or fewer where the limit of open files has no room; further ones are refused."""
+    max_connections_per_address: int = 2048
+    """Connections of one address; a proxy in front is one address."""
 
 
 def http_problems(options: ListenerSettings, path: str) -> list[str]:
@@ -28,4 +52,9 @@ def http_problems(options: ListenerSettings, path: str) -> list[str]:
     ]
     if options.compress_from_bytes < 0:
         problems.append(f"{path}.compress_from_bytes must not be negative, is {options.compress_from_bytes}")
+    problems += [
+        f"{path}.{name} must be at least 1, is {value:g}"
+        for name, value in msgspec.structs.asdict(options).items()
+        if name not in ("allowed_origins", "compress_from_bytes") and value < 1
+    ]
     return problems

@@ -7,16 +7,13 @@ never keeps cookies, and reports every failure as an `AdapterError` that names n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Protocol
 
+from rerankd.http.transport_settings import TransportSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
 from rerankd_adapters.failure import clean
 
 USER_AGENT: Final = "rerankd"
-ClientName = Literal["auto", "loop", "httpx"]
-CLIENTS: Final[tuple[ClientName, ...]] = get_args(ClientName)
 
 
 class HttpTransport(Protocol):
@@ -25,6 +22,11 @@ class HttpTransport(Protocol):
     @property
     def name(self) -> str:
         """Name by which `open_transport` knows it."""
+        ...
+
+    @property
+    def settings(self) -> TransportSettings:
+        """How it makes connections."""
         ...
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
@@ -46,31 +48,6 @@ class HttpTransport(Protocol):
     async def close(self) -> None:
         """Close every connection; requests under way fail."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportSettings:
-    """How connections are made."""
-
-    connect_timeout_s: float = 5.0
-    read_timeout_s: float = 60.0
-    """Longest silence in the middle of a response."""
-    idle_timeout_s: float = 60.0
-    """How long an unused connection is kept."""
-    max_connections_per_host: int = 256
-    max_response_bytes: int = 64 * 1024 * 1024
-    """Decompressed size of a response body."""
-    uses_http2: bool = False
-    """Whether HTTP/2 is used with servers that offer it."""
-    ca_file: Path | None = None
-    """PEM certificates trusted besides the usual ones."""
-    client_certificate_file: Path | None = None
-    """PEM certificate chain to present."""
-    client_key_file: Path | None = None
-    """PEM private key of the certificate; `None` when it is in the same file."""
-    proxy: str | None = field(default=None, repr=False)
-    """`http://[user:password@]host:port`; `None` means what `HTTPS_PROXY` and its like say."""
-    uses_environment_proxy: bool = True
 
 
 def timed_out(timeout_s: float) -> AdapterError:

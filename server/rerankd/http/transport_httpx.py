@@ -17,7 +17,6 @@ import httpx
 from rerankd.http.tls import explain, open_client_context
 from rerankd.http.transport import (
     USER_AGENT,
-    TransportSettings,
     check_announced_size,
     closed,
     timed_out,
@@ -26,6 +25,7 @@ from rerankd.http.transport import (
     unreachable,
     unsendable,
 )
+from rerankd.http.transport_settings import TlsSettings, TransportSettings
 from rerankd_adapters.base import HttpRequest, HttpResponse
 
 
@@ -34,9 +34,11 @@ class HttpxTransport:
 
     name: Final = "httpx"
 
-    def __init__(self, settings: TransportSettings) -> None:
-        self._settings = settings
-        self._client = _open_client(settings)
+    def __init__(self, settings: TransportSettings, tls: TlsSettings | None = None) -> None:
+        self.settings: Final = settings
+        self._tls = settings.tls(tls)
+        self._extensions = {} if self._tls.server_name is None else {"sni_hostname": self._tls.server_name}
+        self._client = _open_client(settings, self._tls)
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
         """See `HttpTransport.send`."""
@@ -54,16 +56,20 @@ class HttpxTransport:
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError):
             raise unsendable() from None
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise unreachable(_cause(error)) from None
+            raise unreachable(self._cause(error)) from None
         except RuntimeError:
             if self._client.is_closed:
                 raise closed() from None
             raise
 
     async def _send(self, request: HttpRequest) -> HttpResponse:
-        max_bytes = self._settings.max_response_bytes
+        max_bytes = self.settings.max_response_bytes
         async with self._client.stream(
-            request.method, request.url, headers=request.headers, content=request.body
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.body,
+            extensions=self._extensions,
         ) as response:
             headers = dict(response.headers)
             check_announced_size(headers, max_bytes)
@@ -85,23 +91,22 @@ class HttpxTransport:
         """See `HttpTransport.close`."""
         await self._client.aclose()
 
+    def _cause(self, error: httpx.HTTPError | httpx.StreamError) -> str:
+        """Return what went wrong with TLS, if that is underneath, else httpx's words."""
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, ssl.SSLError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None and isinstance(error, httpx.RequestError):
+            return explain(cause, self._tls.server_name or error.request.url.host)
+        return str(error) or type(error).__name__
 
-def _cause(error: httpx.HTTPError | httpx.StreamError) -> str:
-    """Return what went wrong with TLS, if that is underneath, else httpx's words."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__ or cause.__context__
-    if cause is not None and isinstance(error, httpx.RequestError):
-        return explain(cause, error.request.url.host)
-    return str(error) or type(error).__name__
 
-
-def _open_client(settings: TransportSettings) -> httpx.AsyncClient:
+def _open_client(settings: TransportSettings, tls: TlsSettings) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         headers={"user-agent": USER_AGENT, "accept": "*/*"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
-        http2=settings.uses_http2 and find_spec("h2") is not None,
+        http2=settings.http2 and find_spec("h2") is not None,
         limits=httpx.Limits(
             max_connections=None,
             max_keepalive_connections=settings.max_connections_per_host,
@@ -110,5 +115,5 @@ def _open_client(settings: TransportSettings) -> httpx.AsyncClient:
         proxy=settings.proxy,
         timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
         trust_env=settings.uses_environment_proxy,
-        verify=open_client_context(settings),
+        verify=open_client_context(tls),
     )

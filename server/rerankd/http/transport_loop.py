@@ -16,7 +16,8 @@ from typing import Final
 from rerankd.http.http1_pool import HostPool
 from rerankd.http.http1_request import RequestForm, form_key, form_of
 from rerankd.http.tls import open_client_context
-from rerankd.http.transport import TransportSettings, closed
+from rerankd.http.transport import closed
+from rerankd.http.transport_settings import TlsSettings, TransportSettings
 from rerankd_adapters.base import HttpRequest, HttpResponse
 
 _MOST_ROUTES: Final = 1024
@@ -28,6 +29,10 @@ _Route = tuple[RequestForm, HostPool]
 class LoopTransport:
     """See `HttpTransport`.
 
+    Args:
+        settings: How connections are made.
+        tls: TLS settings of the one provider it serves; default: those of `settings`.
+
     Raises:
         OSError: For a certificate or key that cannot be used; names the file.
         ValueError: For a proxy or HTTP/2.
@@ -35,14 +40,16 @@ class LoopTransport:
 
     name: Final = "loop"
 
-    def __init__(self, settings: TransportSettings) -> None:
-        if settings.proxy or settings.uses_http2:
+    def __init__(self, settings: TransportSettings, tls: TlsSettings | None = None) -> None:
+        if settings.proxy or settings.http2:
             raise ValueError("the loop transport takes no proxy and has no HTTP/2")
-        self._settings = settings
-        self._tls = open_client_context(settings)
+        self.settings: Final = settings
+        self._tls_settings = settings.tls(tls)
+        self._tls = open_client_context(self._tls_settings)
         self._tls.set_alpn_protocols(["http/1.1"])
         self._routes: dict[tuple[object, ...], _Route] = {}
         self._pools: dict[tuple[bool, str, int], HostPool] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
@@ -52,7 +59,8 @@ class LoopTransport:
         key = form_key(request)
         form, pool = self._routes.get(key) or self._open_route(key, request)
         head = form.head_of(request)
-        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        loop = self._loop = self._loop or asyncio.get_running_loop()  # get_running_loop costs a system call
+        deadline_s = loop.time() + timeout_s
         connection = pool.take()
         while True:
             if connection is None:
@@ -75,7 +83,8 @@ class LoopTransport:
         pool = self._pools.get(address)
         if pool is None:
             tls = self._tls if form.is_tls else None
-            pool = self._pools[address] = HostPool(form.host, form.port, self._settings, tls)
+            name = self._tls_settings.server_name
+            pool = self._pools[address] = HostPool(form.host, form.port, self.settings, tls, server_name=name)
         if len(self._routes) >= _MOST_ROUTES:
             self._routes.clear()
         self._routes[key] = form, pool

@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 from rerankd.http.transport import HttpTransport
 from rerankd.providers.access_tokens import AccessToken, AccessTokenCache, exchange_token
+from rerankd.providers.oracle import OciSignature
+from rerankd.providers.volcengine import VolcengineSignature
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,
@@ -24,6 +26,9 @@ from rerankd_adapters.base import (
 
 ENTRA_URL: Final = "https://login.microsoftonline.com"
 IBM_IAM_URL: Final = "https://iam.cloud.ibm.com/identity/token"
+VOLCENGINE_REGION: Final = "cn-beijing"
+OCI_OPTIONS: Final = ("tenancy", "user", "fingerprint")
+"""In the order of a key id."""
 ENTRA_OPTIONS: Final = ("tenant_id", "client_id", "client_secret")
 
 
@@ -80,8 +85,9 @@ def open_authenticator(
         provider: Declares the methods, in order of preference.
         endpoint: Holds the API key.
         options: Adapter options. `authentication` selects a method by scheme, header or prefix. Entra needs
-            `tenant_id`, `client_id` and `client_secret`; SigV4 takes `region`; `token_url` replaces the default
-            token endpoint.
+            `tenant_id`, `client_id` and `client_secret`; SigV4 and Volcengine take `region`;
+            Volcengine needs `secret_access_key`, OCI `tenancy`, `user`, `fingerprint` and `private_key` or
+            `key_file`; `token_url` replaces the default token endpoint.
         transport: Sends token requests.
 
     Raises:
@@ -118,6 +124,27 @@ def _open(
             return _entra(way, options, transport) if all(map(options.get, ENTRA_OPTIONS)) else None
         case Scheme.IBM_IAM:
             return _ibm_iam(endpoint, options, transport) if endpoint.api_key else None
+        case Scheme.VOLCENGINE:
+            return _volcengine(way, endpoint, options)
+        case Scheme.OCI:
+            return _oci(options)
+
+
+def _volcengine(way: Authentication, endpoint: Endpoint, options: Mapping[str, object]) -> Authenticator | None:
+    secret = str(options.get("secret_access_key") or "")
+    if not endpoint.api_key or not secret:
+        return None
+    return VolcengineSignature(endpoint.api_key, secret, way.service, str(options.get("region") or VOLCENGINE_REGION))
+
+
+def _oci(options: Mapping[str, object]) -> Authenticator:
+    pem, file = str(options.get("private_key") or ""), str(options.get("key_file") or "")
+    missing = [name for name in OCI_OPTIONS if not options.get(name)]
+    missing += [] if pem or file else ["private_key or key_file"]
+    if missing:
+        message = f"the OCI key is not complete; set the options {', '.join(missing)}"
+        raise AdapterError(AdapterErrorKind.CREDENTIALS, message)
+    return OciSignature("/".join(str(options[name]) for name in OCI_OPTIONS), pem, file)
 
 
 def _entra(way: Authentication, options: Mapping[str, object], transport: HttpTransport) -> Authenticator:

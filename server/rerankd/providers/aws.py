@@ -20,7 +20,7 @@ class SigV4:
 
     Args:
         service: Signing name, such as `bedrock`.
-        region: Region; empty: the one in the request's host name.
+        region: Region of requests that name none; empty: the one in the request's host name.
         profile_region: Region of the AWS profile, used when the host name contains none.
     """
 
@@ -36,7 +36,7 @@ class SigV4:
         auth = require("botocore.auth", "aws")
         awsrequest = require("botocore.awsrequest", "aws")
         frozen = await self._frozen()
-        region = self._region or region_of(request.url, self._profile_region)
+        region = request.region or self._region or region_of(request.url, self._profile_region)
         signed = awsrequest.AWSRequest(
             method=request.method, url=request.url, data=request.body, headers=dict(request.headers)
         )

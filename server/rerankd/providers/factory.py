@@ -6,15 +6,18 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from rerankd.contract.suggestions import did_you_mean
-from rerankd.http.transport import HttpTransport, TransportSettings
+from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import TlsSettings, TransportSettings
 from rerankd.providers.environment import (
     first_of,
     options_from_environment,
     providers_from_environment,
 )
 from rerankd.providers.http_provider import open_remote_provider
-from rerankd.providers.settings import HttpClientSettings, ProviderSettings
+from rerankd.providers.prices import price_problems
+from rerankd.providers.settings import ProviderSettings
+from rerankd.providers.tls import tls_problems
 from rerankd_adapters.base import AdapterError, Endpoint, ModelProvider, Provider
 from rerankd_adapters.registry import broken_providers, find_provider, provider_names
 
@@ -60,6 +63,7 @@ def open_provider(
     provider = find_declared(name, options)
     endpoint = configured_endpoint(provider, options, environ)
     problems = _missing(name, provider, endpoint) + _missing_files(name, options)
+    problems += tls_problems(name, options, provider, endpoint)
     if problems:
         raise ProviderSettingsError("; ".join(problems))
     try:
@@ -67,6 +71,7 @@ def open_provider(
             provider,
             endpoint,
             transport,
+            tls=None if options.tls == TlsSettings() else options.tls,
             name=name,
             options={**options_from_environment(provider, environ), **options.options},
             overrides={model: facts.capabilities() for model, facts in options.models.items()},
@@ -76,6 +81,8 @@ def open_provider(
         )
     except AdapterError as error:
         raise ProviderSettingsError(f"providers.{name}: {error.message}") from error
+    except OSError as error:
+        raise ProviderSettingsError(f"providers.{name}.tls: {error.filename}: {error.strerror}") from None
 
 
 async def provider_problems(
@@ -89,9 +96,12 @@ async def provider_problems(
         except ProviderSettingsError as error:
             problems.append(str(error))
             continue
+        endpoint = configured_endpoint(provider, options, environ)
         found = _unknown_options(name, options, provider)
-        found += _missing(name, provider, configured_endpoint(provider, options, environ))
+        found += _missing(name, provider, endpoint)
         found += _missing_files(name, options)
+        found += tls_problems(name, options, provider, endpoint)
+        found += price_problems(name, options, provider)
         problems += found or await _unopenable(name, options, environ, transport)
     return problems
 
@@ -167,7 +177,7 @@ def _missing_files(name: str, options: ProviderSettings) -> list[str]:
     ]
 
 
-def open_configured_transport(options: HttpClientSettings) -> HttpTransport:
+def open_configured_transport(options: TransportSettings) -> HttpTransport:
     """Open the HTTP transport that all providers of a process share.
 
     Raises:
@@ -177,7 +187,7 @@ def open_configured_transport(options: HttpClientSettings) -> HttpTransport:
         if options.client == "loop" and value:
             raise ProviderSettingsError(f"transport.{key}: the client loop has none; leave it out, or choose auto")
     try:
-        return open_transport(options.client, _transport_settings(options))
+        return open_transport(options)
     except ImportError as error:
         raise ProviderSettingsError(f"transport.client: {error.name} is not installed") from None
     except OSError as error:
@@ -185,21 +195,3 @@ def open_configured_transport(options: HttpClientSettings) -> HttpTransport:
     except ValueError:
         # httpx quotes the proxy URL, which may contain a password.
         raise ProviderSettingsError("transport.proxy is malformed") from None
-
-
-def _transport_settings(options: HttpClientSettings) -> TransportSettings:
-    return TransportSettings(
-        uses_http2=options.http2,
-        connect_timeout_s=options.connect_timeout_s,
-        read_timeout_s=options.read_timeout_s,
-        max_connections_per_host=options.max_connections_per_host,
-        max_response_bytes=options.max_response_bytes,
-        ca_file=_path(options.ca_file),
-        client_certificate_file=_path(options.client_certificate_file),
-        client_key_file=_path(options.client_key_file),
-        proxy=options.proxy,
-    )
-
-
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name).expanduser()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from rerankd.http.transport import HttpTransport, TransportSettings
+from rerankd.http.transport import HttpTransport
+from rerankd.http.transport_settings import TlsSettings, TransportSettings
 from rerankd.providers.authentication import Authenticator, open_authenticator
+from rerankd.providers.grpc_certificates import FollowedChannelSettings
 from rerankd.providers.refresh import DEFAULT_REFRESH_S
 from rerankd_adapters.base import Capabilities, Endpoint, HttpRequest, Price, Provider
-from rerankd_adapters.grpc_upstream.channel import ChannelSettings
 from rerankd_adapters.grpc_upstream.upstream import DEFAULT_TIMEOUT_S, GrpcUpstream
 
 Headers = Mapping[str, str]
@@ -30,6 +30,7 @@ def open_grpc_provider(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     refresh_s: float = DEFAULT_REFRESH_S,
     settings: TransportSettings | None = None,
+    tls: TlsSettings | None = None,
     trace_headers: Callable[[], Headers] | None = None,
 ) -> GrpcUpstream:
     """Open a gRPC provider; the caller closes it.
@@ -46,10 +47,12 @@ def open_grpc_provider(
         timeout_s: Timeout of one call in seconds; a shorter deadline of the call wins.
         refresh_s: Seconds between refreshes of the reported capabilities; 0 disables them.
         settings: HTTP transport settings; certificates and the response size limit apply to gRPC too.
+        tls: TLS settings of this provider; default: those of `settings`.
         trace_headers: Returns the trace context headers of the running task.
 
     Raises:
         AdapterError: `CREDENTIALS` without a required key; `REJECTED` for invalid options.
+        OSError: For a certificate or key that cannot be read; names the file.
     """
     chosen = authenticator or open_authenticator(provider, endpoint, options or {}, transport)
     adapter: type[GrpcUpstream] = _load(provider.adapter)
@@ -62,7 +65,7 @@ def open_grpc_provider(
         prices=prices,
         timeout_s=timeout_s,
         refresh_s=refresh_s,
-        settings=_channel_settings(settings or TransportSettings()),
+        settings=FollowedChannelSettings(settings or TransportSettings(), tls),
         authorize=_authorize(chosen, endpoint),
         trace_headers=trace_headers,
     )
@@ -73,20 +76,6 @@ def _authorize(authenticator: Authenticator, endpoint: Endpoint) -> Callable[[],
         return (await authenticator.authenticate(HttpRequest(url=endpoint.base_url))).headers
 
     return authorize
-
-
-def _channel_settings(settings: TransportSettings) -> ChannelSettings:
-    return ChannelSettings(
-        root_certificates=_read(settings.ca_file),
-        certificate_chain=_read(settings.client_certificate_file),
-        private_key=_read(settings.client_key_file),
-        max_message_bytes=settings.max_response_bytes,
-        uses_environment_proxy=settings.uses_environment_proxy,
-    )
-
-
-def _read(file: Path | None) -> bytes | None:
-    return file.read_bytes() if file else None
 
 
 def _load(target: str) -> Any:

@@ -1,4 +1,4 @@
-"""Settings of remote providers and of the HTTP client. Imports no HTTP library."""
+"""Settings of remote providers. Imports no HTTP library."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from rerankd.http.transport import ClientName
+from rerankd.http.transport_settings import TlsSettings
 from rerankd_adapters.base import Capabilities, Price, ScoreSpace, Scoring
+from rerankd_adapters.capability import ChatPrice
 
 
 class ProviderModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,14 +28,23 @@ class ProviderModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """Size of the request body in bytes."""
     tokenizer: str | None = None
     """Path of the model's `tokenizer.json`, for exact token counts; default: an estimate. Needs `tokenizers`."""
+    truncates: bool | None = None
+    """Whether the server cuts documents that exceed its window; `false`: documents are cut before they are sent."""
     takes_instruction: bool | None = None
     """Whether the model follows an instruction."""
     takes_images: bool | None = None
     """Whether documents may contain images; only for providers whose API supports them."""
+    takes_query_images: bool | None = None
+    """Whether the query may be an image; only for providers whose API supports it."""
     usd_per_million_tokens: float | None = None
-    """Price; overrides the provider's table."""
+    """Price; overrides the provider's table. Of a chat model: of the tokens that it reads."""
+    usd_per_million_output_tokens: float | None = None
+    """Price of the tokens that a chat model writes; default: as those that it reads."""
     usd_per_million_search_units: float | None = None
     """Price; overrides the provider's table. One search unit covers a query with up to 100 documents."""
+    usd_per_call: float | None = None
+    """Price of one request to the provider, for one that reports neither tokens nor search units; a call that is split
+    makes several requests."""
 
     def capabilities(self) -> Capabilities:
         """Return the fields that are set, for `Capabilities.override`."""
@@ -44,12 +54,27 @@ class ProviderModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
     def prices(self, model: str) -> list[Price]:
         """Return the prices that are set, for `model`."""
-        stated = {"token": self.usd_per_million_tokens, "search_unit": self.usd_per_million_search_units}
-        return [
+        stated = {
+            "token": self.usd_per_million_tokens if self.usd_per_million_output_tokens is None else None,
+            "search_unit": self.usd_per_million_search_units,
+            "call": None if self.usd_per_call is None else self.usd_per_call * 1_000_000,
+        }
+        found = [
             Price(model=model, unit=unit, usd_per_million=usd, source="settings", date="")
             for unit, usd in stated.items()
             if usd is not None
         ]
+        if self.usd_per_million_output_tokens is not None:
+            found.append(
+                ChatPrice(
+                    model=model,
+                    usd_per_million=self.usd_per_million_tokens or 0.0,
+                    output_usd_per_million=self.usd_per_million_output_tokens,
+                    source="settings",
+                    date="",
+                )
+            )
+        return found
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -65,35 +90,11 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Additional headers of every request."""
     options: dict[str, Any] = {}
     """Adapter options; `rerankd providers NAME` lists them."""
+    tls: TlsSettings = TlsSettings()
+    """TLS to this provider alone: certificates, server name, verification."""
     timeout_s: float = 60.0
     """Timeout of one request in seconds; a shorter deadline of the caller wins."""
     refresh_s: float = 300.0
     """Seconds between refreshes of the models and limits that a server reports; 0 disables them."""
     models: dict[str, ProviderModelSettings] = {}
     """Overrides by model name; `*` applies to all models."""
-
-
-class HttpClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """HTTP client for connections to providers."""
-
-    client: ClientName = "auto"
-    """HTTP client: `loop` is HTTP/1.1 on the event loop; `httpx` supports proxies and HTTP/2 at some forty times the
-    CPU; `auto` uses `loop` unless a proxy or HTTP/2 is needed."""
-    http2: bool = False
-    """Use HTTP/2 with servers that support it."""
-    connect_timeout_s: float = 5.0
-    """Connection timeout in seconds, including the TLS handshake."""
-    read_timeout_s: float = 60.0
-    """Longest wait for the next bytes of a response, in seconds."""
-    max_connections_per_host: int = 256
-    """Maximum connections per host."""
-    max_response_bytes: int = 64 * 1024 * 1024
-    """Maximum size of a decompressed response in bytes."""
-    ca_file: str | None = None
-    """PEM file of CA certificates or self-signed server certificates, trusted in addition to the system's."""
-    client_certificate_file: str | None = None
-    """PEM file of the client certificate chain (mutual TLS)."""
-    client_key_file: str | None = None
-    """PEM file of the client certificate's private key, without passphrase; default: the certificate file."""
-    proxy: str | None = None
-    """`http://[user:password@]host:port`; default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from rerankd.http.environment_proxy import EnvironmentProxyTransport
-from rerankd.http.transport import ClientName, TransportSettings
 from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import ClientName, TransportSettings
 from rerankd.providers.factory import ProviderSettingsError, open_configured_transport
-from rerankd.providers.settings import HttpClientSettings
 from rerankd_adapters.base import HttpRequest, HttpResponse
 
 
@@ -17,6 +17,7 @@ class Named:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.settings = TransportSettings()
         self.is_closed = False
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
@@ -86,7 +87,7 @@ PROXY = {"proxy": "http://127.0.0.1:1"}
     [
         ("auto", {}, {}, "loop"),
         ("auto", PROXY, {}, "httpx"),
-        ("auto", {"uses_http2": True}, {}, "httpx"),
+        ("auto", {"http2": True}, {}, "httpx"),
         ("auto", {}, SOME, "auto"),
         ("auto", {}, {"NO_PROXY": "*"}, "loop"),
         ("auto", {"uses_environment_proxy": False}, SOME, "loop"),
@@ -104,7 +105,7 @@ async def test_rule(
 ) -> None:
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    transport = open_transport(client, TransportSettings(**settings))  # type: ignore[arg-type]
+    transport = open_transport(TransportSettings(client=client, **settings))  # type: ignore[arg-type]
     assert transport.name == name
     await transport.close()
 
@@ -121,7 +122,7 @@ async def test_without_httptools_httpx_takes_everything(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("key", "value"), [("proxy", "http://127.0.0.1:1"), ("http2", True)])
 def test_loop_takes_neither_proxy_nor_http2(key: str, value: object) -> None:
     with pytest.raises(ProviderSettingsError, match=rf"transport.{key}: the client loop has none"):
-        open_configured_transport(HttpClientSettings(client="loop", **{key: value}))  # type: ignore[arg-type]
-    settings = TransportSettings(**{"uses_http2" if key == "http2" else key: value})  # type: ignore[arg-type]
+        open_configured_transport(TransportSettings(client="loop", **{key: value}))  # type: ignore[arg-type]
+    settings = TransportSettings(**{"http2" if key == "http2" else key: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no proxy and has no HTTP/2"):
-        open_transport("loop", settings)
+        open_transport(replace(settings, client="loop"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,14 +16,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from msgspec.structs import replace
 
-from rerankd.http.transport import ClientName, HttpTransport, TransportSettings
+from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import ClientName, TlsSettings, TransportSettings
 from rerankd.providers.factory import ProviderSettingsError, open_configured_transport
-from rerankd.providers.settings import HttpClientSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
 from tests.support.blocking_tls import BlockingTlsServer
-from tests.support.certificates import authority, server_context, write_client
+from tests.support.certificates import authority, server_context, write_authority, write_client
 from tests.support.raw_server import Peer, RawServer, always
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -35,11 +35,12 @@ Open = Callable[..., HttpTransport]
 async def opened(request: pytest.FixtureRequest, ca_file: Path) -> AsyncIterator[Open]:
     """Opens transports that trust the tests' authority and are closed after the test."""
     name: ClientName = request.param
-    usual = TransportSettings(uses_environment_proxy=False, connect_timeout_s=5, ca_file=ca_file)
+    usual = TransportSettings(uses_environment_proxy=False, connect_timeout_s=5, ca_file=str(ca_file))
     transports: list[HttpTransport] = []
 
-    def open_with(**settings: object) -> HttpTransport:
-        transports.append(open_transport(name, replace(usual, **settings)))  # type: ignore[arg-type]
+    def open_with(tls: TlsSettings | None = None, **settings: object) -> HttpTransport:
+        texts = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
+        transports.append(open_transport(replace(usual, client=name, **texts), tls))
         return transports[-1]
 
     yield open_with
@@ -149,6 +150,30 @@ async def test_key_in_a_file_of_its_own(opened: Open, tmp_path: Path) -> None:
         assert await get(opened(**files), server.url) == b"{}"
 
 
+async def test_name_in_the_certificate_that_is_not_the_host(opened: Open) -> None:
+    async with RawServer(always(OK), tls=server_context(authority().issue_cert("tei.internal"))) as server:
+        named = opened(TlsSettings(server_name="tei.internal"))
+        assert await get(named, server.url) == b"{}"
+        other = opened(TlsSettings(server_name="other.internal"))
+        assert "the certificate of other.internal is not valid" in await failure(other, server.url)
+
+
+async def test_certificate_of_another_authority_and_name_where_nothing_is_verified(opened: Open) -> None:
+    async with RawServer(always(OK), tls=server_context(trustme.CA().issue_cert("elsewhere.example"))) as server:
+        assert await get(opened(TlsSettings(verify=False)), server.url) == b"{}"
+        await failure(opened(), server.url)
+
+
+async def test_own_certificate_of_a_provider_comes_before_that_of_all(opened: Open, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    everybodys = {"client_certificate_file": write_client(foreign, trustme.CA())}
+    own = TlsSettings(client_certificate_file=str(write_client(tmp_path)))
+    async with RawServer(always(OK), tls=server_context(wants_client=True)) as server:
+        assert await get(opened(own, **everybodys), server.url) == b"{}"
+        await failure(opened(**everybodys), server.url)
+
+
 @pytest.mark.parametrize("name", ["loop", "httpx"])
 def test_files_that_cannot_be_used(name: ClientName, tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
@@ -169,7 +194,7 @@ def test_files_that_cannot_be_used(name: ClientName, tmp_path: Path) -> None:
         ),
     ):
         with pytest.raises(ProviderSettingsError, match=problem):
-            open_configured_transport(HttpClientSettings(client=name, **options))  # type: ignore[arg-type]
+            open_configured_transport(TransportSettings(client=name, **options))  # type: ignore[arg-type]
 
 
 async def test_plain_server(opened: Open) -> None:
@@ -223,3 +248,33 @@ async def test_alpn_offers_what_is_spoken(opened: Open) -> None:
     async with RawServer(always(OK), tls=context) as server:
         assert await get(opened(), server.url) == b"{}"
         assert server.peers[0].writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+
+
+async def test_files_that_are_rotated_are_taken_up_by_the_next_connection(opened: Open, tmp_path: Path) -> None:
+    old, new = trustme.CA(), trustme.CA()
+    ca_file = tmp_path / "rotated.pem"
+    old.cert_pem.write_to_path(str(ca_file))
+    foreign = write_client(tmp_path, old)
+    transport = opened(TlsSettings(ca_file=str(ca_file), client_certificate_file=str(foreign)))
+    context = server_context(new.issue_cert("127.0.0.1"), wants_client=True)
+    with BlockingTlsServer(context) as server:
+        assert "unable to get local issuer" in await failure(transport, server.url)
+        ca_file.write_text("half of a")
+        assert "unable to get local issuer" in await failure(transport, server.url)
+        new.cert_pem.write_to_path(str(ca_file))
+        write_client(tmp_path)
+        assert await get(transport, server.url) == b"{}"
+        ca_file.unlink()
+        assert await get(transport, server.url) == b"{}"
+
+
+async def test_a_session_ends_with_the_certificates_it_began_with(opened: Open, tmp_path: Path) -> None:
+    ca_file = write_authority(tmp_path)
+    transport = opened(TlsSettings(ca_file=str(ca_file)), idle_timeout_s=0.01)
+    async with RawServer(always(OK), tls=server_context()) as server:
+        for added in ("", "\n", "\n\n"):
+            ca_file.write_text(ca_file.read_text() + added)
+            for _ in range(2):
+                assert await get(transport, server.url) == b"{}"
+                await asyncio.sleep(0.05)
+    assert len(server.peers) == 6

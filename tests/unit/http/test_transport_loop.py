@@ -20,6 +20,7 @@ from rerankd.http.transport_loop import LoopTransport
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
 from tests.support.loop_transports import LoopTransports
 from tests.support.raw_server import Peer, RawServer, Script, always
+from tests.support.waiting import until
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -280,21 +281,23 @@ async def test_no_more_are_kept_than_allowed(opened: LoopTransports) -> None:
 
 
 async def test_idle_connections_are_closed_in_time(opened: LoopTransports) -> None:
-    transport = opened(idle_timeout_s=0.3)
+    transport = opened(idle_timeout_s=1)
     async with opened.server(always(OK)) as server:
         for _ in range(3):
             await post(transport, server)
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.4)
         assert len(server.peers) == 1
-        idle_since_s = time.monotonic() - 0.15
+        idle_since_s = time.monotonic() - 0.4
         await soon(server.peers[0].left)
-        assert 0.25 <= time.monotonic() - idle_since_s < 2
+        assert 0.9 <= time.monotonic() - idle_since_s < 3
         await post(transport, server)
         assert len(server.peers) == 2
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "stray bytes", "stray response"])
 async def test_kept_connection_that_the_server_spoils_is_dropped(opened: LoopTransports, how: str) -> None:
+    spoilt: list[Peer] = []
+
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(OK)
@@ -305,12 +308,14 @@ async def test_kept_connection_that_the_server_spoils_is_dropped(opened: LoopTra
             peer.reset()
         else:
             await peer.send(b"x" if how == "stray bytes" else OK.replace(b"200", b"500"))
-            await peer.reader.read()
+            await peer.reader.read()  # until the transport drops the connection
+        spoilt.append(peer)
 
     transport = opened()
     async with opened.server(script) as server:
         for number in range(3):
             assert (await post(transport, server)).status == 200
+            await until(lambda: len(spoilt) == len(server.peers))
             await asyncio.sleep(0.05)
             assert len(server.peers) == number + 1
 
@@ -375,15 +380,15 @@ async def test_sending_again_takes_no_more_time(opened: LoopTransports) -> None:
         if peer.number == 0:
             await peer.send(OK)
             await peer.request()
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.8)
             peer.close()
 
     transport = opened()
     async with opened.server(script) as server:
         await post(transport, server)
         started_s = time.monotonic()
-        assert (await failure(post(transport, server, timeout_s=0.5))).kind is AdapterErrorKind.TIMEOUT
-        assert 0.45 <= time.monotonic() - started_s < 0.75
+        assert (await failure(post(transport, server, timeout_s=1))).kind is AdapterErrorKind.TIMEOUT
+        assert 0.95 <= time.monotonic() - started_s < 1.7
         await soon(server.peers[1].left)
 
 
@@ -391,16 +396,16 @@ async def test_silence_is_counted_from_the_last_byte(opened: LoopTransports) -> 
     async def script(peer: Peer) -> None:
         await peer.request()
         for byte in OK:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(1.5 / len(OK))
             await peer.send(bytes([byte]))
         await always(OK[:-1])(peer)
 
-    transport = opened(read_timeout_s=0.3)
+    transport = opened(read_timeout_s=1)
     async with opened.server(script) as server:
         assert (await post(transport, server)).status == 200
         started_s = time.monotonic()
         assert "silent for too long" in (await failure(post(transport, server))).message
-        assert 0.25 <= time.monotonic() - started_s < 1
+        assert 0.95 <= time.monotonic() - started_s < 3
         await soon(server.peers[0].left)
 
 

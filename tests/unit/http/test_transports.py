@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
-from rerankd.http.transport import ClientName, HttpTransport, TransportSettings
+from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import ClientName, TransportSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest
 from rerankd_adapters.testing import LoopbackServer, ScriptedResponse
 from tests.support.certificates import server_context
@@ -39,7 +40,7 @@ def general(request: pytest.FixtureRequest) -> ClientName:
 
 @pytest.fixture
 def settings(ca_file: Path) -> TransportSettings:
-    return TransportSettings(uses_environment_proxy=False, connect_timeout_s=2, ca_file=ca_file)
+    return TransportSettings(uses_environment_proxy=False, connect_timeout_s=2, ca_file=str(ca_file))
 
 
 @pytest.fixture(params=["http", "https"])
@@ -51,14 +52,14 @@ def serve(request: pytest.FixtureRequest) -> Serve:
 
 @pytest_asyncio.fixture
 async def transport(name: ClientName, settings: TransportSettings) -> AsyncIterator[HttpTransport]:
-    opened = open_transport(name, settings)
+    opened = open_transport(replace(settings, client=name))
     yield opened
     await opened.close()
 
 
 def test_unknown_name() -> None:
     with pytest.raises(ValueError, match="must be auto or loop or httpx, was pyqwest"):
-        open_transport("pyqwest")  # type: ignore[arg-type]
+        open_transport(TransportSettings(client="pyqwest"))  # type: ignore[arg-type]
 
 
 def test_settings_hide_the_proxy() -> None:
@@ -104,7 +105,7 @@ async def test_repeated_calls_reuse_the_connection_and_keep_no_cookies(transport
 async def test_proxy(general: ClientName) -> None:
     async with LoopbackServer(lambda _: ScriptedResponse(body=b"{}")) as proxy:
         settings = TransportSettings(proxy=proxy.url.replace("//", "//user:password@"))
-        opened = open_transport(general, settings)
+        opened = open_transport(replace(settings, client=general))
         await opened.send(HttpRequest(url="http://provider.invalid/rerank", body=b"{}"), 5)
         await opened.close()
     assert proxy.received[0].path == "http://provider.invalid/rerank"
@@ -122,7 +123,7 @@ async def test_proxy_of_the_environment(general: ClientName, host: str, monkeypa
         monkeypatch.setenv("http_proxy", proxy.url)
         request = HttpRequest(url=server.url.replace("127.0.0.1", host), body=b"{}")
         for uses, body in ((True, b"proxied"), (False, b"direct")):
-            opened = open_transport(general, TransportSettings(uses_environment_proxy=uses))
+            opened = open_transport(TransportSettings(client=general, uses_environment_proxy=uses))
             assert (await opened.send(request, 5)).body == body
             await opened.close()
 
@@ -137,7 +138,7 @@ async def test_redirects_are_answers(transport: HttpTransport, serve: Serve) -> 
 async def test_size_limit_is_of_the_decompressed_body(
     name: ClientName, settings: TransportSettings, serve: Serve
 ) -> None:
-    opened = open_transport(name, replace(settings, max_response_bytes=100_000))
+    opened = open_transport(replace(settings, client=name, max_response_bytes=100_000))
     bomb = ScriptedResponse(headers={"content-encoding": "gzip"}, body=gzip.compress(bytes(10_000_000)))
     assert len(bomb.body) < 100_000
     async with serve(lambda _: bomb) as server:
@@ -176,7 +177,7 @@ async def test_broken_body(
 
 @pytest.mark.parametrize("stalls_after_bytes", [-1, 4], ids=["before the head", "after the head"])
 async def test_silence(name: ClientName, settings: TransportSettings, stalls_after_bytes: int, serve: Serve) -> None:
-    opened = open_transport(name, replace(settings, read_timeout_s=0.3))
+    opened = open_transport(replace(settings, client=name, read_timeout_s=0.3))
     answer = ScriptedResponse(body=b"never whole", stalls_after_bytes=stalls_after_bytes)
     async with serve(lambda _: answer) as server:
         with pytest.raises(AdapterError, match="silent for too long") as failed:
@@ -234,7 +235,7 @@ async def http2_server() -> AsyncIterator[Http2Server]:
 
 @pytest_asyncio.fixture
 async def http2(general: ClientName, settings: TransportSettings) -> AsyncIterator[HttpTransport]:
-    opened = open_transport(general, replace(settings, uses_http2=True))
+    opened = open_transport(replace(settings, client=general, http2=True))
     yield opened
     await opened.close()
 

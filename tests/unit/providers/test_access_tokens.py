@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.access_tokens import RENEW_BEFORE_S, AccessToken, AccessTokenCache, exchange_token
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpRequest, HttpResponse
 from tests.support.canary import CANARY_SECRET
@@ -76,6 +77,7 @@ class Answers:
     """A transport that always gives the same answer."""
 
     name = "answers"
+    settings = TransportSettings()
 
     def __init__(self, response: HttpResponse) -> None:
         self._response = response

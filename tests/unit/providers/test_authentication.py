@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.authentication import IBM_IAM_URL, Authenticator, open_authenticator
 from rerankd.providers.aws import SigV4, region_of
 from rerankd.providers.optional_library import require
@@ -34,6 +35,7 @@ class Issuer:
     """A transport that issues tokens."""
 
     name = "issuer"
+    settings = TransportSettings()
 
     def __init__(self) -> None:
         self.requests: list[HttpRequest] = []

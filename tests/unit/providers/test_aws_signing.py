@@ -123,6 +123,13 @@ async def assert_same(ours: HttpRequest, theirs: Any, service: str) -> None:
     assert json.loads(signed.body) == json.loads(theirs.body)
 
 
+async def test_request_is_signed_for_its_own_region() -> None:
+    request = HttpRequest(url="https://proxy.example/rerank", region="us-east-1")
+    for signer in (SigV4("bedrock", "eu-west-1"), SigV4("bedrock")):
+        signed = await signer.authenticate(request)
+        assert "/20150830/us-east-1/bedrock/aws4_request" in signed.headers["authorization"]
+
+
 async def test_rerank_is_what_botocore_sends() -> None:
     ours = built("bedrock", CALL)
     theirs = sent_by_botocore("bedrock-agent-runtime", "rerank", **json.loads(ours.body))

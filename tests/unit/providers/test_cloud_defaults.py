@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from rerankd.http.transport import HttpTransport, TransportSettings
+from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.http_provider import open_remote_provider
 from rerankd_adapters.aws import region_of
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Provider, ProviderCall
@@ -32,7 +33,7 @@ def provider(name: str) -> Provider:
 
 @pytest_asyncio.fixture
 async def transport() -> AsyncIterator[HttpTransport]:
-    opened = open_transport("httpx", TransportSettings(uses_environment_proxy=False))
+    opened = open_transport(TransportSettings(client="httpx", uses_environment_proxy=False))
     yield opened
     await opened.close()
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.environment import (
     endpoint_from_environment,
     options_from_environment,
@@ -20,6 +21,7 @@ class Unused:
     """A transport nobody calls."""
 
     name = "unused"
+    settings = TransportSettings()
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
         raise AssertionError

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import (
     AdapterError,
@@ -20,6 +21,7 @@ from rerankd_adapters.base import (
     ProviderCall,
     Scoring,
 )
+from rerankd_adapters.llama_cpp import LLAMA_CPP
 from rerankd_adapters.vllm import VLLM
 from tests.support.canary import CANARY_SECRET
 
@@ -34,6 +36,7 @@ class Transport:
     """Answers from a function and remembers the timeouts."""
 
     name = "fake"
+    settings = TransportSettings()
 
     def __init__(self, answer: Callable[[HttpRequest], HttpResponse]) -> None:
         self._answer = answer
@@ -100,6 +103,21 @@ def test_overrides() -> None:
     facts = deployment(Transport(lambda _: GOOD)).describe("m").capabilities
     assert (facts.scoring, facts.max_documents) == (Scoring.POINTWISE, 7)
     assert [model.name for model in deployment(Transport(lambda _: GOOD)).models()] == ["m"]
+
+
+async def test_a_window_that_a_refusal_tells_is_known_until_the_next_refresh() -> None:
+    said = "input (9 tokens) is too large to process. increase the physical batch size (current batch size: 8)"
+    refusal = HttpResponse(status=500, body=f'{{"error": {{"message": "{said}"}}}}'.encode())
+    models = HttpResponse(status=200, body=b'{"data": [{"id": "m"}]}')
+    transport = Transport(lambda request: models if request.method == "GET" else refusal)
+    opened = HttpProvider(LLAMA_CPP, Endpoint(base_url="http://h"), transport)
+    assert opened.describe("m").capabilities.max_tokens_per_document is None
+    with pytest.raises(AdapterError) as failed:
+        await opened.rerank(CALL)
+    assert (failed.value.kind, failed.value.max_tokens) == (AdapterErrorKind.REJECTED, 8)
+    assert opened.describe("m").capabilities.max_tokens_per_document == 8
+    await opened.refresh()
+    assert opened.describe("m").capabilities.max_tokens_per_document is None
 
 
 async def test_key_never_shows() -> None:

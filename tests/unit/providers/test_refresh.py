@@ -9,8 +9,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from rerankd.http.transport import HttpTransport, TransportSettings
+from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.http_provider import HttpProvider
 from rerankd.providers.refresh import Refresher
 from rerankd_adapters.base import Capabilities, Endpoint, Provider, ProviderCall, Scoring
@@ -66,7 +67,7 @@ class Tei:
 
 @pytest.fixture
 async def transport() -> AsyncIterator[HttpTransport]:
-    opened = open_transport("httpx", TransportSettings(uses_environment_proxy=False))
+    opened = open_transport(TransportSettings(client="httpx", uses_environment_proxy=False))
     yield opened
     await opened.close()
 
