@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -26,6 +26,22 @@ class Caller(msgspec.Struct, frozen=True):
 ANONYMOUS: Final = Caller()
 
 
+class SessionCredentials(msgspec.Struct, frozen=True):
+    """What a browser sends of its session."""
+
+    cookie: str
+    """Value of the session's cookie."""
+    csrf_token: str = ""
+    """Value of the header `x-csrf-token`."""
+    is_safe: bool = False
+    """Whether the request's method changes nothing, so that it needs no CSRF token."""
+
+
+def no_certificate() -> bytes:
+    """Return what a connection without a client certificate has of it."""
+    return b""
+
+
 class CallContext(msgspec.Struct, frozen=True):
     """Request id, deadline, transport and caller of a call."""
 
@@ -44,7 +60,24 @@ class CallContext(msgspec.Struct, frozen=True):
     caller: Caller = ANONYMOUS
     """The caller."""
     ranks_blank_last: bool = False
-    """Whether blank documents are ranked last, unscored, instead of refused."""
+    """Whether blank documents are ranked last, unscored, instead of refused, unless the settings say otherwise."""
+    response_metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    """Headers or trailing metadata of the response that layers below the transport set; names in lower case."""
+    client_certificate: Callable[[], bytes] = no_certificate
+    """Returns the certificate of the connection's client, PEM, which the listener has verified; empty without one."""
+    session: SessionCredentials | None = None
+    """The session of a browser; only on routes that take one."""
+    mapped_parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Names in `provider_options` whose meaning the request's own fields have too, each with the warning for a model
+    that does not have the parameter; empty for no warning."""
+    dialect: str = ""
+    """Dialect of an HTTP request; empty over gRPC."""
+    source: str = ""
+    """What made the call, for the run log: "playground", "replay" or "api"; empty: as the transport says."""
+    replay_of: str = ""
+    """Id of the run that is replayed."""
+    experiment_id: str = ""
+    """Id of the experiment that the call is part of."""
 
     def remaining_s(self) -> float | None:
         """Return the seconds until the deadline, negative after it; `None` without one."""

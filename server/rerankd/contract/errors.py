@@ -1,7 +1,7 @@
 """Errors of calls: reasons, status codes and `ServiceError`.
 
-A `Reason` determines the gRPC code (`CODE_OF_REASON`), and the code determines the HTTP status
-(`HTTP_STATUS_OF_CODE`). Names equal those of `rerank.v1.ErrorReason` and of gRPC's status codes.
+A `Reason` determines the gRPC code and the HTTP status (`STATUS_OF_REASON`; docs/decisions/0024 has the reasons of the
+two that say the provider is at fault). Names equal those of `rerank.v1.ErrorReason` and of gRPC's status codes.
 """
 
 from __future__ import annotations
@@ -45,18 +45,32 @@ class Reason(StrEnum):
     PROVIDER_REJECTED_REQUEST = "PROVIDER_REJECTED_REQUEST"
     API_KEY_MISSING = "API_KEY_MISSING"
     API_KEY_INVALID = "API_KEY_INVALID"
+    TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105 - a name, no secret
+    SESSION_INVALID = "SESSION_INVALID"
+    CSRF_TOKEN_INVALID = "CSRF_TOKEN_INVALID"  # noqa: S105 - a name, no secret
+    INSUFFICIENT_SCOPE = "INSUFFICIENT_SCOPE"
     MODEL_NOT_ALLOWED = "MODEL_NOT_ALLOWED"
     GUARDRAIL_BLOCKED = "GUARDRAIL_BLOCKED"
+    GUARDRAIL_UNAVAILABLE = "GUARDRAIL_UNAVAILABLE"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     RERANKER_NOT_FOUND = "RERANKER_NOT_FOUND"
     ALREADY_EXISTS = "ALREADY_EXISTS"
+    RERANKER_UNUSABLE = "RERANKER_UNUSABLE"
+    RERANKER_CONFLICT = "RERANKER_CONFLICT"
+    RERANKER_IN_USE = "RERANKER_IN_USE"
+    RUN_NOT_FOUND = "RUN_NOT_FOUND"
+    RUN_INCOMPLETE = "RUN_INCOMPLETE"
+    EXPERIMENT_NOT_FOUND = "EXPERIMENT_NOT_FOUND"
+    EXPERIMENT_NOT_RUNNABLE = "EXPERIMENT_NOT_RUNNABLE"
     CAPABILITY_UNSUPPORTED = "CAPABILITY_UNSUPPORTED"
     RATE_LIMITED = "RATE_LIMITED"
     BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
     OVERLOADED = "OVERLOADED"
+    LIMITS_UNAVAILABLE = "LIMITS_UNAVAILABLE"
     PROVIDER_RATE_LIMITED = "PROVIDER_RATE_LIMITED"
     NO_HEALTHY_DEPLOYMENT = "NO_HEALTHY_DEPLOYMENT"
     PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
+    ACCESS_UNAVAILABLE = "ACCESS_UNAVAILABLE"
     DRAINING = "DRAINING"
     PROVIDER_CREDENTIALS_REJECTED = "PROVIDER_CREDENTIALS_REJECTED"
     PROVIDER_BAD_RESPONSE = "PROVIDER_BAD_RESPONSE"
@@ -64,54 +78,61 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     CANCELLED = "CANCELLED"
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
+    SERVICE_DISABLED = "SERVICE_DISABLED"
+    DECLARED_IN_SETTINGS = "DECLARED_IN_SETTINGS"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    KEY_NOT_FOUND = "KEY_NOT_FOUND"
+    KEY_REVOKED = "KEY_REVOKED"
 
 
-CODE_OF_REASON: Final[Mapping[Reason, Code]] = {
-    Reason.INVALID_REQUEST: Code.INVALID_ARGUMENT,
-    Reason.TOO_MANY_DOCUMENTS: Code.INVALID_ARGUMENT,
-    Reason.PROVIDER_REJECTED_REQUEST: Code.INVALID_ARGUMENT,
-    Reason.API_KEY_MISSING: Code.UNAUTHENTICATED,
-    Reason.API_KEY_INVALID: Code.UNAUTHENTICATED,
-    Reason.MODEL_NOT_ALLOWED: Code.PERMISSION_DENIED,
-    Reason.GUARDRAIL_BLOCKED: Code.PERMISSION_DENIED,
-    Reason.MODEL_NOT_FOUND: Code.NOT_FOUND,
-    Reason.RERANKER_NOT_FOUND: Code.NOT_FOUND,
-    Reason.ALREADY_EXISTS: Code.ALREADY_EXISTS,
-    Reason.CAPABILITY_UNSUPPORTED: Code.FAILED_PRECONDITION,
-    Reason.RATE_LIMITED: Code.RESOURCE_EXHAUSTED,
-    Reason.BUDGET_EXCEEDED: Code.RESOURCE_EXHAUSTED,
-    Reason.OVERLOADED: Code.RESOURCE_EXHAUSTED,
-    Reason.PROVIDER_RATE_LIMITED: Code.RESOURCE_EXHAUSTED,
-    Reason.NO_HEALTHY_DEPLOYMENT: Code.UNAVAILABLE,
-    Reason.PROVIDER_UNAVAILABLE: Code.UNAVAILABLE,
-    Reason.DRAINING: Code.UNAVAILABLE,
-    Reason.PROVIDER_CREDENTIALS_REJECTED: Code.INTERNAL,
-    Reason.PROVIDER_BAD_RESPONSE: Code.INTERNAL,
-    Reason.INTERNAL: Code.INTERNAL,
-    Reason.DEADLINE_EXCEEDED: Code.DEADLINE_EXCEEDED,
-    Reason.CANCELLED: Code.CANCELLED,
-    Reason.ROUTE_NOT_FOUND: Code.NOT_FOUND,
+STATUS_OF_REASON: Final[Mapping[Reason, tuple[Code, int]]] = {
+    Reason.INVALID_REQUEST: (Code.INVALID_ARGUMENT, 400),
+    Reason.TOO_MANY_DOCUMENTS: (Code.INVALID_ARGUMENT, 400),
+    Reason.PROVIDER_REJECTED_REQUEST: (Code.INVALID_ARGUMENT, 400),
+    Reason.API_KEY_MISSING: (Code.UNAUTHENTICATED, 401),
+    Reason.API_KEY_INVALID: (Code.UNAUTHENTICATED, 401),
+    Reason.TOKEN_INVALID: (Code.UNAUTHENTICATED, 401),
+    Reason.SESSION_INVALID: (Code.UNAUTHENTICATED, 401),
+    Reason.CSRF_TOKEN_INVALID: (Code.PERMISSION_DENIED, 403),
+    Reason.INSUFFICIENT_SCOPE: (Code.PERMISSION_DENIED, 403),
+    Reason.MODEL_NOT_ALLOWED: (Code.PERMISSION_DENIED, 403),
+    Reason.GUARDRAIL_BLOCKED: (Code.PERMISSION_DENIED, 403),
+    Reason.GUARDRAIL_UNAVAILABLE: (Code.UNAVAILABLE, 503),
+    Reason.MODEL_NOT_FOUND: (Code.NOT_FOUND, 404),
+    Reason.RERANKER_NOT_FOUND: (Code.NOT_FOUND, 404),
+    Reason.ALREADY_EXISTS: (Code.ALREADY_EXISTS, 409),
+    Reason.RERANKER_UNUSABLE: (Code.FAILED_PRECONDITION, 409),
+    Reason.RERANKER_CONFLICT: (Code.ABORTED, 409),
+    Reason.RERANKER_IN_USE: (Code.FAILED_PRECONDITION, 409),
+    Reason.RUN_NOT_FOUND: (Code.NOT_FOUND, 404),
+    Reason.RUN_INCOMPLETE: (Code.FAILED_PRECONDITION, 409),
+    Reason.EXPERIMENT_NOT_FOUND: (Code.NOT_FOUND, 404),
+    Reason.EXPERIMENT_NOT_RUNNABLE: (Code.FAILED_PRECONDITION, 409),
+    Reason.CAPABILITY_UNSUPPORTED: (Code.FAILED_PRECONDITION, 400),
+    Reason.RATE_LIMITED: (Code.RESOURCE_EXHAUSTED, 429),
+    Reason.BUDGET_EXCEEDED: (Code.RESOURCE_EXHAUSTED, 429),
+    Reason.OVERLOADED: (Code.RESOURCE_EXHAUSTED, 429),
+    Reason.LIMITS_UNAVAILABLE: (Code.UNAVAILABLE, 503),
+    Reason.PROVIDER_RATE_LIMITED: (Code.RESOURCE_EXHAUSTED, 429),
+    Reason.NO_HEALTHY_DEPLOYMENT: (Code.UNAVAILABLE, 503),
+    Reason.PROVIDER_UNAVAILABLE: (Code.UNAVAILABLE, 503),
+    Reason.ACCESS_UNAVAILABLE: (Code.UNAVAILABLE, 503),
+    Reason.DRAINING: (Code.UNAVAILABLE, 503),
+    Reason.PROVIDER_CREDENTIALS_REJECTED: (Code.INTERNAL, 502),
+    Reason.PROVIDER_BAD_RESPONSE: (Code.INTERNAL, 502),
+    Reason.INTERNAL: (Code.INTERNAL, 500),
+    Reason.DEADLINE_EXCEEDED: (Code.DEADLINE_EXCEEDED, 504),
+    Reason.CANCELLED: (Code.CANCELLED, 499),
+    Reason.ROUTE_NOT_FOUND: (Code.NOT_FOUND, 404),
+    Reason.SERVICE_DISABLED: (Code.FAILED_PRECONDITION, 400),
+    Reason.DECLARED_IN_SETTINGS: (Code.FAILED_PRECONDITION, 409),
+    Reason.STORE_UNAVAILABLE: (Code.UNAVAILABLE, 503),
+    Reason.KEY_NOT_FOUND: (Code.NOT_FOUND, 404),
+    Reason.KEY_REVOKED: (Code.FAILED_PRECONDITION, 409),
 }
-
-HTTP_STATUS_OF_CODE: Final[Mapping[Code, int]] = {
-    Code.OK: 200,
-    Code.CANCELLED: 499,
-    Code.UNKNOWN: 500,
-    Code.INVALID_ARGUMENT: 400,
-    Code.DEADLINE_EXCEEDED: 504,
-    Code.NOT_FOUND: 404,
-    Code.ALREADY_EXISTS: 409,
-    Code.PERMISSION_DENIED: 403,
-    Code.RESOURCE_EXHAUSTED: 429,
-    Code.FAILED_PRECONDITION: 400,
-    Code.ABORTED: 409,
-    Code.OUT_OF_RANGE: 400,
-    Code.UNIMPLEMENTED: 501,
-    Code.INTERNAL: 500,
-    Code.UNAVAILABLE: 503,
-    Code.DATA_LOSS: 500,
-    Code.UNAUTHENTICATED: 401,
-}
+"""gRPC code and HTTP status of each reason."""
+UPSTREAM_FAULTS: Final = frozenset({Reason.PROVIDER_CREDENTIALS_REJECTED, Reason.PROVIDER_BAD_RESPONSE})
+"""Reasons that say the provider, or the operator's contract with it, is at fault and that another try does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +161,12 @@ class ServiceError(Exception):
     """The invalid fields, for `INVALID_REQUEST` and similar reasons."""
     retry_after_s: float | None = None
     """Retry delay in seconds; `None` if a retry does not help or its delay is unknown."""
+    is_final: bool = False
+    """Whether no retry helps although the code is one of those that a retry may help."""
+    response_metadata: Mapping[str, str] = field(default_factory=dict)
+    """Headers or trailing metadata of the response in addition to those of every error; names in lower case."""
+    is_recorded: bool = field(default=False, init=False)
+    """Whether it has ended the record of a call, so that the transport makes none of it."""
 
     def __post_init__(self) -> None:
         super().__init__(self.message)
@@ -147,12 +174,12 @@ class ServiceError(Exception):
     @property
     def code(self) -> Code:
         """Status code of the reason."""
-        return CODE_OF_REASON[self.reason]
+        return STATUS_OF_REASON[self.reason][0]
 
     @property
     def http_status(self) -> int:
-        """HTTP status of the code."""
-        return HTTP_STATUS_OF_CODE[self.code]
+        """HTTP status of the reason."""
+        return STATUS_OF_REASON[self.reason][1]
 
     def __str__(self) -> str:
         return self.message

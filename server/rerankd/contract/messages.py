@@ -103,6 +103,27 @@ class ScoreNormalization(StrEnum):
         )
 
 
+class StageStatus(StrEnum):
+    """How a stage ended.
+
+    JSON: "ok", "failed", "skipped".
+    """
+
+    UNSPECIFIED = "unspecified"
+    """Not known."""
+    OK = "ok"
+    """It scored its documents."""
+    FAILED = "failed"
+    """It did not answer; `StageDetail.message` says why."""
+    SKIPPED = "skipped"
+    """It was not asked; `StageDetail.message` says why."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> StageStatus | None:
+        name = value if isinstance(value, str) else ""
+        return cls.__members__.get(name.removeprefix("STAGE_STATUS_")) if name.startswith("STAGE_STATUS_") else None
+
+
 class Scoring(StrEnum):
     """Whether a document's score depends on the other documents.
 
@@ -168,6 +189,52 @@ class ModelStatus(StrEnum):
         return cls.__members__.get(name.removeprefix("MODEL_STATUS_")) if name.startswith("MODEL_STATUS_") else None
 
 
+class ModelKind(StrEnum):
+    """What answers to the name of a model.
+
+    JSON: "model", "reranker".
+    """
+
+    UNSPECIFIED = "unspecified"
+    """Not known."""
+    MODEL = "model"
+    """A model of a provider, or embedded."""
+    RERANKER = "reranker"
+    """A named configuration of a strategy over other models."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> ModelKind | None:
+        name = value if isinstance(value, str) else ""
+        return cls.__members__.get(name.removeprefix("MODEL_KIND_")) if name.startswith("MODEL_KIND_") else None
+
+
+class Strategy(StrEnum):
+    """How a reranker scores.
+
+    JSON: "dedicated-model", "llm-judge", "llm-listwise", "heuristic", "fusion", "cascade".
+    """
+
+    UNSPECIFIED = "unspecified"
+    """Not a reranker."""
+    DEDICATED_MODEL = "dedicated-model"
+    """One model, with results, threshold, normalization and fallbacks of its own."""
+    LLM_JUDGE = "llm-judge"
+    """A chat model grades each document."""
+    LLM_LISTWISE = "llm-listwise"
+    """A chat model orders documents, several at a time."""
+    HEURISTIC = "heuristic"
+    """Words, phrases, dates and lengths; no model."""
+    FUSION = "fusion"
+    """Several models at once, their scores or ranks joined."""
+    CASCADE = "cascade"
+    """Several models in turn, each for the best documents of the one before."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Strategy | None:
+        name = value if isinstance(value, str) else ""
+        return cls.__members__.get(name.removeprefix("STRATEGY_")) if name.startswith("STRATEGY_") else None
+
+
 class Document(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One text to be ranked.
 
@@ -180,7 +247,8 @@ class Document(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=T
     """The caller's own identifier; returned as it came, never sent to a provider."""
     fields: dict[str, Any] | None = None
     """Structured content. What is scored is the fields named in `rank_fields`, in that order, else `text`,
-    else all fields; several fields are rendered as YAML, one `name: value` a line."""
+    else all fields; several fields are rendered as YAML, one `name: value` a line, one field as its
+    value alone."""
     prior_score: float | None = None
     """Relevance given by an earlier stage, such as a BM25 index; higher is better. Only models that say so
     use it."""
@@ -196,7 +264,7 @@ class RerankRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
     model: str = field(default_factory=str)
     """Model alias, `provider/model`, or key of a named reranker. Empty: the server's default model."""
     query: str = field(default_factory=str)
-    """What the documents are compared with. Must not be blank."""
+    """What the documents are compared with. Must not be blank, except beside a `query_image`."""
     documents: list[str | Document] = field(default_factory=_empty_list)
     """The documents, at least one. A result's `index` counts from 0 in this list."""
     top_n: Int32 | None = None
@@ -228,9 +296,42 @@ class RerankRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
     cache: CacheControl = field(default_factory=lambda: CacheControl.UNSPECIFIED)
     """How the pair-score cache is used."""
     include_details: bool | None = None
-    """Fill `ExtraFields.chunks` and `ExtraFields.stages[].indices`. Default false."""
+    """Fill `ExtraFields.chunks`, `ExtraFields.stages[].indices` and `RerankResult.explanation`. Default
+    false."""
     normalization: ScoreNormalization = field(default_factory=lambda: ScoreNormalization.UNSPECIFIED)
     """What is done to the scores before `score_threshold` and `top_n`."""
+    query_image: str = field(default_factory=str)
+    """An image that the documents are compared with, as a `data:` URL or an `https:` URL, for models that
+    say `Model.takes_query_images`; some of them take it beside a `query`, others instead of one."""
+    documents_ranked: bool | None = None
+    """The documents come in the order of an earlier stage, best first, as a search engine returned them;
+    models that take `Document.prior_score` use their places where there are no such scores. Unset: as
+    the model's settings say, false unless the operator chose otherwise."""
+
+
+class Contribution(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one part of a reranker said of a document: a member, a stage or a feature."""
+
+    name: str = field(default_factory=str)
+    """Name of the part."""
+    rank: Int32 | None = None
+    """One-based rank of the document among those the part scored; unset where parts have no order of their
+    own."""
+    relevance_score: float | None = None
+    """The part's own score of the document."""
+    normalized_score: float | None = None
+    """That score on the scale on which the parts are added up; unset where they are not."""
+    weight: float | None = None
+    """Weight of the part; unset where parts have none."""
+    contribution: float | None = None
+    """What the part adds to the result's relevance score; unset where parts are not added up."""
+
+
+class Explanation(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How a reranker came to the relevance score of one document."""
+
+    parts: list[Contribution] = field(default_factory=_empty_list)
+    """What each part said, in the order of the reranker's members, stages or features."""
 
 
 class RerankResult(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -243,6 +344,9 @@ class RerankResult(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fiel
     `Model.score_space` says so."""
     document: Document | None = None
     """The document as it came in; only with `return_documents`."""
+    explanation: Explanation | None = None
+    """What each part of a reranker said of the document; only with `include_details`, and only of
+    rerankers."""
 
 
 class Usage(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -328,12 +432,13 @@ class FailedModel(Struct, kw_only=True, omit_defaults=True, forbid_unknown_field
 
 
 class StageDetail(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One stage of a model that scores in several."""
+    """One stage of a model that scores in several, or one member of a reranker."""
 
     stage: str = field(default_factory=str)
-    """Name of the stage, such as "lexical-static", "late-interaction", "cross-encoder"."""
+    """Name of the stage or member, such as "lexical-static", "late-interaction", "cross-encoder". One
+    within another has the name of both: "first/lexical-static"."""
     model: str = field(default_factory=str)
-    """Model of the stage."""
+    """Model of the stage: the one that answered, or failed last."""
     documents: Int32 = field(default_factory=int)
     """Documents this stage scored."""
     latency_ms: float = field(default_factory=float)
@@ -342,6 +447,14 @@ class StageDetail(Struct, kw_only=True, omit_defaults=True, forbid_unknown_field
     """Why it scored fewer documents than it would have: "budget" or empty."""
     indices: list[Int32] = field(default_factory=_empty_list)
     """Request positions of the documents it scored; only with `include_details`."""
+    status: StageStatus = field(default_factory=lambda: StageStatus.UNSPECIFIED)
+    """How it ended."""
+    usage: Usage | None = None
+    """What it consumed, its cost included; only of the stages and members of rerankers."""
+    reason: str | None = None
+    """Name of the `ErrorReason`; only of a stage that failed."""
+    message: str | None = None
+    """Why it failed or was skipped; only of such a stage."""
 
 
 class ExtraFields(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -403,7 +516,7 @@ class Price(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
     """What a model costs."""
 
     unit: str = field(default_factory=str)
-    """What is counted: "token" or "search_unit"."""
+    """What is counted: "token", "search_unit", or "call" for requests to the provider."""
     usd_per_million: float = field(default_factory=float)
     """US dollars for a million units."""
     source: str = field(default_factory=str)
@@ -445,6 +558,14 @@ class Model(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
     """Whether documents may be images."""
     deployments: list[str] = field(default_factory=_empty_list)
     """What the model is served by, best described first; empty for models named `provider/model`."""
+    takes_query_images: bool = field(default_factory=bool)
+    """Whether the query may be an image."""
+    kind: ModelKind = field(default_factory=lambda: ModelKind.UNSPECIFIED)
+    """A model, or a reranker over models."""
+    strategy: Strategy = field(default_factory=lambda: Strategy.UNSPECIFIED)
+    """How a reranker scores; unset for models."""
+    members: list[str] = field(default_factory=_empty_list)
+    """Models that a reranker asks, in its order; empty for models."""
 
 
 class ListModelsRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -479,6 +600,38 @@ class GetModelResponse(Struct, kw_only=True, omit_defaults=True, forbid_unknown_
 
     model: Model | None = None
     """The model."""
+
+
+class WarmDocumentsRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Documents whose vectors are computed ahead."""
+
+    model: str = field(default_factory=str)
+    """Model alias or `provider/model`, such as `local/default`. Empty: the server's default model."""
+    documents: list[str | Document] = field(default_factory=_empty_list)
+    """The documents, at least one, as later calls will have them."""
+    rank_fields: list[str] = field(default_factory=_empty_list)
+    """As in the later calls: names of the `Document.fields` that are scored, in this order."""
+    max_chunks_per_doc: Int32 | None = None
+    """As in the later calls. At least 1."""
+    max_tokens_per_doc: Int32 | None = None
+    """As in the later calls. At least 1."""
+    truncation: Truncation = field(default_factory=lambda: Truncation.UNSPECIFIED)
+    """As in the later calls."""
+
+
+class WarmDocumentsResponse(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What became of the documents; every one is counted once."""
+
+    model: str = field(default_factory=str)
+    """The model whose vectors they are."""
+    warmed: Int32 = field(default_factory=int)
+    """Documents whose vectors were computed and are kept now."""
+    already_warm: Int32 = field(default_factory=int)
+    """Documents whose vectors were kept already."""
+    skipped: Int32 = field(default_factory=int)
+    """Documents that are blank, or for whose vectors there was no room."""
+    warnings: list[str] = field(default_factory=_empty_list)
+    """What the caller should know, such as why documents were skipped."""
 
 
 class BatchOptions(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

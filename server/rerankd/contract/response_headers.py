@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
+from rerankd.contract.call_context import CallContext
 from rerankd.contract.messages import ExtraFields, RerankResponse
 
 PROVIDER: Final = "rerankd-provider"
@@ -14,21 +16,22 @@ CACHE: Final = "rerankd-cache"
 TIMING: Final = "server-timing"
 
 
-def response_headers(response: Any) -> list[tuple[str, str]]:
-    """List model, provider, cost in US dollars where it is known, cache state and server timing of a response.
+def response_headers(response: Any, call: CallContext) -> list[tuple[str, str]]:
+    """List what layers below the transport set; model, provider, cost in US dollars if known, cache state, timing.
 
     The cache state is `hit` when every score came from the cache, `partial` when some did, else `miss`. Values are
     printable ASCII; other characters are percent-encoded.
 
     Returns:
-        Pairs of lower-case name and value; empty for anything but a `RerankResponse`.
+        Pairs of lower-case name and value; the response's own only for a `RerankResponse`.
     """
+    headers = [*call.response_metadata.items()]
     if not isinstance(response, RerankResponse):
-        return []
-    headers = [(MODEL, _printable(response.model))]
+        return headers
+    headers.append((MODEL, printable(response.model)))
     extra = response.extra_fields
     if extra is not None:
-        headers += [(PROVIDER, _printable(extra.provider)), (TIMING, server_timing(extra))]
+        headers += [(PROVIDER, printable(extra.provider)), (TIMING, server_timing(extra))]
     usage = response.usage
     if usage is not None:
         if usage.cost is not None:
@@ -38,9 +41,9 @@ def response_headers(response: Any) -> list[tuple[str, str]]:
     return headers
 
 
-def raw_response_headers(response: Any) -> list[tuple[bytes, bytes]]:
+def raw_response_headers(response: Any, call: CallContext) -> list[tuple[bytes, bytes]]:
     """List the same as ASGI wants headers: names and values as bytes."""
-    return [(name.encode("ascii"), value.encode("ascii")) for name, value in response_headers(response)]
+    return [(name.encode(), value.encode()) for name, value in response_headers(response, call)]
 
 
 def server_timing(extra: ExtraFields) -> str:
@@ -55,5 +58,7 @@ def server_timing(extra: ExtraFields) -> str:
     return f"total;dur={extra.latency:.3f}, provider;dur={provider_ms:.3f}, rerankd;dur={own_ms:.3f}"
 
 
-def _printable(value: str) -> str:
+@lru_cache(maxsize=256)
+def printable(value: str) -> str:
+    """Return a value in printable ASCII; other characters are percent-encoded."""
     return value if value.isascii() and value.isprintable() else quote(value, safe="/@:#*+ ")

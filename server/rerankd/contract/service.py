@@ -4,6 +4,8 @@
 A service has one protocol for its unary rpcs, which layers above the engine wrap, and one for its streams, which are
 built over the first (`rerankd.engine.batch`). Called by many tasks of one event loop. Failures are `ServiceError`s; a
 cancelled call stops its work.
+
+Services other than the rerank service stand behind a `Gate`, which checks the caller and says what answers.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import NamedTuple, Protocol
 
-from rerankd.contract import messages
+from rerankd.contract import access_messages, evaluation_messages, messages, reranker_messages
 from rerankd.contract.call_context import CallContext
+from rerankd.contract.gate import Gate, not_opened
 
 
 class RerankService(Protocol):
@@ -36,6 +39,17 @@ class RerankService(Protocol):
         """Returns one model by its name."""
         ...
 
+    async def warm_documents(
+        self, request: messages.WarmDocumentsRequest, call: CallContext, /
+    ) -> messages.WarmDocumentsResponse:
+        """Computes the vectors of documents ahead, so that later calls with them cost little more than the query.
+
+        For embedded models, which keep them in the memory of the process that answers, up to
+        `local.vector_cache_mb`; the least recently used are dropped first. Runs below all other calls.
+        Vectors computed before a deadline are kept, so the same call may be sent again to go on.
+        """
+        ...
+
 
 class RerankServiceStreams(Protocol):
     """The streams of `RerankService`."""
@@ -53,8 +67,498 @@ class RerankServiceStreams(Protocol):
         ...
 
 
+class AccessService(Protocol):
+    """Makes and manages API keys, and reports what their callers spent.
+
+    Every call needs the scope `admin`. Keys of the settings are listed and cannot be changed here. Where the
+    settings ask callers for no keys, every call fails with `SERVICE_DISABLED`.
+    """
+
+    async def create_key(
+        self, request: access_messages.CreateKeyRequest, call: CallContext, /
+    ) -> access_messages.CreateKeyResponse:
+        """Makes a key; the answer alone has its secret."""
+        ...
+
+    async def list_keys(
+        self, request: access_messages.ListKeysRequest, call: CallContext, /
+    ) -> access_messages.ListKeysResponse:
+        """Lists the keys: those of the settings, then those of the store in the order they were made."""
+        ...
+
+    async def get_key(
+        self, request: access_messages.GetKeyRequest, call: CallContext, /
+    ) -> access_messages.GetKeyResponse:
+        """Returns one key by its id."""
+        ...
+
+    async def rotate_key(
+        self, request: access_messages.RotateKeyRequest, call: CallContext, /
+    ) -> access_messages.RotateKeyResponse:
+        """Gives a key a new secret, which the answer alone has.
+
+        The old one is taken for a while longer.
+        """
+        ...
+
+    async def revoke_key(
+        self, request: access_messages.RevokeKeyRequest, call: CallContext, /
+    ) -> access_messages.RevokeKeyResponse:
+        """Revokes a key, for good.
+
+        One that is revoked stays as it is.
+        """
+        ...
+
+    async def import_keys(
+        self, request: access_messages.ImportKeysRequest, call: CallContext, /
+    ) -> access_messages.ImportKeysResponse:
+        """Adds existing keys, all or none, so that their callers need no new ones."""
+        ...
+
+    async def list_spend(
+        self, request: access_messages.ListSpendRequest, call: CallContext, /
+    ) -> access_messages.ListSpendResponse:
+        """Reports what calls used and cost, summed by day, key, group, end user or model.
+
+        Processes add their sums every few seconds. Over HTTP, `accept: text/csv` asks for CSV; the header
+        `x-next-page-token` has the token then.
+        """
+        ...
+
+
+class EvaluationService(Protocol):
+    """Says how good rankings are: by what people judged, and by running logged runs again with another model."""
+
+    async def send_feedback(
+        self, request: evaluation_messages.SendFeedbackRequest, call: CallContext, /
+    ) -> evaluation_messages.SendFeedbackResponse:
+        """Takes what an end user made of a result: a grade, or a click.
+
+        Needs the scope `rerank`.
+        """
+        ...
+
+    async def set_judgements(
+        self, request: evaluation_messages.SetJudgementsRequest, call: CallContext, /
+    ) -> evaluation_messages.SetJudgementsResponse:
+        """Stores judgements.
+
+        Needs the scope `rerankers.write` or `admin`.
+        """
+        ...
+
+    async def list_judgements(
+        self, request: evaluation_messages.ListJudgementsRequest, call: CallContext, /
+    ) -> evaluation_messages.ListJudgementsResponse:
+        """Lists judgements, in no meaningful order.
+
+        Needs the scope `runs.read`.
+        """
+        ...
+
+    async def delete_judgement(
+        self, request: evaluation_messages.DeleteJudgementRequest, call: CallContext, /
+    ) -> evaluation_messages.DeleteJudgementResponse:
+        """Deletes a judgement with its clicks.
+
+        Needs the scope `rerankers.write` or `admin`.
+        """
+        ...
+
+    async def replay_run(
+        self, request: evaluation_messages.ReplayRunRequest, call: CallContext, /
+    ) -> evaluation_messages.ReplayRunResponse:
+        """Runs one logged run again and compares the answers; logged as a new run.
+
+        Needs the scope `rerankers.write` or `admin`.
+        """
+        ...
+
+    async def create_experiment(
+        self, request: evaluation_messages.CreateExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.CreateExperimentResponse:
+        """Chooses logged runs and begins to run them again with another model; answers at once.
+
+        Needs the scope `rerankers.write` or `admin`.
+        """
+        ...
+
+    async def list_experiments(
+        self, request: evaluation_messages.ListExperimentsRequest, call: CallContext, /
+    ) -> evaluation_messages.ListExperimentsResponse:
+        """Lists experiments, the newest first.
+
+        Needs the scope `runs.read`.
+        """
+        ...
+
+    async def get_experiment(
+        self, request: evaluation_messages.GetExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.GetExperimentResponse:
+        """Returns an experiment.
+
+        Needs the scope `runs.read`.
+        """
+        ...
+
+    async def list_experiment_queries(
+        self, request: evaluation_messages.ListExperimentQueriesRequest, call: CallContext, /
+    ) -> evaluation_messages.ListExperimentQueriesResponse:
+        """Lists the compared queries of an experiment, the worst first.
+
+        Needs the scope `runs.read`.
+        """
+        ...
+
+    async def cancel_experiment(
+        self, request: evaluation_messages.CancelExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.CancelExperimentResponse:
+        """Stops an experiment; one that has ended stays as it is.
+
+        Needs the scope `rerankers.write` or `admin`.
+        """
+        ...
+
+    async def resume_experiment(
+        self, request: evaluation_messages.ResumeExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.ResumeExperimentResponse:
+        """Goes on with an experiment whose process has gone (`interrupted`).
+
+        Needs the scope `rerankers.write` or `admin`.
+        """
+        ...
+
+    async def delete_experiment(
+        self, request: evaluation_messages.DeleteExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.DeleteExperimentResponse:
+        """Deletes an experiment that does not run, not its runs.
+
+        Needs the scope `rerankers.write` or `admin`.
+        """
+        ...
+
+
+class RerankerService(Protocol):
+    """Manages stored rerankers.
+
+    A change is known to every worker and replica within 2 s, and no call is lost by it. Rerankers of the
+    settings are listed and cannot be changed here. The key of a reranker is a `model` of `RerankService` and
+    of every dialect.
+    """
+
+    async def create_reranker(
+        self, request: reranker_messages.CreateRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.CreateRerankerResponse:
+        """Stores a reranker.
+
+        Its configuration is checked as that of the settings is, and against the models that are served.
+        """
+        ...
+
+    async def get_reranker(
+        self, request: reranker_messages.GetRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.GetRerankerResponse:
+        """Returns one reranker by its key."""
+        ...
+
+    async def list_rerankers(
+        self, request: reranker_messages.ListRerankersRequest, call: CallContext, /
+    ) -> reranker_messages.ListRerankersResponse:
+        """Lists the rerankers of store and settings, ordered by key."""
+        ...
+
+    async def update_reranker(
+        self, request: reranker_messages.UpdateRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.UpdateRerankerResponse:
+        """Changes fields of a reranker, which makes a new version of it."""
+        ...
+
+    async def delete_reranker(
+        self, request: reranker_messages.DeleteRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.DeleteRerankerResponse:
+        """Deletes a reranker with its versions and totals.
+
+        Its runs stay in the run log.
+        """
+        ...
+
+    async def run_reranker(
+        self, request: reranker_messages.RunRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.RunRerankerResponse:
+        """Reranks documents with a reranker, to try it."""
+        ...
+
+    async def list_reranker_versions(
+        self, request: reranker_messages.ListRerankerVersionsRequest, call: CallContext, /
+    ) -> reranker_messages.ListRerankerVersionsResponse:
+        """Lists the versions of a reranker, the newest first."""
+        ...
+
+    async def diff_reranker_versions(
+        self, request: reranker_messages.DiffRerankerVersionsRequest, call: CallContext, /
+    ) -> reranker_messages.DiffRerankerVersionsResponse:
+        """Says what changed from one version of a reranker to another."""
+        ...
+
+    async def rollback_reranker(
+        self, request: reranker_messages.RollbackRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.RollbackRerankerResponse:
+        """Makes a reranker again what it was in a version, as a new version."""
+        ...
+
+    async def list_runs(
+        self, request: reranker_messages.ListRunsRequest, call: CallContext, /
+    ) -> reranker_messages.ListRunsResponse:
+        """Lists logged calls, the newest first.
+
+        The settings say which calls are logged, and what of them (`runs`).
+        """
+        ...
+
+    async def get_run(
+        self, request: reranker_messages.GetRunRequest, call: CallContext, /
+    ) -> reranker_messages.GetRunResponse:
+        """Returns one logged call with its results, provider calls and texts."""
+        ...
+
+
+class GatedAccessService:
+    """`AccessService` behind a gate, which every call passes first."""
+
+    def __init__(self, gate: Gate[AccessService]) -> None:
+        self._gate = gate
+
+    async def create_key(
+        self, request: access_messages.CreateKeyRequest, call: CallContext, /
+    ) -> access_messages.CreateKeyResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("AccessService.CreateKey", call)
+        return await service.create_key(request, call)
+
+    async def list_keys(
+        self, request: access_messages.ListKeysRequest, call: CallContext, /
+    ) -> access_messages.ListKeysResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("AccessService.ListKeys", call)
+        return await service.list_keys(request, call)
+
+    async def get_key(
+        self, request: access_messages.GetKeyRequest, call: CallContext, /
+    ) -> access_messages.GetKeyResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("AccessService.GetKey", call)
+        return await service.get_key(request, call)
+
+    async def rotate_key(
+        self, request: access_messages.RotateKeyRequest, call: CallContext, /
+    ) -> access_messages.RotateKeyResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("AccessService.RotateKey", call)
+        return await service.rotate_key(request, call)
+
+    async def revoke_key(
+        self, request: access_messages.RevokeKeyRequest, call: CallContext, /
+    ) -> access_messages.RevokeKeyResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("AccessService.RevokeKey", call)
+        return await service.revoke_key(request, call)
+
+    async def import_keys(
+        self, request: access_messages.ImportKeysRequest, call: CallContext, /
+    ) -> access_messages.ImportKeysResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("AccessService.ImportKeys", call)
+        return await service.import_keys(request, call)
+
+    async def list_spend(
+        self, request: access_messages.ListSpendRequest, call: CallContext, /
+    ) -> access_messages.ListSpendResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("AccessService.ListSpend", call)
+        return await service.list_spend(request, call)
+
+
+class GatedEvaluationService:
+    """`EvaluationService` behind a gate, which every call passes first."""
+
+    def __init__(self, gate: Gate[EvaluationService]) -> None:
+        self._gate = gate
+
+    async def send_feedback(
+        self, request: evaluation_messages.SendFeedbackRequest, call: CallContext, /
+    ) -> evaluation_messages.SendFeedbackResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.SendFeedback", call)
+        return await service.send_feedback(request, call)
+
+    async def set_judgements(
+        self, request: evaluation_messages.SetJudgementsRequest, call: CallContext, /
+    ) -> evaluation_messages.SetJudgementsResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.SetJudgements", call)
+        return await service.set_judgements(request, call)
+
+    async def list_judgements(
+        self, request: evaluation_messages.ListJudgementsRequest, call: CallContext, /
+    ) -> evaluation_messages.ListJudgementsResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.ListJudgements", call)
+        return await service.list_judgements(request, call)
+
+    async def delete_judgement(
+        self, request: evaluation_messages.DeleteJudgementRequest, call: CallContext, /
+    ) -> evaluation_messages.DeleteJudgementResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.DeleteJudgement", call)
+        return await service.delete_judgement(request, call)
+
+    async def replay_run(
+        self, request: evaluation_messages.ReplayRunRequest, call: CallContext, /
+    ) -> evaluation_messages.ReplayRunResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.ReplayRun", call)
+        return await service.replay_run(request, call)
+
+    async def create_experiment(
+        self, request: evaluation_messages.CreateExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.CreateExperimentResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.CreateExperiment", call)
+        return await service.create_experiment(request, call)
+
+    async def list_experiments(
+        self, request: evaluation_messages.ListExperimentsRequest, call: CallContext, /
+    ) -> evaluation_messages.ListExperimentsResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.ListExperiments", call)
+        return await service.list_experiments(request, call)
+
+    async def get_experiment(
+        self, request: evaluation_messages.GetExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.GetExperimentResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.GetExperiment", call)
+        return await service.get_experiment(request, call)
+
+    async def list_experiment_queries(
+        self, request: evaluation_messages.ListExperimentQueriesRequest, call: CallContext, /
+    ) -> evaluation_messages.ListExperimentQueriesResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.ListExperimentQueries", call)
+        return await service.list_experiment_queries(request, call)
+
+    async def cancel_experiment(
+        self, request: evaluation_messages.CancelExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.CancelExperimentResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.CancelExperiment", call)
+        return await service.cancel_experiment(request, call)
+
+    async def resume_experiment(
+        self, request: evaluation_messages.ResumeExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.ResumeExperimentResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.ResumeExperiment", call)
+        return await service.resume_experiment(request, call)
+
+    async def delete_experiment(
+        self, request: evaluation_messages.DeleteExperimentRequest, call: CallContext, /
+    ) -> evaluation_messages.DeleteExperimentResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("EvaluationService.DeleteExperiment", call)
+        return await service.delete_experiment(request, call)
+
+
+class GatedRerankerService:
+    """`RerankerService` behind a gate, which every call passes first."""
+
+    def __init__(self, gate: Gate[RerankerService]) -> None:
+        self._gate = gate
+
+    async def create_reranker(
+        self, request: reranker_messages.CreateRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.CreateRerankerResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.CreateReranker", call)
+        return await service.create_reranker(request, call)
+
+    async def get_reranker(
+        self, request: reranker_messages.GetRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.GetRerankerResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.GetReranker", call)
+        return await service.get_reranker(request, call)
+
+    async def list_rerankers(
+        self, request: reranker_messages.ListRerankersRequest, call: CallContext, /
+    ) -> reranker_messages.ListRerankersResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.ListRerankers", call)
+        return await service.list_rerankers(request, call)
+
+    async def update_reranker(
+        self, request: reranker_messages.UpdateRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.UpdateRerankerResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.UpdateReranker", call)
+        return await service.update_reranker(request, call)
+
+    async def delete_reranker(
+        self, request: reranker_messages.DeleteRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.DeleteRerankerResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.DeleteReranker", call)
+        return await service.delete_reranker(request, call)
+
+    async def run_reranker(
+        self, request: reranker_messages.RunRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.RunRerankerResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.RunReranker", call)
+        return await service.run_reranker(request, call)
+
+    async def list_reranker_versions(
+        self, request: reranker_messages.ListRerankerVersionsRequest, call: CallContext, /
+    ) -> reranker_messages.ListRerankerVersionsResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.ListRerankerVersions", call)
+        return await service.list_reranker_versions(request, call)
+
+    async def diff_reranker_versions(
+        self, request: reranker_messages.DiffRerankerVersionsRequest, call: CallContext, /
+    ) -> reranker_messages.DiffRerankerVersionsResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.DiffRerankerVersions", call)
+        return await service.diff_reranker_versions(request, call)
+
+    async def rollback_reranker(
+        self, request: reranker_messages.RollbackRerankerRequest, call: CallContext, /
+    ) -> reranker_messages.RollbackRerankerResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.RollbackReranker", call)
+        return await service.rollback_reranker(request, call)
+
+    async def list_runs(
+        self, request: reranker_messages.ListRunsRequest, call: CallContext, /
+    ) -> reranker_messages.ListRunsResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.ListRuns", call)
+        return await service.list_runs(request, call)
+
+    async def get_run(
+        self, request: reranker_messages.GetRunRequest, call: CallContext, /
+    ) -> reranker_messages.GetRunResponse:
+        """Answer a call that passes the gate."""
+        service, call = await self._gate("RerankerService.GetRun", call)
+        return await service.get_run(request, call)
+
+
 class Services(NamedTuple):
     """What the transports serve."""
 
     rerank_service: RerankService
     rerank_service_streams: RerankServiceStreams
+    access_service: AccessService = GatedAccessService(not_opened)
+    evaluation_service: EvaluationService = GatedEvaluationService(not_opened)
+    reranker_service: RerankerService = GatedRerankerService(not_opened)
