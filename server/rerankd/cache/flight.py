@@ -4,29 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from types import TracebackType
 
 
 class Flight:
-    """The pairs that one call is fetching."""
+    """The pairs that one call is fetching: a context manager for the time in which they are. Made by `FlightBoard.fly`.
 
-    __slots__ = ("_landed", "is_stored", "scores")
+    Args:
+        flights: Of all calls, by key.
+        keys: Those being fetched.
+        is_stored: Whether the fetching call also stores the scores.
+    """
 
-    def __init__(self, *, is_stored: bool) -> None:
-        self._landed = asyncio.Event()
+    __slots__ = ("_fetched", "_flights", "_has_landed", "_keys", "_landed", "is_stored", "scores")
+
+    def __init__(self, flights: dict[bytes, Flight], keys: Iterable[bytes], *, is_stored: bool) -> None:
+        self._flights = flights
+        self._keys = dict.fromkeys(keys, self)
+        self._fetched: dict[bytes, float] = {}
+        self._has_landed = False
+        self._landed: asyncio.Event | None = None
+        """Made by the first call that waits."""
         self.scores: Mapping[bytes, float] = {}
         """The finite scores fetched; empty until the fetch has ended, and where it failed."""
         self.is_stored = is_stored
-        """Whether the fetching call also stores the scores."""
+
+    def __enter__(self) -> dict[bytes, float]:
+        self._flights.update(self._keys)
+        return self._fetched
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if len(self._keys) == len(self._flights):
+            self._flights.clear()
+        else:
+            for key in self._keys:
+                del self._flights[key]
+        self._keys.clear()  # they refer to the flight
+        self.scores = only_finite(self._fetched)
+        self._has_landed = True
+        if self._landed is not None:
+            self._landed.set()
 
     async def wait(self) -> None:
         """Wait until the fetch has ended, well or not. Cancelling the wait affects no other call."""
-        await self._landed.wait()
-
-    def land(self) -> None:
-        """Wake all waiting calls."""
-        self._landed.set()
+        if not self._has_landed:
+            self._landed = self._landed or asyncio.Event()
+            await self._landed.wait()
 
 
 class FlightBoard:
@@ -52,31 +78,17 @@ class FlightBoard:
                 taken[key] = flight
         return free, taken
 
-    @contextmanager
-    def flying(self, keys: Iterable[bytes], *, is_stored: bool) -> Iterator[dict[bytes, float]]:
-        """Register keys as being fetched for the duration of the context.
+    def fly(self, keys: Iterable[bytes], *, is_stored: bool) -> Flight:
+        """Return the context in which keys are registered as being fetched; it is entered with no await in between.
 
         Args:
-            keys: Free keys of `split`, with no await in between.
+            keys: Free keys of `split`.
             is_stored: Whether the call stores what it fetches.
 
-        Yields:
-            A dict for the fetched scores; waiting calls get the finite ones.
+        Returns:
+            Gives a dict for the fetched scores; waiting calls get the finite ones.
         """
-        flight = Flight(is_stored=is_stored)
-        held = dict.fromkeys(keys, flight)
-        self._flights.update(held)
-        fetched: dict[bytes, float] = {}
-        try:
-            yield fetched
-        finally:
-            if len(held) == len(self._flights):
-                self._flights.clear()
-            else:
-                for key in held:
-                    del self._flights[key]
-            flight.scores = only_finite(fetched)
-            flight.land()
+        return Flight(self._flights, keys, is_stored=is_stored)
 
 
 def only_finite(scores: Mapping[bytes, float]) -> Mapping[bytes, float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import repeat
 from typing import Any, TypeGuard
@@ -13,13 +13,14 @@ import msgspec
 KEY_VERSION = 1
 """Incremented when keys or the meaning of scores change, so that old entries are never read again."""
 KEY_BYTES = 16
+SLICE_CHARS = 512 * 1024
+"""Characters or bytes of documents that are hashed in one go."""
 
 _TEXT, _BYTES = b"t", b"b"
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """Everything but the documents that the scores of one call depend on."""
 
     provider: str
@@ -29,7 +30,7 @@ class Scope:
     """Text, or the bytes of any other content."""
     revision: str = ""
     """Identity of the model's weights, where known."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """Parameters that change scores, such as truncation or an instruction: JSON values, keys in any order."""
 
 
@@ -67,6 +68,18 @@ class Naming:
         if not _are_texts(documents):
             return [key for document in documents for key in _digests(self._seed(document), [_raw(document)])]
         return _digests(self._text_seed, map(str.encode, documents, repeat("utf-8"), repeat("surrogatepass")))
+
+    async def keys_in_slices(self, documents: Sequence[str | bytes]) -> list[bytes]:
+        """Compute the same as `keys`; the event loop is yielded after each 512 KiB, some 0.5 ms."""
+        keys: list[bytes] = []
+        start = size = 0
+        for end, document in enumerate(documents, 1):
+            size += len(document)
+            if size > SLICE_CHARS:
+                keys += self.keys(documents[start:end])
+                start, size = end, 0
+                await asyncio.sleep(0)
+        return keys + self.keys(documents[start:])
 
     def _seed(self, document: str | bytes) -> blake2b:
         return self._text_seed if isinstance(document, str) else self._bytes_seed

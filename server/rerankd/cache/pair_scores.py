@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from itertools import compress, repeat
 from operator import is_
 from typing import TYPE_CHECKING, cast
 
+from msgspec import Struct, field
+
 from rerankd.cache.flight import Flight, FlightBoard, only_finite
-from rerankd.cache.keys import Naming, Scope
+from rerankd.cache.keys import SLICE_CHARS, Naming, Scope
 from rerankd.cache.memory import ScoreMemory, Shard
 
 if TYPE_CHECKING:
@@ -30,8 +32,7 @@ class CacheUse(Enum):
     """Neither read nor store, nor share a fetch with other calls."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
+class Filled(Struct, frozen=True):
     """The scores of one call and their origin.
 
     The three counts add up to less than the documents where a document occurs twice in the call.
@@ -74,8 +75,7 @@ class CacheCounters:
     """Whether Redis is in use; `None` when none is configured."""
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(Struct):
     """State of one call's cache misses."""
 
     shard: Shard
@@ -152,7 +152,8 @@ class PairScores:
             _check_count(scores, len(documents))
             return Filled(scores, hits=0, coalesced=0, fetched=len(scores))
         naming = Naming(scope)
-        keys = naming.keys(documents)
+        is_small = sum(map(len, documents)) <= SLICE_CHARS
+        keys = naming.keys(documents) if is_small else await naming.keys_in_slices(documents)
         shard = self._memory.shard(naming.shard)
         found = shard.get_many(keys)
         in_memory = len(found) - found.count(None)
@@ -195,7 +196,7 @@ class PairScores:
     async def _lead(self, work: _Work, keys: list[bytes]) -> None:
         """Look free keys up in Redis, and fetch the rest."""
         if self._redis is not None and self._redis.is_up:
-            with self._board.flying(keys, is_stored=True) as shared:
+            with self._board.fly(keys, is_stored=True) as shared:
                 shared.update(await self._redis.get_many(keys))
             # No await before the rest is registered again, so that waiting calls find it being fetched.
             work.known.update(shared)
@@ -205,7 +206,7 @@ class PairScores:
             keys = [key for key in keys if key not in shared]
             if not keys:
                 return
-        with self._board.flying(keys, is_stored=work.stores) as fetched:
+        with self._board.fly(keys, is_stored=work.stores) as fetched:
             self._misses += len(keys)
             scores = await work.fetch(list(map(work.positions.__getitem__, keys)))
             _check_count(scores, len(keys))

@@ -1,4 +1,4 @@
-"""The connection to Redis, and whether it can be relied on. The only module that knows the Redis library."""
+"""Connections to Redis and their health. The only module that imports the Redis library."""
 
 from __future__ import annotations
 
@@ -20,30 +20,38 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 CONNECTIONS = 4
 _CONNECT_TIMEOUT_S = 1.0
 _FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 30.0
 _TIMEOUTS_UNTIL_LOST = 3
-"""One after the other: a late answer, or several at one moment, may be our own event loop's fault."""
+"""Consecutive timeouts that mark Redis as down: a single one may be a pause of our own event loop."""
 
 _log = structlog.get_logger("rerankd.cache")
 
 
 class RedisLink:
-    """A few connections to one Redis, used only while it answers. For one event loop.
+    """A pool of connections to one Redis with a health check. For one event loop.
 
-    While it does not answer, no call touches it: one task probes it, a second after the failure and then at pauses
-    that double to half a minute. Connections are made by that task alone, so that no call waits for a handshake.
+    While Redis is down, no call uses it: one task probes it, with exponential backoff from 1 s. Only that task opens
+    connections, so that no call waits for a handshake.
 
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         timeout_s: A probe must be answered within it.
         sleep: Waits between probes.
+        longest_pause_s: Longest wait between probes, at least 1.
     """
 
-    def __init__(self, url: str, timeout_s: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        longest_pause_s: float = 30.0,
+    ) -> None:
         self._client = _client_of(url)
         self._address = printable_address(url)
         self._timeout_s = timeout_s
         self._sleep = sleep
+        self._longest_pause_s = longest_pause_s
         self._places = asyncio.Semaphore(CONNECTIONS)
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -55,9 +63,11 @@ class RedisLink:
         """Whether calls should use it now."""
         self.errors = 0
         """Failures and timeouts so far."""
+        self.answered_s = 0.0
+        """When Redis answered last, a `time.monotonic()`."""
 
     async def start(self) -> None:
-        """Connect, and go on trying in the background where that fails. Call once."""
+        """Connect; on failure keep trying in the background. Call once."""
         problem = await self._probe()
         if problem is None:
             self._up()
@@ -77,25 +87,27 @@ class RedisLink:
                 await self._client.aclose()
 
     async def mget(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Read values; any failure is raised as the library's own exception."""
+        """Read values, None where a key is absent. Raises the library's exceptions."""
         async with self._places:
             values = cast("list[bytes | None]", await self._client.mget(keys))
         self._answered()
         return values
 
-    async def evaluate(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes]) -> None:
-        """Run a Lua script that writes; any failure is raised as the library's own exception."""
+    async def evaluate(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Any:
+        """Run a Lua script that writes, and return its answer. Raises the library's exceptions."""
         async with self._places:
-            await self._client.eval(script, len(keys), *keys, *arguments)
+            answer = await self._client.eval(script, len(keys), *keys, *arguments)
         self._takes_writes = True
         self._answered()
+        return answer
 
     def _answered(self) -> None:
+        self.answered_s = time.monotonic()
         self._timeouts = 0
         self._pause_s = _FIRST_PAUSE_S
 
     def write_failed(self, error: Exception, began_s: float) -> None:
-        """Note a failed write; one that was refused, such as by a full Redis, leaves reading in use."""
+        """Record a failed write. A write that Redis refuses (memory full) does not stop reads."""
         if not isinstance(error, ResponseError) or isinstance(error, AuthenticationError):
             self.failed(error, began_s)
             return
@@ -105,9 +117,9 @@ class RedisLink:
             _log.warning("redis_refuses_writes", address=self._address, problem=_problem_of(error))
 
     def failed(self, error: Exception, began_s: float) -> None:
-        """Note a failure of what began at `began_s`, a `time.monotonic()`.
+        """Record the failure of a command sent at `began_s`, a `time.monotonic()`.
 
-        A single one stops its use, timeouts do so when several come one after the other.
+        An error marks Redis as down at once, timeouts do when several are consecutive.
         """
         self.errors += 1
         if isinstance(error, TimeoutError):
@@ -135,12 +147,12 @@ class RedisLink:
         while True:
             await self._lost.wait()
             await self._sleep(self._pause_s)
-            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            self._pause_s = min(2 * self._pause_s, self._longest_pause_s)
             if await self._probe() is None:
                 self._up()
 
     async def _probe(self) -> str | None:
-        """Connect anew and ask for a sign of life; say what is wrong."""
+        """Reconnect and ping; return the problem, None when there is none."""
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 await self._client.connection_pool.disconnect(inuse_connections=False)
@@ -157,7 +169,7 @@ class RedisLink:
 
 
 def printable_address(url: str) -> str:
-    """Name a Redis without its user and password."""
+    """Return the URL without user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -175,7 +187,7 @@ def _client_of(url: str) -> Redis:
 
 
 def _problem_of(error: Exception) -> str:
-    """Put a failure into words that hold no key, value or password."""
+    """Describe a failure without keys, values or passwords."""
     if isinstance(error, TimeoutError):
         return "it does not answer in time"
     if isinstance(error, AuthenticationError):

@@ -1,4 +1,4 @@
-"""Scores in a Redis that replicas share. A slow or dead one costs a call a few milliseconds, never its answer."""
+"""Second cache tier: scores in a Redis shared by replicas, which delays a call by milliseconds at most."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rerankd.cache.redis_link import RedisLink
 
 _READ_SLICE = 512
 _WRITE_SLICE = 256
-"""Pairs of one command: few enough that neither side is kept from its other work for long."""
-_MOST_WAITING = 50_000
-"""Pairs waiting to be written; further ones are dropped."""
+"""Pairs of one command; bounds the time that a command blocks Redis and our event loop."""
+_MAX_WAITING = 50_000
+"""Queue of pairs to write; when it is full, new pairs are dropped."""
 _FLUSH_TIMEOUT_S = 0.5
 _WRITE_TIMEOUT_S = 1.0
 _SCORE = struct.Struct("<d")
@@ -25,8 +25,7 @@ _SET_SCRIPT = """
 local ttl_ms = ARGV[#ARGV]
 for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[i], 'PX', ttl_ms) end
 """
-"""MSET knows no time to live and MSETEX is younger than most servers; one command is a tenth of the work of a
-pipeline of SETs on our side."""
+"""MSET has no time to live and most servers lack MSETEX; one script costs a tenth of a pipeline of SETs."""
 
 
 class RedisTier:
@@ -50,7 +49,7 @@ class RedisTier:
         self._is_idle.set()
         self._writer: asyncio.Task[None] | None = None
         self.dropped = 0
-        """Scores that were not written."""
+        """Number of scores not written."""
 
     @property
     def is_up(self) -> bool:
@@ -63,12 +62,12 @@ class RedisTier:
         return self._link.errors
 
     async def start(self) -> None:
-        """Connect, for a second at most; a Redis that is away is tried again in the background. Call once."""
+        """Connect within 1 s; on failure keep trying in the background. Call once."""
         await self._link.start()
         self._writer = asyncio.create_task(self._write_forever(), name="redis-writer")
 
     async def close(self) -> None:
-        """Write what waits, for half a second at most, and disconnect."""
+        """Write the queue within 0.5 s, then disconnect."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_TIMEOUT_S):
                 await self._is_idle.wait()
@@ -78,7 +77,7 @@ class RedisTier:
         await self._link.close()
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, float]:
-        """Find scores; what cannot be read in time is left out. Never raises but for cancellation."""
+        """Read known scores by key, without those not read in time. Raises nothing but CancelledError."""
         found: dict[bytes, float] = {}
         if not self._link.is_up:
             return found
@@ -93,8 +92,8 @@ class RedisTier:
         return found
 
     def put_many(self, pairs: Mapping[bytes, float]) -> None:
-        """Have scores written soon; they are dropped while Redis is away or too far behind."""
-        if not self._link.is_up or len(self._waiting) + len(pairs) > _MOST_WAITING:
+        """Queue scores for writing. They are dropped while Redis is down or the queue is full."""
+        if not self._link.is_up or len(self._waiting) + len(pairs) > _MAX_WAITING:
             self.dropped += len(pairs)
             return
         self._waiting.update(pairs)
@@ -122,13 +121,13 @@ class RedisTier:
                         _SET_SCRIPT, keys, [*(_SCORE.pack(score) for _, score in pairs), self._ttl_ms]
                     )
                 return
-        except Exception as error:  # a score that is not shared is only asked for again
+        except Exception as error:  # a lost write costs a later cache miss
             self._link.write_failed(error, began_s)
         self.dropped += len(pairs)
 
 
 def _readable(keys: Sequence[bytes], values: Iterable[bytes | None]) -> dict[bytes, float]:
-    """Unpack values; what we cannot have written counts as absent."""
+    """Unpack values; malformed ones count as absent."""
     found = {}
     for key, value in zip(keys, values, strict=True):
         if value is not None and len(value) == _SCORE.size:

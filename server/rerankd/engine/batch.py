@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import structlog
 from msgspec import structs
@@ -30,6 +30,8 @@ from rerankd.engine.scoring.usage import add_usage
 from rerankd.telemetry.metrics import metrics
 
 Rerank = Callable[[RerankRequest, CallContext], Awaitable[messages.RerankResponse]]
+ContextOf = Callable[[BatchItem, CallContext], CallContext]
+"""Takes an item and its context; returns the context with which it is reranked."""
 
 PROGRESS_EVERY = 100
 """Items between progress messages."""
@@ -64,7 +66,8 @@ async def run_batch(
     requests: AsyncIterator[BatchRerankRequest],
     call: CallContext,
     max_concurrency: int,
-) -> AsyncIterator[BatchRerankResponse]:
+    context_of: ContextOf | None = None,
+) -> AsyncGenerator[BatchRerankResponse, None]:
     """Rerank every item of `requests`; yield one outcome per item, progress messages, and a summary last.
 
     Args:
@@ -72,6 +75,7 @@ async def run_batch(
         requests: Optional options, then n items, n >= 0.
         call: Context of the stream.
         max_concurrency: Maximum items held, at least 1; the options may lower it.
+        context_of: Changes the contexts of items; `None`: they stay as they are.
 
     Raises:
         ServiceError: `INVALID_REQUEST` for a message out of order. A failed item is an outcome with its status.
@@ -80,7 +84,7 @@ async def run_batch(
     if first is not None and first.which_message() is None:
         raise invalid_request([FieldViolation("item", "the first message must hold either options or an item")])
     options = (first and first.options) or messages.BatchOptions()
-    run = _BatchRun(rerank, call, options, _concurrency(options, max_concurrency))
+    run = _BatchRun(rerank, call, options, _concurrency(options, max_concurrency), context_of)
     reader = asyncio.create_task(run.read(first.item if first else None, requests))
     metrics.batches.of().inc()
     try:
@@ -110,8 +114,16 @@ def _concurrency(options: messages.BatchOptions, max_concurrency: int) -> int:
 class _BatchRun:
     """State of one stream."""
 
-    def __init__(self, rerank: Rerank, call: CallContext, options: messages.BatchOptions, concurrency: int) -> None:
+    def __init__(
+        self,
+        rerank: Rerank,
+        call: CallContext,
+        options: messages.BatchOptions,
+        concurrency: int,
+        context_of: ContextOf | None,
+    ) -> None:
         self._rerank = rerank
+        self._context_of = context_of
         self._call = call
         self._ordered = options.ordered
         self._defaults = options.defaults
@@ -157,6 +169,8 @@ class _BatchRun:
 
     async def _answer(self, item: BatchItem, index: int) -> BatchItemResult:
         call = structs.replace(self._call, request_id=f"{self._call.request_id}-{index}", request_type="batch_rerank")
+        if self._context_of is not None:
+            call = self._context_of(item, call)
         result = BatchItemResult(item_id=item.item_id, item_index=index, status=OK)
         try:
             request = apply_defaults(item.request or RerankRequest(), self._defaults)

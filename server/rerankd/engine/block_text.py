@@ -1,22 +1,24 @@
 """Writes objects as block YAML, the text that PyYAML's C dumper gives, at a fraction of its cost.
 
-Cohere ranks objects by such a text. The dumper makes an event of every key and value, at 6 us a field; most are words
-and numbers that need no quotes. What is not written here, such as a key of several lines, is left to the dumper.
+Cohere ranks objects by such a text. The dumper makes an event of every key and value, at 6 us a field, and cannot yield
+the event loop; most are words and numbers that need no quotes.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import yaml
 
-from rerankd_adapters.wire import whole_numbers
+from rerankd.engine.time_slice import TimeSlice
 
-_YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_RESOLVERS: Final[dict[str | None, list[tuple[str, re.Pattern[str]]]]] = _YamlDumper.yaml_implicit_resolvers
+_RESOLVERS: Final[dict[str | None, list[tuple[str, re.Pattern[str]]]]] = yaml.SafeDumper.yaml_implicit_resolvers
+_LINES_A_LOOK: Final = 200
+"""Lines between two looks at the clock; they take up to 1 ms."""
 _KEY_BREAK: Final = re.compile(r"[\n\r\x85\u2028\u2029]")
 """Line breaks; a key with one is written in the explicit form `? key`."""
 _PLAIN: Final = re.compile(r"[A-Za-z](?:[0-9A-Za-z .,;/()'_+-]*[0-9A-Za-z.,;/()'_+-])?")
@@ -31,69 +33,157 @@ _NAMED: Final = {
     "\\": "\\", "\x85": "N", "\u2028": "L", "\u2029": "P",
 }  # fmt: skip
 _BREAKS: Final = re.compile(r"[\n\u2028\u2029]+")
-_MOST_KEY_BYTES: Final = 120
-"""The dumper writes keys over 128 bytes in another form."""
+_MOST_KEY_BYTES: Final = 128
+"""A longer key is written in the explicit form."""
 _AMBIGUOUS: Final = frozenset("yYnNtTfFoO")
 """Letters that a truth value or null begins with."""
+_AMBIGUOUS_WORDS: Final = frozenset(
+    form
+    for word in ("yes", "no", "true", "false", "on", "off", "null")
+    for form in (word, word.capitalize(), word.upper())
+)
+"""All that `_PLAIN` matches and is none the less ambiguous."""
+_NOT_PLAIN: Final = b"\0"
+_KINDS: Final = bytes(
+    ord("a" if chr(code).isalpha() else chr(code) if chr(code) in " \n" else ".")
+    if re.match(r"[0-9A-Za-z .,;/()'_+\n-]", chr(code))
+    else 0
+    for code in range(256)
+)
+"""What each character is to `_PLAIN`: a letter (`a`), a space, a line break, another (`.`) or none of it (NUL)."""
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+_TEXTS_ONLY: Final = {str}
+_TEXTS_AND_INTEGERS: Final = frozenset({str, int})
 _WORDS: Final = {True: "true", False: "false", None: "null"}
 
 
-class _NeedsDumperError(Exception):
-    """The value has a form that only PyYAML's dumper writes."""
-
-
-def block_text(value: dict[str, Any]) -> str:
+async def block_text(value: dict[str, Any], time_slice: TimeSlice) -> str:
     """Return an object of JSON values (not empty) as block YAML, without the last line's end; 3.0 is written as 3."""
+    if len(value) <= _LINES_A_LOOK and (text := _flat_text(value)) is not None:
+        return text
     lines: list[str] = []
-    try:
-        _write_object(lines, value, "", "")
-    except _NeedsDumperError:
-        return dumped(whole_numbers(value))
+    await _write_object(lines, value, "", "", time_slice)
     return "\n".join(lines)
 
 
-def dumped(value: dict[str, Any]) -> str:
-    """Return the same by the dumper, but for whole numbers."""
-    return str(yaml.dump(value, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)).rstrip("\n")
+def _flat_text(value: dict[str, Any]) -> str | None:
+    """Write an object of nothing but texts, numbers and the like, most objects; `None` for any other.
+
+    The documents of a call mostly have the same keys, so these are written once, and texts are looked at together.
+    """
+    if max(map(len, value)) > _MOST_KEY_BYTES or (names := _names_of(tuple(value))) is None:
+        return None
+    if (texts := _scalar_texts([*value.values()])) is None:
+        return None
+    parts = names.copy()
+    parts[1::2] = texts
+    return "".join(parts)
 
 
-def _write_object(lines: list[str], value: dict[str, Any], first: str, indent: str) -> None:
+def _scalar_texts(values: Sequence[Any]) -> Sequence[str] | None:
+    """Write n scalars; `None` if one of the values is an object or a list."""
+    types = set(map(type, values))
+    if types == _TEXTS_ONLY:
+        return values if _are_plain(values) else [_text(each, "") for each in values]
+    if not _SCALARS.issuperset(types):
+        return None
+    is_plain = _are_plain([each for each in values if type(each) is str])
+    if is_plain and _TEXTS_AND_INTEGERS.issuperset(types):
+        return [*map(str, values)]
+    return [each if is_plain and type(each) is str else _inline(each) for each in values]
+
+
+def _inline(value: Any) -> str:
+    return _text(value, "") if type(value) is str else _scalar(value)
+
+
+@lru_cache(64)
+def _names_of(keys: tuple[str, ...]) -> list[str] | None:
+    """Return how an object of scalars is written, with an empty text for each value; `None` for explicit keys."""
+    names = [_key(key) for key in keys]
+    if None in names:
+        return None
+    return [part for at, name in enumerate(names) for part in (f"\n{name}: " if at else f"{name}: ", "")]
+
+
+def _are_plain(texts: Sequence[str]) -> bool:
+    """Whether none of n >= 0 texts needs quotes; `False` is no proof of the contrary."""
+    joined = "\n".join(texts)
+    if not texts or not joined.isascii():
+        return not texts
+    kinds = f"\n{joined}\n".encode("ascii").translate(_KINDS)
+    count = len(texts)
+    return (
+        _NOT_PLAIN not in kinds
+        and b" \n" not in kinds
+        and kinds.count(b"\na") == count == kinds.count(b"\n") - 1
+        and _AMBIGUOUS_WORDS.isdisjoint(texts)
+    )
+
+
+async def value_text(value: Any, time_slice: TimeSlice) -> str:
+    """Return a JSON value other than a string as it stands behind its key in `block_text`, without the key."""
+    if isinstance(value, dict) and value:
+        return await block_text(value, time_slice)
+    if not isinstance(value, list) or not value:
+        return _scalar(value)
+    lines: list[str] = []
+    await _write_list(lines, value, "- ", "", time_slice)
+    return "\n".join(lines)
+
+
+async def _write_object(
+    lines: list[str], value: dict[str, Any], first: str, indent: str, time_slice: TimeSlice
+) -> None:
     """Write the entries of an object; the first one goes on behind `first`, the others behind `indent`."""
-    start = first
+    start, inner = first, f"{indent}  "
+    next_look = len(lines) + _LINES_A_LOOK
     for key, each in value.items():
-        head = f"{start}{_key(key)}:"
-        start = indent
-        if type(each) is str:
-            lines.append(f"{head} {_text(each, indent)}")
+        name = _key(key) if len(key) <= _MOST_KEY_BYTES else None
+        if name is None:
+            lines.append(f"{start}? {_text(key, indent)}")
+            await _write_list(lines, [each], f"{indent}: ", indent, time_slice)
+        elif type(each) is str:
+            lines.append(f"{start}{name}: {_text(each, indent)}")
         elif isinstance(each, dict) and each:
-            lines.append(head)
-            _write_object(lines, each, f"{indent}  ", f"{indent}  ")
+            lines.append(f"{start}{name}:")
+            await _write_object(lines, each, inner, inner, time_slice)
         elif isinstance(each, list) and each:
-            lines.append(head)
-            _write_list(lines, each, indent, indent)
+            lines.append(f"{start}{name}:")
+            await _write_list(lines, each, f"{indent}- ", indent, time_slice)
         else:
-            lines.append(f"{head} {_scalar(each)}")
+            lines.append(f"{start}{name}: {_scalar(each)}")
+        start = indent
+        if len(lines) > next_look:
+            next_look = len(lines) + _LINES_A_LOOK
+            if time_slice.is_over():
+                await time_slice.rest()
 
 
-def _write_list(lines: list[str], items: list[Any], first: str, indent: str) -> None:
-    start, inner = f"{first}- ", f"{indent}  "
+async def _write_list(lines: list[str], items: list[Any], first: str, indent: str, time_slice: TimeSlice) -> None:
+    """Write the items of a list; the first one goes on behind `first`, the others behind a dash at `indent`."""
+    start, inner = first, f"{indent}  "
+    next_look = len(lines) + _LINES_A_LOOK
     for each in items:
         if type(each) is str:
             lines.append(start + _text(each, indent))
         elif isinstance(each, dict) and each:
-            _write_object(lines, each, start, inner)
+            await _write_object(lines, each, start, inner, time_slice)
         elif isinstance(each, list) and each:
-            _write_list(lines, each, start, inner)
+            await _write_list(lines, each, f"{start}- ", inner, time_slice)
         else:
             lines.append(start + _scalar(each))
         start = f"{indent}- "
+        if len(lines) > next_look:
+            next_look = len(lines) + _LINES_A_LOOK
+            if time_slice.is_over():
+                await time_slice.rest()
 
 
 @lru_cache(1024)
-def _key(key: str) -> str:
-    if len(key.encode()) > _MOST_KEY_BYTES or _KEY_BREAK.search(key):
-        raise _NeedsDumperError
-    return _text(key, "")
+def _key(key: str) -> str | None:
+    """Return a key as it is written in front of a colon; `None` where it takes the explicit form."""
+    return None if len(key.encode()) > _MOST_KEY_BYTES or _KEY_BREAK.search(key) else _text(key, "")
 
 
 def _text(text: str, indent: str) -> str:
@@ -142,9 +232,8 @@ def _scalar(value: Any) -> str:
     if isinstance(value, float):
         if value.is_integer() and abs(value) < 2**53:
             return str(int(value))
-        if math.isfinite(value):
-            text = repr(value)
-            return text.replace("e", ".0e") if "e" in text and "." not in text else text
-    elif isinstance(value, dict | list):
-        return "{}" if isinstance(value, dict) else "[]"
-    raise _NeedsDumperError
+        if not math.isfinite(value):
+            return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+        text = repr(value)
+        return text.replace("e", ".0e") if "e" in text and "." not in text else text
+    return "{}" if isinstance(value, dict) else "[]"

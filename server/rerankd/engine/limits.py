@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
-
-from rerankd.contract.errors import Reason, ServiceError
-
-OVERLOAD_RETRY_AFTER_S = 1.0
 
 
 class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -15,7 +13,9 @@ class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_documents: int = 10_000
     """Documents per call."""
     max_document_chars: int = 1_000_000
-    """Characters of the text of one document."""
+    """Characters of the text of one document, or of the keys and texts in its fields."""
+    max_document_values: int = 20_000
+    """Values in the fields of one document, at all levels, or in `provider_options`."""
     max_image_chars: int = 16_000_000
     """Characters of the image URL of one document, including base64 data."""
     max_query_chars: int = 100_000
@@ -31,39 +31,43 @@ class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Keys of `provider_options`."""
     max_request_bytes: int = 64 * 1024 * 1024
     """Size of a gRPC message or HTTP body."""
-    max_concurrent_calls: int = 512
+    max_values: int = 1_500_000
+    """Values in one body: 10,000 documents of 100 fields are 1,020,000. Counted before anything is made of them."""
+    max_bytes_in_flight: int = 128 * 1024 * 1024
+    """Bytes of all bodies of one worker that are being read or answered, each beyond its first 64 KiB, as decoded."""
+    max_concurrent_calls: int = 1024
     """Calls in flight per worker process; further ones are refused at once."""
+    max_provider_share: float = 0.5
+    """Share of `max_concurrent_calls` that calls to one provider, or to one embedded model, may hold, above 0 to 1; of
+    what others leave free, likewise. Further calls to it are refused at once. 1: no limit."""
+    default_timeout_s: float = 300.0
+    """Deadline of a call that sets none, in seconds; it covers all retries and fallbacks."""
+    max_reranker_members: int = 16
+    """Models that one reranker of the settings may name."""
+    max_reranker_depth: int = 4
+    """Rerankers within one another."""
+    max_reranker_calls: int = 32
+    """Models that one call of a reranker asks, those of rerankers within it included."""
     batch_concurrency: int = 16
     """Items in flight per batch stream; callers may request fewer."""
 
+    def problems(self, path: str) -> list[str]:
+        """Return what is wrong with the values, one sentence each.
 
-class Admission:
-    """Admission control: refuses calls beyond a number of calls in flight. For one event loop."""
-
-    def __init__(self, max_concurrent_calls: int) -> None:
-        self._limit = max_concurrent_calls
-        self._in_flight = 0
-
-    @property
-    def in_flight(self) -> int:
-        """Admitted calls that have not left."""
-        return self._in_flight
-
-    def enter(self) -> None:
-        """Admit a call; every admitted call must `leave`.
-
-        Raises:
-            ServiceError: `OVERLOADED` at the limit.
+        Args:
+            path: Settings key of these limits.
         """
-        if self._in_flight >= self._limit:
-            raise ServiceError(
-                Reason.OVERLOADED,
-                f"{self._in_flight} calls are in flight, as many as this server accepts; try again shortly",
-                metadata={"limit": "max_concurrent_calls", "max_concurrent_calls": str(self._limit)},
-                retry_after_s=OVERLOAD_RETRY_AFTER_S,
+        share = self.max_provider_share
+        found = [
+            f"{path}.{name} must be at least 1, is {value:g}"
+            for name, value in msgspec.structs.asdict(self).items()
+            if name != "max_provider_share" and not 1 <= value < math.inf
+        ]
+        if self.max_bytes_in_flight < self.max_request_bytes:
+            found.append(
+                f"{path}.max_bytes_in_flight is {self.max_bytes_in_flight}; it must hold one request of "
+                f"{path}.max_request_bytes, {self.max_request_bytes}"
             )
-        self._in_flight += 1
-
-    def leave(self) -> None:
-        """End an admitted call."""
-        self._in_flight -= 1
+        if not 0 < share <= 1:
+            found.append(f"{path}.max_provider_share must be above 0 and at most 1, is {share:g}")
+        return found

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from copy import copy
 
-from rerankd.cache.pair_scores import CacheUse, PairScores
+from msgspec import structs
+
+from rerankd.cache.pair_scores import PairScores
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
-from rerankd.contract.errors import ServiceError, deadline_exceeded
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.engine import catalog
-from rerankd.engine.limits import Admission, RequestLimits
+from rerankd.engine.admission import Admission
+from rerankd.engine.blank_documents import BlankDocuments
+from rerankd.engine.fallback_scoring import FallbackScoring
+from rerankd.engine.limits import RequestLimits
 from rerankd.engine.models import Models
-from rerankd.engine.name_checks import check_model_name
-from rerankd.engine.ranking import Normalisation, normalise, rank
-from rerankd.engine.rendering import RenderedRequest, render
+from rerankd.engine.name_checks import check_model_name, check_names
+from rerankd.engine.own_parameters import take_contract_parameters
+from rerankd.engine.ranking import normalise, rank
+from rerankd.engine.rendering import RenderedRequest, render, render_plain
 from rerankd.engine.response import build_response
 from rerankd.engine.routing.deployment import Deployment
-from rerankd.engine.routing.failures import ModelFailure, all_models_failed
 from rerankd.engine.routing.router import Router
-from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
-from rerankd.engine.scoring.scoring_context import ScoringContext
+from rerankd.engine.scoring.estimate import Quote
 from rerankd.engine.start_pacer import StartPacer
+from rerankd.engine.time_limits import TimeLimits
 from rerankd.engine.validation import check_request
-from rerankd.telemetry.call_record import CallRecord
+from rerankd.engine.warming import Warming
 from rerankd.telemetry.recording import current_record
-
-_NORMALISATIONS: Final = {
-    messages.ScoreNormalization.NONE: Normalisation.NONE,
-    messages.ScoreNormalization.MINMAX: Normalisation.MINMAX,
-    messages.ScoreNormalization.SIGMOID: Normalisation.SIGMOID,
-}
-_CACHE_USES: Final = {
-    messages.CacheControl.UNSPECIFIED: CacheUse.READ_WRITE,
-    messages.CacheControl.NO_STORE: CacheUse.READ_ONLY,
-    messages.CacheControl.BYPASS: CacheUse.BYPASS,
-}
 
 
 class Engine:
@@ -51,24 +43,60 @@ class Engine:
         limits: Limits of request size and concurrency.
         cache: Pair-score cache; `None` without one.
         models: Resolves model names; default: the groups of `router`.
+        blank_documents: What happens to blank documents; `None`: what the call's context says.
+        inspect: Takes a request, its context and the name of its model before it is scored, and returns it as it may be
+            scored or raises `ServiceError`; `None` without guardrails.
     """
 
     def __init__(
-        self, router: Router, limits: RequestLimits, cache: PairScores | None = None, models: Models | None = None
+        self,
+        router: Router,
+        limits: RequestLimits,
+        cache: PairScores | None = None,
+        models: Models | None = None,
+        *,
+        blank_documents: BlankDocuments | None = None,
+        inspect: Callable[[RenderedRequest, CallContext, str], Awaitable[RenderedRequest]] | None = None,
     ) -> None:
         self._router = router
         self._limits = limits
+        self._blank_documents = blank_documents
+        self._inspect = inspect
         self._models = models or Models(router, cache)
-        self._admission = Admission(limits.max_concurrent_calls)
+        self._admission = Admission(limits.max_concurrent_calls, limits.max_provider_share)
+        self._time_limits = TimeLimits()
         self._pacer = StartPacer()
+        self._warming = Warming(self._models, limits, self._admission)
+
+    @property
+    def models(self) -> Models:
+        """Resolves model names."""
+        return self._models
+
+    def with_models(self, models: Models) -> Engine:
+        """Return an engine with other models that shares everything else with this one: admission, pace, statistics.
+
+        Args:
+            models: Over the same model groups.
+        """
+        other = copy(self)
+        other._models, other._router = models, models.router
+        other._warming = Warming(models, self._limits, self._admission)
+        return other
 
     def deployments(self) -> Iterable[Deployment]:
         """Return the deployments of the cached model groups."""
         return self._router.deployments()
 
     def reachable(self, request: RerankRequest) -> Iterable[Deployment]:
-        """Return the deployments that a request may use, including fallbacks."""
-        return self._router.reachable((request.model, *request.fallbacks))
+        """Return the deployments that a request may use, including fallbacks; none if its names are refused."""
+        if check_names(request, self._limits):
+            return ()
+        return self._models.reachable((request.model, *request.fallbacks))
+
+    def quote(self, request: RerankRequest, *, with_estimate: bool) -> Quote:
+        """Return the model that a request asks for, and what it is expected to use; see `Models.quote`."""
+        return self._models.quote(request, with_estimate=with_estimate)
 
     async def rerank(self, request: RerankRequest, call: CallContext) -> RerankResponse:
         """Score every document of `request` and return the best, best first.
@@ -81,16 +109,32 @@ class Engine:
         try:
             if not self._pacer.try_start():
                 await self._pacer.wait()
-            check_request(request, self._limits, allows_blank=call.ranks_blank_last)
+            omits_blank = self._ranks_blank_last(call)
+            request, warnings = take_contract_parameters(request)
+            is_plain = await check_request(request, self._limits, allows_blank=omits_blank)
             models = self._models.candidates(request.model, request.fallbacks)
             if (record := current_record()) is not None:
-                record.model = models[0].name
-            rendered = await render(request, omits_blank=call.ranks_blank_last)
-            scoring = _FallbackScoring(rendered, call, record)
+                record.model, record.reranker = models[0].name, models[0].identity
+            if len(models) == 1:
+                self._admission.check(models[0].bulkhead)
+            rendered = render_plain(request) if is_plain else await render(request, omits_blank=omits_blank)
+            if warnings or call.mapped_parameters:
+                rendered = structs.replace(
+                    rendered, warnings=[*warnings, *rendered.warnings], mapped_parameters=call.mapped_parameters
+                )
+            if self._inspect is not None:
+                rendered = await self._inspect(rendered, call, models[0].name)
+            if record is not None:
+                record.texts = rendered
+            limits = self._time_limits, self._limits.default_timeout_s
+            scoring = FallbackScoring(rendered, call.deadline_s, *limits, self._admission, record)
             model, result = await scoring.run(models)
+            if record is not None:
+                record.reranker = model.identity
             normalisation = scoring.normalisation_of(model)
             values = normalise(result.scores, normalisation)
-            ranking = rank(result.indices, values, request.top_n, request.score_threshold, rendered.blank_indices)
+            threshold = result.score_threshold if request.score_threshold is None else request.score_threshold
+            ranking = rank(result.indices, values, scoring.top_n, threshold, rendered.blank_indices)
             return build_response(request, call, result, scoring.failures, ranking, normalisation, started_s)
         finally:
             self._admission.leave()
@@ -101,7 +145,7 @@ class Engine:
         Raises:
             ServiceError: `INVALID_REQUEST` for a page size out of range.
         """
-        return catalog.list_models(self._router, request)
+        return catalog.list_models(self._models, request)
 
     async def get_model(self, request: messages.GetModelRequest, _call: CallContext) -> messages.GetModelResponse:
         """Return one model.
@@ -110,69 +154,23 @@ class Engine:
             ServiceError: `MODEL_NOT_FOUND`; `INVALID_REQUEST` for a name that is too long.
         """
         check_model_name(request.model, self._limits)
-        return catalog.get_model(self._router, request)
+        return catalog.get_model(self._models, request)
 
-
-class _FallbackScoring:
-    """Scores one request with a model, and with its fallbacks while that fails."""
-
-    def __init__(self, rendered: RenderedRequest, call: CallContext, record: CallRecord | None) -> None:
-        self._rendered = rendered
-        self._request = rendered.request
-        self._call = call
-        self._record = record
-        self.failures: list[ModelFailure] = []
-        """The models that failed, in the order of attempts."""
-
-    def normalisation_of(self, model: ScoringModel) -> Normalisation:
-        """Return the normalisation of the scores of `model`: the request's, else the model's."""
-        return _NORMALISATIONS.get(self._request.normalization) or model.normalisation
-
-    async def run(self, models: Sequence[ScoringModel]) -> tuple[ScoringModel, ModelResult]:
-        """Score with the first model that succeeds before the deadline.
-
-        Args:
-            models: Models in the order of attempts, n >= 1.
-
-        Returns:
-            The model that succeeded, and its result.
+    async def warm_documents(
+        self, request: messages.WarmDocumentsRequest, call: CallContext
+    ) -> messages.WarmDocumentsResponse:
+        """Compute the vectors of documents ahead.
 
         Raises:
-            ServiceError: Every model failed, or `DEADLINE_EXCEEDED`.
+            ServiceError: The request is invalid or refused, or the model keeps no vectors.
         """
-        remaining_s = self._call.remaining_s()
-        if remaining_s is None:
-            return await self._first_result(models)
-        if remaining_s <= 0:
-            raise deadline_exceeded()
+        self._admission.enter()
         try:
-            async with asyncio.timeout(remaining_s):
-                return await self._first_result(models)
-        except TimeoutError:
-            raise deadline_exceeded() from None
+            return await self._warming.run(request, call)
+        finally:
+            self._admission.leave()
 
-    async def _first_result(self, models: Sequence[ScoringModel]) -> tuple[ScoringModel, ModelResult]:
-        """Score the whole request with each model in turn until one succeeds."""
-        for number, model in enumerate(models, 1):
-            has_fallback = number < len(models)
-            try:
-                return model, await model.score(self._rendered, self._context(model, has_fallback=has_fallback))
-            except ServiceError as error:
-                if (remaining_s := self._call.remaining_s()) is not None and remaining_s <= 0:
-                    raise deadline_exceeded() from None
-                if error.reason not in model.fallback_on and not self.failures:
-                    raise
-                self.failures.append(ModelFailure(model.name, error))
-                if has_fallback and self._record is not None:
-                    self._record.fell_back(model.name, models[number].name, error.reason)
-        raise all_models_failed(self.failures)
-
-    def _context(self, model: ScoringModel, *, has_fallback: bool) -> ScoringContext:
-        needs_all = self.normalisation_of(model) is Normalisation.MINMAX
-        return ScoringContext(
-            deadline_s=self._call.deadline_s,
-            top_n=None if needs_all else self._request.top_n,
-            cache_use=_CACHE_USES[self._request.cache],
-            has_fallback=has_fallback,
-            record=self._record,
-        )
+    def _ranks_blank_last(self, call: CallContext) -> bool:
+        if self._blank_documents is None:
+            return call.ranks_blank_last
+        return self._blank_documents is BlankDocuments.RANK_LAST

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 import math
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import repeat
 from operator import add
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from rerankd_adapters.base import ScoreSpace
 from rerankd_adapters.scores import sigmoid
 
 
@@ -31,6 +33,17 @@ class Normalisation(StrEnum):
     """Scaled linearly, worst document 0, best 1. Comparable within one response only."""
     SIGMOID = "sigmoid"
     """Logistic function: logits to probabilities, 0 to 1. For logits only."""
+
+
+NORMALISED_SPACES: Final = {
+    Normalisation.MINMAX: ScoreSpace.RELATIVE,
+    Normalisation.SIGMOID: ScoreSpace.PROBABILITY,
+}
+"""What scores are after a normalisation; without one they stay what they are."""
+
+
+_FLOORS: Final = {ScoreSpace.PROBABILITY: 0.0, ScoreSpace.RELATIVE: 0.0, ScoreSpace.COSINE: -1.0}
+"""Lower ends of score spaces; their upper end is 1."""
 
 
 def normalise(scores: Sequence[float], mode: Normalisation) -> Sequence[float]:
@@ -63,17 +76,45 @@ def _scale(levels: list[float]) -> list[float]:
     return [(level * scale - lowest * scale) / width for level in levels]
 
 
-def _separate(mapped: list[float]) -> list[float]:
-    """Make an ascending list of numbers in 0..1 strictly ascending."""
+def _separate(mapped: list[float], ceiling: float = 1.0) -> list[float]:
+    """Make an ascending list of numbers, none above `ceiling`, strictly ascending."""
     for position in range(1, len(mapped)):
         mapped[position] = max(mapped[position], math.nextafter(mapped[position - 1], math.inf))
-    ceiling = 1.0
     for position in range(len(mapped) - 1, -1, -1):
         if mapped[position] <= ceiling:
             break
         mapped[position] = ceiling
-        ceiling = math.nextafter(ceiling, 0.0)
+        ceiling = math.nextafter(ceiling, -math.inf)
     return mapped
+
+
+def place_below(scores: Sequence[float], count: int, space: ScoreSpace) -> tuple[list[float], list[float]]:
+    """Make numbers for documents that are ordered behind all of those that have a score.
+
+    They are spread evenly between the lowest score and the lower end of the score space (one below the score, or twice
+    its distance from 0, where that has none), so that all are different, below every score, and within the space. Where
+    there is no room, as below a probability of 0, the lowest scores are raised by the smallest differences of floats.
+
+    Args:
+        scores: n finite numbers, n >= 1.
+        count: Numbers to make.
+        space: What the scores are.
+
+    Returns:
+        The scores, and `count` numbers in descending order.
+    """
+    if not count:
+        return list(scores), []
+    levels = sorted(set(scores))
+    lowest = levels[0]
+    floor = _FLOORS.get(space, lowest - max(1.0, abs(lowest)))
+    floor = max(min(floor, lowest), -sys.float_info.max)
+    room = lowest - floor
+    below = [floor + room * ((number + 1) / (count + 1)) for number in range(count)]
+    ceiling = max(1.0, levels[-1]) if space in _FLOORS else sys.float_info.max
+    ascending = _separate([*below, *levels], ceiling)
+    mapped = dict(zip(levels, ascending[count:], strict=True))
+    return [mapped[score] for score in scores], ascending[:count][::-1]
 
 
 def rank(

@@ -9,9 +9,9 @@ from typing import Final
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.messages import RerankRequest, RerankResponse, RerankResult
-from rerankd.engine.ranking import Normalisation, Ranking
+from rerankd.engine.ranking import NORMALISED_SPACES, Normalisation, Ranking
 from rerankd.engine.routing.failures import ModelFailure
-from rerankd.engine.scoring.model_result import ModelResult
+from rerankd.engine.scoring.model_result import ModelResult, stages_of
 from rerankd_adapters.base import ScoreSpace
 
 SCORE_SPACES: Final = {
@@ -23,10 +23,6 @@ SCORE_SPACES: Final = {
     ScoreSpace.RELATIVE: messages.ScoreSpace.RELATIVE,
 }
 """Score spaces of the contract by those of the adapters."""
-_NORMALISED: Final = {
-    Normalisation.MINMAX: messages.ScoreSpace.RELATIVE,
-    Normalisation.SIGMOID: messages.ScoreSpace.PROBABILITY,
-}
 
 
 def build_response(
@@ -54,7 +50,7 @@ def build_response(
     fell_back = [f"fell back: {failed.error}" for failed in failures]
     return RerankResponse(
         id=call.request_id,
-        results=_results(request, ranking),
+        results=_results(request, result, ranking),
         model=result.model,
         usage=usage,
         meta=messages.Meta(
@@ -72,25 +68,31 @@ def build_response(
             latency=elapsed_ms(started_s),
             chunk_index=max(len(result.calls) - 1, 0),
             chunks=_chunks(result) if request.include_details else [],
-            stages=_stages(result),
+            stages=_stages(result, has_details=bool(request.include_details)),
             fell_back_from=[
                 messages.FailedModel(model=failed.model, reason=failed.error.reason.value, message=failed.error.message)
                 for failed in failures
             ],
-            score_space=_NORMALISED.get(normalisation) or SCORE_SPACES[result.score_space],
+            score_space=SCORE_SPACES[NORMALISED_SPACES.get(normalisation, result.score_space)],
         ),
     )
 
 
-def _results(request: RerankRequest, ranking: Ranking) -> list[RerankResult]:
+def _results(request: RerankRequest, result: ModelResult, ranking: Ranking) -> list[RerankResult]:
     ranked = zip(ranking.indices, ranking.scores, strict=True)
     if not request.return_documents:
-        return [RerankResult(index=index, relevance_score=score) for index, score in ranked]
-    documents = request.documents
-    return [
-        RerankResult(index=index, relevance_score=score, document=as_document(documents[index]))
-        for index, score in ranked
-    ]
+        results = [RerankResult(index=index, relevance_score=score) for index, score in ranked]
+    else:
+        documents = request.documents
+        results = [
+            RerankResult(index=index, relevance_score=score, document=as_document(documents[index]))
+            for index, score in ranked
+        ]
+    if result.explain is not None and request.include_details:
+        for each in results:
+            if parts := result.explain(each.index):
+                each.explanation = messages.Explanation(parts=list(parts))
+    return results
 
 
 def as_document(document: str | messages.Document) -> messages.Document:
@@ -98,7 +100,7 @@ def as_document(document: str | messages.Document) -> messages.Document:
     return messages.Document(text=document) if isinstance(document, str) else document
 
 
-def _stages(result: ModelResult) -> list[messages.StageDetail]:
+def _stages(result: ModelResult, *, has_details: bool) -> list[messages.StageDetail]:
     return [
         messages.StageDetail(
             stage=stage.name,
@@ -106,17 +108,20 @@ def _stages(result: ModelResult) -> list[messages.StageDetail]:
             documents=stage.documents,
             latency_ms=stage.latency_ms,
             shortened_by=stage.shortened_by,
-            indices=list(map(indices.__getitem__, stage.positions)),
+            indices=list(stage.indices) if has_details else [],
+            status=stage.status,
+            usage=stage.usage,
+            reason=stage.reason,
+            message=stage.message,
         )
-        for indices, chunk in result.calls
-        for stage in chunk.reply.stages
+        for stage in stages_of(result)
     ]
 
 
 def _chunks(result: ModelResult) -> list[messages.ChunkDetail]:
     return [
         messages.ChunkDetail(
-            chunk_index=number,
+            chunk_index=chunk.index,
             documents=len(indices),
             provider=chunk.deployment.provider.name,
             model=chunk.reply.model or chunk.deployment.model,
@@ -125,7 +130,7 @@ def _chunks(result: ModelResult) -> list[messages.ChunkDetail]:
             deployment=chunk.deployment.name,
             hedged=chunk.is_hedged,
         )
-        for number, (indices, chunk) in enumerate(result.calls)
+        for indices, chunk in sorted(result.calls, key=lambda call: call.result.index)
     ]
 
 

@@ -6,32 +6,39 @@ import binascii
 import math
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, Reason, ServiceError, invalid_request
 from rerankd.contract.messages import RerankRequest
+from rerankd.contract.suggestions import clearly_meant
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.name_checks import check_names
 from rerankd.engine.rendering import are_strings, is_blank
+from rerankd.engine.time_slice import TimeSlice
 
 MAX_PRIORITY = 999
 MAX_DEPTH = 32
 """Nesting of objects and lists, close to protobuf's own limit."""
-MAX_VALUES = 100_000
-"""Values in the fields of one document, or in `provider_options`; rendering them takes some 50 ms."""
 
+_MOST_COMPARED: Final = 100
+"""Names of options that are compared with that of a missing field."""
 _CONTAINERS: Final = frozenset({dict, list})
+_TEXTS_ONLY: Final = {str}
 _IMAGE_HEAD: Final = re.compile(r"data:image/[a-z0-9.+-]+;base64", re.IGNORECASE)
 
 
-def check_request(request: RerankRequest, limits: RequestLimits, *, allows_blank: bool = False) -> None:
-    """Check `request` against the contract and the limits.
+async def check_request(request: RerankRequest, limits: RequestLimits, *, allows_blank: bool = False) -> bool:
+    """Check `request` against the contract and the limits; the event loop is yielded every millisecond of objects.
 
     Args:
         request: The decoded request.
         limits: Limits of this server.
         allows_blank: Whether documents may be blank.
+
+    Returns:
+        Whether every document is a string, and none is blank.
 
     Raises:
         ServiceError: `TOO_MANY_DOCUMENTS`, or `INVALID_REQUEST` with every violation.
@@ -41,11 +48,14 @@ def check_request(request: RerankRequest, limits: RequestLimits, *, allows_blank
         raise _too_many_documents(count, limits.max_documents)
     violations = check_names(request, limits)
     violations += _check_query(request, limits)
-    violations += _check_documents(request, limits, allows_blank=allows_blank)
+    is_plain = count > 0 and are_strings(request.documents) and _are_good(request.documents, limits.max_document_chars)
+    if not is_plain:
+        violations += await _check_documents(request, limits, allows_blank=allows_blank)
     violations += _check_numbers(request)
-    violations += _check_fields(request.provider_options, "provider_options")
+    violations += _check_fields(request.provider_options, "provider_options", limits)
     if violations:
         raise invalid_request(violations[:MAX_VIOLATIONS])
+    return is_plain
 
 
 def _too_many_documents(count: int, allowed: int) -> ServiceError:
@@ -58,26 +68,37 @@ def _too_many_documents(count: int, allowed: int) -> ServiceError:
     )
 
 
+def _misspelt(request: RerankRequest, name: str) -> str:
+    """Name the option that was probably meant to be a missing field; dialects pass unknown fields on as options."""
+    for key in islice(request.provider_options or (), _MOST_COMPARED):
+        if clearly_meant(key, [name]):
+            return f"; {key[:50]} is not a field, did you mean {name}?"
+    return ""
+
+
 def _check_query(request: RerankRequest, limits: RequestLimits) -> list[FieldViolation]:
-    if not request.query or request.query.isspace():
-        return [FieldViolation("query", "query is required for rerank")]
+    if not request.query_image and (not request.query or request.query.isspace()):
+        return [FieldViolation("query", f"query is required for rerank{_misspelt(request, 'query')}")]
     if len(request.query) > limits.max_query_chars:
         text = f"query is {len(request.query)} characters long; this server takes {limits.max_query_chars}"
         return [FieldViolation("query", text)]
     if len(request.instruction) > limits.max_query_chars:
         text = f"instruction is {len(request.instruction)} characters long; this server takes {limits.max_query_chars}"
         return [FieldViolation("instruction", text)]
-    return []
+    return _check_image(request.query_image, "query_image", limits) if request.query_image else []
 
 
-def _check_documents(request: RerankRequest, limits: RequestLimits, *, allows_blank: bool) -> list[FieldViolation]:
+async def _check_documents(
+    request: RerankRequest, limits: RequestLimits, *, allows_blank: bool
+) -> list[FieldViolation]:
     if not request.documents:
-        return [FieldViolation("documents", "documents are required for rerank")]
+        return [FieldViolation("documents", f"documents are required for rerank{_misspelt(request, 'documents')}")]
     max_chars = limits.max_document_chars
-    if are_strings(request.documents) and _are_good(request.documents, max_chars):
-        return []
     violations: list[FieldViolation] = []
+    time_slice = TimeSlice()
     for index, document in enumerate(request.documents):
+        if time_slice.is_over():
+            await time_slice.rest()
         text = document if isinstance(document, str) else document.text
         if not isinstance(document, str) and document.image:
             violations += _check_image(document.image, f"documents[{index}].image", limits)
@@ -85,10 +106,13 @@ def _check_documents(request: RerankRequest, limits: RequestLimits, *, allows_bl
             rule = f"documents[{index}].text is {len(text)} characters long; this server takes {max_chars}"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
         elif not allows_blank and is_blank(document):
-            rule = f"document text is required for rerank at index {index}"
+            rule = f"documents[{index}].text is required for rerank"
             violations.append(FieldViolation(f"documents[{index}].text", rule))
         elif not isinstance(document, str):
-            violations += _check_fields(document.fields, f"documents[{index}].fields")
+            violations += _check_fields(document.fields, f"documents[{index}].fields", limits)
+            if not math.isfinite(document.prior_score or 0.0):
+                field = f"documents[{index}].prior_score"
+                violations.append(FieldViolation(field, f"{field} must be a finite number"))
         if len(violations) >= MAX_VIOLATIONS:
             break
     return violations
@@ -99,25 +123,31 @@ def _are_good(texts: Sequence[str], max_chars: int) -> bool:
     return all(texts) and max(map(len, texts)) <= max_chars and not any(map(str.isspace, texts))
 
 
-def _check_fields(value: dict[str, Any] | None, field: str) -> list[FieldViolation]:
-    """Check that objects and lists are nested at most `MAX_DEPTH` deep, and hold at most `MAX_VALUES`."""
+def _check_fields(value: dict[str, Any] | None, field: str, limits: RequestLimits) -> list[FieldViolation]:
+    """Check how deep objects and lists are nested, how many values they have, and the length of keys and texts."""
     if not value:
         return []
-    count = len(value)
-    if not _CONTAINERS.isdisjoint(map(type, value.values())):
-        count = 0
-        level: list[object] = [value]
-        for _ in range(MAX_DEPTH + 1):
-            inner = [each for each in level if isinstance(each, dict | list)]
-            if not inner:
-                break
-            level = [item for each in inner for item in (each.values() if isinstance(each, dict) else each)]
-            count += len(level)
-            if count > MAX_VALUES:
-                break
-        else:
-            return [FieldViolation(field, f"{field} is nested more than {MAX_DEPTH} levels deep")]
-    return [FieldViolation(field, f"{field} has more than {MAX_VALUES} values")] if count > MAX_VALUES else []
+    count = chars = 0
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        items: list[Any] = []
+        for each in level:
+            items += each.values() if isinstance(each, dict) else each
+            chars += sum(map(len, each)) if isinstance(each, dict) else 0
+        count += len(items)
+        if count > limits.max_document_values:
+            return [FieldViolation(field, f"{field} has more than {limits.max_document_values} values")]
+        types = set(map(type, items))
+        chars += sum(map(len, items if types == _TEXTS_ONLY else [each for each in items if type(each) is str]))
+        if types.isdisjoint(_CONTAINERS):
+            break
+        level = [each for each in items if type(each) in _CONTAINERS]
+    else:
+        return [FieldViolation(field, f"{field} is nested more than {MAX_DEPTH} levels deep")]
+    if chars > limits.max_document_chars:
+        rule = f"{field} has {chars} characters of keys and texts; this server takes {limits.max_document_chars}"
+        return [FieldViolation(field, rule)]
+    return []
 
 
 def _check_image(image: str, field: str, limits: RequestLimits) -> list[FieldViolation]:
@@ -152,6 +182,9 @@ def _is_https(url: str) -> bool:
 
 
 def _check_numbers(request: RerankRequest) -> list[FieldViolation]:
+    numbers = (request.max_chunks_per_doc, request.max_tokens_per_doc, request.priority, request.score_threshold)
+    if numbers == _NO_NUMBERS and (request.top_n is None or request.top_n >= 1):
+        return []
     violations = [
         FieldViolation(name, f"{name} must be at least 1, was {value}" if name != "top_n" else _TOP_N_RULE)
         for name in ("top_n", "max_chunks_per_doc", "max_tokens_per_doc")
@@ -166,3 +199,4 @@ def _check_numbers(request: RerankRequest) -> list[FieldViolation]:
 
 
 _TOP_N_RULE = "top_n must be at least 1"
+_NO_NUMBERS: Final = (None, None, None, None)

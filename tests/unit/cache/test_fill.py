@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from rerankd.cache.pair_scores import CacheUse
-from tests.unit.cache.upstream import SCOPE, Upstream, UpstreamError, begin, new_scores, score_of, settle
+from tests.support.waiting import settle
+from tests.unit.cache.upstream import SCOPE, Upstream, UpstreamError, begin, new_scores, score_of
 
 
 async def fetch_nothing(positions: Sequence[int]) -> Sequence[float]:
@@ -174,7 +175,7 @@ async def test_another_scope_shares_nothing() -> None:
     first = await begin(scores, upstream, ["a"])
     await upstream.answer()
     await first
-    other = scores.fill(replace(SCOPE, revision="2"), ["a"], CacheUse.READ_WRITE, upstream.fetch_for(["a"]))
+    other = scores.fill(structs.replace(SCOPE, revision="2"), ["a"], CacheUse.READ_WRITE, upstream.fetch_for(["a"]))
     call = asyncio.create_task(other)
     await settle()
     await upstream.answer()

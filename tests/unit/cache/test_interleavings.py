@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from rerankd.cache.pair_scores import CacheUse, Filled
 from rerankd.cache.redis_tier import RedisTier
-from tests.unit.cache.upstream import Upstream, UpstreamError, begin, new_scores, score_of, settle
+from tests.support.waiting import settle
+from tests.unit.cache.upstream import Upstream, UpstreamError, begin, new_scores, score_of
 
 DOCUMENTS = st.lists(st.sampled_from("abcdef"), max_size=6)
 STEPS = st.lists(
@@ -73,7 +74,7 @@ async def play(steps: list[tuple[str, Any, Any]], *, has_tier: bool) -> tuple[Up
     return upstream, [call for _, call in calls]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(STEPS, st.booleans())
 def test_every_caller_gets_its_scores(steps: list[tuple[str, Any, Any]], has_tier: bool) -> None:
     async def run() -> None:
@@ -84,7 +85,7 @@ def test_every_caller_gets_its_scores(steps: list[tuple[str, Any, Any]], has_tie
     asyncio.run(run())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(QUIET_STEPS, st.booleans())
 def test_without_failures_no_pair_goes_upstream_twice(steps: list[tuple[str, Any, Any]], has_tier: bool) -> None:
     async def run() -> None:

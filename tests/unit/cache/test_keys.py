@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from rerankd.cache.keys import Naming, Scope
 
@@ -52,18 +53,18 @@ def test_equal_keys_mean_equal_inputs(one: Scope, a: str | bytes, other: Scope, 
     ],
 )
 def test_every_part_of_the_scope_counts(change: dict[str, Any]) -> None:
-    assert Naming(replace(SCOPE, **change)).keys(["d"]) != Naming(SCOPE).keys(["d"])
+    assert Naming(structs.replace(SCOPE, **change)).keys(["d"]) != Naming(SCOPE).keys(["d"])
 
 
 def test_a_boundary_between_query_and_document_cannot_move() -> None:
-    (one,) = Naming(replace(SCOPE, query="a")).keys(["bc"])
-    (other,) = Naming(replace(SCOPE, query="ab")).keys(["c"])
+    (one,) = Naming(structs.replace(SCOPE, query="a")).keys(["bc"])
+    (other,) = Naming(structs.replace(SCOPE, query="ab")).keys(["c"])
     assert one != other
 
 
 def test_the_order_of_parameters_does_not_count() -> None:
-    one = replace(SCOPE, parameters={"a": 1, "b": {"c": 2, "d": 3}})
-    other = replace(SCOPE, parameters={"b": {"d": 3, "c": 2}, "a": 1})
+    one = structs.replace(SCOPE, parameters={"a": 1, "b": {"c": 2, "d": 3}})
+    other = structs.replace(SCOPE, parameters={"b": {"d": 3, "c": 2}, "a": 1})
     assert Naming(one).keys(["d"]) == Naming(other).keys(["d"])
 
 
@@ -73,6 +74,22 @@ def test_keys_are_the_same_in_every_process_and_release() -> None:
 
 
 def test_text_that_is_not_valid_unicode_has_a_key() -> None:
-    keys = Naming(replace(SCOPE, query="\ud800")).keys(["\udfff", "", b""])
+    keys = Naming(structs.replace(SCOPE, query="\ud800")).keys(["\udfff", "", b""])
     assert len(set(keys)) == 3
     assert {len(key) for key in keys} == {16}
+
+
+async def test_keys_of_large_documents_are_made_in_slices() -> None:
+    documents: list[str | bytes] = [*(bytes([number]) * 200_000 for number in range(20)), "a text", b"a text"]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    assert await Naming(SCOPE).keys_in_slices(documents) == Naming(SCOPE).keys(documents)
+    beside.cancel()
+    assert turns >= 6

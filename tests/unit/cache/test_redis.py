@@ -16,6 +16,7 @@ from rerankd.cache.opening import open_pair_scores
 from rerankd.cache.pair_scores import CacheUse, Filled, PairScores
 from rerankd.cache.settings import CacheSettings
 from tests.support.redis import RedisServer
+from tests.support.waiting import until
 from tests.unit.cache.upstream import SCOPE, score_of
 
 GENEROUS_S = 20.0
@@ -39,12 +40,6 @@ async def fill(scores: PairScores, documents: Sequence[str], use: CacheUse = Cac
         return [score_of(documents[position]) for position in positions]
 
     return await scores.fill(SCOPE, documents, use, fetch)
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(GENEROUS_S):
-        while not is_true():
-            await asyncio.sleep(0.01)
 
 
 async def test_replicas_share_scores(redis: RedisServer) -> None:

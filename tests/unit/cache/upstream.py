@@ -9,9 +9,9 @@ from rerankd.cache.keys import Scope
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.pair_scores import CacheUse, Filled, PairScores
 from rerankd.cache.redis_tier import RedisTier
+from tests.support.waiting import settle
 
 SCOPE = Scope("a-provider", "a-model", "a query")
-_SETTLING_TURNS = 25
 """Turns of the event loop after which nothing moves any more without an answer from upstream."""
 
 
@@ -63,12 +63,6 @@ class Upstream:
         """Fail the open question of that number."""
         self.open[number][1].set_exception(UpstreamError())
         await settle()
-
-
-async def settle() -> None:
-    """Let everything run that can."""
-    for _ in range(_SETTLING_TURNS):
-        await asyncio.sleep(0)
 
 
 def new_scores(redis: RedisTier | None = None) -> PairScores:

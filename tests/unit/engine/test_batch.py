@@ -13,6 +13,7 @@ from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from tests.support.providers import ScriptedProvider, by_length
+from tests.support.waiting import settle
 
 CALL = CallContext(request_id="batch")
 
@@ -91,7 +92,8 @@ async def test_defaults_fill_what_an_item_leaves_unset() -> None:
 
 async def test_ordered_answers_keep_the_order_of_the_items() -> None:
     async def slow_first(call: ProviderCall) -> ProviderReply:
-        await asyncio.sleep(0.02 if call.documents[0] == "first" else 0)
+        if call.documents[0] == "first":
+            await settle()
         return await by_length(call)
 
     for ordered, expected in ((True, ["1", "2", "3"]), (False, ["2", "3", "1"])):
@@ -114,11 +116,11 @@ async def test_at_most_the_concurrency_is_read_ahead_of_the_reader(asked: int | 
 
     responses = engine(ScriptedProvider(), concurrency=4).batch_rerank(endless(), CALL)
     await anext(responses)
-    await asyncio.sleep(0.02)
+    await settle()
     assert read == (asked or 4)
     for _ in range(10):
         await anext(responses)
-    await asyncio.sleep(0.02)
+    await settle()
     assert read == 10 + (asked or 4)
     await responses.aclose()  # type: ignore[attr-defined]
 
@@ -131,7 +133,7 @@ async def test_closing_the_stream_cancels_what_is_under_way() -> None:
     provider = ScriptedProvider(model=hang)
     responses = engine(provider).batch_rerank(stream(*[item(str(i)) for i in range(9)]), CALL)
     task = asyncio.ensure_future(anext(responses))
-    await asyncio.sleep(0.02)
+    await settle()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

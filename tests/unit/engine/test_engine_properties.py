@@ -74,7 +74,7 @@ def expected(
     return sorted(kept, key=lambda pair: (-pair[1], pair[0]))[:top_n]
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 @given(facts, requests, st.integers(0, 2**32), st.booleans())
 def test_several_requests_one_after_the_other_or_at_once_rank_as_one_call_each(
     given_facts: Capabilities, asked: list[Asked], seed: int, is_at_once: bool
@@ -110,7 +110,7 @@ async def _check(given_facts: Capabilities, asked: list[Asked], seed: int, *, is
     assert deployments_of(opened, "")[0].in_flight == 0
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_a_storm_of_cancellations_and_failures_leaves_nothing_behind(seed: int) -> None:
     asyncio.run(_storm(seed))

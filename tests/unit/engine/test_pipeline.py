@@ -22,6 +22,7 @@ from rerankd_adapters.base import (
     Scoring,
 )
 from tests.support.providers import FACTS, Answer, ScriptedProvider, by_length
+from tests.support.waiting import settle
 
 CALL = CallContext(request_id="r1")
 
@@ -121,7 +122,7 @@ async def test_cancelling_the_call_cancels_the_provider_call_and_frees_its_place
     tested = engine(provider, max_concurrent_calls=1)
     request = RerankRequest(query="q", documents=["a"])
     task = asyncio.create_task(tested.rerank(request, CALL))
-    await asyncio.sleep(0.01)
+    await settle()
     with pytest.raises(ServiceError) as raised:
         await tested.rerank(request, CALL)
     assert raised.value.reason is Reason.OVERLOADED
@@ -131,7 +132,7 @@ async def test_cancelling_the_call_cancels_the_provider_call_and_frees_its_place
         await task
     assert provider.cancelled == 1
     second = asyncio.create_task(tested.rerank(request, CALL))
-    await asyncio.sleep(0.01)
+    await settle()
     assert len(provider.calls) == 2
     second.cancel()
 
@@ -197,6 +198,20 @@ async def test_page_size_out_of_range(size: int) -> None:
     assert raised.value.violations[0].field == "page_size"
 
 
+@pytest.mark.parametrize(
+    ("provider", "why"),
+    [
+        ("cohere", "provider cohere is not configured: set COHERE_API_KEY or add providers.cohere to the settings"),
+        ("scriptd", "there is no provider scriptd; did you mean scripted?"),
+    ],
+)
+async def test_a_list_of_models_that_is_empty_says_why(provider: str, why: str) -> None:
+    with pytest.raises(ServiceError) as raised:
+        await engine(ScriptedProvider()).list_models(ListModelsRequest(provider=provider), CALL)
+    assert (raised.value.reason, raised.value.violations[0].field) == (Reason.INVALID_REQUEST, "provider")
+    assert raised.value.message == why
+
+
 async def test_an_instruction_goes_only_to_models_that_follow_it() -> None:
     request = RerankRequest(query="q", documents=["a"], instruction="Be brief.")
     follows = ScriptedProvider(facts=replace(FACTS, takes_instruction=True))
@@ -246,3 +261,17 @@ async def test_the_catalog_says_which_models_take_images() -> None:
         answer = await engine(provider).get_model(request, CALL)
         assert answer.model is not None
         assert answer.model.takes_images is takes_images
+
+
+@pytest.mark.parametrize("query", ["", "q"])
+async def test_an_image_is_the_query_where_the_model_takes_it(query: str) -> None:
+    image = "https://host/q.png"
+    provider = ScriptedProvider(facts=replace(FACTS, takes_query_images=True))
+    opened = engine(provider)
+    request = RerankRequest(query=query, query_image=image, documents=["a", "bb"])
+    answer = await opened.rerank(request, CALL)
+    assert [result.index for result in answer.results] == [1, 0]
+    assert (provider.calls[0].query, provider.calls[0].query_image) == (query, image)
+    model = (await opened.get_model(GetModelRequest(model="scripted/model"), CALL)).model
+    assert model is not None
+    assert model.takes_query_images

@@ -26,8 +26,8 @@ def test_rank_is_the_sorted_list_cut(scores: list[float], data: st.DataObject) -
 @pytest.mark.parametrize(
     ("indices", "scores", "fault"),
     [
-        ([0, 1], [1.0], "2 indices for 1 scores"),
-        ([0], [1.0], "1 scores for 2 documents"),
+        ([0, 1], [1.0], "2 indices for 1 score"),
+        ([0], [1.0], "1 score for 2 documents"),
         ([0, 0], [1.0, 2.0], "duplicate index"),
         ([0, 2], [1.0, 2.0], "index outside 0..1"),
         ([-1, 0], [1.0, 2.0], "index outside 0..1"),

@@ -5,7 +5,7 @@ import pytest
 
 from rerankd.contract.messages import Document, RerankRequest
 from rerankd.engine import rendering
-from rerankd.engine.scoring.provider_call import document_contents
+from rerankd.engine.scoring import provider_call
 from rerankd_adapters.base import ProviderCall
 
 
@@ -26,7 +26,13 @@ def render(request: RerankRequest, **options: Any) -> rendering.RenderedRequest:
         (Document(fields={"b": "2", "a": "1"}), [], "b: '2'\na: '1'"),
         (Document(fields={"a": "1", "b": "2"}), ["b", "a"], "b: '2'\na: '1'"),
         (Document(fields={"only": "text: with, marks"}), [], "text: with, marks"),
-        (Document(fields={"n": 3}), [], "n: 3"),
+        (Document(fields={"n": 3}), [], "3"),
+        (Document(fields={"x": 5, "y": "z"}), ["x"], "5"),
+        (Document(fields={"x": 5.5, "y": "z"}), ["x"], "5.5"),
+        (Document(fields={"x": True}), ["x"], "true"),
+        (Document(fields={"x": ["a", 2.0]}), ["x"], "- a\n- 2"),
+        (Document(fields={"x": {"a": "b", "c": [1]}}), ["x"], "a: b\nc:\n- 1"),
+        (Document(fields={"x": []}), ["x"], "[]"),
         (Document(fields={"n": 3.0, "m": [1.5, 2.0]}), [], "n: 3\nm:\n- 1.5\n- 2"),
         (Document(fields={"title": "größe", "tags": ["a", "b"]}), [], "title: größe\ntags:\n- a\n- b"),
     ],
@@ -34,6 +40,18 @@ def render(request: RerankRequest, **options: Any) -> rendering.RenderedRequest:
 def test_text_of_a_document(document: str | Document, rank_fields: list[str], text: str) -> None:
     request = RerankRequest(query="q", documents=[document], rank_fields=rank_fields)
     assert render(request).texts == [text]
+
+
+@pytest.mark.parametrize("blank", ["", " \n", Document(text=" ")])
+def test_blank_documents_are_omitted_with_a_warning(blank: str | Document) -> None:
+    rendered = render(RerankRequest(query="q", documents=["a", *[blank] * 11, "b"]), omits_blank=True)
+    assert (rendered.texts, list(rendered.indices), list(rendered.blank_indices)) == (
+        ["a", "b"],
+        [0, 12],
+        [*range(1, 12)],
+    )
+    listed = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ..."
+    assert rendered.warnings == [f"blank documents were ranked last, unscored: 11 of 13, at index {listed}"]
 
 
 def test_strings_are_not_copied() -> None:
@@ -97,17 +115,17 @@ def test_contents_tell_apart_what_is_scored() -> None:
         objects=[None, None, None, {"a": "t", "unread": 1}, None, {"a": "x"}],
         rank_fields=["a"],
     )
-    contents = document_contents(call)
+    contents = asyncio.run(provider_call.document_contents(call))
     assert len(set(contents)) == 6
     assert contents[0] == "t"
     assert [type(each) for each in contents] == [str, bytes, bytes, bytes, bytes, bytes]
     again = ProviderCall(model="m", query="p", documents=["t"], objects=[{"unread": 2, "a": "t"}], rank_fields=["a"])
-    assert document_contents(again) == [contents[3]]
+    assert asyncio.run(provider_call.document_contents(again)) == [contents[3]]
 
 
 def test_contents_of_texts_are_the_texts() -> None:
     texts = ["a", "b"]
-    assert document_contents(ProviderCall(model="m", query="q", documents=texts)) is texts
+    assert asyncio.run(provider_call.document_contents(ProviderCall(model="m", query="q", documents=texts))) is texts
 
 
 def test_documents_without_any_ranked_field_are_counted() -> None:
@@ -116,6 +134,13 @@ def test_documents_without_any_ranked_field_are_counted() -> None:
     assert said == ["rank_fields: 1 of 4 documents have none of these fields and were scored by all of their content"]
     assert render(RerankRequest(query="q", documents=documents, rank_fields=["a", "b"])).warnings == []
     assert render(RerankRequest(query="q", documents=documents)).warnings == []
+    plain: list[str | Document] = ["s", Document(text="t")]
+    strings: list[str | Document] = ["s", "t"]
+    for without_fields in (plain, strings):
+        assert render(RerankRequest(query="q", documents=without_fields, rank_fields=["a"])).warnings == [
+            "rank_fields were ignored: no document has fields; each was scored by its text"
+        ]
+    assert render(RerankRequest(query="q", documents=plain, rank_fields=["text"])).warnings == []
     titled = Document(text="t", fields={"a": 1})
     assert render(RerankRequest(query="q", documents=[titled], rank_fields=["text"])).warnings == []
 

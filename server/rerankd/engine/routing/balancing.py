@@ -79,7 +79,7 @@ _STRATEGIES: Final[Mapping[Balancing, Callable[[Balancer, Sequence[Deployment]],
 
 _TOKENS_PER_DOCUMENT: Final = 200.0
 _DOCUMENTS_PER_SEARCH: Final = 50.0
-"""A typical call, for comparing prices per token with prices per search unit."""
+"""A typical call, for comparing prices per token with prices per search unit or call."""
 
 
 def _expected_s(deployment: Deployment) -> float:
@@ -95,4 +95,4 @@ def _usd(deployment: Deployment) -> float:
 
 
 def _units_per_search(price: Price) -> float:
-    return 1.0 if price.unit == "search_unit" else _TOKENS_PER_DOCUMENT * _DOCUMENTS_PER_SEARCH
+    return 1.0 if price.unit in ("search_unit", "call") else _TOKENS_PER_DOCUMENT * _DOCUMENTS_PER_SEARCH

@@ -37,6 +37,7 @@ class CircuitBreaker:
         self._length_s = 0.0
         self._until_s = 0.0
         self._probe: asyncio.Event | None = None
+        self._is_suspended = False
         self.last_failure: AdapterError | None = None
         """The last failure; `None` before the first."""
 
@@ -82,10 +83,19 @@ class CircuitBreaker:
             self._end_probe()
 
     def succeed(self) -> None:
-        """Record a reply; closes the circuit."""
+        """Record a reply; closes the circuit, but for one that is suspended."""
         self._failures = 0
-        self._length_s = 0.0
+        if not self._is_suspended or self._clock() >= self._until_s:
+            self._length_s = 0.0
+            self._is_suspended = False
         self._end_probe()
+
+    def suspend(self, cause: AdapterError, seconds: float) -> None:
+        """Open the circuit for a time, whatever replies come in it; then one call probes the deployment."""
+        self.last_failure = cause
+        self._is_suspended = True
+        self._length_s = seconds
+        self._until_s = self._clock() + seconds
 
     def _end_probe(self) -> None:
         if self._probe is not None:

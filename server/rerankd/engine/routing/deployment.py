@@ -11,11 +11,14 @@ from msgspec import structs
 from rerankd.engine.routing.circuit_breaker import CircuitBreaker
 from rerankd.engine.routing.concurrency_limiter import ConcurrencyLimiter
 from rerankd.engine.routing.latency import LatencyStats
+from rerankd.engine.routing.latency_by_size import LatencyBySize
 from rerankd.engine.routing.rate_limiter import RateLimiter
-from rerankd.engine.routing.reply_check import check_reply
+from rerankd.engine.routing.reply_check import check_routed
 from rerankd.engine.routing.settings import CircuitBreakerSettings, DeploymentSettings
+from rerankd.engine.time_limits import TimeLimit
 from rerankd.telemetry.deployment_events import cooldown_started
-from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ModelProvider, ProviderCall, ProviderReply
+from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ModelProvider
+from rerankd_adapters.call import R, RoutedCall
 
 _UNHEALTHY: Final = frozenset(
     {
@@ -33,6 +36,13 @@ _SLOW_CALL_S: Final = 1.0
 """A cancelled call counts as a failure after this time, or after less by `_SLOW_CALL_FACTOR`."""
 _SLOW_CALL_FACTOR: Final = 1.2
 """A cancelled call counts as a failure after this multiple of the 95th percentile of latency."""
+_QUIET_FACTOR: Final = 2.0
+"""A deployment with calls in flight is quiet after this multiple of the 95th percentile without a reply."""
+_MIN_QUIET_S: Final = 0.1
+"""It is not quiet before this."""
+_STEADY_REPLIES: Final = 20
+_SENT_SHARE: Final = 0.5
+"""Share of an attempt's limit that the provider must have had to be blamed; a call may have queued for the rest."""
 
 
 class Deployment:
@@ -62,9 +72,18 @@ class Deployment:
         self.limiter = ConcurrencyLimiter(options.max_concurrent, options.max_queued)
         self.breaker = CircuitBreaker(cooldown, clock)
         self.latency = LatencyStats(clock)
+        self.latency_by_size = LatencyBySize()
+        self.answered = 0
+        """Replies so far."""
+        self._answered_at_failure = 0
+        self.cut_off = 0
+        """Attempts that a limit ended one after the other since the last reply; concurrent ones count once."""
         self.peers: Sequence[Deployment] = ()
         """The other deployments of the model."""
+        self.is_known = False
+        """Whether the settings or the provider list the model, or the provider has answered a call with it."""
         self._clock = clock
+        self._heard_s = clock()
         self._requests = RateLimiter(options.requests_per_minute, clock) if options.requests_per_minute else None
         self._tokens = RateLimiter(options.tokens_per_minute, clock) if options.tokens_per_minute else None
 
@@ -83,6 +102,21 @@ class Deployment:
     def is_last_available(self) -> bool:
         """Whether every peer's circuit breaker is open or half-open; slowness then does not open this one."""
         return all(peer.breaker.is_tripped for peer in self.peers)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether calls are in flight and none was answered for longer than usual; others are then preferred."""
+        if not self.limiter.in_flight:
+            return False
+        usual_s = self.latency.p95_s
+        if usual_s is None:
+            usual_s = min((peer.latency.p95_s or _SLOW_CALL_S for peer in self.peers), default=_SLOW_CALL_S)
+        return self._clock() - self._heard_s > max(_QUIET_FACTOR * usual_s, _MIN_QUIET_S)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it has answered so many calls since it last failed that another one is no risk."""
+        return self.answered - self._answered_at_failure >= _STEADY_REPLIES
 
     @property
     def utilisation(self) -> float:
@@ -104,13 +138,23 @@ class Deployment:
         wait_s = self._requests.wait_s(1) if self._requests else 0.0
         return max(wait_s, self._tokens.wait_s(tokens)) if self._tokens else wait_s
 
-    async def call(self, call: ProviderCall, tokens: int, timeout_s: float | None) -> ProviderReply:
+    async def call(
+        self,
+        call: RoutedCall[R],
+        tokens: int,
+        timeout_s: float | None,
+        limit: TimeLimit | None = None,
+        *,
+        size: int = 0,
+    ) -> R:
         """Make one provider call and check its reply.
 
         Args:
             call: The call; its `model` is replaced by this deployment's.
             tokens: Estimated tokens of the call, for the rate limit.
             timeout_s: Timeout in seconds, queueing included; `None` without one.
+            limit: Limit within which the call is awaited; a call that it ends counts as a failure.
+            size: Of the call, by its `size`, to learn the latency of calls of this size; 0: it is not learnt.
 
         Raises:
             AdapterError: The provider failed, or its reply is invalid.
@@ -132,12 +176,22 @@ class Deployment:
                 self._consume_rates(-1, -tokens)
                 self.breaker.abandon(is_probe=is_probe)
                 raise
+        if self.limiter.in_flight == 1:
+            self._heard_s = self._clock()
         try:
-            reply = await self._checked(call, is_probe=is_probe)
+            reply = await self._checked(call, limit, is_probe=is_probe)
         finally:
             self.limiter.release()
-        self.latency.observe(self._clock() - started_s)
+        self._observe(size, started_s)
         return reply
+
+    def _observe(self, size: int, started_s: float) -> None:
+        self._heard_s = now_s = self._clock()
+        self.answered += 1
+        self.cut_off = 0
+        self.latency.observe(now_s - started_s)
+        if size:
+            self.latency_by_size.observe(size, now_s - started_s)
 
     def _consume_rates(self, requests: int, tokens: int) -> None:
         if self._requests:
@@ -145,18 +199,24 @@ class Deployment:
         if self._tokens:
             self._tokens.take(tokens)
 
-    async def _checked(self, call: ProviderCall, *, is_probe: bool) -> ProviderReply:
-        sent_s = self._clock()
+    async def _checked(self, call: RoutedCall[R], limit: TimeLimit | None, *, is_probe: bool) -> R:
+        sent_s, cut_off = self._clock(), self.cut_off
         try:
-            reply = await self.provider.rerank(call)
-            check_reply(reply, len(call.documents), call.top_n)
+            reply = await call.send_to(self.provider)
+            check_routed(call, reply)
         except AdapterError as error:
             self._record_failure(error, self._clock() - sent_s, is_probe=is_probe)
             raise
         except BaseException:
-            self._record_abandoned(self._clock() - sent_s, is_probe=is_probe)
+            elapsed_s = self._clock() - sent_s
+            if limit is not None and limit.has_ended and elapsed_s >= _SENT_SHARE * limit.seconds:
+                self.cut_off = max(self.cut_off, cut_off + 1)
+                self._record_slow(elapsed_s, is_probe=is_probe)
+            else:
+                self._record_abandoned(elapsed_s, is_probe=is_probe)
             raise
         self.breaker.succeed()
+        self.is_known = True
         return reply
 
     def _record_failure(self, error: AdapterError, elapsed_s: float, *, is_probe: bool) -> None:
@@ -174,12 +234,16 @@ class Deployment:
         usual_s = self.latency.p95_s
         slow_s = _SLOW_CALL_S if usual_s is None else min(_SLOW_CALL_FACTOR * usual_s, _SLOW_CALL_S)
         if elapsed_s >= slow_s and not self.is_last_available:
-            self.latency.observe_slow(elapsed_s)
-            cause = AdapterError(AdapterErrorKind.UNAVAILABLE, f"no reply within {elapsed_s:.3g} s")
-            self._fail(cause, is_probe=is_probe)
+            self._record_slow(elapsed_s, is_probe=is_probe)
         else:
             self.breaker.abandon(is_probe=is_probe)
 
+    def _record_slow(self, elapsed_s: float, *, is_probe: bool) -> None:
+        self.latency.observe_slow(elapsed_s)
+        cause = AdapterError(AdapterErrorKind.UNAVAILABLE, f"no reply within {elapsed_s:.3g} s")
+        self._fail(cause, is_probe=is_probe)
+
     def _fail(self, error: AdapterError, *, is_probe: bool) -> None:
+        self._answered_at_failure = self.answered
         if self.breaker.fail(error, is_probe=is_probe):
             cooldown_started(self.name, self.breaker.remaining_s)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from rerankd.contract.errors import FieldViolation, Reason, ServiceError
+from rerankd.contract.errors import UPSTREAM_FAULTS, FieldViolation, Reason, ServiceError
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
@@ -22,6 +22,8 @@ REASON_OF_KIND: Final[Mapping[AdapterErrorKind, Reason]] = {
     AdapterErrorKind.TIMEOUT: Reason.DEADLINE_EXCEEDED,
 }
 
+MAX_TOKENS: Final = "max_tokens"
+"""Metadata of a pair refused as too long: the tokens of query and document that the provider takes."""
 _DOCUMENT: Final = re.compile(r"documents\[(\d+)\]")
 _QUEUE_RETRY_AFTER_S: Final = 1.0
 
@@ -37,6 +39,8 @@ def service_error(error: AdapterError, deployment: Deployment, indices: Sequence
     metadata = {"provider": deployment.provider.name, "model": deployment.name}
     if error.status is not None:
         metadata["provider_status"] = str(error.status)
+    if error.max_tokens is not None:
+        metadata[MAX_TOKENS] = str(error.max_tokens)
     violations = []
     if error.field:
         field = _DOCUMENT.sub(lambda found: f"documents[{_request_index(int(found[1]), indices)}]", error.field)
@@ -89,6 +93,29 @@ def rate_limited(group: ModelGroup, wait_s: float) -> ServiceError:
     )
 
 
+def combine_errors(errors: Sequence[ServiceError], model: str) -> ServiceError:
+    """Combine the errors of all attempts into one, with the reason of the last.
+
+    Args:
+        errors: n errors, n >= 1, in the order of the attempts.
+        model: Public name of the model.
+    """
+    last = errors[-1]
+    messages = list(dict.fromkeys(str(error) for error in errors))
+    if len(errors) == 1:
+        return last
+    metadata = dict(last.metadata) | {"attempts": str(len(errors))}
+    message = last.message if len(messages) == 1 else f"every deployment of {model} failed: {'; '.join(messages)}"
+    waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]
+    return ServiceError(
+        last.reason,
+        message,
+        metadata=metadata,
+        violations=last.violations,
+        retry_after_s=min(waits, default=None),
+    )
+
+
 class ModelFailure(NamedTuple):
     """A model that failed, with its error."""
 
@@ -110,7 +137,7 @@ def all_models_failed(failures: Sequence[ModelFailure]) -> ServiceError:
     )
     waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]
     return ServiceError(
-        last.reason if len(reasons) == 1 else Reason.PROVIDER_UNAVAILABLE,
+        last.reason if len(reasons) == 1 or reasons <= UPSTREAM_FAULTS else Reason.PROVIDER_UNAVAILABLE,
         f"all {len(errors)} models failed: {messages}",
         metadata={f"failure_{index}": str(error) for index, error in enumerate(errors)},
         retry_after_s=min(waits, default=None),

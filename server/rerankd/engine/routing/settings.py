@@ -69,6 +69,8 @@ class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Retries as a share of first attempts, 0 to 1."""
     burst: int = 100
     """Retries allowed in a burst before `budget` limits them."""
+    min_per_s: float = 10.0
+    """Retries a second that are allowed whatever `budget` says, for models with little traffic."""
 
 
 class CircuitBreakerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,6 +97,37 @@ class HedgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Hedges allowed in a burst before `budget` limits them."""
 
 
+class AdaptiveTimeoutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When an attempt is given up for another deployment or a fallback, by the latency learnt of its deployment.
+
+    It is given up if there is another one to try and the retry budget allows it; otherwise after twice the limit and
+    `initial_s`, if the deployment has answered no other call meanwhile. It then counts as a failure for the circuit
+    breaker. The limit is `multiple` times the 99th percentile of replies to calls of similar size.
+    """
+
+    multiple: float = 3.0
+    """The limit as a multiple of the 99th percentile of the deployment's latency, at least 1."""
+    min_s: float = 1.0
+    """Lowest limit; set it above the time a deployment may need to start."""
+    max_s: float = 60.0
+    """Highest limit."""
+    initial_s: float = 10.0
+    """Lowest limit until the deployment has answered 20 calls; after that, of an attempt with nothing else to try."""
+
+    def problems(self, path: str) -> list[str]:
+        """Return what is wrong with the values, as `ModelSettings.problems`."""
+        found = [
+            f"{path}.{name} must be above 0, is {value:g}"
+            for name, value in msgspec.structs.asdict(self).items()
+            if not 0 < value < math.inf
+        ]
+        if self.multiple < 1:
+            found.append(f"{path}.multiple must be at least 1, is {self.multiple:g}")
+        if max(self.min_s, self.initial_s) > self.max_s:
+            found.append(f"{path}.max_s must be at least min_s and initial_s, is {self.max_s:g}")
+        return found
+
+
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One model, or every model whose name matches a name with `*`."""
 
@@ -115,7 +148,10 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     )
     """Error reasons after which a fallback is tried."""
     attempt_timeout_s: float | None = None
-    """Timeout of one provider call; default: half of the remaining time while there is another one to try."""
+    """Fixed timeout of one provider call; default: `adaptive_timeout`, and half of the remaining time while there is
+    another one to try."""
+    adaptive_timeout: AdaptiveTimeoutSettings = AdaptiveTimeoutSettings()
+    """Adaptive limit of one provider call, unless `attempt_timeout_s` is set."""
     retries: RetrySettings = RetrySettings()
     """Retries of failed provider calls."""
     cooldown: CircuitBreakerSettings = CircuitBreakerSettings()
@@ -124,6 +160,9 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Hedges of slow calls."""
     cache: bool = True
     """Whether its scores are cached; applies to pointwise models only."""
+    cut_long_documents: bool = True
+    """Whether documents longer than the window are cut before they are sent to a server that refuses them, as llama.cpp
+    does; otherwise the call fails with the server's error."""
     normalization: Literal["none", "minmax", "sigmoid"] = "none"
     """Normalisation of its scores unless the request sets one."""
 
@@ -144,6 +183,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
                 for name, value in msgspec.structs.asdict(struct).items()
                 if not isinstance(value, bool) and not value >= 0
             ]
+        found += self.adaptive_timeout.problems(f"{path}.adaptive_timeout")
         for index, deployment in enumerate(self.deployments):
             found += deployment.problems(f"{path}.deployments[{index}]")
         return found

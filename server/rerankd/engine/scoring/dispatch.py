@@ -10,7 +10,8 @@ from rerankd.engine.routing.chunk_executor import ChunkExecutor, ChunkResult
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.tokens import ESTIMATE
-from rerankd_adapters.base import ProviderCall
+from rerankd_adapters.base import ProviderCall, ProviderReply
+from rerankd_adapters.call import R, RoutedCall
 
 
 async def dispatch(
@@ -20,7 +21,7 @@ async def dispatch(
     chunks: Sequence[range],
     indices: Sequence[int],
     total: int | None = None,
-) -> list[ChunkResult]:
+) -> list[ChunkResult[ProviderReply]]:
     """Execute every chunk; concurrently, up to the concurrency limits of the deployments.
 
     Args:
@@ -39,13 +40,13 @@ async def dispatch(
     """
     total = total or len(chunks)
     if len(chunks) == 1:
-        return [await _executor(group, context, call, indices, total).run()]
+        return [await executor_of(group, context, call, _tokens(group, call), indices, total).run()]
     slots = call_semaphore(group, len(chunks))
 
-    async def execute(chunk: range) -> ChunkResult:
+    async def execute(chunk: range) -> ChunkResult[ProviderReply]:
         async with slots:
             part, part_indices = call.take(chunk), indices[chunk.start : chunk.stop]
-            return await _executor(group, context, part, part_indices, total).run()
+            return await executor_of(group, context, part, _tokens(group, part), part_indices, total).run()
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -67,13 +68,39 @@ def call_semaphore(group: ModelGroup, calls: int) -> asyncio.Semaphore:
     return asyncio.Semaphore(group.max_concurrent or calls)
 
 
-def _executor(
-    group: ModelGroup, context: ScoringContext, call: ProviderCall, indices: Sequence[int], total: int
-) -> ChunkExecutor:
+def executor_of(
+    group: ModelGroup,
+    context: ScoringContext,
+    call: RoutedCall[R],
+    tokens: int,
+    indices: Sequence[int] = (),
+    total: int = 1,
+) -> ChunkExecutor[R]:
+    """Return the executor of one provider call of a rerank call, recorded as its next chunk.
+
+    Args:
+        group: Its deployments are called.
+        context: Of the rerank call.
+        call: A chunk, or a chat call.
+        tokens: Estimated tokens of `call`, for rate limits; 0 if no deployment of the group limits tokens.
+        indices: Index in the request of each document of `call`, for errors that name a document.
+        total: Number of such calls that the rerank call makes.
+    """
     number = next(context.chunk_numbers)
     watch = context.record.chunk(number, total) if context.record else None
-    tokens = _tokens(group, call)
-    return ChunkExecutor(group, call, tokens, indices, context.has_fallback, has_siblings=total > 1, watch=watch)
+    if watch is not None:
+        watch.operation = call.operation
+    return ChunkExecutor(
+        group,
+        call,
+        tokens,
+        indices,
+        context.has_fallback,
+        has_siblings=total > 1,
+        retries=context.retries,
+        watch=watch,
+        index=number,
+    )
 
 
 def _tokens(group: ModelGroup, call: ProviderCall) -> int:

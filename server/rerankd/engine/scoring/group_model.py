@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
 
 from rerankd.cache.pair_scores import CacheUse, PairScores
+from rerankd.engine.own_parameters import score_space_of, select_parameters
 from rerankd.engine.ranking import Normalisation
 from rerankd.engine.rendering import RenderedRequest
 from rerankd.engine.routing.model_group import ModelGroup
@@ -16,9 +19,10 @@ from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.usage import usage_of
 from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
 
+_NO_OPTIONS: Final[Mapping[str, Any]] = {}
 
-@dataclass(slots=True)
-class GroupModel:
+
+class GroupModel(Struct):
     """Scores with the deployments of one group. Satisfies `ScoringModel`.
 
     Args:
@@ -35,6 +39,16 @@ class GroupModel:
         return self.group.name
 
     @property
+    def identity(self) -> None:
+        """See `ScoringModel`."""
+        return
+
+    @property
+    def bulkhead(self) -> str:
+        """See `ScoringModel`."""
+        return self.group.bulkhead
+
+    @property
     def fallback_on(self) -> Collection[str]:
         """See `ScoringModel`."""
         return self.group.options.fallback_on
@@ -44,10 +58,29 @@ class GroupModel:
         """See `ScoringModel`."""
         return Normalisation(self.group.options.normalization)
 
+    @property
+    def fallbacks(self) -> Sequence[str]:
+        """See `ScoringModel`."""
+        return self.group.options.fallbacks
+
+    @property
+    def top_n(self) -> int | None:
+        """See `ScoringModel`: a model has none of its own."""
+        return None
+
     async def score(self, request: RenderedRequest, context: ScoringContext) -> ModelResult:
         """See `ScoringModel`."""
         group, info = self.group, self.group.info()
-        call = provider_call_of(request, group.name, info, top_n=context.top_n, deadline_s=context.deadline_s)
+        given = request.request.provider_options
+        options, ignored = (
+            select_parameters(group.name, info.parameters, given, request.mapped_parameters)
+            if given
+            else (_NO_OPTIONS, [])
+        )
+        call = provider_call_of(
+            request, group.name, info, top_n=context.top_n, deadline_s=context.deadline_s, options=options
+        )
+        warned = ignored if request.warns_of_options else ()
         cache = self.cache if self._is_cacheable(info, call, context.cache_use) else None
         scoring = RequestScoring(group, context, info, call, request.indices, cache)
         scores = await scoring.run() if request.texts else Scores((), ())
@@ -58,10 +91,12 @@ class GroupModel:
             provider=answered.provider.name,
             indices=scores.indices,
             scores=scores.values,
-            score_space=info.capabilities.score_space,
+            score_space=score_space_of(info.capabilities.score_space, info.parameters, options),
             usage=usage_of(request, calls, scores.cached, info.price),
             calls=calls,
-            warnings=[*request.warnings, *self._warnings(info, request), *scoring.warnings],
+            warnings=[*request.warnings, *warned, *self._warnings(info, request), *scoring.warnings],
+            has_scale=info.capabilities.has_scale,
+            minimum_score=info.capabilities.minimum_score,
         )
 
     def _is_cacheable(self, info: ModelInfo, call: ProviderCall, use: CacheUse) -> bool:

@@ -117,13 +117,13 @@ def _passages_of(
     document: str, passage_tokens: int, rules: PassageRules, counter: TokenCounter
 ) -> tuple[list[str], bool]:
     """Return the passages of one document, and whether they cover all of it that was requested."""
-    if _fits_in(document, passage_tokens, counter):
+    if fits_in(document, passage_tokens, counter):
         return [document], True
     limit = rules.max_tokens_per_doc
     if limit is not None and limit <= passage_tokens:
         return [document], True
-    if limit is not None and not _fits_in(document, limit, counter):
-        document = _truncate(document, limit, rules, counter)
+    if limit is not None and not fits_in(document, limit, counter):
+        document = truncate(document, limit, counter, keeps_end=rules.keeps_end)
     if not rules.keeps_end:
         spans = cut_spans(document, passage_tokens, rules.max_passages, counter)
         return [document[start:end] for start, end in spans], spans[-1][1] == len(document)
@@ -133,8 +133,9 @@ def _passages_of(
     return [tail[start:end] for start, end in spans[-rules.max_passages :]], is_whole
 
 
-def _truncate(document: str, tokens: int, rules: PassageRules, counter: TokenCounter) -> str:
-    if rules.keeps_end:
+def truncate(document: str, tokens: int, counter: TokenCounter, *, keeps_end: bool = False) -> str:
+    """Return the start of a text that is longer than `tokens` tokens, or its end."""
+    if keeps_end:
         return document[-_fit_end(document, 0, tokens, counter, from_end=True) :]
     return document[: _fit_end(document, 0, tokens, counter)]
 
@@ -164,7 +165,8 @@ def cut_spans(text: str, tokens: int, max_spans: int, counter: TokenCounter) -> 
         start = _next_start(text, start, end)
 
 
-def _fits_in(text: str, tokens: int, counter: TokenCounter) -> bool:
+def fits_in(text: str, tokens: int, counter: TokenCounter) -> bool:
+    """Whether a text has at most `tokens` tokens; of a long text only as much is counted as decides."""
     if 4 * len(text) <= tokens:
         return True
     sample = text[: tokens * _MAX_CHARS_PER_TOKEN]

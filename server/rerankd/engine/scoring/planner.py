@@ -221,7 +221,8 @@ def _limit_text(capabilities: Capabilities) -> str:
 
 
 def _not_splittable(capabilities: Capabilities, name: str, count: int) -> ServiceError:
-    over = f"{count} documents exceed the limit of {name} ({_limit_text(capabilities)} per call)"
+    exceed = "document exceeds" if count == 1 else "documents exceed"
+    over = f"{count} {exceed} the limit of {name} ({_limit_text(capabilities)} per call)"
     if capabilities.scoring is Scoring.LISTWISE:
         return _unsupported(name, count, f"{over}, and it is listwise, so the request cannot be split")
     setting = settings_key(name, "scoring")

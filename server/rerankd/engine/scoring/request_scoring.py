@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 from rerankd.cache.keys import Scope
 from rerankd.cache.pair_scores import PairScores
+from rerankd.contract.errors import ServiceError
 from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.scoring.cutting import Cut, cut_call, is_too_long, window_of, with_lower_window
 from rerankd.engine.scoring.dispatch import call_semaphore, dispatch
 from rerankd.engine.scoring.merge import merge_replies
 from rerankd.engine.scoring.model_result import ChunkCall
@@ -20,14 +21,18 @@ from rerankd.engine.scoring.planner import listwise_window, plan_chunks
 from rerankd.engine.scoring.provider_call import document_contents
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.tokens import TokenCounter, counter_for
-from rerankd.engine.scoring.tournament import plan_windows, rank_listwise
+from rerankd.engine.scoring.tournament import Rules, plan_windows, rank_listwise
 from rerankd_adapters.base import ModelInfo, ProviderCall, ProviderReply, Scoring, Truncation
 
 T = TypeVar("T")
 
+_MAX_REFUSALS: Final = 3
+"""Calls refused as too long before the last one: one that tells an unknown window, others that correct an estimate."""
+_MAX_CHARS_ON_LOOP: Final = 200_000
+"""Characters whose tokens are estimated on the event loop, in less than a millisecond."""
 
-@dataclass(slots=True)
-class Scores:
+
+class Scores(Struct):
     """The scores of a request's documents."""
 
     indices: Sequence[int]
@@ -38,8 +43,7 @@ class Scores:
     """Documents scored without a provider call of this request: from the cache, or by a call of another request."""
 
 
-@dataclass(slots=True)
-class RequestScoring:
+class RequestScoring(Struct):
     """Scores the documents of one request with one model group.
 
     Args:
@@ -61,20 +65,39 @@ class RequestScoring:
     """Every provider call made."""
     warnings: list[str] = field(default_factory=list)
     """For the caller, one sentence each."""
-    _counter: TokenCounter = field(init=False)
+    _counter: TokenCounter = None  # type: ignore[assignment]  # set at once
 
     def __post_init__(self) -> None:
         self._counter = counter_for(self.info.capabilities)
 
     async def run(self) -> Scores:
-        """Score the documents.
+        """Score the documents, cut to the window for a server that refuses longer ones.
 
         Raises:
             ServiceError: The first failure.
         """
+        if self.info.capabilities.truncates is not False or not self.group.options.cut_long_documents:
+            return await self._run()
+        whole = self.call
+        for _ in range(_MAX_REFUSALS):
+            cut = await self._cut(whole)
+            self.call = cut.call
+            try:
+                scores = await self._run()
+            except ServiceError as error:
+                if not is_too_long(error) or whole.truncation is Truncation.NONE:
+                    raise
+                self.info = with_lower_window(self.info, error)
+                continue
+            self.warnings[:0] = cut.warnings
+            return scores
+        self.call = (await self._cut(whole)).call
+        return await self._run()
+
+    async def _run(self) -> Scores:
         count = len(self.call.documents)
         if self.cache is not None:
-            contents = document_contents(self.call)
+            contents = await document_contents(self.call)
             filled = await self.cache.fill(self._scope(), contents, self.context.cache_use, self._fetch)
             return Scores(self.indices, filled.scores, cached=count - filled.fetched)
         if self.info.capabilities.scoring is Scoring.LISTWISE:
@@ -98,6 +121,7 @@ class RequestScoring:
             "max_tokens_per_doc": call.max_tokens_per_doc,
             "max_passages_per_doc": call.max_passages_per_doc,
             "instruction": call.instruction,
+            "query_image": call.query_image,
             "options": call.options,
         }
         return Scope(self.group.served_by, self.info.name, call.query, self.info.revision, parameters)
@@ -129,12 +153,27 @@ class RequestScoring:
         scores = best_passage_scores(passages, scores_in_order(reply))
         return structs.replace(reply, indices=range(len(scores)), scores=scores)
 
+    async def _cut(self, call: ProviderCall) -> Cut:
+        """Cut what the server would refuse; passages are cut later, from whole documents."""
+        if call.max_passages_per_doc > 1 and self._takes_passages(call):
+            return Cut(call if call.truncation is Truncation.START else structs.replace(call, truncation=None))
+        name, counter, indices = self.group.name, self._counter, self.indices
+        window = window_of(self.info.capabilities, call)
+        if counter.is_exact or sum(map(len, call.documents)) > _MAX_CHARS_ON_LOOP:
+            return await asyncio.to_thread(cut_call, call, indices, name, window, counter)
+        return cut_call(call, indices, name, window, counter)
+
+    def _takes_passages(self, call: ProviderCall) -> bool:
+        """Whether long documents of a call are cut into passages here."""
+        capabilities = self.info.capabilities
+        if capabilities.cuts_passages or call.truncation is Truncation.NONE:
+            return False
+        return capabilities.scoring is Scoring.POINTWISE and call.images is None and call.prior_scores is None
+
     async def _passages(self, call: ProviderCall) -> Passages | None:
         """Cut long documents into passages; `None` if the provider does it, or model or call rule it out."""
         capabilities = self.info.capabilities
-        if capabilities.cuts_passages or call.truncation is Truncation.NONE:
-            return None
-        if capabilities.scoring is not Scoring.POINTWISE or call.images is not None or call.prior_scores is not None:
+        if not self._takes_passages(call):
             return None
         rules = PassageRules(
             max_passages=call.max_passages_per_doc,
@@ -160,22 +199,24 @@ class RequestScoring:
 
     async def _tournament(self, window: int) -> Scores:
         count = len(self.call.documents)
-        slots, total = call_semaphore(self.group, count), plan_windows(count, window).calls
+        rules = Rules(window, top_n=self.call.top_n)
+        slots, total = call_semaphore(self.group, count), plan_windows(count, rules).calls
 
-        async def score(positions: Sequence[int]) -> Sequence[float]:
+        async def rank(positions: Sequence[int]) -> Sequence[int]:
             call = structs.replace(self.call.take(positions), top_n=None)
             indices = self._in_request(positions)
             async with slots:
                 (result,) = await dispatch(self.group, self.context, call, [range(len(positions))], indices, total)
             self.calls.append(ChunkCall(indices, result))
-            return scores_in_order(result.reply)
+            return order_by_score(positions, scores_in_order(result.reply))
 
-        ranking = await rank_listwise(count, window, score, self.call.top_n)
+        ranking = await rank_listwise(count, rules, rank)
         self.warnings.append(
             f"{self.group.name} compares at most {window} of these documents in one call: they were ranked by"
             f" a tournament of {total} calls, and relevance_score is derived from the rank"
         )
-        return Scores(self._in_request(ranking.order), ranking.scores)
+        top_n = self.call.top_n
+        return Scores(self._in_request(ranking.order[:top_n]), ranking.scores()[:top_n])
 
     async def _plan(self, plan: Callable[..., T], documents: Sequence[str]) -> T:
         capabilities, query, counter = self.info.capabilities, self.call.query, self._counter
@@ -200,3 +241,9 @@ def scores_in_order(reply: ProviderReply) -> list[float]:
         return list(reply.scores)
     score_of = dict(zip(reply.indices, reply.scores, strict=True))
     return list(map(score_of.__getitem__, range(len(score_of))))
+
+
+def order_by_score(documents: Sequence[int], scores: Sequence[float]) -> list[int]:
+    """Return n documents, best first by n scores; equal scores keep their order."""
+    order = sorted(range(len(documents)), key=scores.__getitem__, reverse=True)
+    return list(map(documents.__getitem__, order))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import count
 
+from msgspec import Struct, field
+
 from rerankd.cache.pair_scores import CacheUse
-from rerankd.telemetry.call_record import CallRecord
+from rerankd.engine.admission import Admission
+from rerankd.engine.routing.call_retries import CallRetries
+from rerankd.telemetry.member_watch import ScoringWatch
 
 
-@dataclass(slots=True)
-class ScoringContext:
+class ScoringContext(Struct):
     """State shared by all models and chunks that score one call. For one event loop."""
 
     deadline_s: float | None = None
@@ -22,7 +24,13 @@ class ScoringContext:
     """How the pair-score cache is used."""
     has_fallback: bool = False
     """Whether another model is tried if this one fails."""
-    record: CallRecord | None = None
-    """Telemetry of the call; `None` if it is not recorded."""
+    retries: CallRetries = field(default_factory=CallRetries)
+    """Retries and hedges left to the call."""
+    record: ScoringWatch | None = None
+    """Telemetry of the call, or of the reranker's member that is scored for; `None` if it is not recorded."""
+    admission: Admission | None = None
+    """Has admitted the call; `None` where nothing bounds the calls in flight."""
+    is_member: bool = False
+    """Whether a reranker asks: a reranker that is asked answers all documents, whatever its own threshold."""
     chunk_numbers: Iterator[int] = field(default_factory=count)
     """Source of chunk indices: 0, 1, 2, ..."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -57,6 +58,37 @@ class EstimatedTokens:
         return math.ceil(size / BYTES_PER_TOKEN)
 
 
+class CautiousTokens:
+    """A higher estimate by script, for texts that a server refuses when they are too long.
+
+    Tokens per character: 0.33 for an ASCII letter, 0.1 for white space, 0.75 for a digit, 1 for any other ASCII
+    character and for a letter of a two-byte script (Cyrillic, Arabic, accented Latin), 1.5 for Chinese, Japanese or an
+    Indic script, 2 for Korean, 3 beyond the basic plane. Against bert-base-uncased it is too low for 0.24 % of the
+    documents of noveleval, 0.05 % of wikiqa, none of scifact and cranfield; medians are 1.44 to 1.60 of the count.
+    """
+
+    is_exact = False
+
+    def count(self, text: str) -> int:
+        """Return the estimate for `text`, 0 for an empty one. Some 2 ns per byte."""
+        data = text.encode("utf-8", "surrogatepass")
+        # Each translation deletes the bytes of one kind; what is missing is their number.
+        return math.ceil(sum(weight * (len(data) - len(data.translate(None, kind))) for kind, weight in _BYTE_KINDS))
+
+
+_BYTE_KINDS: Final = (
+    (string.ascii_letters.encode(), 0.33),
+    (b" \t\n\r", 0.1),
+    (string.digits.encode(), 0.75),
+    (bytes(each for each in range(0x21, 0x7F) if not chr(each).isalnum()), 1.0),
+    (bytes(range(0xC2, 0xE0)), 1.0),
+    (bytes([*range(0xE0, 0xEA), 0xEE, 0xEF]), 1.5),
+    (bytes(range(0xEA, 0xEE)), 2.0),
+    (bytes(range(0xF0, 0xF5)), 3.0),
+)
+"""First bytes of characters in UTF-8 by script, and the tokens of one such character."""
+
+
 class TokenizerFile:
     """A model's own tokenizer.
 
@@ -85,14 +117,19 @@ class TokenizerFile:
 
 
 ESTIMATE: Final = EstimatedTokens()
+CAUTIOUS: Final = CautiousTokens()
 
 
 def counter_for(capabilities: Capabilities) -> TokenCounter:
-    """Return the model's own tokenizer if one is configured and readable, else the estimate.
+    """Return the model's own tokenizer if one is configured and readable, else an estimate.
+
+    The estimate is the cautious one for upstreams that refuse texts that are too long.
 
     The first call for a file loads it, in tens of milliseconds; a file that cannot be loaded is logged once.
     """
-    return _open_counter(capabilities.tokenizer) if capabilities.tokenizer else ESTIMATE
+    if capabilities.tokenizer and (counter := _open_counter(capabilities.tokenizer)) is not ESTIMATE:
+        return counter
+    return CAUTIOUS if capabilities.truncates is False else ESTIMATE
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rerankd.contract.messages import Usage
@@ -14,6 +14,14 @@ from rerankd.engine.scoring.tokens import ESTIMATE
 from rerankd_adapters.base import Price
 
 _MILLION: Final = 1_000_000
+_COUNTS: Final = (
+    "documents",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "search_units",
+    "cached_documents",
+)
 
 
 def usage_of(request: RenderedRequest, calls: Sequence[ChunkCall], cached: int, price: Price | None) -> Usage:
@@ -37,7 +45,7 @@ def usage_of(request: RenderedRequest, calls: Sequence[ChunkCall], cached: int, 
         search_units += reply.search_units
         cost = None if cost is None or reply.cost_usd is None else cost + reply.cost_usd
     return Usage(
-        documents=len(request.request.documents),
+        documents=len(request.texts) + len(request.blank_indices),
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         total_tokens=prompt_tokens + completion_tokens,
@@ -56,6 +64,25 @@ def add_usage(total: Usage, usage: Usage) -> None:
         total.cost = (total.cost or 0.0) + usage.cost
 
 
+def sum_usage(parts: Iterable[Usage]) -> Usage:
+    """Sum what the members of one reranker consumed; a document that several scored counts for each.
+
+    Returns:
+        Usage; its `cost` is `None` if that of any part is, and its `saved_cost` if no part has one.
+    """
+    total, cost, saved = Usage(), [], []
+    for part in parts:
+        for name in _COUNTS:
+            setattr(total, name, getattr(total, name) + getattr(part, name))
+        cost.append(part.cost)
+        saved.append(part.saved_cost)
+    known = [each for each in cost if each is not None]
+    total.cost = sum(known) if len(known) == len(cost) else None
+    saves = [each for each in saved if each is not None]
+    total.saved_cost = sum(saves) if saves else None
+    return total
+
+
 def _saved_cost(request: RenderedRequest, calls: Sequence[ChunkCall], cached: int, price: Price) -> float:
     """Compute what scoring the cached documents would have cost, in USD; tokens are estimated."""
     total = len(request.texts)
@@ -63,5 +90,7 @@ def _saved_cost(request: RenderedRequest, calls: Sequence[ChunkCall], cached: in
         billed = sum(math.ceil(len(call.indices) / SEARCH_UNIT_DOCUMENTS) for call in calls)
         units = max(math.ceil(total / SEARCH_UNIT_DOCUMENTS) - billed, 0)
         return units * price.usd_per_million / _MILLION
+    if price.unit == "call":
+        return 0.0 if calls else price.usd_per_million / _MILLION
     tokens = sum(map(ESTIMATE.count, request.texts)) * cached / total + ESTIMATE.count(request.query) * cached
     return round(tokens) * price.usd_per_million / _MILLION

@@ -136,5 +136,6 @@ def test_cost_takes_the_cheapest_free_ones_first_unknown_ones_last() -> None:
     assert balancer.choose([unknown, search, token, local]) is local
     assert balancer.choose([unknown, search, token]) is search
     assert balancer.choose([unknown, token]) is token
+    assert balancer.choose([token, deployment(Priced("c", "call", 2000.0), name="c")]).name == "c"
     assert balancer.choose([unknown]) is unknown
     assert len({balancer.choose([unknown, deployment(Priced("other"), name="other")]).name for _ in range(4)}) == 2

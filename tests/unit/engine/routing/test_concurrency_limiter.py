@@ -6,11 +6,7 @@ import random
 import pytest
 
 from rerankd.engine.routing.concurrency_limiter import ConcurrencyLimiter, QueueFullError
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+from tests.support.waiting import settle
 
 
 async def test_without_a_limit_everyone_gets_a_place() -> None:

@@ -8,7 +8,7 @@ from rerankd.engine.routing.concurrency_limiter import QueueFullError
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.settings import CircuitBreakerSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
-from tests.support.engines import Clock, cools, deployment, failing, hanging
+from tests.support.engines import Clock, cools, deployment, failing, hanging, is_quiet
 from tests.support.providers import ScriptedProvider
 
 CALL = ProviderCall(model="theirs", query="q", documents=["a", "bb"])
@@ -177,3 +177,38 @@ async def test_the_last_healthy_one_is_not_left_alone_for_being_slow() -> None:
     peer.breaker.succeed()
     await give_up()
     assert cools(each)
+
+
+async def test_a_deployment_is_quiet_while_it_answers_none_of_its_calls() -> None:
+    clock = Clock()
+    each = deployment(ScriptedProvider(model=hanging), clock)
+    for _ in range(20):
+        each.latency.observe(0.1)
+    clock.now_s += 60
+    assert not is_quiet(each)
+    first = asyncio.create_task(each.call(CALL, 0, None))
+    await asyncio.sleep(0)
+    clock.now_s += 0.15
+    second = asyncio.create_task(each.call(CALL, 0, None))
+    await asyncio.sleep(0)
+    assert not is_quiet(each)
+    clock.now_s += 0.1
+    assert is_quiet(each)
+    for task in (first, second):
+        task.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert not is_quiet(each)
+
+
+async def test_a_deployment_that_never_answered_is_quiet_by_what_its_peers_need() -> None:
+    clock = Clock()
+    each = deployment(ScriptedProvider(model=hanging), clock)
+    call = asyncio.create_task(each.call(CALL, 0, None))
+    await asyncio.sleep(0)
+    clock.now_s += 0.5
+    assert not is_quiet(each)
+    for _ in range(20):
+        each.peers[0].latency.observe(0.1)
+    assert is_quiet(each)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)

@@ -37,3 +37,16 @@ def test_the_description_follows_the_deployments() -> None:
     with pytest.raises(ServiceError) as raised:
         searched.info()
     assert raised.value.reason is Reason.MODEL_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("providers", "bulkhead"),
+    [
+        (("cohere",), "cohere"),
+        (("cohere", "cohere"), "cohere"),
+        (("cohere", "azure"), "search"),
+        (("local",), "search"),
+    ],
+)
+def test_models_of_a_remote_provider_take_its_share_of_the_admission(providers: tuple[str, ...], bulkhead: str) -> None:
+    assert group([ScriptedProvider(name) for name in providers]).bulkhead == bulkhead

@@ -8,9 +8,11 @@ import pytest
 
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.routing.model_group import ModelGroup
+from rerankd.engine.routing.recent_groups import RecentGroups
 from rerankd.engine.routing.router import Router, RouterSettingsError
 from rerankd.engine.routing.settings import ModelSettings
-from rerankd_adapters.base import ModelInfo
+from rerankd.telemetry.metrics import metrics
+from rerankd_adapters.base import ModelInfo, ProviderCall, ProviderReply
 from tests.support.providers import ScriptedProvider, by_length
 
 
@@ -19,6 +21,9 @@ class AnyName(ScriptedProvider):
 
     def describe(self, model: str) -> ModelInfo | None:
         return ModelInfo(model, self.facts)
+
+    async def rerank(self, call: ProviderCall) -> ProviderReply:
+        return await by_length(call)
 
 
 def router(models: dict[str, Any] | None = None, aliases: dict[str, str] | None = None) -> Router:
@@ -91,25 +96,42 @@ def test_state_is_kept_between_calls() -> None:
 def test_names_that_callers_make_up_do_not_pile_up_nor_drive_out_models_of_the_settings() -> None:
     found = router({"search": deployed("one/model")})
     kept = found.resolve("search")
-    for number in range(5000):
+    for number in range(300):
         found.resolve(f"any/{number}")
-    assert len(found._cached_groups) <= 4097
+        with pytest.raises(ServiceError):
+            found.resolve(f"one/{number}")
+    assert (len(found._cached_groups), len(found._unknown_groups)) == (0, 64)
     assert found.resolve("search") is kept
+    assert [each.name for each in found.deployments()] == ["one/model"]
+
+
+async def test_a_name_is_in_use_once_its_provider_lists_it_or_has_answered_for_it() -> None:
+    found = router()
+    assert [name for name in ("one/model", "any/listed", "any/model") if found.resolve(name)]
+    assert {each.name for each in found.deployments()} == {"one/model", "any/model"}
+    group = found.resolve("more/model-x")
+    await group.deployments[0].call(ProviderCall(model="m", query="q", documents=["a"]), 1, None)
+    assert found.resolve("more/model-x") is group
+    for number in range(100):
+        found.resolve(f"any/{number}")
+    assert "more/model-x" in {each.name for each in found.deployments()}
+    assert found.resolve("more/model-x") is group
+    assert [metrics.model(name) for name in ("one/model", "any/7")] == ["one/model", "other"]
+
+
+def test_most_known_models_that_are_cached() -> None:
+    groups = RecentGroups(2)
+    made = [router().resolve(f"any/{name}") for name in "abc"]
+    groups.keep("a", made[0])
+    groups.keep("b", made[1])
+    assert groups.get("a") is made[0]
+    groups.keep("c", made[2])
+    assert (groups.get("b"), len(groups)) == (None, 2)
 
 
 def test_deployments_of_one_name_are_told_apart() -> None:
     group = router({"search": deployed("any/x", "any/x", "any/x")}).resolve("search")
     assert [each.name for each in group.deployments] == ["any/x", "any/x#2", "any/x#3"]
-
-
-def test_a_fallback_of_the_settings_that_is_not_there_is_left_out() -> None:
-    found = router({"search": deployed("one/model", fallbacks=["one/gone", "any/x"])})
-    assert [each.name for each in found.fallbacks_of(found.resolve("search"))] == ["any/x"]
-
-
-def test_deployments_a_call_may_use_include_those_of_fallbacks_in_the_settings() -> None:
-    found = router({"search": deployed("one/model", fallbacks=["any/x"])})
-    assert [each.name for each in found.reachable(["search", "one/gone", "any/y"])] == ["one/model", "any/x", "any/y"]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +169,10 @@ def _bad(**numbers: Any) -> Sequence[str]:
     ("options", "path"),
     [
         ({"attempt_timeout_s": 0}, "attempt_timeout_s"),
+        ({"adaptive_timeout": {"min_s": 0}}, "adaptive_timeout.min_s"),
+        ({"adaptive_timeout": {"initial_s": -1}}, "adaptive_timeout.initial_s"),
+        ({"adaptive_timeout": {"multiple": 0.5}}, "adaptive_timeout.multiple"),
+        ({"adaptive_timeout": {"max_s": 5}}, "adaptive_timeout.max_s"),
         ({"attempt_timeout_s": -1.5}, "attempt_timeout_s"),
         ({"attempt_timeout_s": float("nan")}, "attempt_timeout_s"),
         ({"retries": {"max_attempts": 0}}, "retries.max_attempts"),

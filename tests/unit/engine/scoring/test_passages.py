@@ -2,7 +2,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rerankd.engine.scoring.passages import (
@@ -55,7 +55,6 @@ documents = st.lists(
 counters = st.sampled_from([ESTIMATE, Words(), Uneven()])
 
 
-@settings(deadline=None)
 @given(documents, st.integers(2, 1000), counters)
 def test_passages_fit_and_nothing_between_them_is_lost(texts: list[str], most: int, counter: TokenCounter) -> None:
     made = cut_passages("cohere/m", QUERY, texts, FACTS, PassageRules(max_passages=most), counter)
@@ -74,7 +73,6 @@ def test_passages_fit_and_nothing_between_them_is_lost(texts: list[str], most: i
     assert not shortened or f"of {len(texts)} documents" in made.warnings[0]
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=200) | st.integers(1, 60).map(SENTENCE.__mul__), st.integers(1, 40), counters)
 def test_no_character_is_between_passages(text: str, tokens: int, counter: TokenCounter) -> None:
     spans = cut_spans(text, tokens, 10_000, counter)
@@ -86,7 +84,6 @@ def test_no_character_is_between_passages(text: str, tokens: int, counter: Token
         assert cut_spans(text, tokens, most, counter) == spans[:most]
 
 
-@settings(deadline=None)
 @given(documents, st.integers(2, 5))
 def test_cutting_is_deterministic(texts: list[str], most: int) -> None:
     rules = PassageRules(max_passages=most)
@@ -174,7 +171,6 @@ def test_the_start_goes_where_the_caller_wants_the_end() -> None:
     assert whole == pieces(text, 50)
 
 
-@settings(deadline=None)
 @given(documents, st.data())
 def test_the_best_passage_counts(texts: list[str], data: st.DataObject) -> None:
     made = cut_passages("cohere/m", QUERY, texts, FACTS, PassageRules(max_passages=9), ESTIMATE)

@@ -104,7 +104,7 @@ async def test_when_all_fail_each_is_quoted() -> None:
 
 async def test_the_first_model_leaves_time_for_the_fallback() -> None:
     opened = engine([ScriptedProvider("one", model=hanging), ScriptedProvider("two")])
-    call = CallContext("r", deadline_s=time.monotonic() + 0.5)
+    call = CallContext("r", deadline_s=time.monotonic() + 2.0)
     assert (await opened.rerank(ask(fallbacks=["two/model"]), call)).model == "two/model"
 
 
@@ -228,6 +228,17 @@ async def test_money_spent_saved_and_not_known() -> None:
     assert (second.cost, second.saved_cost, second.search_units) == (0, 0.002, 0)
     unknown = [usage(await opened.rerank(ask(model="two/model"), CALL)) for _ in range(2)]
     assert [(each.cost, each.saved_cost) for each in unknown] == [(None, None), (None, None)]
+
+
+async def test_a_price_per_request_is_saved_whole_or_not_at_all() -> None:
+    provider = Priced("one", model=for_money)
+    provider.unit = "call"
+    opened = engine([provider], is_cached=True)
+    await opened.rerank(ask(), CALL)
+    same = usage(await opened.rerank(ask(), CALL))
+    more = usage(await opened.rerank(ask([*DOCUMENTS, "one more"]), CALL))
+    assert (same.cost, same.saved_cost) == (0, 0.002)
+    assert (more.cost, more.saved_cost) == (0.002, 0)
 
 
 # Chunks, passages, tournaments.

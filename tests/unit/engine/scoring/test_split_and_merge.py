@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rerankd.engine.ranking import Normalisation, Ranking, normalise, rank
@@ -66,7 +66,6 @@ def ranked(found: Sequence[float], mode: Normalisation, top_n: int | None, thres
     return rank(range(len(found)), normalise(found, mode), top_n, threshold)
 
 
-@settings(deadline=None)
 @given(
     documents,
     limits,
@@ -92,7 +91,6 @@ def test_split_merge_and_kept_scores_rank_as_one_call(
     assert repr(ranked(found, mode, top_n, threshold)) == repr(expected)
 
 
-@settings(deadline=None)
 @given(documents, limits, st.data())
 def test_a_joined_reply_names_every_document_once(texts: list[str], facts: Capabilities, data: st.DataObject) -> None:
     reply = split_call(Pointwise(data), facts, texts)
@@ -101,7 +99,6 @@ def test_a_joined_reply_names_every_document_once(texts: list[str], facts: Capab
     assert reply.prompt_tokens == len(texts)
 
 
-@settings(deadline=None)
 @given(documents, limits, st.integers(2, 6), st.data())
 @example(["word " * 60] * 3, Capabilities(scoring=Scoring.POINTWISE, max_documents=2), 3, None)
 def test_passages_split_over_calls_give_each_document_its_best(
