@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from rerankd.local.budget import OWN_PARAMETERS
 from rerankd.local.lexical import WordScorer
 from rerankd.local.loading import Loaded
+from rerankd.local.prior import read_prior
 from rerankd.local.scheduler import Ticket, WorkPool, run_blocking
 from rerankd.local.settings import LocalSettings, cache_directory
 from rerankd.local.specs import MS_MARCO
@@ -20,6 +22,7 @@ from rerankd_adapters.base import (
     Scoring,
     Truncation,
 )
+from rerankd_adapters.warming import WarmReply
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +37,10 @@ _log = logging.getLogger(__name__)
 _WINDOW_TOKENS = 256
 
 _CAPABILITIES = Capabilities(
-    # Scores are scaled within the request.
+    # How far a document is read, and so its score, depends on the time and on the other documents.
     scoring=Scoring.LISTWISE,
-    score_space=ScoreSpace.RELATIVE,
+    score_space=ScoreSpace.PROBABILITY,
+    minimum_score=0.0,
     max_tokens_per_document=_WINDOW_TOKENS,
     billing_unit="token",
     truncation_default=Truncation.END,
@@ -44,8 +48,8 @@ _CAPABILITIES = Capabilities(
     source="bm25, all-minilm-l6-v2 and ms-marco-minilm-l12-v2",
 )
 _DESCRIPTION = (
-    "Cascade within a time budget: words and static vectors for all documents, late interaction for the first 50, "
-    "the cross-encoder for the first 10."
+    "Cascade within a time budget: words and static vectors for all documents, late interaction for the best, "
+    "the cross-encoder for the best 10. Scores are probabilities, comparable across calls."
 )
 
 
@@ -81,7 +85,13 @@ class DefaultModel:
 
         mode, budget_ms = read_options(call.options, mode=self._settings.mode, budget_ms=self._settings.budget_ms)
         budget = Budget.start(mode=mode, budget_ms=budget_ms, deadline_s=call.deadline_s)
-        return await self._cascade.rerank(call, budget)
+        prior = read_prior(call, assumes_ranked=self._settings.documents_ranked)
+        return await self._cascade.rerank(call, budget, prior)
+
+    async def warm(self, call: ProviderCall) -> WarmReply:
+        """Compute and keep the vectors of the documents of `call`; see `WarmingProvider`."""
+        in_tiles = self._settings.static_table or self._cascade.table is not None
+        return await self._cascade.warm(call, in_tiles=in_tiles)
 
     async def prepare_table(self) -> None:
         """Load the static table from its file, or compute it as background work.
@@ -128,6 +138,7 @@ def describe_default(*, status: str, detail: str) -> ModelInfo:
         description=_DESCRIPTION,
         license="Apache-2.0",
         source=_CAPABILITIES.source,
+        parameters=OWN_PARAMETERS,
         status=status,
         status_detail=detail,
     )

@@ -17,8 +17,10 @@ from rerankd.local.similarity import cosine, maxsim, normalise, pool
 from rerankd.local.specs import Kind, ModelSpec
 from rerankd.local.token_cache import TokenCache
 from rerankd.local.vectors import VectorCache, content_key
+from rerankd.local.warming import Piece, warm
 from rerankd.local.windows import Window, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply
+from rerankd_adapters.warming import WarmReply
 
 if TYPE_CHECKING:
     from rerankd.local.tokenizer import Tokenizer
@@ -96,6 +98,21 @@ class DualEncoder:
             warnings=warn_of_cuts(cuts, window_tokens, is_query_cut=read.is_cut),
         )
 
+    async def warm(self, call: ProviderCall) -> WarmReply:
+        """Compute and keep the vectors of the documents of `call`; see `WarmingProvider`."""
+        window_tokens = self._spec.window_for(call)
+        window = Window.plan(call, window_tokens - self._tokenizer.single_specials)
+
+        def read(index: int) -> list[Piece]:
+            text = self._spec.document_prefix + call.documents[index]
+            tokens, _ = window.tokenize(self._token_cache, text, index, window_tokens)
+            return [
+                Piece([content_key(self._loaded.identity, self._use, span)], partial(self._encode, span))
+                for span in window.split(tokens.ids)
+            ]
+
+        return await warm(self._pool, self._cache, len(call.documents), read)
+
     def _score_cached(
         self, document: str, index: int, window: Window, window_tokens: int, query: Lazy[_Query]
     ) -> _Scored | None:
@@ -135,15 +152,19 @@ class DualEncoder:
         passages: list[FloatArray] = []
         tokens_read = 0
         for span in window.split(tokens.ids):
-            key = content_key(self._loaded.identity, self._use, span)
-            vectors: FloatArray | None = self._cache.get(key)
+            vectors: FloatArray | None = self._cache.get(content_key(self._loaded.identity, self._use, span))
             if vectors is None:
-                ids, types = self._tokenizer.frame_single(span)
-                vectors = self._pack(self._session.run(ids, types))
-                self._cache.put(key, vectors)
-                tokens_read += len(ids)
+                vectors = self._encode(span)
+                tokens_read += len(span) + self._tokenizer.single_specials
             passages.append(vectors)
         return passages, tokens_read, is_cut
+
+    def _encode(self, span: list[int]) -> FloatArray:
+        """Encode a passage, and keep its vectors."""
+        ids, types = self._tokenizer.frame_single(span)
+        vectors = self._pack(self._session.run(ids, types))
+        self._cache.put(content_key(self._loaded.identity, self._use, span), vectors)
+        return vectors
 
     def _pack(self, states: FloatArray) -> FloatArray:
         if self._use == "tokens":

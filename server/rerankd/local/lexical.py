@@ -6,8 +6,9 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Final
 
-from rerankd.local.bm25 import Bm25Query, WordCounts
+from rerankd.local.bm25 import MOST_QUERY_WORDS, Bm25Query, WordCounts
 from rerankd.local.words import cut_text
 from rerankd_adapters.base import (
     Capabilities,
@@ -21,12 +22,16 @@ from rerankd_adapters.base import (
 _SLICE_CHARACTERS = 32_768
 """Text processed in one iteration of the event loop: at most 1 ms for English."""
 
+CUT_QUERY: Final = f"the query was cut: only its first {MOST_QUERY_WORDS} different words are compared"
+"""Warning of a query with more words than count."""
+
 BM25_INFO = ModelInfo(
     name="bm25",
     capabilities=Capabilities(
         # Document frequencies are counted over the request's own documents.
         scoring=Scoring.LISTWISE,
         score_space=ScoreSpace.UNBOUNDED,
+        minimum_score=0.0,
         cuts_passages=True,
         source="Robertson and Zaragoza 2009; Lucene's form, k1 1.2, b 0.75",
     ),
@@ -44,12 +49,20 @@ class WordScorer:
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
 
-    async def score(self, query: str, documents: Sequence[str]) -> list[float]:
+    async def score(self, words: Bm25Query, documents: Sequence[str]) -> list[float]:
         """Score every document by BM25; one score a document, request order.
 
         Up to one slice of text is scored without yielding to the event loop.
         """
+        return words.score(await self._count(words, documents))
+
+    async def score_and_match(self, query: str, documents: Sequence[str]) -> tuple[list[float], list[float]]:
+        """Score every document by BM25 and by its share of the query's words; two lists in request order."""
         words = Bm25Query(query)
+        counts = await self._count(words, documents)
+        return words.score(counts), words.matches(counts)
+
+    async def _count(self, words: Bm25Query, documents: Sequence[str]) -> list[WordCounts]:
         counts: list[WordCounts] = []
         ends = list(accumulate(map(len, documents)))
         start = read = 0
@@ -62,7 +75,7 @@ class WordScorer:
             else:
                 counts += map(words.count, documents[start:end])
             start, read = end, ends[end - 1]
-        return words.score(counts)
+        return counts
 
     async def _count_long(self, words: Bm25Query, document: str) -> WordCounts:
         parts: list[WordCounts] = []
@@ -86,5 +99,7 @@ class Bm25:
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         """Score every document of `call`; reports no tokens, since no network runs."""
-        scores = await self._words.score(call.query, call.documents)
-        return ProviderReply(indices=range(len(scores)), scores=scores, model=BM25_INFO.name)
+        query = Bm25Query(call.query)
+        scores = await self._words.score(query, call.documents)
+        warnings = [CUT_QUERY] if query.is_cut else []
+        return ProviderReply(indices=range(len(scores)), scores=scores, model=BM25_INFO.name, warnings=warnings)

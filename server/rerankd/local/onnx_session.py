@@ -80,10 +80,10 @@ class OnnxSession:
         return output
 
     def run_batch(self, ids: npt.NDArray[np.int64], types: npt.NDArray[np.int64]) -> FloatArray:
-        """Run sequences of one length, `[n, tokens]`; for graphs without activation scales only.
+        """Run sequences of one length, `[n, tokens]`; one activation scale covers them all.
 
         Raises:
-            AdapterError: `BAD_RESPONSE` when the graph fails on these tokens.
+            AdapterError: `BAD_RESPONSE` when the graph fails on these tokens, `UNAVAILABLE` after `cancel`.
         """
         feed: dict[str, npt.NDArray[np.int64]] = {"input_ids": ids}
         if "attention_mask" in self._inputs:
@@ -93,6 +93,8 @@ class OnnxSession:
         try:
             output: FloatArray = self._session.run([self._output], feed, self._running)[0]
         except Exception as error:
+            if self._running.terminate:
+                raise AdapterError(AdapterErrorKind.UNAVAILABLE, "the network is being closed") from error
             # A window set wider than the graph's positions is found out only now.
             message = f"the network could not read {ids.shape[1]} tokens ({type(error).__name__})"
             raise AdapterError(AdapterErrorKind.BAD_RESPONSE, message) from error

@@ -9,10 +9,11 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import structs
 
+from rerankd.local.budget import OWN_PARAMETERS
 from rerankd.local.default_model import DefaultModel, describe_default
 from rerankd.local.downloads import Download, describe_model, resolve_model
 from rerankd.local.lexical import BM25_INFO, Bm25, WordScorer
@@ -23,6 +24,8 @@ from rerankd.local.specs import ALL_MINILM, EMBEDDED, MS_MARCO, Kind, ModelSpec
 from rerankd.local.vectors import VectorCache
 from rerankd.local.weights import WeightFile, WeightsError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ProviderCall, ProviderReply
+from rerankd_adapters.parameter import has_no
+from rerankd_adapters.warming import WarmReply
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +34,11 @@ _PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 
 class _Model(Protocol):
     async def rerank(self, call: ProviderCall) -> ProviderReply: ...
+
+
+@runtime_checkable
+class _WarmingModel(Protocol):
+    async def warm(self, call: ProviderCall) -> WarmReply: ...
 
 
 class LocalProvider:
@@ -126,6 +134,23 @@ class LocalProvider:
             raise _shutting_down() from None
         warnings = self._warn(call)
         return structs.replace(reply, warnings=[*reply.warnings, *warnings]) if warnings else reply
+
+    async def warm(self, call: ProviderCall) -> WarmReply:
+        """Compute and keep the vectors of the documents of `call`; see `WarmingProvider`.
+
+        Raises:
+            AdapterError: As `rerank`; `UNSUPPORTED` for a model that has no document vectors.
+        """
+        if self._is_closed:
+            raise _shutting_down()
+        model = self._ready.get(call.model) or await self._find_model(call.model)
+        if not isinstance(model, _WarmingModel):
+            message = f"local/{call.model} has no document vectors to compute ahead"
+            raise AdapterError(AdapterErrorKind.UNSUPPORTED, message)
+        try:
+            return await model.warm(call)
+        except PoolClosedError:
+            raise _shutting_down() from None
 
     async def _score(self, call: ProviderCall) -> ProviderReply:
         model = self._ready.get(call.model) or await self._find_model(call.model)
@@ -233,10 +258,8 @@ class LocalProvider:
             warnings.append(f"local/{call.model} reads one passage a document; max_chunks_per_doc was ignored")
         if call.max_tokens_per_doc is not None and call.model == "bm25":
             warnings.append("local/bm25 reads whole documents; max_tokens_per_doc was ignored")
-        if call.options and call.model != "default":
-            names = ", ".join(sorted(call.options))[:200]
-            warnings.append(f"local/{call.model} has no provider_options; ignored were {names}")
-        return warnings
+        known = OWN_PARAMETERS if call.model == "default" else {}
+        return warnings + [has_no(f"local/{call.model}", name) for name in call.options if name not in known]
 
 
 def _find_fault(files: Sequence[WeightFile]) -> str:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-_ENTRY_BYTES = 200
+ENTRY_BYTES = 200
 """Overhead of an entry beside its numbers: key, array header, links."""
 
 
@@ -54,6 +54,11 @@ class VectorCache:
         self._lock = threading.Lock()
 
     @property
+    def limit_bytes(self) -> int:
+        """Bytes it may hold, overhead included."""
+        return self._limit_bytes
+
+    @property
     def used_bytes(self) -> int:
         """Bytes held now."""
         return self._used_bytes
@@ -72,17 +77,22 @@ class VectorCache:
                 self._entries.move_to_end(key)
             return found
 
+    def touch(self, key: bytes) -> int | None:
+        """Mark the entry of `key` as used; return its bytes, overhead included, `None` when there is none."""
+        found = self.get(key)
+        return None if found is None else found.nbytes + ENTRY_BYTES
+
     def put(self, key: bytes, entry: CacheEntry) -> None:
         """Store `entry`, evicting the least recently used; one above the whole limit is not stored."""
-        size = entry.nbytes + _ENTRY_BYTES
+        size = entry.nbytes + ENTRY_BYTES
         if size > self._limit_bytes:
             return
         with self._lock:
             replaced = self._entries.pop(key, None)
             if replaced is not None:
-                self._used_bytes -= replaced.nbytes + _ENTRY_BYTES
+                self._used_bytes -= replaced.nbytes + ENTRY_BYTES
             self._entries[key] = entry
             self._used_bytes += size
             while self._used_bytes > self._limit_bytes:
                 _, dropped = self._entries.popitem(last=False)
-                self._used_bytes -= dropped.nbytes + _ENTRY_BYTES
+                self._used_bytes -= dropped.nbytes + ENTRY_BYTES

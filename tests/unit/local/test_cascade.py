@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from rerankd.local import static_table
+from rerankd.local import cascade, static_table
 from rerankd.local.budget import Budget
 from rerankd.local.onnx_session import OnnxSession
 from rerankd.local.provider import LocalProvider
@@ -48,16 +48,10 @@ async def test_quality_runs_every_stage_in_full(provider: LocalProvider) -> None
     reply = await provider.rerank(call_of(DOCUMENTS, mode="quality"))
     assert [(stage.name, stage.documents, stage.shortened_by) for stage in reply.stages] == [
         ("lexical-static", 61, ""),
-        ("late-interaction", 50, ""),
+        ("late-interaction", 61, ""),
         ("cross-encoder", 10, ""),
     ]
-    assert sorted(reply.scores)[0] == 0
-    assert max(reply.scores) == 1
-    late, cross = set(reply.stages[1].positions), set(reply.stages[2].positions)
-    assert cross < late
-    scores = reply.scores
-    assert min(scores[place] for place in cross) > max(scores[place] for place in late - cross)
-    assert min(scores[place] for place in late) > max(scores[place] for place in set(range(61)) - late)
+    assert all(0 < score < 1 for score in reply.scores)
     again = await provider.rerank(call_of(DOCUMENTS, mode="quality"))
     assert list(again.scores) == list(reply.scores)
 
@@ -65,16 +59,33 @@ async def test_quality_runs_every_stage_in_full(provider: LocalProvider) -> None
 async def test_few_documents_all_get_the_cross_encoder(provider: LocalProvider) -> None:
     reply = await provider.rerank(call_of([*DOCUMENTS[:4], ANSWER], mode="quality"))
     assert [stage.documents for stage in reply.stages] == [5, 5, 5]
-    assert reply.scores[4] == 1
-    single = await provider.rerank(call_of([ANSWER]))
-    assert list(single.scores) == [1.0]
+    assert reply.scores[4] == max(reply.scores)
+
+
+async def test_a_score_does_not_depend_on_other_documents(provider: LocalProvider) -> None:
+    together = await provider.rerank(call_of([*DOCUMENTS[:9], ANSWER], mode="quality"))
+    for position, document in enumerate([*DOCUMENTS[:9], ANSWER]):
+        alone = await provider.rerank(call_of([document], mode="quality"))
+        assert alone.scores[0] == together.scores[position]
+
+
+async def test_scores_of_what_was_not_read_stay_below_their_bands(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cascade, "LATE_DOCUMENTS", 50)
+    reply = await provider.rerank(call_of([f"bands {text}" for text in DOCUMENTS], budget_ms=60_000))
+    late, cross = set(reply.stages[1].positions), set(reply.stages[2].positions)
+    assert cross < late
+    assert (len(late), len(cross)) == (50, 10)
+    assert max(reply.scores[position] for position in late - cross) < 0.3
+    assert max(reply.scores[position] for position in set(range(61)) - late) < 0.05
 
 
 async def test_a_budget_shortens_the_later_stages(provider: LocalProvider) -> None:
     await provider.rerank(call_of(long_of("warm")[:3], mode="quality"))
     began_s = time.monotonic()
-    reply = await provider.rerank(call_of(long_of("budget"), budget_ms=400))
-    assert time.monotonic() - began_s < 1.0
+    reply = await provider.rerank(call_of(long_of("budget"), budget_ms=120))
+    assert time.monotonic() - began_s < 3.0
     late, cross = reply.stages[1:]
     assert late.documents < 50
     assert late.shortened_by == "budget"
@@ -86,18 +97,57 @@ async def test_the_cross_encoder_goes_beyond_what_minilm_had_time_for(
     provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert provider._default is not None
-    cascade = provider._default._cascade
+    stages = provider._default._cascade
     monkeypatch.setattr(Budget, "late_interaction_end_s", lambda *_: time.monotonic())
     reply = await provider.rerank(call_of([f"beyond {text}" for text in DOCUMENTS], budget_ms=5000))
     assert [stage.documents for stage in reply.stages] == [61, 0, 10]
     calls = iter([True, True, True])
-    monkeypatch.setattr(cascade, "_is_cached", lambda run, position: next(calls, False))
+    monkeypatch.setattr(stages, "_is_cached", lambda run, position: next(calls, False))
     reply = await provider.rerank(call_of([f"beyond {text}" for text in DOCUMENTS], budget_ms=5000))
     late, cross = reply.stages[1:]
     assert (late.documents, cross.documents) == (3, 10)
     assert set(late.positions) < set(cross.positions)
-    rest = set(range(61)) - set(cross.positions)
-    assert min(reply.scores[place] for place in cross.positions) > max(reply.scores[place] for place in rest)
+
+
+async def test_minilm_reads_the_tile_that_fits_the_query(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filler = "Nothing of interest is said here at all. " * 12
+    documents = [f"{filler} {ANSWER} {filler}", *DOCUMENTS[:3]]
+    assert provider._default is not None
+    minilm = provider._default._minilm.session
+    read: list[list[int]] = []
+    run = OnnxSession.run
+
+    def record(self: OnnxSession, ids: list[int], types: list[int]) -> Any:
+        if self is minilm:
+            read.append(ids)
+        return run(self, ids, types)
+
+    monkeypatch.setattr(OnnxSession, "run", record)
+    reply = await provider.rerank(call_of(documents, mode="quality"))
+    tokenizer = provider._default._minilm.tokenizer
+    longest = max(read, key=len)
+    assert len(longest) < 64 + 16 + 2
+    assert set(tokenizer.tokenize("plants food photosynthesis", 20).ids) & set(longest)
+    assert reply.scores[0] == max(reply.scores)
+
+
+async def test_documents_said_to_be_ranked_are_read_in_their_order(provider: LocalProvider) -> None:
+    alike = [f"Notes on {topic} number {number}." for number in range(5) for topic in ("rocks", "wool", "soap")]
+    said = structs.replace(call_of(alike, budget_ms=1), documents_ranked=True)
+    reply = await provider.rerank(said)
+    assert sorted(reply.scores, reverse=True) == list(reply.scores)
+    priors = structs.replace(call_of(alike, budget_ms=1), prior_scores=[float(number) for number in range(15)])
+    reply = await provider.rerank(priors)
+    assert sorted(reply.scores) == list(reply.scores)
+    unsaid = await provider.rerank(call_of(alike, budget_ms=1))
+    assert len(set(unsaid.scores)) == 1
+    whole = await provider.rerank(call_of(alike, mode="quality"))
+    again = await provider.rerank(structs.replace(said, options={"mode": "quality"}))
+    both = set(whole.stages[2].positions) & set(again.stages[2].positions)
+    assert both
+    assert all(whole.scores[position] == again.scores[position] for position in both)
 
 
 async def test_no_time_at_all_leaves_words(provider: LocalProvider) -> None:
@@ -107,9 +157,11 @@ async def test_no_time_at_all_leaves_words(provider: LocalProvider) -> None:
 
 
 async def test_a_deadline_shortens_even_quality(provider: LocalProvider) -> None:
-    call = structs.replace(call_of(long_of("deadline"), mode="quality"), deadline_s=time.monotonic() + 0.6)
+    unhurried = await provider.rerank(call_of(long_of("unhurried"), mode="quality"))
+    quarter_s = sum(stage.latency_ms for stage in unhurried.stages) / 4 / 1000
+    call = structs.replace(call_of(long_of("deadline"), mode="quality"), deadline_s=time.monotonic() + quarter_s)
     reply = await provider.rerank(call)
-    assert reply.stages[1].shortened_by == "budget"
+    assert "budget" in [stage.shortened_by for stage in reply.stages]
 
 
 async def test_known_documents_cost_no_run_of_minilm(provider: LocalProvider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +190,6 @@ async def test_known_documents_cost_no_run_of_minilm(provider: LocalProvider, mo
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
-        ({"speed": 1}, "provider_options.speed"),
         ({"mode": "best"}, "provider_options.mode"),
         ({"budget_ms": 0}, "provider_options.budget_ms"),
         ({"budget_ms": "fast"}, "provider_options.budget_ms"),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from rerankd.local.scheduler import PoolClosedError, Ticket, WorkPool
+from tests.support.waiting import settle, until
 
 
 class _Gate:
@@ -37,13 +38,6 @@ class _Gate:
         self._permits.release(count)
 
 
-async def _until(condition: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline_s
-        await asyncio.sleep(0.001)
-
-
 async def test_results_come_in_order_of_the_units() -> None:
     pool = WorkPool(3)
     assert await pool.run(lambda unit: unit * unit, 50, Ticket()) == [unit * unit for unit in range(50)]
@@ -55,11 +49,11 @@ async def test_a_small_call_is_not_stuck_behind_a_large_one() -> None:
     gate = _Gate()
     pool = WorkPool(1, clock=gate.now_s)
     large = asyncio.create_task(pool.run(gate.work("large"), 1000, Ticket()))
-    await _until(lambda: gate.log)
+    await until(lambda: gate.log)
     gate.let(20)
-    await _until(lambda: len(gate.log) == 21)
+    await until(lambda: len(gate.log) == 21)
     small = asyncio.create_task(pool.run(gate.work("small"), 4, Ticket()))
-    await _until(lambda: pool.queued_units() > 979)
+    await until(lambda: pool.queued_units() > 979)
     while not small.done():
         gate.let(1)
         await asyncio.sleep(0.002)
@@ -76,11 +70,11 @@ async def test_small_calls_do_not_starve_the_oldest() -> None:
     gate = _Gate()
     pool = WorkPool(1, clock=gate.now_s)
     tasks = [asyncio.create_task(pool.run(gate.work("old"), 100, Ticket()))]
-    await _until(lambda: gate.log)
+    await until(lambda: gate.log)
     tasks += [asyncio.create_task(pool.run(gate.work("new"), 2, Ticket())) for _ in range(100)]
-    await _until(lambda: pool.queued_units() == 299)
+    await until(lambda: pool.queued_units() == 299)
     gate.let(160)
-    await _until(lambda: len(gate.log) == 161)
+    await until(lambda: len(gate.log) == 161)
     assert gate.log[-100:].count("old") == 25
     for task in tasks:
         task.cancel()
@@ -94,11 +88,11 @@ async def test_a_call_that_had_its_share_lets_small_ones_go_first() -> None:
     pool = WorkPool(1, clock=gate.now_s)
     tasks = [asyncio.create_task(pool.run(gate.work("old"), 200, Ticket()))]
     gate.let(100)
-    await _until(lambda: len(gate.log) == 101)
+    await until(lambda: len(gate.log) == 101)
     tasks += [asyncio.create_task(pool.run(gate.work("new"), 4, Ticket())) for _ in range(10)]
-    await _until(lambda: pool.queued_units() == 99 + 40)
+    await until(lambda: pool.queued_units() == 99 + 40)
     gate.let(41)
-    await _until(lambda: len(gate.log) == 142)
+    await until(lambda: len(gate.log) == 142)
     assert gate.log[101:141] == ["new"] * 40
     for task in tasks:
         task.cancel()
@@ -119,9 +113,9 @@ async def test_calls_share_the_workers_by_time_not_by_units() -> None:
         asyncio.create_task(pool.run(run_long, 100, Ticket())),
         asyncio.create_task(pool.run(gate.work("short"), 400, Ticket())),
     ]
-    await _until(lambda: gate.log and pool.queued_units() == 499)
+    await until(lambda: gate.log and pool.queued_units() == 499)
     gate.let(220)
-    await _until(lambda: len(gate.log) == 221)
+    await until(lambda: len(gate.log) == 221)
     assert gate.log.count("long") == pytest.approx(20, abs=2)
     for task in tasks:
         task.cancel()
@@ -133,10 +127,10 @@ async def test_calls_share_the_workers_by_time_not_by_units() -> None:
 async def test_lower_priority_numbers_go_first_among_equals() -> None:
     pool, gate = WorkPool(1), _Gate()
     tasks = [asyncio.create_task(pool.run(gate.work("first"), 1, Ticket()))]
-    await _until(lambda: gate.log)
+    await until(lambda: gate.log)
     tasks.append(asyncio.create_task(pool.run(gate.work("late"), 1, Ticket(priority=9))))
     tasks.append(asyncio.create_task(pool.run(gate.work("soon"), 1, Ticket(priority=1))))
-    await _until(lambda: pool.queued_units() == 2)
+    await until(lambda: pool.queued_units() == 2)
     gate.let(3)
     await asyncio.gather(*tasks)
     assert gate.log == ["first", "soon", "late"]
@@ -146,7 +140,7 @@ async def test_lower_priority_numbers_go_first_among_equals() -> None:
 async def test_cancelling_drops_what_is_queued() -> None:
     pool, gate = WorkPool(2), _Gate()
     task = asyncio.create_task(pool.run(gate.work("x"), 100, Ticket()))
-    await _until(lambda: len(gate.log) == 2)
+    await until(lambda: len(gate.log) == 2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -192,11 +186,11 @@ async def test_stop_leaves_out_what_has_not_begun_and_abandon_does_not_wait() ->
 async def test_background_work_waits_for_everything_else_and_takes_one_worker() -> None:
     pool, gate = WorkPool(2), _Gate()
     background = asyncio.create_task(pool.run(gate.work("back"), 3, Ticket(is_background=True)))
-    await _until(lambda: gate.log == ["back"])
-    await asyncio.sleep(0.02)
+    await until(lambda: gate.log == ["back"])
+    await settle()
     assert gate.log == ["back"]
     front = asyncio.create_task(pool.run(gate.work("front"), 2, Ticket()))
-    await _until(lambda: gate.log == ["back", "front"])
+    await until(lambda: gate.log == ["back", "front"])
     assert pool.load() == 1
     gate.let(5)
     await asyncio.gather(background, front)
@@ -207,7 +201,7 @@ async def test_background_work_waits_for_everything_else_and_takes_one_worker() 
 async def test_closing_ends_calls_under_way_and_refuses_new_ones() -> None:
     pool, gate = WorkPool(1), _Gate()
     task = asyncio.create_task(pool.run(gate.work("x"), 5, Ticket()))
-    await _until(lambda: gate.log)
+    await until(lambda: gate.log)
     closing = asyncio.create_task(pool.close())
     with pytest.raises(PoolClosedError):
         await task

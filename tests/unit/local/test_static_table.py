@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rerankd.local.static_table import StaticTable, TableFile, reduce_vectors
+from rerankd.local.tiles import TILE_TOKENS, cut_tiles
 
 VOCABULARY = 300
 
@@ -61,10 +62,24 @@ def test_related_texts_compare_higher(vectors: np.ndarray) -> None:
     table = StaticTable(vectors)
     query = table.read_query([100, 200])
     same, other = table.compare(query, [100, 200, 5]), table.compare(query, [40, 50, 5])
-    assert same[0] > other[0]
-    assert same[1] == pytest.approx(1, abs=1e-3)
-    assert table.compare(query, []) == (0.0, 0.0)
-    assert table.compare(table.read_query([]), [1]) == (0.0, 0.0)
+    assert same.cosine > other.cosine
+    assert same.maxsim == pytest.approx(1, abs=1e-3)
+    assert table.compare(query, []) == (0.0, 0.0, (0,))
+    assert table.compare(table.read_query([]), [1]) == (0.0, 0.0, (0,))
+
+
+def test_the_tiles_that_fit_the_query_are_found(vectors: np.ndarray) -> None:
+    table = StaticTable(vectors)
+    query = table.read_query([100, 200])
+    filler = [position % 90 for position in range(TILE_TOKENS)]
+    for tile in range(4):
+        ids = filler * tile + [100, 200, *filler[2:]] + filler * (3 - tile)
+        match = table.compare(query, ids)
+        assert tile in match.tiles
+        assert len(match.tiles) == 2
+        assert list(match.tiles) == sorted(match.tiles)
+        assert match.maxsim == pytest.approx(1, abs=1e-3)
+        assert match.cosine < table.compare(query, cut_tiles(ids)[tile]).cosine
 
 
 def test_reducing_keeps_the_strongest_directions() -> None:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.local.bm25 import Bm25Query, WordCounts
-from rerankd.local.lexical import WordScorer
+from rerankd.local.bm25 import MOST_QUERY_WORDS, Bm25Query, WordCounts
+from rerankd.local.lexical import Bm25, WordScorer
 from rerankd.local.words import cut_text, split_words
+from rerankd_adapters.base import ProviderCall
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_parts_of_a_text_have_the_words_of_the_whole(text: str) -> None:
 
 
 def test_few_words_are_scored_without_giving_up_the_loop() -> None:
-    scoring = WordScorer().score("rare", ["a rare word", "a word"] * 50)
+    scoring = WordScorer().score(Bm25Query("rare"), ["a rare word", "a word"] * 50)
     with pytest.raises(StopIteration) as done:
         scoring.send(None)
     assert done.value.value[0] > done.value.value[1] == 0
@@ -101,8 +103,60 @@ async def test_many_words_leave_the_loop_to_others_after_every_slice() -> None:
             turns += 1
 
     counting = asyncio.create_task(count_turns())
-    several = await asyncio.gather(*(scorer.score("rare", documents) for _ in range(3)))
+    several = await asyncio.gather(*(scorer.score(Bm25Query("rare"), documents) for _ in range(3)))
     counting.cancel()
     assert turns >= 3 * sum(map(len, documents)) // 40_000
     query = Bm25Query("rare")
     assert several == [query.score([query.count(document) for document in documents])] * 3
+
+
+async def test_only_the_first_words_of_an_endless_query_count() -> None:
+    """Work and memory grow with words times documents; 100,000 characters of query are allowed."""
+    query = " ".join(f"w{number}" for number in range(20_000))
+    counts = Bm25Query(query).count("w511 w512")
+    assert len(counts.counts) == MOST_QUERY_WORDS
+    assert sum(counts.counts) == 1
+
+    call = ProviderCall(model="bm25", query=query, documents=["w3", "w19999"])
+    reply = await Bm25(WordScorer()).rerank(call)
+    assert reply.scores[0] > reply.scores[1] == 0
+    assert reply.warnings == ["the query was cut: only its first 512 different words are compared"]
+
+
+STEMMED = (
+    "s",
+    "ies",
+    "ied",
+    "ing",
+    "edly",
+    "eed",
+    "y",
+    "ational",
+    "biliti",
+    "fully",
+    "alism",
+    "ogi",
+    "ying",
+    "yed",
+    "l",
+)
+
+
+def test_no_stem_begins_with_another_letter_than_its_word() -> None:
+    for letters in (2, 3):
+        for stem in product("abdeilosty", repeat=letters):
+            for ending in STEMMED:
+                word = "".join(stem) + ending
+                assert split_words(word)[0][0] == word[0]
+
+
+WORDS = st.sampled_from(["value", "Values", "valued", "vase", "9", "9th", "of", "a", "", "-", "_", "  ", "va-lue", "é"])
+
+
+@given(st.lists(WORDS), st.sampled_from(["value", "Values valued", "9", "value of", "é", "-", "value vase v", "日本"]))
+def test_counts_are_those_of_all_words(words: list[str], query: str) -> None:
+    for separator in (" ", "", "\n"):
+        text = separator.join(words)
+        counted = Bm25Query(query)
+        listed = split_words(text)
+        assert counted.count(text) == (len(listed), tuple(map(listed.count, counted.words)))
