@@ -1,0 +1,1 @@
+"""The store: the database that keeps what outlives a process, with its migrations."""
