@@ -1,0 +1,1 @@
+"""Sessions of browsers: a signed cookie instead of a key, for the management routes."""

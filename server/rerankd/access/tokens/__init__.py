@@ -1,0 +1,1 @@
+"""JSON Web Tokens: callers whom an issuer of the operator's choice vouches for."""

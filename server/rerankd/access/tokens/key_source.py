@@ -1,0 +1,145 @@
+"""Reads the keys of an issuer over HTTP, and goes on reading them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from rerankd.access.tokens.key_set import KeySet, KeySetError
+from rerankd.access.tokens.settings import TokenIssuer, is_secure_url
+from rerankd.http.transport import HttpTransport
+from rerankd_adapters.base import AdapterError, HttpRequest
+
+_MIN_READ_S: Final = 30.0
+"""Shortest time between two readings, whatever asks for them."""
+_TIMEOUT_S: Final = 5.0
+_MAX_BYTES: Final = 1024 * 1024
+
+_log = structlog.get_logger("rerankd.access")
+
+
+class _Discovery(msgspec.Struct):
+    """What is read of `/.well-known/openid-configuration`."""
+
+    issuer: str
+    jwks_uri: str
+
+
+class KeySource:
+    """The keys of one issuer. For one event loop.
+
+    Keys are read again every `refresh_s`; calls go on with those that were read last. Where they cannot be read, those
+    are taken for `stale_for_s`, and reading is tried every 30 s.
+
+    Args:
+        settings: The issuer.
+        transport: Returns what sends the requests.
+        monotonic: Returns seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        settings: TokenIssuer,
+        transport: Callable[[], HttpTransport],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings: Final = settings
+        self._transport = transport
+        self._now_s = monotonic
+        self._keys: KeySet | None = None
+        self._document = b""
+        self.version = 0
+        """Counts the changes of the keys."""
+        self._read_at_s = -math.inf
+        """When the keys that are known now were read."""
+        self._tried_at_s = -math.inf
+        self._has_failed = False
+        self._reading: asyncio.Task[None] | None = None
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start reading the keys, and go on."""
+        self._loop = asyncio.create_task(self._keep_reading(), name=f"keys-of-{self.settings.name}")
+
+    def stop(self) -> None:
+        """Stop reading."""
+        for task in (self._loop, self._reading):
+            if task is not None:
+                task.cancel()
+
+    def current(self) -> KeySet | None:
+        """Return the keys; None where they were never read, or not for too long."""
+        if self._has_failed and self._now_s() - self._read_at_s > self.settings.stale_for_s:
+            return None
+        return self._keys
+
+    async def refresh(self) -> None:
+        """Read the keys, but not within 30 s of the last time; calls at the same time wait for one reading."""
+        if self._reading is None or self._reading.done():
+            if self._now_s() - self._tried_at_s < _MIN_READ_S:
+                return
+            self._tried_at_s = self._now_s()
+            self._reading = asyncio.create_task(self._try_to_read())
+        await asyncio.shield(self._reading)
+
+    async def _keep_reading(self) -> None:
+        while True:
+            await self.refresh()
+            await asyncio.sleep(_MIN_READ_S if self._has_failed else self.settings.refresh_s)
+
+    async def _try_to_read(self) -> None:
+        try:
+            await self._read()
+        except Exception as error:
+            if not self._has_failed:
+                problem = str(error) if isinstance(error, AdapterError | KeySetError) else type(error).__name__
+                _log.warning("keys of a token issuer cannot be read", issuer=self.settings.name, problem=problem)
+            self._has_failed = True
+        else:
+            if self._has_failed:
+                _log.info("keys of a token issuer can be read again", issuer=self.settings.name)
+            self._has_failed = False
+            self._read_at_s = self._now_s()
+
+    async def _read(self) -> None:
+        document = await self._get(await self._address())
+        if document != self._document:
+            self._keys = KeySet(document, self.settings.algorithms)
+            self._document = document
+            self.version += 1
+
+    async def _address(self) -> str:
+        """Return where the keys are.
+
+        Raises:
+            AdapterError: The issuer cannot be asked.
+            KeySetError: It does not say.
+        """
+        settings = self.settings
+        if settings.jwks_url:
+            return settings.jwks_url
+        answer = await self._get(f"{settings.issuer.rstrip('/')}/.well-known/openid-configuration")
+        try:
+            found = msgspec.json.decode(answer, type=_Discovery)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise KeySetError("its openid-configuration has no issuer and jwks_uri") from None
+        if found.issuer != settings.issuer:
+            raise KeySetError("its openid-configuration is that of another issuer")
+        if not is_secure_url(found.jwks_uri):
+            raise KeySetError("its jwks_uri is no https:// address")
+        return found.jwks_uri
+
+    async def _get(self, url: str) -> bytes:
+        request = HttpRequest(method="GET", url=url, headers={"accept": "application/json"})
+        response = await self._transport().send(request, _TIMEOUT_S)
+        if response.status != 200:
+            raise KeySetError(f"it answers HTTP {response.status}")
+        if len(response.body) > _MAX_BYTES:
+            raise KeySetError(f"its answer is larger than {_MAX_BYTES} bytes")
+        return response.body
