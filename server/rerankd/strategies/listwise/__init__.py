@@ -1,0 +1,1 @@
+"""Strategy llm-listwise: a chat model orders documents, a window of them in one call."""
