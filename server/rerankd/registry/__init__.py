@@ -1,0 +1,1 @@
+"""Stored rerankers: created, changed and tried while the service runs."""
