@@ -1,0 +1,136 @@
+"""A run: what is logged of one call."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from rerankd.contract.messages import StageDetail, Usage
+
+Capture = Literal["none", "hashes", "truncated", "full"]
+
+
+class RunDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A document of a run."""
+
+    index: int
+    """In the request."""
+    text: str = ""
+    """As it was scored: whole, or its beginning."""
+    hash: str = ""
+    """BLAKE2b of the text, 32 hexadecimal digits, where it is not kept whole."""
+    id: str = ""
+    """The caller's."""
+    chars: int = 0
+    """Of the whole text."""
+    fields: dict[str, Any] | None = None
+    """Of a document that was scored by its fields, where whole texts are kept and guardrails masked nothing of it."""
+    prior_score: float | None = None
+    """The caller's, where texts are kept."""
+
+
+class RunResult(msgspec.Struct, frozen=True, array_like=True):
+    """A result of a run, written as `[index, relevance_score]`."""
+
+    index: int
+    relevance_score: float
+
+
+class RunAttempt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One provider call of a run."""
+
+    provider: str
+    model: str
+    deployment: str
+    chunk_index: int
+    number: int
+    """1 for the first attempt at the chunk."""
+    documents: int
+    latency_ms: float
+    outcome: str
+    """`ok`, the kind of the failure, or `cancelled`."""
+    started_ms: float = 0.0
+    """Milliseconds from the call's start."""
+    search_units: int = 0
+    cost_usd: float | None = None
+
+
+class RunMember(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One request of a reranker to a member."""
+
+    name: str
+    model: str
+    documents: int
+    latency_ms: float
+    outcome: str
+    """`ok`, the `ErrorReason`, or `cancelled`."""
+
+
+class RunDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is read for one run alone, not for lists of them."""
+
+    query: str = ""
+    """As it was scored: whole, its beginning, or its hash; empty where nothing is kept."""
+    query_hash: str = ""
+    """Hash of a query of which the beginning is kept."""
+    scored_documents: int = 0
+    """Documents that models were given: blank ones are not."""
+    documents: list[RunDocument] = []
+    """The best ranked first; of a failed call in the order of the request."""
+    results: list[RunResult] = []
+    """Best first."""
+    parameters: dict[str, Any] = {}
+    """`top_n`, `score_threshold` and other fields that the request set, texts not among them."""
+    requested_model: str = ""
+    """As the caller named it."""
+    stages: list[StageDetail] = []
+    members: list[RunMember] = []
+    attempts: list[RunAttempt] = []
+    events: list[str] = []
+    """Retries, hedges and fallbacks, one sentence each."""
+    usage: Usage | None = None
+    warnings: list[str] = []
+    provider: str = ""
+    deployment: str = ""
+    score_space: str = ""
+
+
+class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One logged call. What lists and filters need, and the details where they were read."""
+
+    run_id: str
+    started_at: float
+    """Seconds since 1970."""
+    latency_ms: float
+    source: str
+    """`api` (HTTP), `grpc`, `batch`, `playground` or `replay`."""
+    transport: str
+    status: Literal["ok", "error"]
+    dialect: str = ""
+    caller: str = ""
+    key_id: str = ""
+    user: str = ""
+    model: str = ""
+    """The model that answered, or was asked first."""
+    reranker: str = ""
+    """Key of the reranker that answered; empty for models."""
+    reranker_version: int = 0
+    """From 1; 0 for a reranker of the settings."""
+    strategy: str = ""
+    reason: str = ""
+    """The `ErrorReason` of a failed call."""
+    query: str = ""
+    """The beginning of the query, as the capture policy allows."""
+    document_count: int = 0
+    result_count: int = 0
+    total_tokens: int = 0
+    cost_usd: float | None = None
+    cache_hits: int = 0
+    trace_id: str = ""
+    request_id: str = ""
+    replay_of: str = ""
+    experiment_id: str = ""
+    capture: Capture = "none"
+    """What `details` keeps of texts."""
+    details: RunDetails | None = None

@@ -1,0 +1,74 @@
+"""Tables of the run log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, Table, Text, text
+
+from rerankd.store.database import METADATA
+
+RULES: Final = {
+    "errors": "status = 'error'",
+    "key_id": "key_id <> ''",
+    "user": "\"user\" <> ''",
+    "experiment_id": "experiment_id <> ''",
+    "replay_of": "replay_of <> ''",
+}
+"""Conditions of partial indexes: a query that states one, word for word, may use the index."""
+_PARTIAL: Final = {"errors": ("run_id",), **{name: (name, "run_id") for name in RULES if name != "errors"}}
+
+
+def _partial(name: str, columns: tuple[str, ...], rule: str) -> Index:
+    return Index(f"ix_runs_{name}", *columns, sqlite_where=text(rule), postgresql_where=text(rule))
+
+
+RUNS: Final = Table(
+    "runs",
+    METADATA,
+    Column("run_id", Text, primary_key=True),
+    Column("started_at", Double, nullable=False),
+    Column("latency_ms", Double, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("transport", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("reranker", Text, nullable=False),
+    Column("reranker_version", Integer, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("document_count", Integer, nullable=False),
+    Column("result_count", Integer, nullable=False),
+    Column("total_tokens", BigInteger, nullable=False),
+    Column("cost_usd", Double, nullable=True),
+    Column("cache_hits", Integer, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("replay_of", Text, nullable=False),
+    Column("experiment_id", Text, nullable=False),
+    Column("capture", Text, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("details", LargeBinary, nullable=False),
+    Index("ix_runs_model", "model", "run_id"),
+    Index("ix_runs_reranker", "reranker", "run_id"),
+    Index("ix_runs_source", "source", "run_id"),
+    Index("ix_runs_latency", "latency_ms", "run_id"),
+    Index("ix_runs_request_id", "request_id"),
+    *(_partial(name, columns, RULES[name]) for name, columns in _PARTIAL.items()),
+)
+"""One row a run. `details` comes last: a database reads it for single runs alone."""
+RUN_LOG: Final = Table(
+    "run_log",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("runs", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+"""One row, named `stored`: how much the table `runs` holds."""
+LISTED: Final = [column for column in RUNS.c if column.name not in ("bytes", "details")]
+"""Columns of lists."""

@@ -1,0 +1,183 @@
+"""What a run keeps of a call under each policy."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from rerankd.contract.errors import Reason
+from rerankd.contract.messages import Document, RerankRequest
+from rerankd.engine.rendering import render
+from rerankd.runs.capture import RunCapture, hash_of
+from rerankd.runs.rows import COLUMNS, RowEncoder, run_of
+from rerankd.runs.run import RunDocument
+from rerankd.runs.settings import RunSettings
+from rerankd.runs.tables import RUNS
+from tests.support.runs import DOCUMENTS, QUERY, ended_call
+
+LONG = "x" * 900
+HASHES = [hash_of(text) for text in (QUERY, *DOCUMENTS)]
+
+
+def captured(*, record: dict[str, Any] | None = None, **settings: Any) -> Any:
+    run = RunCapture(RunSettings(**settings)).run_of(ended_call(**(record or {})))
+    assert run.details is not None
+    return run, run.details
+
+
+def test_a_run_has_the_facts_of_its_call() -> None:
+    before = time.time()
+    run, details = captured(record={"transport": "http", "dialect": "cohere", "request": {"top_n": 3}})
+    assert before <= run.started_at <= time.time()
+    facts = {
+        name: getattr(run, name) for name in run.__struct_fields__ if name not in ("run_id", "started_at", "details")
+    }
+    assert facts.pop("latency_ms") >= 0
+    assert facts == {
+        "source": "api", "transport": "http", "status": "ok", "dialect": "cohere", "caller": "search",
+        "key_id": "key_1",
+        "user": "jane", "model": "support", "reranker": "support", "reranker_version": 3, "strategy": "cascade",
+        "reason": "", "query": QUERY, "document_count": 3, "result_count": 3, "total_tokens": 42, "cost_usd": 0.002,
+        "cache_hits": 1, "trace_id": "", "request_id": "req-1", "replay_of": "", "experiment_id": "",
+        "capture": "truncated",
+    }  # fmt: skip
+    assert (details.parameters, details.warnings, details.provider) == ({"top_n": 3}, ["cut"], "cohere")
+    assert [(each.index, each.relevance_score) for each in details.results] == [(1, 1.0), (0, 0.5), (2, 1 / 3)]
+
+
+@pytest.mark.parametrize(
+    ("context", "source"),
+    [
+        ({}, "grpc"),
+        ({"transport": "http"}, "api"),
+        ({"transport": "http", "request_type": "batch_rerank"}, "batch"),
+        ({"source": "replay", "replay_of": "r", "experiment_id": "e"}, "replay"),
+    ],
+)
+def test_the_source_is_what_made_the_call(context: dict[str, Any], source: str) -> None:
+    run, _ = captured(record=context)
+    assert run.source == source
+    assert (run.replay_of, run.experiment_id) == (context.get("replay_of", ""), context.get("experiment_id", ""))
+
+
+def test_texts_are_kept_best_ranked_first_and_cut() -> None:
+    run, details = captured(record={"documents": ["a", LONG, "b"]}, max_chars=10, max_documents=2)
+    assert (run.query, details.query) == (QUERY[:10], QUERY[:10])
+    assert details.documents == [
+        RunDocument(1, "x" * 10, hash_of(LONG), chars=900),
+        RunDocument(0, "a", chars=1),
+    ]
+    assert len(details.results) == 2
+    assert run.result_count == 3
+
+
+def test_full_keeps_every_document_whole_and_what_else_was_asked() -> None:
+    asked = {"provider_options": {"a": 1}, "instruction": "news"}
+    _, details = captured(record={"documents": ["a", LONG, "b"], "request": asked}, capture="full", max_documents=1)
+    assert {each.index: each.text for each in details.documents} == {1: LONG, 0: "a", 2: "b"}
+    assert len(details.results) == 3
+    assert details.parameters == asked
+
+
+def test_what_a_replay_needs_beside_texts_is_kept() -> None:
+    scored = Document(id="d", fields={"title": "a"}, prior_score=1.5)
+    documents: list[str | Document] = [scored, Document(text="b", fields={"c": 1}), "e"]
+    request = RerankRequest(model="support", query=LONG, documents=documents, instruction=LONG)
+    record = ended_call()
+    record.texts = asyncio.run(render(request))
+    details = RunCapture(RunSettings(capture="full")).run_of(record).details
+    assert details is not None
+    assert sorted(details.documents, key=lambda each: each.index) == [
+        RunDocument(0, "a", id="d", chars=1, fields={"title": "a"}, prior_score=1.5),
+        RunDocument(1, "b", chars=1),
+        RunDocument(2, "e", chars=1),
+    ]
+    assert (details.query, details.query_hash, details.scored_documents) == (LONG, "", 3)
+    cut = RunCapture(RunSettings()).run_of(record).details
+    assert cut is not None
+    assert (cut.query, cut.query_hash) == (LONG[:500], hash_of(LONG))
+    assert cut.parameters == {"instruction": LONG[:500], "instruction_hash": hash_of(LONG)}
+    (first,) = [each for each in cut.documents if each.index == 0]
+    assert (first.fields, first.prior_score) == (None, 1.5)
+
+
+def test_hashes_tell_texts_apart_without_them() -> None:
+    run, details = captured(record={"request": {"instruction": "news"}}, capture="hashes")
+    assert (run.query, details.query) == (HASHES[0], HASHES[0])
+    assert {each.index: (each.text, each.hash) for each in details.documents} == {
+        index: ("", each) for index, each in enumerate(HASHES[1:])
+    }
+    assert details.parameters == {}
+    assert hash_of("a") == "27c35e6e9373877f29e562464e46497e", "as BLAKE2b of 16 bytes has it"
+
+
+def test_none_keeps_no_text_and_no_hash() -> None:
+    run, details = captured(capture="none")
+    assert (run.query, details.query, details.documents) == ("", "", [])
+    assert len(details.results) == 3
+
+
+def test_a_failed_call_keeps_the_first_documents() -> None:
+    run, details = captured(record={"reason": Reason.PROVIDER_UNAVAILABLE}, max_documents=2)
+    assert (run.status, run.reason, run.result_count) == ("error", "PROVIDER_UNAVAILABLE", 0)
+    assert [each.index for each in details.documents] == [0, 1]
+
+
+def test_texts_that_guardrails_have_not_read_or_have_refused_are_not_kept() -> None:
+    run, details = captured(record={"reason": Reason.GUARDRAIL_BLOCKED, "is_inspected": False}, capture="full")
+    assert (run.query, details.query, details.documents, run.capture) == ("", "", [], "none")
+    assert run.document_count == 3
+
+
+def test_masked_texts_are_what_is_kept() -> None:
+    record = ended_call()
+    assert record.texts is not None
+    record.texts = structs.replace(record.texts, query="[EMAIL]", texts=["[NAME]", "b"], indices=[0, 2])  # type: ignore[type-var]
+    details = RunCapture(RunSettings(capture="full")).run_of(record).details
+    assert details is not None
+    assert details.query == "[EMAIL]"
+    assert {each.index: each.text for each in details.documents} == {0: "[NAME]", 2: "b"}
+
+
+@pytest.mark.parametrize(
+    ("calls", "reranker", "reason", "is_logged"),
+    [
+        ("rerankers", True, None, True),
+        ("rerankers", False, None, False),
+        ("all", False, None, True),
+        ("all", False, Reason.RATE_LIMITED, True),
+        ("all", False, Reason.API_KEY_INVALID, False),
+        ("all", False, Reason.API_KEY_MISSING, False),
+    ],
+)
+def test_what_is_logged(calls: Any, reranker: bool, reason: Reason | None, is_logged: bool) -> None:
+    record = ended_call(reason) if reranker else ended_call(reason, reranker=None)
+    assert RunCapture(RunSettings(calls=calls)).takes(record) is is_logged
+    if reason is None:
+        record.call = structs.replace(record.call, replay_of="another run")
+        assert RunCapture(RunSettings(calls=calls)).takes(record)
+    record.path = "/nowhere"
+    assert not RunCapture(RunSettings(calls=calls)).takes(record)
+
+
+@pytest.mark.parametrize("documents", [["a", "b"], [LONG] * 50])
+def test_a_row_gives_the_run_back(documents: list[str]) -> None:
+    run = RunCapture(RunSettings(capture="full")).run_of(ended_call(documents=documents))
+    row = RowEncoder().row_of(run)
+    assert run_of(dict(zip(COLUMNS, row.values, strict=True))) == run
+    assert len(row.values[-1]) < row.size < 5000, "long texts are compressed"
+
+
+def test_no_text_that_postgresql_refuses_is_in_a_row() -> None:
+    run = RunCapture(RunSettings()).run_of(ended_call(request_id="a\0b"))
+    row = RowEncoder().row_of(structs.replace(run, query="q\0"))
+    stored = dict(zip(COLUMNS, row.values, strict=True))
+    assert (stored["request_id"], stored["query"]) == ("a\ufffdb", "q\ufffd")
+
+
+def test_rows_have_the_columns_of_the_table() -> None:
+    assert tuple(RUNS.c.keys()) == COLUMNS
