@@ -1,0 +1,1 @@
+"""How good rankings are, and how two of them differ: measures, judgements, experiments, replay."""

@@ -1,0 +1,253 @@
+"""`EvaluationService`: judgements, feedback, replay and experiments, for callers who have been admitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from rerankd.contract import evaluation_messages as messages
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import FieldViolation, invalid_request
+from rerankd.contract.messages import GetModelRequest
+from rerankd.contract.service import RerankService
+from rerankd.evaluation import message_conversion as convert
+from rerankd.evaluation.comparison import NO_LABELS, Labels, compare
+from rerankd.evaluation.evaluation_store import EvaluationStore, store_faults
+from rerankd.evaluation.experiment import Experiment, State
+from rerankd.evaluation.experiments import Experiments
+from rerankd.evaluation.feedback import check_feedback, subject_of
+from rerankd.evaluation.judgement import Judgement, Source, labels_of
+from rerankd.evaluation.judging import deleted_subject, grades_of, listed_query, page_token, read_page_token
+from rerankd.evaluation.replay import Replay, replay_of, side_of_response
+from rerankd.evaluation.run_lookup import ReadableRuns, RunLookup
+from rerankd.evaluation.selection import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_RUNS,
+    check_depth,
+    check_experiment,
+    filter_of,
+    stored_selection,
+)
+
+_DEFAULT_PAGE_SIZE: Final = 100
+_MAX_PAGE_SIZE: Final = 1000
+
+_log = structlog.get_logger("rerankd.evaluation")
+
+
+class StoredEvaluation:
+    """Answers by the store and by replays. Satisfies `EvaluationService`. For one event loop; its creator closes it.
+
+    Args:
+        store: Judgements and experiments.
+        runs: The run log.
+        service: Reranks; every replay is a call of it.
+        clock: Returns seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: EvaluationStore,
+        runs: ReadableRuns,
+        service: RerankService,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._runs = RunLookup(runs)
+        self._service = service
+        self._clock = clock
+        self._experiments = Experiments(store, self._runs, service, clock)
+
+    async def send_feedback(
+        self, request: messages.SendFeedbackRequest, call: CallContext
+    ) -> messages.SendFeedbackResponse:
+        """Take a grade or a click."""
+        check_feedback(request)
+        async with store_faults():
+            subject = subject_of(await self._runs.get_any(request.run_id, call.caller.identity), request)
+            table = await self._store.judgements()
+            if request.grade is None:
+                await table.click(subject)
+            else:
+                await table.judge([(subject, request.grade)], Source.FEEDBACK)
+            found = await table.get(subject)
+        return messages.SendFeedbackResponse(judgement=None if found is None else convert.judgement_message(found))
+
+    async def set_judgements(
+        self, request: messages.SetJudgementsRequest, call: CallContext
+    ) -> messages.SetJudgementsResponse:
+        """Store judgements."""
+        grades = grades_of(request)
+        async with store_faults():
+            stored = await (await self._store.judgements()).judge(grades, Source.API)
+        _log.info("judgements stored", judgements=stored, by=call.caller.identity)
+        return messages.SetJudgementsResponse(stored=stored)
+
+    async def list_judgements(
+        self, request: messages.ListJudgementsRequest, _call: CallContext
+    ) -> messages.ListJudgementsResponse:
+        """List one page of judgements."""
+        size, query_hash = _page_size(request.page_size), listed_query(request)
+        after = read_page_token(request.page_token) if request.page_token else None
+        source = "" if request.source is messages.JudgementSource.UNSPECIFIED else request.source.value
+        found: list[Judgement] = []
+        async with store_faults():
+            if self._store.is_there:
+                table = await self._store.judgements()
+                found = await table.page(after, size + 1, query_hash=query_hash, source=source)
+        token = page_token(*found[size - 1].key) if len(found) > size else ""
+        listed = [convert.judgement_message(each) for each in found[:size]]
+        return messages.ListJudgementsResponse(judgements=listed, next_page_token=token)
+
+    async def delete_judgement(
+        self, request: messages.DeleteJudgementRequest, call: CallContext
+    ) -> messages.DeleteJudgementResponse:
+        """Delete a judgement; nothing where there is none."""
+        subject = deleted_subject(request)
+        async with store_faults():
+            if self._store.is_there and await (await self._store.judgements()).delete(subject):
+                _log.info("judgement deleted", query_hash=subject.query_hash, by=call.caller.identity)
+        return messages.DeleteJudgementResponse()
+
+    async def replay_run(self, request: messages.ReplayRunRequest, call: CallContext) -> messages.ReplayRunResponse:
+        """Run a logged run again and compare."""
+        depth = check_depth(request.depth)
+        async with store_faults():
+            run = await self._runs.get_any(request.run_id, call.caller.identity)
+            replay = replay_of(run, request.model)
+            labels = await self._labels(replay)
+        context = replace(call, source="replay", replay_of=run.run_id)
+        replay.request.priority = None
+        response = await self._service.rerank(replay.request, context)
+        results = [
+            messages.ReplayedResult(index=index, relevance_score=result.relevance_score)
+            for index, result in zip(
+                replay.order_of([result.index for result in response.results]), response.results, strict=True
+            )
+        ]
+        comparison = compare(replay.order, [result.index for result in results], labels, depth)
+        return messages.ReplayRunResponse(
+            id=response.id,
+            replay_of=run.run_id,
+            results=results,
+            comparison=convert.comparison_message(comparison),
+            before=convert.figures_message(replay.side),
+            after=convert.figures_message(side_of_response(response)),
+        )
+
+    async def create_experiment(
+        self, request: messages.CreateExperimentRequest, call: CallContext
+    ) -> messages.CreateExperimentResponse:
+        """Choose runs and begin to replay them."""
+        check_experiment(request)
+        if request.candidate:
+            await self._service.get_model(GetModelRequest(model=request.candidate), call)
+        selection = request.runs or messages.RunSelection()
+        wanted = Experiment(
+            experiment_id="",
+            name=request.name,
+            candidate=request.candidate,
+            baseline=(),
+            filter=stored_selection(selection),
+            depth=check_depth(request.depth),
+            concurrency=DEFAULT_CONCURRENCY if request.concurrency is None else request.concurrency,
+            state=State.RUNNING,
+            queries=0,
+            created_at=0.0,
+            created_by="",
+            seen_at=0.0,
+        )
+        most = DEFAULT_RUNS if selection.max_runs is None else selection.max_runs
+        async with store_faults():
+            chosen = await self._runs.choose(filter_of(selection), most)
+            made = await self._experiments.begin(wanted, chosen, call)
+        _log.info("experiment begun", experiment_id=made.experiment_id, runs=made.queries, by=made.created_by)
+        return messages.CreateExperimentResponse(experiment=self._message(made))
+
+    async def list_experiments(
+        self, request: messages.ListExperimentsRequest, _call: CallContext
+    ) -> messages.ListExperimentsResponse:
+        """List one page of experiments."""
+        size = _page_size(request.page_size)
+        found: list[Experiment] = []
+        async with store_faults():
+            if self._store.is_there:
+                after = await self._experiments.get(request.page_token) if request.page_token else None
+                found = await (await self._store.experiments()).page(after, size + 1)
+        token = found[size - 1].experiment_id if len(found) > size else ""
+        return messages.ListExperimentsResponse(
+            experiments=list(map(self._message, found[:size])), next_page_token=token
+        )
+
+    async def get_experiment(
+        self, request: messages.GetExperimentRequest, _call: CallContext
+    ) -> messages.GetExperimentResponse:
+        """Return an experiment."""
+        async with store_faults():
+            found = await self._experiments.get(request.experiment_id)
+        return messages.GetExperimentResponse(experiment=self._message(found))
+
+    async def list_experiment_queries(
+        self, request: messages.ListExperimentQueriesRequest, _call: CallContext
+    ) -> messages.ListExperimentQueriesResponse:
+        """List one page of compared queries, the worst first."""
+        size, skip = _page_size(request.page_size), request.page_token or "0"
+        if not skip.isdecimal() or len(skip) > 6:
+            raise invalid_request([FieldViolation("page_token", "page_token must be the token of an earlier answer")])
+        async with store_faults():
+            found = await self._experiments.get(request.experiment_id)
+            table = await self._store.experiments()
+            worst = await table.worst(found.experiment_id, skip=int(skip), size=size + 1)
+        token = str(int(skip) + size) if len(worst) > size else ""
+        listed = [convert.query_message(each) for each in worst[:size]]
+        return messages.ListExperimentQueriesResponse(queries=listed, next_page_token=token)
+
+    async def cancel_experiment(
+        self, request: messages.CancelExperimentRequest, _call: CallContext
+    ) -> messages.CancelExperimentResponse:
+        """Stop an experiment."""
+        async with store_faults():
+            found = await self._experiments.cancel(request.experiment_id)
+        return messages.CancelExperimentResponse(experiment=self._message(found))
+
+    async def resume_experiment(
+        self, request: messages.ResumeExperimentRequest, call: CallContext
+    ) -> messages.ResumeExperimentResponse:
+        """Go on with an interrupted experiment."""
+        async with store_faults():
+            found = await self._experiments.resume(request.experiment_id, call)
+        return messages.ResumeExperimentResponse(experiment=self._message(found))
+
+    async def delete_experiment(
+        self, request: messages.DeleteExperimentRequest, call: CallContext
+    ) -> messages.DeleteExperimentResponse:
+        """Delete an experiment."""
+        async with store_faults():
+            await self._experiments.delete(request.experiment_id)
+        _log.info("experiment deleted", experiment_id=request.experiment_id, by=call.caller.identity)
+        return messages.DeleteExperimentResponse()
+
+    async def close(self) -> None:
+        """Stop running experiments."""
+        await self._experiments.close()
+
+    async def _labels(self, replay: Replay) -> Labels:
+        if not self._store.is_there:
+            return NO_LABELS
+        known = await (await self._store.judgements()).of_queries([replay.query_hash])
+        return labels_of(known.get(replay.query_hash, ()), replay.documents)
+
+    def _message(self, experiment: Experiment) -> messages.Experiment:
+        return convert.experiment_message(experiment, self._clock())
+
+
+def _page_size(given: int | None) -> int:
+    size = _DEFAULT_PAGE_SIZE if given is None else given
+    if not 1 <= size <= _MAX_PAGE_SIZE:
+        rule = f"page_size must be 1 to {_MAX_PAGE_SIZE}, was {size}"
+        raise invalid_request([FieldViolation("page_size", rule)])
+    return size

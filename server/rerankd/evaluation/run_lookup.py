@@ -1,0 +1,98 @@
+"""Finds logged runs: one by its id, or those that an experiment takes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Protocol
+
+from rerankd.contract.call_context import MAX_REQUEST_ID_CHARS
+from rerankd.contract.errors import Reason, ServiceError
+from rerankd.runs.run import Run
+from rerankd.runs.run_filter import RunFilter
+
+_PAGE: Final = 500
+
+
+class ReadableRuns(Protocol):
+    """Where runs are read: `rerankd.runs.stored_runs.StoredRuns`. Its methods raise `StoreError`."""
+
+    async def get(self, run_id: str) -> Run | None:
+        """Return a run with its details; `None` where there is none."""
+        ...
+
+    async def page(self, wanted: RunFilter, size: int, before: str = "", *, with_details: bool = False) -> list[Run]:
+        """Return up to `size` runs, the newest first, the first one older than the run `before`."""
+        ...
+
+
+class RunLookup:
+    """Finds runs. Task-safe. Satisfies `LoggedRuns`.
+
+    Args:
+        runs: The run log.
+    """
+
+    def __init__(self, runs: ReadableRuns) -> None:
+        self._runs = runs
+
+    async def get(self, run_id: str) -> Run:
+        """Return a run with its details.
+
+        Raises:
+            ServiceError: `RUN_NOT_FOUND`.
+        """
+        run = await self._runs.get(run_id) if _may_be_known(run_id) else None
+        if run is None:
+            raise _not_found(run_id)
+        return run
+
+    async def get_any(self, name: str, caller: str) -> Run:
+        """Return the run with an id, else the newest one of a caller whose answer had it.
+
+        Args:
+            name: Id of a run, which nobody can guess, or that of an answer, which callers may choose themselves.
+            caller: Identity of the caller; empty for an anonymous one.
+
+        Raises:
+            ServiceError: `RUN_NOT_FOUND`.
+        """
+        if not _may_be_known(name):
+            raise _not_found(name)
+        if (run := await self._runs.get(name)) is not None:
+            return run
+        for run in await self._runs.page(RunFilter(request_id=name), 10, with_details=True):
+            if run.caller == caller:
+                return run
+        raise _not_found(name)
+
+    async def choose(self, wanted: RunFilter, most: int) -> Sequence[Run]:
+        """Return the newest runs that meet the conditions, without details; replays are left out.
+
+        Args:
+            wanted: Conditions.
+            most: Runs at most, at least 1.
+        """
+        found: list[Run] = []
+        async for run in self._all(wanted):
+            if not run.replay_of:
+                found.append(run)
+                if len(found) == most:
+                    break
+        return found
+
+    async def _all(self, wanted: RunFilter) -> AsyncIterator[Run]:
+        before = ""
+        while page := await self._runs.page(wanted, _PAGE, before):
+            before = page[-1].run_id
+            for run in page:
+                yield run
+
+
+def _may_be_known(name: str) -> bool:
+    return bool(name) and len(name) <= MAX_REQUEST_ID_CHARS + 20 and name.isascii() and name.isprintable()
+
+
+def _not_found(name: str) -> ServiceError:
+    shown = name[:MAX_REQUEST_ID_CHARS]
+    message = f"there is no logged run {shown!r}; which calls are logged is set by runs.calls"
+    return ServiceError(Reason.RUN_NOT_FOUND, message, metadata={"run_id": shown})
