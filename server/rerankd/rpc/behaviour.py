@@ -5,6 +5,8 @@ A method is wrapped once, when its handler is made; an interceptor of grpc.aio w
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NoReturn, TypeAlias, TypeVar
 
@@ -15,15 +17,15 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.response_headers import response_headers
 from rerankd.contract.status import internal_error, status_of
-from rerankd.rpc import convert
-from rerankd.rpc.codec import Undecodable, accept, accept_stream
+from rerankd.rpc import convert_values
+from rerankd.rpc.codec import Undecodable, Undecoded, accept, accept_stream
 from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call
 from rerankd.rpc.tracing import GrpcCallSpan
 from rerankd.telemetry.server_span import ServerTracing
 
 STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
 RETRY_PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
-"""Retry delay in milliseconds, for clients that retry by service config (gRFC A6)."""
+"""Retry delay in milliseconds, for clients that retry by service config (gRFC A6); negative: do not retry."""
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
@@ -37,7 +39,7 @@ _log = structlog.get_logger("rerankd.rpc")
 
 def unary(
     method: Callable[[Req, CallContext], Awaitable[Res]], span: str, tracing: ServerTracing
-) -> UnaryBehaviour[Req | Undecodable, Res]:
+) -> UnaryBehaviour[Req | Undecoded[Req] | Undecodable, Res]:
     """Surround a method that takes one message.
 
     Args:
@@ -45,30 +47,36 @@ def unary(
         span: Name of the server's span.
         tracing: Begins it.
     """
-    return _answering_once(method, accept, span, tracing)
+
+    async def read(message: Req | Undecoded[Req] | Undecodable, call: CallContext) -> Res:
+        if isinstance(message, Undecoded):
+            with message:
+                return await method(await message.read(), call)
+        return await method(accept(message), call)
+
+    return _answering_once(read, span, tracing)
 
 
 def collecting(
     method: Callable[[AsyncIterator[Req], CallContext], Awaitable[Res]], span: str, tracing: ServerTracing
-) -> UnaryBehaviour[AsyncIterator[Req | Undecodable], Res]:
+) -> UnaryBehaviour[AsyncIterator[Req | Undecoded[Req] | Undecodable], Res]:
     """Surround a method that takes a stream of messages and answers once."""
-    return _answering_once(method, accept_stream, span, tracing)
+    return _answering_once(lambda messages, call: method(accept_stream(messages), call), span, tracing)
 
 
 def _answering_once(
-    method: Callable[[Req, CallContext], Awaitable[Res]],
-    read: Callable[[Sent], Req],
-    span: str,
-    tracing: ServerTracing,
+    answer: Callable[[Sent, CallContext], Awaitable[Res]], span: str, tracing: ServerTracing
 ) -> UnaryBehaviour[Sent, Res]:
     async def behaviour(message: Sent, context: ServicerContext) -> Res:
         call = open_call(context)
+        started_s = time.perf_counter()
         with GrpcCallSpan(span, call, context, tracing):
             try:
-                response = await method(read(message), call)
+                response = await answer(message, call)
             except Exception as error:
+                _record(error, call, span, tracing, started_s)
                 await _abort(error, context, call.request_id)
-        context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id), *response_headers(response)))
+        context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id), *response_headers(response, call)))
         return response
 
     return behaviour
@@ -76,20 +84,30 @@ def _answering_once(
 
 def streaming(
     method: Callable[[AsyncIterator[Req], CallContext], AsyncIterator[Res]], span: str, tracing: ServerTracing
-) -> Callable[[AsyncIterator[Req | Undecodable], ServicerContext], AsyncIterator[Res]]:
+) -> Callable[[AsyncIterator[Req | Undecoded[Req] | Undecodable], ServicerContext], AsyncIterator[Res]]:
     """Surround a method that takes a stream of messages and answers with one."""
 
-    async def behaviour(messages: AsyncIterator[Req | Undecodable], context: ServicerContext) -> AsyncIterator[Res]:
+    async def behaviour(
+        messages: AsyncIterator[Req | Undecoded[Req] | Undecodable], context: ServicerContext
+    ) -> AsyncIterator[Res]:
         call = open_call(context)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
+        started_s = time.perf_counter()
         with GrpcCallSpan(span, call, context, tracing):
             try:
                 async for response in method(accept_stream(messages), call):
                     yield response
             except Exception as error:
+                _record(error, call, span, tracing, started_s)
                 await _abort(error, context, call.request_id)
 
     return behaviour
+
+
+def _record(error: Exception, call: CallContext, method: str, tracing: ServerTracing, started_s: float) -> None:
+    """Record a refused call; an unexpected exception is logged by itself."""
+    if isinstance(error, ServiceError):
+        tracing.failed(error, call, method, started_s)
 
 
 async def _abort(error: Exception, context: ServicerContext, request_id: str) -> NoReturn:
@@ -100,8 +118,18 @@ async def _abort(error: Exception, context: ServicerContext, request_id: str) ->
     status = status_of(error)
     trailing: list[tuple[str, str | bytes]] = [
         (REQUEST_ID_KEY, request_id),
-        (STATUS_DETAILS_KEY, convert.status_to_proto(status).SerializeToString()),
+        (STATUS_DETAILS_KEY, convert_values.status_to_proto(status).SerializeToString()),
+        *error.response_metadata.items(),
     ]
-    if error.retry_after_s is not None:
-        trailing.append((RETRY_PUSHBACK_KEY, str(int(error.retry_after_s * 1000))))
+    if error.is_final:
+        trailing.append((RETRY_PUSHBACK_KEY, "-1"))
+    elif error.retry_after_s is not None:
+        trailing.append((RETRY_PUSHBACK_KEY, _pushback_ms(error.retry_after_s, context.time_remaining())))
     await context.abort(_STATUS_CODES[status.code], status.message, tuple(trailing))
+
+
+def _pushback_ms(retry_after_s: float, remaining_s: float | None) -> str:
+    """Return the delay, rounded up; -1 where the deadline comes first, so that the caller gets this error, at once."""
+    if remaining_s is not None and retry_after_s >= remaining_s:
+        return "-1"
+    return str(max(1, math.ceil(retry_after_s * 1000)))

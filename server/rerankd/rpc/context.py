@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -10,6 +11,7 @@ import grpc
 from rerankd.contract.call_context import CallContext, usable_request_id
 
 REQUEST_ID_KEY: Final = "x-request-id"
+_CERTIFICATE_KEY: Final = "x509_pem_cert"
 
 ServicerContext = grpc.aio.ServicerContext[Any, Any]
 
@@ -24,4 +26,9 @@ def open_call(context: ServicerContext) -> CallContext:
         transport="grpc",
         metadata=metadata,
         api_version="2",
+        client_certificate=partial(_client_certificate, context),
     )
+
+
+def _client_certificate(context: ServicerContext) -> bytes:
+    return next(iter(context.auth_context().get(_CERTIFICATE_KEY, ())), b"")

@@ -7,43 +7,302 @@ from typing import Any, Final
 
 import grpc
 
-from rerank.v1 import rerank_service_pb2 as pb
+from rerank.v1 import access_service_pb2, evaluation_service_pb2, rerank_service_pb2, reranker_service_pb2
 from rerankd.contract.service import Services
-from rerankd.rpc import convert
+from rerankd.rpc import access_convert, convert, evaluation_convert, reranker_convert
 from rerankd.rpc.behaviour import streaming, unary
 from rerankd.rpc.codec import decoder, encoder
+from rerankd.rpc.large_messages import LargeMessages
 from rerankd.telemetry.server_span import ServerTracing
 
 RERANK_SERVICE: Final = "rerank.v1.RerankService"
-SERVICE_NAMES: Final = (RERANK_SERVICE,)
+ACCESS_SERVICE: Final = "rerank.v1.AccessService"
+EVALUATION_SERVICE: Final = "rerank.v1.EvaluationService"
+RERANKER_SERVICE: Final = "rerank.v1.RerankerService"
+SERVICE_NAMES: Final = (
+    RERANK_SERVICE,
+    ACCESS_SERVICE,
+    EVALUATION_SERVICE,
+    RERANKER_SERVICE,
+)
 
 
-def service_handlers(services: Services, tracing: ServerTracing) -> tuple[grpc.GenericRpcHandler, ...]:
-    """Build the handlers that serve every service of `rerank.v1`."""
-    return (_rerank_service_handler(services, tracing),)
+def service_handlers(
+    services: Services, tracing: ServerTracing, large: LargeMessages
+) -> tuple[grpc.GenericRpcHandler, ...]:
+    """Build the handlers that serve every service of `rerank.v1`; large messages take turns."""
+    return (
+        _rerank_service_handler(services, tracing, large),
+        _access_service_handler(services, tracing, large),
+        _evaluation_service_handler(services, tracing, large),
+        _reranker_service_handler(services, tracing, large),
+    )
 
 
-def _rerank_service_handler(services: Services, tracing: ServerTracing) -> grpc.GenericRpcHandler:
+def _rerank_service_handler(services: Services, tracing: ServerTracing, large: LargeMessages) -> grpc.GenericRpcHandler:
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Rerank": grpc.unary_unary_rpc_method_handler(
             unary(services.rerank_service.rerank, f"{RERANK_SERVICE}/Rerank", tracing),
-            decoder(pb.RerankRequest, convert.rerank_request_from_proto),
+            decoder(rerank_service_pb2.RerankRequest, convert.rerank_request_from_proto, large),
             encoder(convert.rerank_response_to_proto),
         ),
         "ListModels": grpc.unary_unary_rpc_method_handler(
             unary(services.rerank_service.list_models, f"{RERANK_SERVICE}/ListModels", tracing),
-            decoder(pb.ListModelsRequest, convert.list_models_request_from_proto),
+            decoder(rerank_service_pb2.ListModelsRequest, convert.list_models_request_from_proto, large),
             encoder(convert.list_models_response_to_proto),
         ),
         "GetModel": grpc.unary_unary_rpc_method_handler(
             unary(services.rerank_service.get_model, f"{RERANK_SERVICE}/GetModel", tracing),
-            decoder(pb.GetModelRequest, convert.get_model_request_from_proto),
+            decoder(rerank_service_pb2.GetModelRequest, convert.get_model_request_from_proto, large),
             encoder(convert.get_model_response_to_proto),
+        ),
+        "WarmDocuments": grpc.unary_unary_rpc_method_handler(
+            unary(services.rerank_service.warm_documents, f"{RERANK_SERVICE}/WarmDocuments", tracing),
+            decoder(rerank_service_pb2.WarmDocumentsRequest, convert.warm_documents_request_from_proto, large),
+            encoder(convert.warm_documents_response_to_proto),
         ),
         "BatchRerank": grpc.stream_stream_rpc_method_handler(
             streaming(services.rerank_service_streams.batch_rerank, f"{RERANK_SERVICE}/BatchRerank", tracing),
-            decoder(pb.BatchRerankRequest, convert.batch_rerank_request_from_proto),
+            decoder(rerank_service_pb2.BatchRerankRequest, convert.batch_rerank_request_from_proto, large),
             encoder(convert.batch_rerank_response_to_proto),
         ),
     }
     return grpc.method_handlers_generic_handler(RERANK_SERVICE, handlers)
+
+
+def _access_service_handler(services: Services, tracing: ServerTracing, large: LargeMessages) -> grpc.GenericRpcHandler:
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "CreateKey": grpc.unary_unary_rpc_method_handler(
+            unary(services.access_service.create_key, f"{ACCESS_SERVICE}/CreateKey", tracing),
+            decoder(access_service_pb2.CreateKeyRequest, access_convert.create_key_request_from_proto, large),
+            encoder(access_convert.create_key_response_to_proto),
+        ),
+        "ListKeys": grpc.unary_unary_rpc_method_handler(
+            unary(services.access_service.list_keys, f"{ACCESS_SERVICE}/ListKeys", tracing),
+            decoder(access_service_pb2.ListKeysRequest, access_convert.list_keys_request_from_proto, large),
+            encoder(access_convert.list_keys_response_to_proto),
+        ),
+        "GetKey": grpc.unary_unary_rpc_method_handler(
+            unary(services.access_service.get_key, f"{ACCESS_SERVICE}/GetKey", tracing),
+            decoder(access_service_pb2.GetKeyRequest, access_convert.get_key_request_from_proto, large),
+            encoder(access_convert.get_key_response_to_proto),
+        ),
+        "RotateKey": grpc.unary_unary_rpc_method_handler(
+            unary(services.access_service.rotate_key, f"{ACCESS_SERVICE}/RotateKey", tracing),
+            decoder(access_service_pb2.RotateKeyRequest, access_convert.rotate_key_request_from_proto, large),
+            encoder(access_convert.rotate_key_response_to_proto),
+        ),
+        "RevokeKey": grpc.unary_unary_rpc_method_handler(
+            unary(services.access_service.revoke_key, f"{ACCESS_SERVICE}/RevokeKey", tracing),
+            decoder(access_service_pb2.RevokeKeyRequest, access_convert.revoke_key_request_from_proto, large),
+            encoder(access_convert.revoke_key_response_to_proto),
+        ),
+        "ImportKeys": grpc.unary_unary_rpc_method_handler(
+            unary(services.access_service.import_keys, f"{ACCESS_SERVICE}/ImportKeys", tracing),
+            decoder(access_service_pb2.ImportKeysRequest, access_convert.import_keys_request_from_proto, large),
+            encoder(access_convert.import_keys_response_to_proto),
+        ),
+        "ListSpend": grpc.unary_unary_rpc_method_handler(
+            unary(services.access_service.list_spend, f"{ACCESS_SERVICE}/ListSpend", tracing),
+            decoder(access_service_pb2.ListSpendRequest, access_convert.list_spend_request_from_proto, large),
+            encoder(access_convert.list_spend_response_to_proto),
+        ),
+    }
+    return grpc.method_handlers_generic_handler(ACCESS_SERVICE, handlers)
+
+
+def _evaluation_service_handler(
+    services: Services, tracing: ServerTracing, large: LargeMessages
+) -> grpc.GenericRpcHandler:
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "SendFeedback": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.send_feedback, f"{EVALUATION_SERVICE}/SendFeedback", tracing),
+            decoder(
+                evaluation_service_pb2.SendFeedbackRequest, evaluation_convert.send_feedback_request_from_proto, large
+            ),
+            encoder(evaluation_convert.send_feedback_response_to_proto),
+        ),
+        "SetJudgements": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.set_judgements, f"{EVALUATION_SERVICE}/SetJudgements", tracing),
+            decoder(
+                evaluation_service_pb2.SetJudgementsRequest, evaluation_convert.set_judgements_request_from_proto, large
+            ),
+            encoder(evaluation_convert.set_judgements_response_to_proto),
+        ),
+        "ListJudgements": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.list_judgements, f"{EVALUATION_SERVICE}/ListJudgements", tracing),
+            decoder(
+                evaluation_service_pb2.ListJudgementsRequest,
+                evaluation_convert.list_judgements_request_from_proto,
+                large,
+            ),
+            encoder(evaluation_convert.list_judgements_response_to_proto),
+        ),
+        "DeleteJudgement": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.delete_judgement, f"{EVALUATION_SERVICE}/DeleteJudgement", tracing),
+            decoder(
+                evaluation_service_pb2.DeleteJudgementRequest,
+                evaluation_convert.delete_judgement_request_from_proto,
+                large,
+            ),
+            encoder(evaluation_convert.delete_judgement_response_to_proto),
+        ),
+        "ReplayRun": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.replay_run, f"{EVALUATION_SERVICE}/ReplayRun", tracing),
+            decoder(evaluation_service_pb2.ReplayRunRequest, evaluation_convert.replay_run_request_from_proto, large),
+            encoder(evaluation_convert.replay_run_response_to_proto),
+        ),
+        "CreateExperiment": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.create_experiment, f"{EVALUATION_SERVICE}/CreateExperiment", tracing),
+            decoder(
+                evaluation_service_pb2.CreateExperimentRequest,
+                evaluation_convert.create_experiment_request_from_proto,
+                large,
+            ),
+            encoder(evaluation_convert.create_experiment_response_to_proto),
+        ),
+        "ListExperiments": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.list_experiments, f"{EVALUATION_SERVICE}/ListExperiments", tracing),
+            decoder(
+                evaluation_service_pb2.ListExperimentsRequest,
+                evaluation_convert.list_experiments_request_from_proto,
+                large,
+            ),
+            encoder(evaluation_convert.list_experiments_response_to_proto),
+        ),
+        "GetExperiment": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.get_experiment, f"{EVALUATION_SERVICE}/GetExperiment", tracing),
+            decoder(
+                evaluation_service_pb2.GetExperimentRequest, evaluation_convert.get_experiment_request_from_proto, large
+            ),
+            encoder(evaluation_convert.get_experiment_response_to_proto),
+        ),
+        "ListExperimentQueries": grpc.unary_unary_rpc_method_handler(
+            unary(
+                services.evaluation_service.list_experiment_queries,
+                f"{EVALUATION_SERVICE}/ListExperimentQueries",
+                tracing,
+            ),
+            decoder(
+                evaluation_service_pb2.ListExperimentQueriesRequest,
+                evaluation_convert.list_experiment_queries_request_from_proto,
+                large,
+            ),
+            encoder(evaluation_convert.list_experiment_queries_response_to_proto),
+        ),
+        "CancelExperiment": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.cancel_experiment, f"{EVALUATION_SERVICE}/CancelExperiment", tracing),
+            decoder(
+                evaluation_service_pb2.CancelExperimentRequest,
+                evaluation_convert.cancel_experiment_request_from_proto,
+                large,
+            ),
+            encoder(evaluation_convert.cancel_experiment_response_to_proto),
+        ),
+        "ResumeExperiment": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.resume_experiment, f"{EVALUATION_SERVICE}/ResumeExperiment", tracing),
+            decoder(
+                evaluation_service_pb2.ResumeExperimentRequest,
+                evaluation_convert.resume_experiment_request_from_proto,
+                large,
+            ),
+            encoder(evaluation_convert.resume_experiment_response_to_proto),
+        ),
+        "DeleteExperiment": grpc.unary_unary_rpc_method_handler(
+            unary(services.evaluation_service.delete_experiment, f"{EVALUATION_SERVICE}/DeleteExperiment", tracing),
+            decoder(
+                evaluation_service_pb2.DeleteExperimentRequest,
+                evaluation_convert.delete_experiment_request_from_proto,
+                large,
+            ),
+            encoder(evaluation_convert.delete_experiment_response_to_proto),
+        ),
+    }
+    return grpc.method_handlers_generic_handler(EVALUATION_SERVICE, handlers)
+
+
+def _reranker_service_handler(
+    services: Services, tracing: ServerTracing, large: LargeMessages
+) -> grpc.GenericRpcHandler:
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "CreateReranker": grpc.unary_unary_rpc_method_handler(
+            unary(services.reranker_service.create_reranker, f"{RERANKER_SERVICE}/CreateReranker", tracing),
+            decoder(
+                reranker_service_pb2.CreateRerankerRequest, reranker_convert.create_reranker_request_from_proto, large
+            ),
+            encoder(reranker_convert.create_reranker_response_to_proto),
+        ),
+        "GetReranker": grpc.unary_unary_rpc_method_handler(
+            unary(services.reranker_service.get_reranker, f"{RERANKER_SERVICE}/GetReranker", tracing),
+            decoder(reranker_service_pb2.GetRerankerRequest, reranker_convert.get_reranker_request_from_proto, large),
+            encoder(reranker_convert.get_reranker_response_to_proto),
+        ),
+        "ListRerankers": grpc.unary_unary_rpc_method_handler(
+            unary(services.reranker_service.list_rerankers, f"{RERANKER_SERVICE}/ListRerankers", tracing),
+            decoder(
+                reranker_service_pb2.ListRerankersRequest, reranker_convert.list_rerankers_request_from_proto, large
+            ),
+            encoder(reranker_convert.list_rerankers_response_to_proto),
+        ),
+        "UpdateReranker": grpc.unary_unary_rpc_method_handler(
+            unary(services.reranker_service.update_reranker, f"{RERANKER_SERVICE}/UpdateReranker", tracing),
+            decoder(
+                reranker_service_pb2.UpdateRerankerRequest, reranker_convert.update_reranker_request_from_proto, large
+            ),
+            encoder(reranker_convert.update_reranker_response_to_proto),
+        ),
+        "DeleteReranker": grpc.unary_unary_rpc_method_handler(
+            unary(services.reranker_service.delete_reranker, f"{RERANKER_SERVICE}/DeleteReranker", tracing),
+            decoder(
+                reranker_service_pb2.DeleteRerankerRequest, reranker_convert.delete_reranker_request_from_proto, large
+            ),
+            encoder(reranker_convert.delete_reranker_response_to_proto),
+        ),
+        "RunReranker": grpc.unary_unary_rpc_method_handler(
+            unary(services.reranker_service.run_reranker, f"{RERANKER_SERVICE}/RunReranker", tracing),
+            decoder(reranker_service_pb2.RunRerankerRequest, reranker_convert.run_reranker_request_from_proto, large),
+            encoder(reranker_convert.run_reranker_response_to_proto),
+        ),
+        "ListRerankerVersions": grpc.unary_unary_rpc_method_handler(
+            unary(
+                services.reranker_service.list_reranker_versions, f"{RERANKER_SERVICE}/ListRerankerVersions", tracing
+            ),
+            decoder(
+                reranker_service_pb2.ListRerankerVersionsRequest,
+                reranker_convert.list_reranker_versions_request_from_proto,
+                large,
+            ),
+            encoder(reranker_convert.list_reranker_versions_response_to_proto),
+        ),
+        "DiffRerankerVersions": grpc.unary_unary_rpc_method_handler(
+            unary(
+                services.reranker_service.diff_reranker_versions, f"{RERANKER_SERVICE}/DiffRerankerVersions", tracing
+            ),
+            decoder(
+                reranker_service_pb2.DiffRerankerVersionsRequest,
+                reranker_convert.diff_reranker_versions_request_from_proto,
+                large,
+            ),
+            encoder(reranker_convert.diff_reranker_versions_response_to_proto),
+        ),
+        "RollbackReranker": grpc.unary_unary_rpc_method_handler(
+            unary(services.reranker_service.rollback_reranker, f"{RERANKER_SERVICE}/RollbackReranker", tracing),
+            decoder(
+                reranker_service_pb2.RollbackRerankerRequest,
+                reranker_convert.rollback_reranker_request_from_proto,
+                large,
+            ),
+            encoder(reranker_convert.rollback_reranker_response_to_proto),
+        ),
+        "ListRuns": grpc.unary_unary_rpc_method_handler(
+            unary(services.reranker_service.list_runs, f"{RERANKER_SERVICE}/ListRuns", tracing),
+            decoder(reranker_service_pb2.ListRunsRequest, reranker_convert.list_runs_request_from_proto, large),
+            encoder(reranker_convert.list_runs_response_to_proto),
+        ),
+        "GetRun": grpc.unary_unary_rpc_method_handler(
+            unary(services.reranker_service.get_run, f"{RERANKER_SERVICE}/GetRun", tracing),
+            decoder(reranker_service_pb2.GetRunRequest, reranker_convert.get_run_request_from_proto, large),
+            encoder(reranker_convert.get_run_response_to_proto),
+        ),
+    }
+    return grpc.method_handlers_generic_handler(RERANKER_SERVICE, handlers)

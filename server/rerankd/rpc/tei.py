@@ -6,57 +6,42 @@ INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from importlib import metadata
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import grpc
 from google.protobuf.message import Message
+from msgspec import structs
 
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
-from rerankd.contract.messages import RerankRequest, RerankResponse, ScoreSpace, Truncation
+from rerankd.contract.field_paths import rename_fields, top_level
 from rerankd.contract.service import RerankService
-from rerankd.engine.ranking import Normalisation, normalise
+from rerankd.engine.scale import rescale
 from rerankd.rpc.behaviour import collecting, unary
-from rerankd.rpc.codec import decoder
+from rerankd.rpc.codec import Undecodable, decoder
+from rerankd.rpc.large_messages import LARGE_BYTES, check_documents
+from rerankd.rpc.tei_messages import (
+    INFO,
+    RERANK,
+    STREAM,
+    TEI_INFO,
+    TEI_RERANK,
+    UINT32_MAX,
+    RequestOptions,
+    TeiRequest,
+    TeiStreamRequest,
+    request_of,
+    response_of,
+)
 from rerankd.settings import Settings
 from rerankd.telemetry.server_span import ServerTracing
-from rerankd_adapters.grpc_upstream.messages import find_method
 
-TEI_RERANK: Final = "tei.v1.Rerank"
-TEI_INFO: Final = "tei.v1.Info"
-_RERANK: Final = find_method(TEI_RERANK, "Rerank")
-_STREAM: Final = find_method(TEI_RERANK, "RerankStream")
-_INFO: Final = find_method(TEI_INFO, "Info")
-_TRUNCATE_LEFT: Final = 1
-"""`TruncationDirection`."""
 _MODEL_TYPE_RERANKER: Final = 2
-_NS_PER_MS: Final = 1_000_000
-_UINT32_MAX: Final = 2**32 - 1
-
-
-class RequestOptions(Protocol):
-    """Fields of `RerankRequest` and `RerankStreamRequest`. Their classes are made from descriptors at run time."""
-
-    query: str
-    truncate: bool
-    raw_scores: bool
-    return_text: bool
-    truncation_direction: int
-
-
-class TeiRequest(RequestOptions, Protocol):
-    """`tei.v1.RerankRequest`."""
-
-    texts: Sequence[str]
-
-
-class TeiStreamRequest(RequestOptions, Protocol):
-    """`tei.v1.RerankStreamRequest`: one text of a request; its first message has the options."""
-
-    text: str
+_MAPPED: Final = {"raw_scores": ""}
+"""Options that models of other servers need no warning of, because the scores are converted."""
 
 
 def tei_handlers(
@@ -72,17 +57,19 @@ def tei_handlers(
     servicer = _Servicer(service, settings)
     rerank: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Rerank": grpc.unary_unary_rpc_method_handler(
-            unary(servicer.rerank, f"{TEI_RERANK}/Rerank", tracing), _decoder(_RERANK.request), _encode
+            unary(servicer.rerank, f"{TEI_RERANK}/Rerank", tracing),
+            _counting_decoder(RERANK.request, lambda: settings().limits.max_documents),
+            _encode,
         ),
         "RerankStream": grpc.stream_unary_rpc_method_handler(
             collecting(servicer.rerank_stream, f"{TEI_RERANK}/RerankStream", tracing),
-            _decoder(_STREAM.request),
+            _decoder(STREAM.request),
             _encode,
         ),
     }
     info: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Info": grpc.unary_unary_rpc_method_handler(
-            unary(servicer.info, f"{TEI_INFO}/Info", tracing), _decoder(_INFO.request), _encode
+            unary(servicer.info, f"{TEI_INFO}/Info", tracing), _decoder(INFO.request), _encode
         )
     }
     return (
@@ -99,23 +86,23 @@ class _Servicer:
         self._settings = settings
 
     async def rerank(self, request: TeiRequest, call: CallContext) -> Message:
-        return await self._rerank(request, list(request.texts), call)
+        return await self._rerank(request, list(request.texts), call, _path_in_request)
 
     async def rerank_stream(self, stream: AsyncIterator[TeiStreamRequest], call: CallContext) -> Message:
         first, texts = await self._collect(stream)
-        return await self._rerank(first, texts, call)
+        return await self._rerank(first, texts, call, _path_in_stream)
 
     async def info(self, _request: Message, call: CallContext) -> Message:
         settings = self._settings()
         model = await self._model(call)
         limits = model.limits or messages.ModelLimits()
-        response: Message = _INFO.response(
+        response: Message = INFO.response(
             version=metadata.version("rerankd"),
             model_id=model.name,
             model_type=_MODEL_TYPE_RERANKER,
-            max_concurrent_requests=min(settings.limits.max_concurrent_calls, _UINT32_MAX),
+            max_concurrent_requests=min(settings.limits.max_concurrent_calls, UINT32_MAX),
             max_input_length=limits.max_tokens_per_document,
-            max_client_batch_size=min(settings.limits.max_documents, _UINT32_MAX),
+            max_client_batch_size=min(settings.limits.max_documents, UINT32_MAX),
         )
         return response
 
@@ -123,14 +110,17 @@ class _Servicer:
         request = messages.GetModelRequest(model=self._settings().default_model)
         return (await self._service.get_model(request, call)).model or messages.Model()
 
-    async def _rerank(self, options: RequestOptions, texts: list[str], call: CallContext) -> Message:
-        request = _request_of(options, texts)
-        response = await self._service.rerank(request, call)
-        scores: Sequence[float] = [result.relevance_score for result in response.results]
-        space = response.extra_fields.score_space if response.extra_fields else ScoreSpace.UNSPECIFIED
-        if space is ScoreSpace.LOGIT and not options.raw_scores:
-            scores = normalise(scores, Normalisation.SIGMOID)
-        return _response_of(response, request.query, texts, scores, returns_texts=options.return_text)
+    async def _rerank(
+        self, options: RequestOptions, texts: list[str], call: CallContext, path_of: Callable[[str], str]
+    ) -> Message:
+        request = request_of(options, texts)
+        call = structs.replace(call, ranks_blank_last=True, mapped_parameters=_MAPPED)
+        try:
+            response = await self._service.rerank(request, call)
+        except ServiceError as error:
+            raise rename_fields(error, path_of) from None
+        rescale(response, "logit" if options.raw_scores else "probability")
+        return response_of(response, request.query, texts, returns_texts=options.return_text)
 
     async def _collect(self, stream: AsyncIterator[TeiStreamRequest]) -> tuple[RequestOptions, list[str]]:
         """Read the whole stream, up to the limits of one call; return the first message, and all texts."""
@@ -145,8 +135,26 @@ class _Servicer:
             _check_stream(message, first, len(texts), limits.max_documents)
             if chars > limits.max_request_bytes:
                 raise _too_large("characters", limits.max_request_bytes)
-        empty: RequestOptions = _STREAM.request()
+        empty: RequestOptions = STREAM.request()
         return first or empty, texts
+
+
+def _path_in_request(field: str) -> str:
+    """Return the path in `RerankRequest` of a field of the contract."""
+    name, bracket, index = field.partition("]")[0].partition("[")
+    return f"texts{bracket}{index}{']' if bracket else ''}" if name == "documents" else _option(field)
+
+
+def _path_in_stream(field: str) -> str:
+    """Return the path in a stream of `RerankStreamRequest`s of a field of the contract."""
+    name, _, index = field.partition("]")[0].partition("[")
+    if name == "documents":
+        return f"messages[{index}].text" if index else "text"
+    return _option(field)
+
+
+def _option(field: str) -> str:
+    return "truncate" if field == "truncation" else top_level(field, _MAPPED)
 
 
 def _check_stream(message: RequestOptions, first: RequestOptions, count: int, max_documents: int) -> None:
@@ -167,32 +175,24 @@ def _too_large(what: str, limit: int) -> ServiceError:
     )
 
 
-def _request_of(options: RequestOptions, texts: list[str]) -> RerankRequest:
-    """Build our request. `truncate` has no presence: false counts as unset, not as truncation `NONE`."""
-    truncation = Truncation.UNSPECIFIED
-    if options.truncate:
-        truncation = Truncation.START if options.truncation_direction == _TRUNCATE_LEFT else Truncation.END
-    return RerankRequest(query=options.query, documents=list(texts), truncation=truncation)
-
-
-def _response_of(
-    response: RerankResponse, query: str, texts: Sequence[str], scores: Sequence[float], *, returns_texts: bool
-) -> Message:
-    answer = _RERANK.response()
-    for result, score in zip(response.results, scores, strict=True):
-        rank = answer.ranks.add(index=result.index, score=score)
-        if returns_texts:
-            rank.text = texts[result.index]
-    taken = answer.metadata
-    taken.compute_chars = min(sum(map(len, texts)) + len(query) * len(texts), _UINT32_MAX)
-    taken.compute_tokens = response.usage.prompt_tokens if response.usage else 0
-    taken.total_time_ns = round(response.extra_fields.latency * _NS_PER_MS) if response.extra_fields else 0
-    built: Message = answer
-    return built
-
-
 def _decoder(message_type: type[Any]) -> Callable[[bytes], Any]:
     return decoder(message_type, lambda message: message)
+
+
+def _counting_decoder(message_type: type[Any], max_documents: Callable[[], int]) -> Callable[[bytes], Any]:
+    """Build a deserializer that counts the texts of large messages first."""
+    path = (message_type.DESCRIPTOR.fields_by_name["texts"].number,)
+    decode = _decoder(message_type)
+
+    def count_and_decode(data: bytes) -> Any:
+        if len(data) > LARGE_BYTES:
+            try:
+                check_documents(data, path, max_documents(), "texts")
+            except ServiceError as error:
+                return Undecodable(error)
+        return decode(data)
+
+    return count_and_decode
 
 
 def _encode(message: Message) -> bytes:

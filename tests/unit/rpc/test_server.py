@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from structlog.testing import capture_logs
 
 from rerank.v1 import rerank_service_pb2 as pb
 from rerank.v1 import rerank_service_pb2_grpc as pb_grpc
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
@@ -27,6 +27,7 @@ from rerankd.settings import Keepalive
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.engines import services_of
 from tests.support.providers import ScriptedProvider, by_length
+from tests.support.waiting import settle, until
 
 
 async def explode(_: ProviderCall) -> ProviderReply:
@@ -37,18 +38,16 @@ async def rate_limit(_: ProviderCall) -> ProviderReply:
     raise AdapterError(AdapterErrorKind.RATE_LIMITED, "slow down", retry_after_s=2.5)
 
 
-async def slow(call: ProviderCall) -> ProviderReply:
-    await asyncio.sleep(0.3)
-    return await by_length(call)
-
-
 class Served:
     """A running server and a channel to it."""
 
-    def __init__(self, server: GrpcServer, provider: ScriptedProvider, channel: grpc.aio.Channel) -> None:
+    def __init__(
+        self, server: GrpcServer, provider: ScriptedProvider, channel: grpc.aio.Channel, slow_may_answer: asyncio.Event
+    ) -> None:
         self.server = server
         self.provider = provider
         self.channel = channel
+        self.slow_may_answer = slow_may_answer
         self.stub: Any = pb_grpc.RerankServiceStub(channel)
 
     async def failure(self, model: str, **fields: Any) -> grpc.aio.AioRpcError:
@@ -60,14 +59,20 @@ class Served:
 
 @pytest_asyncio.fixture
 async def served() -> AsyncIterator[Served]:
+    slow_may_answer = asyncio.Event()
+
+    async def slow(call: ProviderCall) -> ProviderReply:
+        await slow_may_answer.wait()
+        return await by_length(call)
+
     provider = ScriptedProvider(model=by_length, explode=explode, rate_limit=rate_limit, slow=slow)
     once = {"*": ModelSettings(retries=RetrySettings(max_attempts=1))}
     engine = Engine(Router([provider], default_model="scripted/model", models=once), RequestLimits())
     server = GrpcServer(services_of(engine), Keepalive(), 1024 * 1024)
-    port = await server.start("127.0.0.1", 0)
+    port = await server.start(["127.0.0.1"], 0)
     await server.serve()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Served(server, provider, channel)
+        yield Served(server, provider, channel, slow_may_answer)
     await server.stop(0)
 
 
@@ -117,6 +122,36 @@ async def test_an_exhausted_resource_says_when_to_come_back(served: Served) -> N
     assert found["trailing"]["grpc-retry-pushback-ms"] == "2500"
 
 
+class TooSmallLimit:
+    """A service whose limit no call fits."""
+
+    async def rerank(self, _request: Any, _call: Any) -> Any:
+        raise ServiceError(Reason.RATE_LIMITED, "more than the limit allows at all", is_final=True)
+
+    list_models = get_model = warm_documents = rerank
+
+
+async def test_a_call_that_never_fits_is_not_to_be_repeated() -> None:
+    server = GrpcServer(services_of(TooSmallLimit()), Keepalive(), 1024 * 1024)
+    port = await server.start(["127.0.0.1"], 0)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub: Any = pb_grpc.RerankServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.Rerank(pb.RerankRequest(query="q", documents=[pb.Document(text="a")]))
+    await server.stop(0)
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert details(raised.value)["trailing"]["grpc-retry-pushback-ms"] == "-1"
+
+
+@pytest.mark.parametrize(("timeout_s", "pushback"), [(30.0, "2500"), (2.0, "-1")])
+async def test_a_caller_whose_deadline_comes_first_is_told_not_to_retry(
+    served: Served, timeout_s: float, pushback: str
+) -> None:
+    error = await served.failure("rate_limit", timeout=timeout_s)
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert details(error)["trailing"]["grpc-retry-pushback-ms"] == pushback
+
+
 async def test_an_unexpected_exception_keeps_its_text_to_itself(served: Served) -> None:
     with capture_logs() as logs:
         error = await served.failure("explode", metadata=[("x-request-id", "r7")])
@@ -163,9 +198,7 @@ async def test_a_message_over_the_limit_is_refused(served: Served) -> None:
 async def test_the_client_deadline_ends_the_provider_call(served: Served) -> None:
     error = await served.failure("slow", timeout=0.1)
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    give_up_s = time.monotonic() + 2
-    while not served.provider.cancelled and time.monotonic() < give_up_s:
-        await asyncio.sleep(0.01)
+    await until(lambda: served.provider.cancelled)
     assert served.provider.cancelled == 1
 
 
@@ -212,6 +245,7 @@ async def test_reflection_lists_and_describes_the_service(served: Served, versio
         "Rerank",
         "ListModels",
         "GetModel",
+        "WarmDocuments",
         "BatchRerank",
     ]
 
@@ -219,6 +253,10 @@ async def test_reflection_lists_and_describes_the_service(served: Served, versio
 async def test_stop_waits_for_calls_under_way(served: Served) -> None:
     request = pb.RerankRequest(model="scripted/slow", query="q", documents=[pb.Document(text="a")])
     call = asyncio.ensure_future(served.stub.Rerank(request))
-    await asyncio.sleep(0.1)
-    await served.server.stop(5)
+    await until(lambda: served.provider.calls)
+    stopping = asyncio.create_task(served.server.stop(5))
+    await settle()
+    assert not stopping.done()
+    served.slow_may_answer.set()
+    await stopping
     assert len((await call).results) == 1

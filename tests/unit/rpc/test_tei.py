@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
 import grpc
@@ -41,6 +41,7 @@ from tests.unit.adapters_grpc.fake_upstream import call_of, open_upstream
 RERANK = find_method("tei.v1.Rerank", "Rerank")
 STREAM = find_method("tei.v1.Rerank", "RerankStream")
 INFO = find_method("tei.v1.Info", "Info")
+LIMITS = RequestLimits(max_documents=5, max_request_bytes=2000, max_document_chars=1000)
 FACTS = Capabilities(
     scoring=Scoring.POINTWISE,
     score_space=ScoreSpace.PROBABILITY,
@@ -56,6 +57,8 @@ async def answer(call: ProviderCall) -> ProviderReply:
         raise AdapterError(AdapterErrorKind.UNAVAILABLE, "gone")
     if call.query == "slow":
         await asyncio.sleep(60)
+    if call.query == "even":
+        return ProviderReply(indices=range(len(call.documents)), scores=[0.5] * len(call.documents))
     return await by_length(call)
 
 
@@ -73,11 +76,11 @@ class Served:
 @pytest_asyncio.fixture
 async def served() -> AsyncIterator[Served]:
     provider = ScriptedProvider(facts=FACTS, model=answer)
-    settings = Settings(default_model="scripted/model", limits=RequestLimits(max_documents=5, max_request_bytes=2000))
+    settings = Settings(default_model="scripted/model", limits=LIMITS)
     once = {"*": ModelSettings(retries=RetrySettings(max_attempts=1))}
     engine = Engine(Router([provider], default_model="scripted/model", models=once), settings.limits)
     server = GrpcServer(services_of(engine), Keepalive(), 1024 * 1024, settings=lambda: settings)
-    port = await server.start("127.0.0.1", 0)
+    port = await server.start(["127.0.0.1"], 0)
     await server.serve()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Served(port, provider, channel)
@@ -94,6 +97,28 @@ async def test_ranks_and_what_they_took(served: Served) -> None:
     ]
     assert (response.metadata.compute_chars, response.metadata.compute_tokens) == (9, 3)
     assert response.metadata.total_time_ns > 0
+
+
+async def test_blank_texts_are_ranked_last_and_not_sent(served: Served) -> None:
+    response = await served.call(RERANK)(RERANK.request(query="q", texts=["", "a", " ", "bb"]))
+
+    assert [rank.index for rank in response.ranks] == [3, 1, 0, 2]
+    assert [call.documents for call in served.provider.calls] == [["a", "bb"]]
+
+
+async def test_unknown_direction_is_refused(served: Served) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await served.call(RERANK)(RERANK.request(query="q", texts=["a"], truncate=True, truncation_direction=5))
+
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == "truncation_direction must be 0 (right) or 1 (left), was 5"
+
+
+@pytest.mark.parametrize(("is_raw", "score"), [(False, 0.5), (True, 0.0)])
+async def test_raw_scores_are_logits(served: Served, is_raw: bool, score: float) -> None:
+    response = await served.call(RERANK)(RERANK.request(query="even", texts=["a", "b"], raw_scores=is_raw))
+
+    assert [rank.score for rank in response.ranks] == [score, score]
 
 
 async def test_texts_come_back_when_asked_for(served: Served) -> None:
@@ -169,6 +194,27 @@ async def test_codes(served: Served, query: str, texts: list[str], code: grpc.St
     assert status.details[0].Is(error_details_pb2.ErrorInfo.DESCRIPTOR)
 
 
+async def refused_fields(call: Awaitable[Any]) -> list[str]:
+    """Return the fields of a refused call; the message names each."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    trailing: dict[str, Any] = dict(raised.value.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
+    bad = error_details_pb2.BadRequest()
+    assert any(detail.Unpack(bad) for detail in status.details)
+    assert all(each.field in str(raised.value.details()) for each in bad.field_violations)
+    return [each.field for each in bad.field_violations]
+
+
+async def test_refusals_name_the_fields_of_tei(served: Served) -> None:
+    long = "a" * 1001
+    assert await refused_fields(served.call(RERANK)(RERANK.request(query="q"))) == ["texts"]
+    assert await refused_fields(served.call(RERANK)(RERANK.request(texts=["a", long]))) == ["query", "texts[1]"]
+    assert await refused_fields(
+        served.call(STREAM)(iter([STREAM.request(query="q", text="a"), STREAM.request(query="q", text=long)]))
+    ) == ["messages[1].text"]
+
+
 @pytest.mark.parametrize("method", [RERANK, STREAM])
 async def test_bytes_that_are_no_message(served: Served, method: Any) -> None:
     make: Any = served.channel.stream_unary if method.streams_requests else served.channel.unary_unary
@@ -189,7 +235,7 @@ async def test_info_describes_the_default_model(served: Served) -> None:
     info = await served.call(INFO)(INFO.request())
 
     assert (info.model_id, info.model_type, info.max_input_length) == ("scripted/model", 2, 512)
-    assert (info.max_client_batch_size, info.max_concurrent_requests) == (5, 512)
+    assert (info.max_client_batch_size, info.max_concurrent_requests) == (5, RequestLimits().max_concurrent_calls)
     assert info.version
 
 
