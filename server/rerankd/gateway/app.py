@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -14,22 +14,35 @@ from rerankd.contract.errors import ServiceError
 from rerankd.contract.response_headers import raw_response_headers
 from rerankd.contract.service import Services
 from rerankd.contract.status import internal_error
+from rerankd.engine.byte_budget import ByteBudget
+from rerankd.engine.limits import RequestLimits
 from rerankd.gateway.asgi import MountedApp, Receive, Scope, Send
-from rerankd.gateway.body import RequestLines, read_body
+from rerankd.gateway.body import BodyReader, GatewayLimits, RequestLines
+from rerankd.gateway.client_certificate import certificate_of
+from rerankd.gateway.client_rerankers import CLIENT_ROUTES, ClientRerankers
+from rerankd.gateway.csv_answers import CSV, csv_answer, wants_csv
 from rerankd.gateway.decoding import decode_json, decode_query
 from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.compatibility_routes import COMPATIBILITY_ROUTES, CompatibilityHandlers
+from rerankd.gateway.dialects.compatibility_routes import (
+    COMPATIBILITY_ROUTES,
+    Admission,
+    CompatibilityHandlers,
+    admit_everybody,
+)
 from rerankd.gateway.dialects.dialect_service import rerank_in_dialect
+from rerankd.gateway.dialects.field_names import in_own_names
 from rerankd.gateway.dialects.own import Own
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.dialects.registry import (
     DIALECT_ROUTES,
     UNDECIDED,
-    dialect_of_headers,
+    dialect_of_path,
     identify,
-    named_dialect,
+    identify_large,
     split_mount,
 )
 from rerankd.gateway.guard import CallGuard
+from rerankd.gateway.large_bodies import LARGE_BYTES, LargeBodies
 from rerankd.gateway.negotiation import (
     JSON_TYPES,
     NDJSON_TYPES,
@@ -42,22 +55,16 @@ from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.gateway.route_table import Match, Route, RouteTable, allowed_methods, method_not_allowed, normalise_path
 from rerankd.gateway.routes import ROUTES
+from rerankd.gateway.session_cookie import session_of
 from rerankd.gateway.tracing import HttpRequestSpan
 from rerankd.telemetry.server_span import ServerTracing
 
 _log = structlog.get_logger("rerankd.gateway")
-_DEFAULT_MAX_BYTES: Final = 64 * 2**20
 _encode: Final = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayLimits:
-    """How much the gateway reads."""
-
-    max_body_bytes: int = _DEFAULT_MAX_BYTES
-    """Longest body of a call that is not a stream."""
-    max_line_bytes: int = _DEFAULT_MAX_BYTES
-    """Longest line of a streamed body; the stream itself has no limit."""
+SERVED_ROUTES: Final = (*ROUTES, *DIALECT_ROUTES, *COMPATIBILITY_ROUTES, *CLIENT_ROUTES)
+"""Every route of the gateway; the web application has those of pages."""
+_COMPATIBLE_SERVICES: Final = ("rerank_service", "")
+"""Members of `Services` whose routes other services' clients call too; the others have one form of answers."""
 
 
 class Gateway:
@@ -67,9 +74,13 @@ class Gateway:
         services: Answer the calls.
         web: Answers every path for which the gateway has no route.
         version: Version of this service, for clients that ask a server for it.
-        limits: Size limits.
+        limits: Sizes and times of bodies.
+        budget: Counts the bytes of bodies in flight.
+        max_documents: Returns the most documents of a call, which large bodies are checked for before they are decoded.
         default_model: Names the model of calls that name none, for the lists of models; empty when it is not known.
         tracing: Begins the server's spans; default: none are exported.
+        admit: Checks who calls what the services do not check by themselves; default: everybody may.
+        session_cookie: Name of the cookie of browsers' sessions; empty where there are none.
     """
 
     def __init__(
@@ -79,19 +90,28 @@ class Gateway:
         *,
         version: str,
         limits: GatewayLimits | None = None,
+        budget: ByteBudget | None = None,
+        max_documents: Callable[[], int] = lambda: RequestLimits().max_documents,
         default_model: Callable[[], str] = str,
         tracing: ServerTracing | None = None,
+        admit: Admission = admit_everybody,
+        session_cookie: str = "",
     ) -> None:
+        self._session_cookie = session_cookie
         self._tracing = tracing or ServerTracing()
-        self._handlers: Mapping[str, Callable[..., Any]] = {
+        self._handlers: dict[str, Callable[..., Any]] = {
             route.rpc: getattr(getattr(services, route.service), route.method) for route in ROUTES
         }
+        self._handlers |= ClientRerankers(services.reranker_service).handlers
         self._service = services.rerank_service
-        self._limits = limits or GatewayLimits()
+        limits = limits or GatewayLimits()
+        budget = budget or ByteBudget(RequestLimits().max_bytes_in_flight)
+        self._bodies = LargeBodies(max_documents, limits.max_values)
+        self._reader = BodyReader(limits, budget, self._bodies)
         self._web = web
         self._page_paths = frozenset(web.page_paths)
-        self._compatibility = CompatibilityHandlers(services.rerank_service, default_model, version).handlers
-        self._routes = RouteTable((*ROUTES, *DIALECT_ROUTES, *COMPATIBILITY_ROUTES), web.page_paths)
+        self._compatibility = CompatibilityHandlers(services.rerank_service, default_model, version, admit).handlers
+        self._routes = RouteTable(SERVED_ROUTES, web.page_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection scope."""
@@ -112,9 +132,13 @@ class Gateway:
     async def _serve_within(
         self, span: HttpRequestSpan, scope: Scope, receive: Receive, headers: Mapping[str, str], writer: ResponseWriter
     ) -> None:
+        started_s = time.perf_counter()
         try:
             await self._dispatch(scope, receive, headers, writer)
         except ServiceError as error:
+            if not error.is_recorded:
+                call = CallContext(request_id=writer.request_id, transport="http", metadata=headers)
+                self._tracing.failed(error, call, scope["path"], started_s)
             await writer.refuse(error)
         except ClientGoneError:
             span.is_client_gone = True
@@ -139,7 +163,7 @@ class Gateway:
         if match is None:
             await self._serve_unrouted({**scope, "path": path}, receive, writer, matches)
         elif match.route.method == "rerank":
-            await self._rerank(match, mount, receive, headers, writer)
+            await self._rerank(match, mount, receive, headers, writer, client_certificate=certificate_of(scope))
         else:
             await self._call(match, scope, receive, headers, writer)
 
@@ -169,33 +193,55 @@ class Gateway:
     ) -> None:
         route = match.route
         writer.route = route.template
-        call = open_call(headers, writer.request_id, route.api_version)
+        call = open_call(
+            headers,
+            writer.request_id,
+            route.api_version,
+            client_certificate=certificate_of(scope),
+            session=session_of(route.template, headers, scope["method"], self._session_cookie),
+        )
         if route.has_body:
             check_media_type(headers, NDJSON_TYPES if route.is_streaming else JSON_TYPES)
         async with CallGuard(call.deadline_s) as guard:
             if route.is_streaming:
-                lines = RequestLines(receive, route.request_type, self._limits.max_line_bytes)
+                lines = self._reader.lines(receive, route.request_type, guard)
                 guard.watch(lines.pump)
                 await self._stream(route, lines, call, writer)
                 return
-            handler = None if isinstance(writer.dialect, Own) else self._compatibility.get(route.method)
+            is_ours = isinstance(writer.dialect, Own) or route.service not in _COMPATIBLE_SERVICES
+            handler = None if is_ours else self._compatibility.get(route.method)
             if handler is not None:
                 response = await handler(scope["query_string"], match.variables, call)
                 await writer.reply(200, _encode(response))
                 return
             if route.has_body:
-                body = await read_body(receive, headers, self._limits.max_body_bytes)
-                request = decode_json(body, route.request_type, "the body")
+                body = await self._reader.read(receive, headers, guard)
+                request = await self._decode(body or _empty_body(match), route.request_type)
                 del body  # may be large, and its texts are in the request
                 for name, value in match.variables.items():
                     setattr(request, name, value)
             else:
                 request = decode_query(scope["query_string"], match.variables, route.request_type)
-            guard.watch_soon(receive)
+                guard.watch_soon(receive)
             response = await self._handlers[route.rpc](request, call)
+        facts = raw_response_headers(response, call)
+        if wants_csv(route.rpc, headers):
+            content, more = csv_answer(route.rpc, request, response)
+            await writer.reply(200, content, [*facts, *more], CSV)
+            return
+        if route.success_status == 204:
+            await writer.reply_empty(facts)
+            return
         if route.response_body is not None:
             response = getattr(response, route.response_body)
-        await writer.reply(200, _encode(response), raw_response_headers(response))
+        await writer.reply(route.success_status, _encode(response), facts)
+
+    async def _decode(self, body: bytes, message_type: type[Any]) -> Any:
+        """Decode a body, a large one in its turn."""
+        if len(body) <= LARGE_BYTES:
+            return decode_json(body, message_type, "the body")
+        async with self._bodies.turn(body):
+            return decode_json(body, message_type, "the body")
 
     async def _rerank(
         self,
@@ -204,28 +250,56 @@ class Gateway:
         receive: Receive,
         headers: Mapping[str, str],
         writer: ResponseWriter,
+        *,
+        client_certificate: Callable[[], bytes],
     ) -> None:
         """Rerank in the dialect of the mount, a header, the path or the body, whichever tells first."""
-        dialect = mount or dialect_of_headers(headers) or named_dialect(match.route.dialect)
+        dialect = dialect_of_path(match.route.dialect, mount, headers)
         writer.dialect = dialect or UNDECIDED
         writer.route = match.route.template
-        call = open_call(headers, writer.request_id, match.route.api_version)
+        call = open_call(
+            headers,
+            writer.request_id,
+            match.route.api_version,
+            ranks_blank_last=dialect is None or dialect.ranks_blank_last,
+            dialect="" if dialect is None else dialect.name,
+            client_certificate=client_certificate,
+        )
         check_media_type(headers, JSON_TYPES)
         async with CallGuard(call.deadline_s) as guard:
-            body = await read_body(receive, headers, self._limits.max_body_bytes)
-            parsed = None
-            if dialect is None:
-                dialect, parsed, keys = identify(body)
-                writer.dialect = dialect
-                parsed = parsed or dialect.read(body, keys)
-            else:
-                parsed = dialect.read(body)
+            body = await self._reader.read(receive, headers, guard)
+            spoken, parsed = await self._read(body, dialect, writer)
             del body  # may be large, and its texts are in what was read
-            guard.watch_soon(receive)
-            answer = await rerank_in_dialect(self._service, dialect, parsed, call, match.variables.get("model", ""))
+            guard.is_recorded = True
+            if dialect is None:
+                call = msgspec.structs.replace(call, dialect=spoken.name)
+            try:
+                answer = await rerank_in_dialect(self._service, parsed, call, match.variables.get("model", ""))
+            except ServiceError as error:
+                raise in_own_names(error, spoken, parsed) from None
         await writer.reply(
-            200, dialect.write(answer, parsed), [*raw_response_headers(answer), *dialect.headers(answer)]
+            200,
+            spoken.write(answer, parsed),
+            [*raw_response_headers(answer, call), *spoken.headers(answer), *spoken.warning_headers(answer, parsed)],
         )
+
+    async def _read(
+        self, body: bytes, dialect: Dialect | None, writer: ResponseWriter
+    ) -> tuple[Dialect, ParsedRequest]:
+        """Read a body in its dialect, which the body tells where it is not known yet; errors have the form of it."""
+        parsed: ParsedRequest | None = None
+        if len(body) > LARGE_BYTES:
+            async with self._bodies.turn(body, documents="documents" if dialect is None else dialect.documents_name):
+                if dialect is not None:
+                    return dialect, await dialect.read_large(body)
+                dialect, parsed, keys = await identify_large(body)
+                writer.dialect = dialect
+                return dialect, parsed or await dialect.read_large(body, keys)
+        if dialect is not None:
+            return dialect, dialect.read(body)
+        dialect, parsed, keys = identify(body)
+        writer.dialect = dialect
+        return dialect, parsed or dialect.read(body, keys)
 
     async def _stream(self, route: Route, lines: RequestLines, call: CallContext, writer: ResponseWriter) -> None:
         """Answer line by line; an unreadable line is reported last, or alone when it was the first."""
@@ -245,6 +319,11 @@ class Gateway:
         if not writer.is_started:
             await writer.start_lines()
         await writer.end_lines()
+
+
+def _empty_body(match: Match) -> bytes:
+    """Return what an empty body stands for: no fields, where the path says what the call is about."""
+    return b"{}" if match.variables else b""
 
 
 async def _answer_lifespan(receive: Receive, send: Send) -> None:

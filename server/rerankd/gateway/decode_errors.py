@@ -69,7 +69,7 @@ def _in_words(types: str) -> str:
 
 
 def _unknown_field(name: str, owner: Any) -> str:
-    known = list(getattr(owner, "__struct_fields__", ()))
+    known = list(getattr(owner, "__struct_encode_fields__", ()))
     return "is not a field" + (did_you_mean(name, known) or f"; known are {', '.join(known)}")
 
 

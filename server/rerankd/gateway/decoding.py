@@ -9,16 +9,23 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.gateway.client_rerankers import CLIENT_ROUTES
 from rerankd.gateway.decode_errors import explain
+from rerankd.gateway.json_names import decoder_of, fields_of
 from rerankd.gateway.routes import ROUTES
 
+MOST_KEYS: Final = 100
+"""Top-level keys of a body, about four times as many as any dialect has."""
 _MOST_PARAMETERS: Final = 100
+_decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _DECODE: Final[Mapping[type[Any], Callable[[bytes], Any]]] = {
-    route.request_type: msgspec.json.Decoder(route.request_type).decode for route in ROUTES if route.has_body
+    route.request_type: decoder_of(route.request_type) for route in (*ROUTES, *CLIENT_ROUTES) if route.has_body
 }
 _REPEATED: Final[Mapping[type[Any], frozenset[str]]] = {
     route.request_type: frozenset(
-        member.name for member in msgspec.structs.fields(route.request_type) if str(member.type).startswith("list[")
+        member.encode_name
+        for member in msgspec.structs.fields(route.request_type)
+        if str(member.type).startswith("list[")
     )
     for route in ROUTES
     if not route.has_body
@@ -57,21 +64,41 @@ def decode_with(decode: Callable[[bytes], Any], data: bytes, message_type: type[
         raise _unreadable(what, str(error) if data.strip() else "it is empty") from None
 
 
+def keys_of(data: bytes) -> dict[str, msgspec.Raw]:
+    """Return the top-level keys of a body; values stay encoded.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` for a body that is not a JSON object, or has too many keys.
+    """
+    keys: dict[str, msgspec.Raw] = decode_with(_decode_keys, data, dict, "the body")
+    if len(keys) > MOST_KEYS:
+        raise too_many_keys(MOST_KEYS)
+    return keys
+
+
+def too_many_keys(most: int) -> ServiceError:
+    """Build the error for a body with too many top-level keys."""
+    rule = f"the body has more than {most} keys; send the fields of a rerank request"
+    return ServiceError(Reason.INVALID_REQUEST, rule, metadata={"part": "the body", "max_keys": str(most)})
+
+
 def decode_query(query: bytes, variables: Mapping[str, str], message_type: type[Any]) -> Any:
-    """Build a request from query parameters and path variables; each parameter is a field.
+    """Build a request from query parameters and path variables; each parameter is a field, by either of its names.
 
     Raises:
         ServiceError: `INVALID_REQUEST` for an unknown, doubled or mistyped parameter.
     """
+    fields = fields_of(message_type)
     values: dict[str, Any] = {}
-    for name, value in _parse(query):
+    for given, value in _parse(query):
+        name = fields[given][0] if given in fields else given
         if name in _REPEATED.get(message_type, ()):
             values.setdefault(name, []).append(value)
         elif name in values:
             raise invalid_request([FieldViolation(name, f"{name} must be given once")])
         else:
             values[name] = value
-    values.update(variables)
+    values.update((fields[name][0], value) for name, value in variables.items())
     try:
         return msgspec.convert(values, message_type, strict=False)
     except msgspec.ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from rerankd.contract.errors import Reason, ServiceError
@@ -13,6 +13,9 @@ from rerankd.gateway.cross_origin import CrossOrigin
 from rerankd.http.decompression import Decoder, UndecodableError, readable_coding
 from rerankd.http.settings import ListenerSettings
 
+_CLOSE: Final = (b"connection", b"close")
+_FORWARDED: Final = frozenset({b"x-forwarded-for", b"forwarded"})
+_READ: Final = frozenset({b"accept-encoding", b"content-encoding", b"origin", *_FORWARDED})
 _VARY: Final = (b"vary", b"accept-encoding")
 
 
@@ -22,13 +25,21 @@ class HttpMiddleware:
     Args:
         app: The wrapped application.
         options: Allowed origins and compression.
+        on_forwarded: Called for a request that a proxy has forwarded.
     """
 
-    def __init__(self, app: Any, options: ListenerSettings) -> None:
+    def __init__(self, app: Any, options: ListenerSettings, on_forwarded: Callable[[], None] = lambda: None) -> None:
         self._app = app
+        self._on_forwarded = on_forwarded
+        self._is_draining = False
         self._origins = CrossOrigin(options.allowed_origins)
         self._compress_from_bytes = options.compress_from_bytes
+        self._max_expansion = options.max_expansion
         self._codings: dict[bytes, str | None] = {}
+
+    def drain(self) -> None:
+        """Close each connection after its next response, so that clients with pools go elsewhere before the end."""
+        self._is_draining = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection scope."""
@@ -38,19 +49,25 @@ class HttpMiddleware:
         origin = encoding = None
         answer = _Answer(send)
         for name, value in scope["headers"]:
+            if name not in _READ:
+                continue
             if name == b"accept-encoding" and self._compress_from_bytes:
                 answer.coding = self._coding(value)
             elif name == b"content-encoding":
                 encoding = value
             elif name == b"origin":
                 origin = value
+            elif name in _FORWARDED:
+                self._on_forwarded()
         answer.compress_from_bytes = self._compress_from_bytes
         answer.is_head = scope["method"] == "HEAD"
         if not self._origins.is_off:
             self._admit(scope, origin, answer)
+        if self._is_draining:
+            answer.headers = [*answer.headers, _CLOSE]
         if encoding is not None and (coding := readable_coding(encoding.decode("latin-1"))) is not None:
             headers = [header for header in scope["headers"] if header[0] != b"content-encoding"]
-            scope, receive = {**scope, "headers": headers}, _DecodedBody(receive, coding).receive
+            scope, receive = {**scope, "headers": headers}, _DecodedBody(receive, coding, self._max_expansion).receive
         await self._app(scope, receive, answer.send)
 
     def _coding(self, accepted: bytes) -> str | None:
@@ -127,10 +144,10 @@ def _length(headers: RawHeaders) -> tuple[int, int]:
 class _DecodedBody:
     """Wraps `receive` of a request whose body has a content coding."""
 
-    def __init__(self, receive: Receive, coding: str) -> None:
+    def __init__(self, receive: Receive, coding: str, max_expansion: int) -> None:
         self._receive = receive
         self._coding = coding
-        self._decoder = Decoder(coding)
+        self._decoder = Decoder(coding, max_expansion)
         self._pieces: Iterator[bytes] = iter(())
         self._has_more = True
         self._is_over = False
@@ -144,6 +161,8 @@ class _DecodedBody:
         while not self._is_over:
             if (piece := self._next()) is not None:
                 await asyncio.sleep(0)  # a small body can expand to very many pieces: yield the event loop
+                if not piece:
+                    continue
                 return {"type": "http.request", "body": piece, "more_body": True}
             if not self._has_more:
                 self._end()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from rerankd.contract.call_context import CallContext, usable_request_id
+from rerankd.contract.call_context import CallContext, SessionCredentials, no_certificate, usable_request_id
 from rerankd.contract.errors import FieldViolation, Reason, deadline_exceeded, invalid_request
 from rerankd.gateway.refusal import HttpRefusalError
 
@@ -30,7 +30,16 @@ def request_id_of(headers: Mapping[str, str]) -> str:
     return usable_request_id(headers.get(REQUEST_ID_HEADER))
 
 
-def open_call(headers: Mapping[str, str], request_id: str, api_version: str) -> CallContext:
+def open_call(
+    headers: Mapping[str, str],
+    request_id: str,
+    api_version: str,
+    *,
+    ranks_blank_last: bool = False,
+    dialect: str = "",
+    client_certificate: Callable[[], bytes] = no_certificate,
+    session: SessionCredentials | None = None,
+) -> CallContext:
     """Build the context of a call.
 
     Raises:
@@ -43,6 +52,10 @@ def open_call(headers: Mapping[str, str], request_id: str, api_version: str) -> 
         transport="http",
         metadata=headers,
         api_version=api_version,
+        ranks_blank_last=ranks_blank_last,
+        dialect=dialect,
+        client_certificate=client_certificate,
+        session=session,
     )
     remaining_s = call.remaining_s()
     if remaining_s is not None and remaining_s <= 0:

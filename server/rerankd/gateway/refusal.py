@@ -12,6 +12,14 @@ from rerankd.gateway.asgi import RawHeaders
 
 _RETRYABLE: Final = frozenset({Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE})
 _OVERLOAD_RETRY_S: Final = 1.0
+_CHALLENGES: Final = {
+    Reason.API_KEY_MISSING: b'Bearer realm="rerankd"',
+    Reason.API_KEY_INVALID: b'Bearer realm="rerankd", error="invalid_token"',
+    Reason.TOKEN_INVALID: b'Bearer realm="rerankd", error="invalid_token"',
+    Reason.SESSION_INVALID: b'Bearer realm="rerankd"',
+    Reason.INSUFFICIENT_SCOPE: b'Bearer realm="rerankd", error="insufficient_scope"',
+}
+"""Values of `www-authenticate` (RFC 6750, section 3)."""
 
 
 @dataclass(eq=False)
@@ -33,11 +41,21 @@ class ClientGoneError(Exception):
     """The client closed the connection; no response can be sent."""
 
 
-def payload_too_large(what: str, max_bytes: int) -> HttpRefusalError:
-    """Build the 413 for a body or line over `max_bytes`."""
-    message = f"{what} is larger than {max_bytes} bytes; send fewer or shorter documents"
-    metadata = {"max_bytes": str(max_bytes)}
+def payload_too_large(what: str, most: int, unit: str = "bytes") -> HttpRefusalError:
+    """Build the 413 for a body or line of more than `most` bytes or other units."""
+    message = f"{what} is larger than {most} {unit}; send fewer or shorter documents"
+    metadata = {f"max_{unit}": str(most)}
     return HttpRefusalError(Reason.INVALID_REQUEST, message, metadata=metadata, status=413)
+
+
+def too_slow() -> HttpRefusalError:
+    """Build the 408 for a body that does not come in time; the connection is closed."""
+    return HttpRefusalError(
+        Reason.INVALID_REQUEST,
+        "the body did not come in time; send it faster, or on a better connection",
+        status=408,
+        headers=[(b"connection", b"close")],
+    )
 
 
 def superset_body(error: ServiceError, request_id: str) -> dict[str, Any]:
@@ -72,10 +90,13 @@ def render_headers(error: ServiceError) -> RawHeaders:
     """List the headers of an error: its reason, and whether and when to retry."""
     headers: RawHeaders = list(error.headers) if isinstance(error, HttpRefusalError) else []
     headers.append((b"x-error-reason", error.reason.value.encode("ascii")))
-    if error.code not in _RETRYABLE:
+    if (challenge := _CHALLENGES.get(error.reason)) is not None:
+        headers.append((b"www-authenticate", challenge))
+    headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in error.response_metadata.items()]
+    if error.code not in _RETRYABLE or error.is_final:
         headers.append((b"x-should-retry", b"false"))
     retry_after_s = error.retry_after_s
-    if retry_after_s is None and error.code is Code.RESOURCE_EXHAUSTED:
+    if retry_after_s is None and error.code is Code.RESOURCE_EXHAUSTED and not error.is_final:
         retry_after_s = _OVERLOAD_RETRY_S
     if retry_after_s is not None:
         delay_ms = max(1, math.ceil(retry_after_s * 1000))

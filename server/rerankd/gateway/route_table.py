@@ -20,7 +20,7 @@ class Route(NamedTuple):
 
     http_method: str
     template: str
-    """Path; `{name}` matches one segment, `{name=**}` one or more."""
+    """Path; `{name}` matches a segment up to the colon of a verb (`keys/{key_id}:rotate`), `{name=**}` one or more."""
     rpc: str
     service: str
     """Member of `Services` that answers; empty for a compatibility route."""
@@ -36,6 +36,8 @@ class Route(NamedTuple):
     """Whether request and response are NDJSON."""
     dialect: str = ""
     """Dialect of a rerank path; empty if the body decides."""
+    success_status: int = 200
+    """HTTP status of a successful answer; 204 has no body."""
 
     @property
     def api_version(self) -> str:
@@ -123,6 +125,6 @@ def _compile_template(template: str) -> re.Pattern[str]:
     pattern, end = "", 0
     for variable in _VARIABLE.finditer(template):
         pattern += re.escape(template[end : variable.start()])
-        pattern += f"(?P<{variable[1]}>{'.+' if variable[2] else '[^/]+'})"
+        pattern += f"(?P<{variable[1]}>{'.+' if variable[2] else '[^/:]+'})"
         end = variable.end()
     return re.compile(pattern + re.escape(template[end:]), re.DOTALL)

@@ -16,7 +16,8 @@ import uvicorn
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.service import Services
-from rerankd.gateway.app import Gateway, GatewayLimits
+from rerankd.gateway.app import Gateway
+from rerankd.gateway.body import GatewayLimits
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
 from rerankd.web.app import WebApp, create_web_app
@@ -53,6 +54,13 @@ class FakeService:
         self.requests.append(request)
         self.calls.append(call)
         return messages.GetModelResponse(model=messages.Model(name=request.model))
+
+    async def warm_documents(
+        self, request: messages.WarmDocumentsRequest, call: CallContext, /
+    ) -> messages.WarmDocumentsResponse:
+        self.requests.append(request)
+        self.calls.append(call)
+        return messages.WarmDocumentsResponse(model=request.model, warmed=len(request.documents))
 
     async def batch_rerank(
         self, requests: AsyncIterator[messages.BatchRerankRequest], call: CallContext, /

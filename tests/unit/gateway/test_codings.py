@@ -214,3 +214,23 @@ async def test_client_that_leaves_a_coded_stream_cancels_it(middleware_address: 
     writer.close()
 
     await asyncio.wait_for(ended.wait(), 5)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_expansion_is_bounded_where_it_is_large(coding: str) -> None:
+    assert sum(map(len, Decoder(coding, 100).pieces(CODED[coding](bytes(2**20))))) == 2**20
+    with pytest.raises(UndecodableError, match="more than 100 times"):
+        list(Decoder(coding, 100).pieces(CODED[coding](bytes(2**21))))
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_members_without_content_are_bounded(coding: str) -> None:
+    assert b"".join(Decoder(coding).pieces(CODED[coding](b"") * 1000)) == b""
+    assert len(b"".join(Decoder(coding).pieces(CODED[coding](bytes(2000)) * 3000))) == 6_000_000
+    with pytest.raises(UndecodableError, match="1001 members"):
+        list(Decoder(coding).pieces(CODED[coding](b"") * 1001))
+
+
+def test_bytes_that_stand_for_nothing_are_bounded() -> None:
+    with pytest.raises(UndecodableError, match="stand for nothing"):
+        list(Decoder("gzip").pieces(CODED["gzip"](b"")[:10] + b"\x00\x00\x00\xff\xff" * 210_000))

@@ -40,10 +40,10 @@ async def test_documents_and_rank_fields(client: httpx.AsyncClient, service: Any
     assert service.requests[0].rank_fields == ["title"]
 
 
-async def test_what_is_not_known_is_warned_of(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/v2/rerank", json={**ASKED, "relevant_spans": {"mode": "enabled"}})
+async def test_parameters_of_new_models_are_options(client: httpx.AsyncClient, service: Any) -> None:
+    await client.post("/v2/rerank", json={**ASKED, "relevant_spans": {"mode": "enabled"}})
 
-    assert answer.json()["meta"]["warnings"] == ["relevant_spans was ignored: it is not a field"]
+    assert service.requests[0].provider_options == {"relevant_spans": {"mode": "enabled"}}
 
 
 async def test_tokens_are_told_in_meta(client: httpx.AsyncClient, service: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from rerankd.gateway.dialects.registry import DIALECTS
 from rerankd_adapters.base import ProviderCall, ProviderReply, ScoreSpace
 from tests.support.engines import engine
 from tests.support.providers import FACTS, ScriptedProvider
@@ -57,7 +58,7 @@ async def test_probabilities_become_logits_that_clients_can_turn_back(client: ht
     assert all(math.isfinite(row["logit"]) for row in rows)
 
 
-@pytest.mark.parametrize("path", ["/vllm/rerank", "/infinity/rerank", "/sglang/rerank", "/localai/rerank"])
+@pytest.mark.parametrize("path", ["/vllm/rerank", "/infinity/rerank", "/v1/rerank", "/v2/rerank"])
 async def test_blank_documents_come_last_in_request_order(client: httpx.AsyncClient, service: Any, path: str) -> None:
     score_with(service, [-5.0, -1.0], ScoreSpace.UNBOUNDED)
     documents: list[Any] = ["", "a", {"text": " "}, "b"]
@@ -78,8 +79,12 @@ async def test_top_n_counts_blank_documents(client: httpx.AsyncClient, service: 
     assert [row["relevance_score"] for row in rows] == [0.9, 0.5, 0.0]
 
 
-async def test_other_dialects_refuse_blank_documents(client: httpx.AsyncClient, service: Any) -> None:
-    score_with(service, [0.5], ScoreSpace.PROBABILITY)
-    answer = await client.post("/v2/rerank", json={"query": "q", "documents": ["a", ""]})
+def test_only_the_contract_refuses_blank_documents() -> None:
+    assert [name for name, dialect in DIALECTS.items() if not dialect.ranks_blank_last] == ["rerankd"]
 
-    assert (answer.status_code, "index 1" in answer.text) == (400, True)
+
+async def test_the_strict_mount_refuses_blank_documents(client: httpx.AsyncClient, service: Any) -> None:
+    score_with(service, [0.5], ScoreSpace.PROBABILITY)
+    answer = await client.post("/rerankd/v1/rerank", json={"query": "q", "documents": ["a", ""]})
+
+    assert (answer.status_code, "documents[1].text is required" in answer.text) == (400, True)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd.contract.errors import Reason, ServiceError
+from rerankd.contract.errors import UPSTREAM_FAULTS, Reason, ServiceError
 from rerankd.gateway.dialects.registry import DIALECTS, MOUNTS
 from rerankd.gateway.dialects.table import BODIES, HEADERS, PATHS, dialect_of_body
 from rerankd.gateway.response_writer import ResponseWriter
@@ -104,3 +104,17 @@ def test_the_page_is_what_the_code_says() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
     assert render(page) == page
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("reason", sorted(UPSTREAM_FAULTS))
+def test_a_providers_fault_is_a_bad_gateway_in_every_dialect(name: str, reason: Reason) -> None:
+    error = ServiceError(reason, "cohere/rerank-v3.5: invalid API key")
+
+    assert DIALECTS[name].status(error) == (424 if name == "tei" else 502)
+    assert error.message in json.dumps(DIALECTS[name].refusal(error, "r1"))
+
+
+def test_bedrock_names_its_bad_gateway() -> None:
+    error = ServiceError(Reason.PROVIDER_BAD_RESPONSE, "no JSON")
+    assert DIALECTS["bedrock"].refusal_headers(error) == [(b"x-amzn-errortype", b"BadGatewayException")]

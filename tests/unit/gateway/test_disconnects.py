@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rerankd.contract.errors import ServiceError
 from rerankd.gateway.guard import CallGuard
 from rerankd.gateway.refusal import ClientGoneError
 
@@ -72,3 +73,15 @@ async def test_guard_passes_other_cancellations_on() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize("is_recorded", [False, True])
+async def test_a_deadline_is_recorded_once(*, is_recorded: bool) -> None:
+    async def wait() -> None:
+        async with CallGuard(time.monotonic()) as guard:
+            guard.is_recorded = is_recorded
+            await asyncio.Event().wait()
+
+    with pytest.raises(ServiceError) as raised:
+        await wait()
+    assert raised.value.is_recorded is is_recorded

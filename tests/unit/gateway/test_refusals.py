@@ -164,6 +164,17 @@ async def test_query_parameter_refused(client: httpx.AsyncClient, query: str, fi
     assert text in answer.json()["message"]
 
 
+async def test_a_call_that_never_fits_is_not_to_be_repeated(client: httpx.AsyncClient, service: Any) -> None:
+    async def too_large(*_: Any) -> Any:
+        raise ServiceError(Reason.RATE_LIMITED, "more than the limit allows at all", is_final=True)
+
+    service.answer = too_large
+    answer = await client.post("/rerank", content=GOOD)
+
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false")
+    assert "retry-after" not in answer.headers
+
+
 async def test_retry_hint_is_rounded_up(client: httpx.AsyncClient, service: Any) -> None:
     async def overloaded(*_: Any) -> Any:
         raise ServiceError(Reason.OVERLOADED, "full", retry_after_s=0.25)

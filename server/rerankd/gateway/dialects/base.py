@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import Struct
 
-from rerankd.contract import messages
-from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
-from rerankd.gateway.decoding import decode_with
-from rerankd.gateway.dialects.documents import as_documents, as_returned
+from rerankd.gateway.decoding import decode_with, keys_of
+from rerankd.gateway.dialects.answers import encode
+from rerankd.gateway.dialects.content import read_content
+from rerankd.gateway.dialects.documents import as_documents
+from rerankd.gateway.dialects.field_names import Names, part_of_document, part_of_query, used_name
+from rerankd.gateway.dialects.own_fields import take_own_fields, take_passed_parameters
+from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody, as_truth
+from rerankd.gateway.dialects.warning_headers import as_headers
 from rerankd.gateway.refusal import superset_body
+from rerankd.gateway.sliced_decoding import SlicedDecoder
 
-Scale = Literal["own", "probability", "logit"]
-"""Scale of a response's scores: the model's own, mapped to 0..1, or raw logits."""
 NO_KEYS: Final[Mapping[str, msgspec.Raw]] = {}
-encode: Final = msgspec.json.Encoder().encode
-_TRUTHS: Final = {True: True, False: False, None: None, "true": True, "false": False, "": None}
-
-
-@dataclass(slots=True)
-class ParsedRequest:
-    """A request in the contract's form, and what the response needs of the caller's own form."""
-
-    request: RerankRequest
-    documents: Sequence[Any] = ()
-    """Documents as the caller sent them: strings or objects, in request order."""
-    returns_documents: bool = False
-    """Whether the dialect adds the documents to its response; the engine does not return them."""
-    scale: Scale = "own"
-    """Scale of the scores to return."""
-    warnings: Sequence[str] = ()
-    """One sentence for each part of the request that was ignored."""
-    body: Any = None
-    """The request as an instance of the dialect's `body_type`."""
-
-
-class RerankBody(Struct):
-    """Fields shared by the dialects with `query` and `documents`; null means absent."""
-
-    model: str | None = None
-    query: str | None = None
-    documents: list[str | dict[str, Any]] | None = None
-    top_n: messages.Int32 | None = None
-    return_documents: bool | str | None = None
-    rank_fields: list[str] | None = None
-    max_chunks_per_doc: messages.Int32 | None = None
-    max_tokens_per_doc: messages.Int32 | None = None
-    priority: messages.Int32 | None = None
-    instruction: str | None = None
-    user: str | None = None
 
 
 class Dialect:
@@ -68,14 +36,22 @@ class Dialect:
     title: ClassVar[str]
     """Name of the service, for the table in docs/dialects.md."""
     body_type: ClassVar[type[Struct]] = RerankBody
-    scores_blank: ClassVar[bool] = False
-    """Whether a blank document is accepted and ranked last; otherwise the request is refused."""
+    ranks_blank_last: ClassVar[bool] = True
+    """Whether blank documents are ranked last, unless the settings say otherwise; if not, the request is refused."""
     echoes_documents: ClassVar[bool] = False
     """Default of `return_documents`."""
     reads_zero_top_n_as_all: ClassVar[bool] = False
+    warns_in_body: ClassVar[bool] = False
+    """Whether the body of a response has the warnings; if not, they are in headers."""
+    names: ClassVar[Names] = {}
+    """Names of the contract's fields, for errors, where they differ."""
+    keeps_text_of_strings: ClassVar[bool] = False
+    """Whether errors call a document that is a string `documents[3].text`, as the contract does, or `documents[3]`."""
 
     def __init__(self) -> None:
+        self.documents_name = self.names.get("documents", ("documents",))[0]
         self._decode = msgspec.json.Decoder(self.body_type).decode
+        self._sliced = SlicedDecoder(self.body_type)
 
     def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
         """Decode and parse a body.
@@ -87,14 +63,55 @@ class Dialect:
         Raises:
             ServiceError: `INVALID_REQUEST`, with the field's path in the dialect's own names.
         """
-        return self.parse(decode_with(self._decode, data, self.body_type, "the body"), keys)
+        decoded = decode_with(self._decode, data, self.body_type, "the body")
+        return self._parse_all(decoded, keys, keys or keys_of(data))
+
+    async def read_large(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
+        """Decode and parse a large body as `read` does, yielding the event loop between slices of its documents.
+
+        Raises:
+            ServiceError: As `read`.
+        """
+        all_keys = keys or keys_of(data)
+        decoded = await self._sliced.decode(all_keys)
+        return self.read(data, keys) if decoded is None else self._parse_all(decoded, keys, all_keys)
+
+    def _parse_all(
+        self, decoded: Any, keys: Mapping[str, msgspec.Raw], all_keys: Mapping[str, msgspec.Raw]
+    ) -> ParsedRequest:
+        """Parse a decoded body, and take its fields that the dialect does not have."""
+        parsed = self.parse(decoded, keys)
+        parsed.body = decoded
+        own_names, warnings = take_own_fields(parsed.request, all_keys, self.body_type)
+        passed = take_passed_parameters(self.name, parsed.request, all_keys)
+        parsed.own_names = {*own_names, *passed} if passed else own_names
+        if passed:
+            parsed.mapped = dict.fromkeys(passed.keys() & {*self.body_type.__struct_encode_fields__}, "")
+            parsed.mapped |= self.map_parameters(parsed, passed)
+        if warnings:
+            parsed.warnings = [*parsed.warnings, *warnings]
+        return parsed
+
+    def map_parameters(self, _parsed: ParsedRequest, _passed: Mapping[str, Any]) -> Mapping[str, str]:
+        """Set what parameters of the dialect's own service mean for other models.
+
+        Args:
+            _parsed: The request to change.
+            _passed: The parameters, by name.
+
+        Returns:
+            The names that were mapped: each with the warning for models that do not have it, empty for none.
+        """
+        return {}
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a decoded body to the contract's request."""
         documents = body.documents or []
+        query = read_content(body.query, "query")
         request = RerankRequest(
             model=body.model or "",
-            query=body.query or "",
+            query=query.text,
+            query_image=query.image,
             documents=as_documents(documents, body.rank_fields),
             top_n=self.top_n(body.top_n),
             rank_fields=body.rank_fields or [],
@@ -105,7 +122,23 @@ class Dialect:
             user=body.user or "",
         )
         returns = as_truth(body.return_documents, "return_documents")
-        return ParsedRequest(request, documents, self.echoes_documents if returns is None else returns, body=body)
+        return ParsedRequest(request, documents, self.echoes_documents if returns is None else returns)
+
+    def name_of(self, field: str, parsed: ParsedRequest) -> str:
+        """Return the path of a field of the contract as the caller wrote it."""
+        return used_name(self.names.get(field, (field,)), parsed.body)
+
+    def query_path(self, parsed: ParsedRequest, _index: int | None) -> str:
+        """Return the path of the query as the caller wrote it."""
+        return part_of_query(self.name_of("query", parsed), getattr(parsed.body, "query", None))
+
+    def document_path(self, parsed: ParsedRequest, index: int, part: str) -> str:
+        """Return the path of a document's part as the caller wrote it."""
+        path, sent = f"{self.name_of('documents', parsed)}[{index}]", parsed.documents[index]
+        if isinstance(sent, dict):
+            return part_of_document(path, sent, part)
+        is_whole = not part or (isinstance(sent, str) and not self.keeps_text_of_strings)
+        return path if is_whole else f"{path}.{part}"
 
     def top_n(self, given: int | None) -> int | None:
         """Return the number of results to return; None for all."""
@@ -123,6 +156,12 @@ class Dialect:
         """List the response headers specific to this dialect."""
         return []
 
+    def warning_headers(self, answer: RerankResponse, parsed: ParsedRequest) -> RawHeaders:
+        """List the warnings as headers, if the body has no place for them."""
+        if self.warns_in_body:
+            return []
+        return as_headers((*parsed.warnings, *(answer.meta.warnings if answer.meta is not None else ())))
+
     def status(self, error: ServiceError) -> int:
         """Return the HTTP status of an error."""
         return error.http_status
@@ -134,83 +173,3 @@ class Dialect:
     def refusal_headers(self, _error: ServiceError) -> RawHeaders:
         """List the error headers specific to this dialect."""
         return []
-
-
-def rows(
-    answer: RerankResponse, parsed: ParsedRequest, score: str, document: str = "document"
-) -> Iterator[dict[str, Any]]:
-    """Yield one object per result: `index`, the score under its name, and the document if documents are returned."""
-    if not parsed.returns_documents:
-        for result in answer.results:
-            yield {"index": result.index, score: result.relevance_score}
-        return
-    documents = parsed.documents
-    for result in answer.results:
-        sent = as_returned(documents[result.index])
-        yield {"index": result.index, score: result.relevance_score, document: sent}
-
-
-def text_rows(
-    answer: RerankResponse, parsed: ParsedRequest, score: str, document: str = "document"
-) -> list[dict[str, Any]]:
-    """List the objects of `rows`, with each document as its text."""
-    listed = list(rows(answer, parsed, score, document))
-    for row in listed:
-        if document in row:
-            row[document] = text_of(row[document])
-    return listed
-
-
-def text_of(document: Any) -> str:
-    """Return the text of a document; an object without a text field is encoded as JSON."""
-    if isinstance(document, str):
-        return document
-    if isinstance(document, messages.Document):
-        return document.text
-    text = document.get("text", document.get("content"))
-    return text if isinstance(text, str) else encode(document).decode()
-
-
-def token_usage(answer: RerankResponse) -> dict[str, int]:
-    """Return the token counts in OpenAI's form."""
-    usage = answer.usage or messages.Usage()
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-    }
-
-
-def numbered_error(error: ServiceError) -> dict[str, Any]:
-    """Build an error in OpenAI's form with the status as its code; `message` and `detail` serve other clients."""
-    fields = [violation.field for violation in error.violations]
-    told = {
-        "message": error.message,
-        "type": error.code.name.lower(),
-        "param": fields[0] if fields else None,
-        "code": error.http_status,
-    }
-    return {"error": told, "message": error.message, "detail": error.message}
-
-
-def as_truth(value: Any, field_name: str) -> bool | None:
-    """Convert a boolean that some clients send as text; None if absent.
-
-    Raises:
-        ServiceError: `INVALID_REQUEST`.
-    """
-    try:
-        return _TRUTHS[value.lower() if isinstance(value, str) else value]
-    except KeyError:
-        rule = f"{field_name} must be a boolean, was the string {value[:50]!r}"
-        raise invalid_request([FieldViolation(field_name, rule)]) from None
-
-
-def kind_of(error: ServiceError) -> str:
-    """Return the name of an error's gRPC code, such as "INVALID_ARGUMENT"."""
-    return error.code.name
-
-
-def is_unknown_model(error: ServiceError) -> bool:
-    """Return whether the error says that the model does not exist."""
-    return error.reason is Reason.MODEL_NOT_FOUND

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import Struct, field
 
 from rerankd.contract import messages
-from rerankd.contract.errors import Code, ServiceError
+from rerankd.contract.errors import UPSTREAM_FAULTS, Code, FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows
+from rerankd.gateway.dialects.answers import rows
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.content import kind_of
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 
 _KINDS: Final[Mapping[Code, str]] = {
     Code.INVALID_ARGUMENT: "ValidationException",
@@ -23,6 +27,10 @@ _KINDS: Final[Mapping[Code, str]] = {
     Code.RESOURCE_EXHAUSTED: "ThrottlingException",
     Code.UNAVAILABLE: "DependencyFailedException",
 }
+
+_OPTIONS: Final = "rerankingConfiguration.bedrockRerankingConfiguration"
+_FIELDS: Final = "additionalModelRequestFields"
+_TOKENS: Final = "max_tokens_per_doc"
 
 
 class Text(Struct):
@@ -84,20 +92,52 @@ class Bedrock(Dialect):
     name = "bedrock"
     title = "Amazon Bedrock"
     body_type = BedrockBody
+    names: ClassVar[Names] = {
+        "query": ("queries",),
+        "documents": ("sources",),
+        "top_n": (f"{_OPTIONS}.numberOfResults",),
+        "model": (f"{_OPTIONS}.modelConfiguration.modelArn",),
+        "max_tokens_per_doc": (f"{_OPTIONS}.modelConfiguration.{_FIELDS}.{_TOKENS}",),
+    }
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
-        """Convert a decoded body to the contract's request."""
+        """Convert a decoded body to the contract's request.
+
+        Raises:
+            ServiceError: `INVALID_REQUEST` for several queries, since Bedrock takes one, or a wrong token limit.
+        """
+        queries = body.queries or []
+        if len(queries) > 1:
+            rule = f"queries must have exactly one query, has {len(queries)}"
+            raise invalid_request([FieldViolation("queries", rule)])
         options = body.reranking_configuration.bedrock_reranking_configuration
         extra = options.model_configuration.additional_model_request_fields or {}
-        tokens = extra.get("max_tokens_per_doc")
+        tokens = extra.get(_TOKENS)
+        if tokens is not None and type(tokens) is not int:
+            field = self.names["max_tokens_per_doc"][0]
+            raise invalid_request([FieldViolation(field, f"{field} must be an integer, was {kind_of(tokens)}")])
+        others = {name: value for name, value in extra.items() if name != _TOKENS}
         request = RerankRequest(
             model=_model_of(options.model_configuration.model_arn),
-            query=body.queries[0].text_query.text if body.queries else "",
+            query=queries[0].text_query.text if queries else "",
             documents=[_document(source.inline_document_source) for source in body.sources or []],
             top_n=options.number_of_results,
-            max_tokens_per_doc=tokens if isinstance(tokens, int) else None,
+            max_tokens_per_doc=tokens,
+            provider_options={_FIELDS: others} if others else None,
         )
         return ParsedRequest(request)
+
+    def query_path(self, parsed: ParsedRequest, _index: int | None) -> str:
+        """Return the path of the only query's text."""
+        return "queries[0].textQuery.text" if parsed.body.queries else "queries"
+
+    def document_path(self, parsed: ParsedRequest, index: int, part: str) -> str:
+        """Return the path of a source's text or object."""
+        path = f"sources[{index}]"
+        if not part:
+            return path
+        is_object = parsed.body.sources[index].inline_document_source.json_document is not None
+        return f"{path}.inlineDocumentSource.{'jsonDocument' if is_object else 'textDocument.text'}"
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build results."""
@@ -124,4 +164,6 @@ def _document(source: InlineSource) -> str | Document:
 
 
 def _kind(error: ServiceError) -> str:
+    if error.reason in UPSTREAM_FAULTS:
+        return "BadGatewayException"
     return _KINDS.get(error.code, "InternalServerException")

@@ -6,7 +6,8 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import ParsedRequest, encode
+from rerankd.gateway.dialects.answers import encode
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.dialects.superset import Answer, Superset, meta_of, results_of
 
 
@@ -19,6 +20,7 @@ class Cohere(Superset):
 
     name = "cohere"
     title = "Cohere v1 and v2, Azure AI"
+    keeps_text_of_strings = False
 
     def write(self, answer: RerankResponse, parsed: ParsedRequest) -> bytes:
         """Encode id, results and meta, plus fields that Cohere does not have: model, usage, extra_fields."""

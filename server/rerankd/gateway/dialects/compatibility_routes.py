@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import Struct
 
+from rerankd.access.rights import SCOPES_OF_COMPATIBILITY
+from rerankd.access.scopes import Scope
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.service import RerankService
 from rerankd.gateway.decoding import decode_query
 from rerankd.gateway.route_table import Route
 
 Handler = Callable[[bytes, Mapping[str, str], CallContext], Awaitable[Any]]
 _ENDPOINT: Final = "rerank"
+
+
+class Admission(Protocol):
+    """Checks who calls, for what is not checked by the service itself."""
+
+    async def __call__(self, call: CallContext, /, *scopes: Scope) -> object:
+        """Return if the caller has one of the scopes, or is known where none is given.
+
+        Raises:
+            ServiceError: The caller is not known, or has none of them.
+        """
+        ...
+
+
+async def admit_everybody(_call: CallContext, *_scopes: Scope) -> None:
+    """Let everybody call."""
 
 
 class ModelsQuery(Struct, forbid_unknown_fields=True):
@@ -52,10 +71,14 @@ class CompatibilityHandlers:
         service: The use case.
         default_model: Returns the name of the default model; empty if there is none.
         version: Version of this service.
+        admit: Checks who calls.
     """
 
-    def __init__(self, service: RerankService, default_model: Callable[[], str], version: str) -> None:
+    def __init__(
+        self, service: RerankService, default_model: Callable[[], str], version: str, admit: Admission
+    ) -> None:
         self._service = service
+        self._admit = admit
         self._default_model = default_model
         self._version = version
         self.handlers: Mapping[str, Handler] = {
@@ -70,6 +93,7 @@ class CompatibilityHandlers:
     async def _list_models(self, query: bytes, variables: Mapping[str, str], call: CallContext) -> Any:
         """List models in one object with the keys of Cohere, OpenAI and the contract."""
         wanted = decode_query(query, variables, ModelsQuery)
+        await self._admit(call, *SCOPES_OF_COMPATIBILITY["list_models"])
         default = await self._default(call)
         if wanted.endpoint not in ("", _ENDPOINT):
             page = messages.ListModelsResponse()
@@ -96,16 +120,18 @@ class CompatibilityHandlers:
         full = _full_model(model, default.name if default is not None else "")
         return {**_openai_model(model.name, model), **full, "model_type": _ENDPOINT}
 
-    async def _check_api_key(self, _query: bytes, _variables: Mapping[str, str], _call: CallContext) -> Any:
-        """Report the API key as valid; a request with an invalid key is refused before."""
+    async def _check_api_key(self, _query: bytes, _variables: Mapping[str, str], call: CallContext) -> Any:
+        """Report the API key as valid; a request with an invalid key is refused."""
+        await self._admit(call, *SCOPES_OF_COMPATIBILITY["check_api_key"])
         return {"valid": True}
 
     async def _cluster_auth(self, _query: bytes, _variables: Mapping[str, str], _call: CallContext) -> Any:
-        """Report that authentication is on; otherwise Xinference's client does not send its key."""
+        """Report that authentication is on, to everybody; otherwise Xinference's client does not send its key."""
         return {"auth": True}
 
     async def _info(self, _query: bytes, _variables: Mapping[str, str], call: CallContext) -> Any:
         """Describe the default model in the form of TEI's `/info`."""
+        await self._admit(call, *SCOPES_OF_COMPATIBILITY["info"])
         model = await self._default(call) or messages.Model()
         limits = model.limits or messages.ModelLimits()
         most_tokens = limits.max_tokens_per_document or 512
@@ -127,10 +153,16 @@ class CompatibilityHandlers:
         }
 
     async def _default(self, call: CallContext) -> messages.Model | None:
+        """Return the default model; None if there is none, or the caller may not use it."""
         name = self._default_model()
         if not name:
             return None
-        return (await self._service.get_model(messages.GetModelRequest(model=name), call)).model
+        try:
+            return (await self._service.get_model(messages.GetModelRequest(model=name), call)).model
+        except ServiceError as error:
+            if error.reason in (Reason.MODEL_NOT_ALLOWED, Reason.INSUFFICIENT_SCOPE):
+                return None
+            raise
 
 
 def _openai_model(name: str, model: messages.Model) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Struct
@@ -11,24 +11,27 @@ from msgspec import Struct
 from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.content import QueryInput, read_query
+from rerankd.gateway.dialects.field_names import Names, part_of_query
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 
 
 class DeepInfraBody(Struct):
     """DeepInfra's request: one query for all documents, or the same query repeated for each."""
 
-    queries: list[str] | None = None
+    queries: str | list[QueryInput] | None = None
     documents: list[str] | None = None
     instruction: str | None = None
 
 
 class DeepInfra(Dialect):
-    """DeepInfra. Every document gets a score, blank ones included."""
+    """DeepInfra."""
 
     name = "deepinfra"
     title = "DeepInfra"
     body_type = DeepInfraBody
-    scores_blank = True
+    names: ClassVar[Names] = {"query": ("queries",)}
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a decoded body to the contract's request.
@@ -36,11 +39,18 @@ class DeepInfra(Dialect):
         Raises:
             ServiceError: `INVALID_REQUEST` for queries that differ: their scores would not compare.
         """
-        queries, documents = body.queries or [""], body.documents or []
+        sent, documents = body.queries or [""], body.documents or []
+        each = [sent] if isinstance(sent, str) else sent
+        queries = [read_query(query, f"queries[{index}]") for index, query in enumerate(each)]
         if len(set(queries)) > 1:
             raise invalid_request([FieldViolation("queries", "queries must be the same for all documents of a call")])
         request = RerankRequest(query=queries[0], documents=documents, instruction=body.instruction or "")
         return ParsedRequest(request, documents)
+
+    def query_path(self, parsed: ParsedRequest, _index: int | None) -> str:
+        """Return the path of the query, or of the first of those that repeat it."""
+        queries = parsed.body.queries
+        return part_of_query("queries[0]", queries[0]) if isinstance(queries, list) and queries else "queries"
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build scores, input_tokens, request_id and inference_status."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, RerankBody, text_rows, token_usage
+from rerankd.gateway.dialects.answers import text_rows, token_usage
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
 
 
 class FireworksBody(RerankBody):
@@ -23,6 +26,7 @@ class Fireworks(Dialect):
     name = "fireworks"
     title = "Fireworks AI"
     body_type = FireworksBody
+    names: ClassVar[Names] = {"instruction": ("instruction", "task")}
     echoes_documents = True
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:

@@ -10,14 +10,9 @@ import msgspec
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import (
-    Dialect,
-    ParsedRequest,
-    RerankBody,
-    numbered_error,
-    text_rows,
-    token_usage,
-)
+from rerankd.gateway.dialects.answers import numbered_error, text_rows, token_usage
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
 
 
 class InfinityBody(RerankBody):
@@ -32,7 +27,6 @@ class Infinity(Dialect):
     name = "infinity"
     title = "Infinity"
     body_type = InfinityBody
-    scores_blank = True
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert the common fields and the scale."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Struct
 
 from rerankd.contract import messages
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
+from rerankd.gateway.dialects.answers import rows, token_usage
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.content import QueryInput, read_query
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 
 
 class IsaacusBody(Struct):
     """The supported fields of Isaacus' request."""
 
     model: str | None = None
-    query: str | None = None
+    query: QueryInput = None
     texts: list[str] | None = None
     top_n: messages.Int32 | None = None
 
@@ -28,12 +32,14 @@ class Isaacus(Dialect):
     name = "isaacus"
     title = "Isaacus"
     body_type = IsaacusBody
+    names: ClassVar[Names] = {"documents": ("texts",)}
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a decoded body to the contract's request."""
         texts = body.texts or []
         return ParsedRequest(
-            RerankRequest(model=body.model or "", query=body.query or "", documents=texts, top_n=body.top_n), texts
+            RerankRequest(model=body.model or "", query=read_query(body.query), documents=texts, top_n=body.top_n),
+            texts,
         )
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:

@@ -6,7 +6,9 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, numbered_error, rows, token_usage
+from rerankd.gateway.dialects.answers import numbered_error, rows, token_usage
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 
 
 class LocalAi(Dialect):
@@ -14,7 +16,6 @@ class LocalAi(Dialect):
 
     name = "localai"
     title = "LocalAI"
-    scores_blank = True
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build model, usage and results."""

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Struct
 
 from rerankd.contract import messages
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, as_truth, text_of, token_usage
+from rerankd.gateway.dialects.answers import text_of, token_usage
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.content import QueryInput, read_query
 from rerankd.gateway.dialects.documents import as_documents
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest, as_truth
 
 
 class MixedbreadBody(Struct):
     """Mixedbread's names for everything but model and query."""
 
     model: str | None = None
-    query: str | None = None
+    query: QueryInput = None
     input: list[str | dict[str, Any]] | None = None
     top_k: messages.Int32 | None = None
     return_input: bool | str | None = None
@@ -32,13 +36,14 @@ class Mixedbread(Dialect):
     name = "mixedbread"
     title = "Mixedbread"
     body_type = MixedbreadBody
+    names: ClassVar[Names] = {"documents": ("input",), "top_n": ("top_k",)}
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a decoded body to the contract's request."""
         sent = body.input or []
         request = RerankRequest(
             model=body.model or "",
-            query=body.query or "",
+            query=read_query(body.query),
             documents=as_documents(sent, body.rank_fields, "input"),
             top_n=body.top_k,
             rank_fields=body.rank_fields or [],

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import Struct
 
 from rerankd.contract import messages
-from rerankd.contract.errors import ServiceError
+from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
+from rerankd.gateway.dialects.answers import rows, token_usage
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.content import QueryInput, read_query
 from rerankd.gateway.dialects.documents import as_documents
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.refusal import superset_body
 
-
-class NimQuery(Struct):
-    """The query."""
-
-    text: str | None = None
+_TRUNCATIONS: Final = {"NONE": messages.Truncation.NONE, "END": messages.Truncation.END}
 
 
 class NimBody(Struct):
     """NIM's request, plus the limits that LiteLLM and RAGFlow send although NIM has none."""
 
     model: str | None = None
-    query: NimQuery | None = None
+    query: QueryInput = None
     passages: list[dict[str, Any]] | None = None
     truncate: str | None = None
     top_k: messages.Int32 | None = None
@@ -40,13 +40,14 @@ class Nim(Dialect):
     name = "nim"
     title = "NVIDIA NIM"
     body_type = NimBody
+    names: ClassVar[Names] = {"documents": ("passages",), "top_n": ("top_n", "top_k"), "truncation": ("truncate",)}
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a decoded body to the contract's request."""
         passages = body.passages or []
         request = RerankRequest(
             model=body.model or "",
-            query=(body.query.text or "") if body.query is not None else "",
+            query=read_query(body.query),
             documents=as_documents(passages, None, "passages"),
             top_n=body.top_k if body.top_n is None else body.top_n,
             truncation=truncation_of(body.truncate),
@@ -66,9 +67,16 @@ class Nim(Dialect):
         return {**superset_body(error, request_id), "title": title, "requestId": request_id}
 
 
-def truncation_of(name: str | None) -> messages.Truncation:
-    """Convert "NONE" and "END" of NIM and Pinecone; other values mean the model's default."""
-    try:
-        return messages.Truncation((name or "unspecified").lower())
-    except ValueError:
+def truncation_of(name: Any, field: str = "truncate") -> messages.Truncation:
+    """Convert "NONE" and "END" of NIM and Pinecone, in any case; None means the model's default.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` for another value.
+    """
+    if name is None:
         return messages.Truncation.UNSPECIFIED
+    found = _TRUNCATIONS.get(name.upper()) if isinstance(name, str) else None
+    if found is None:
+        rule = f"{field} must be NONE or END, was {str(name)[:50]!r}"
+        raise invalid_request([FieldViolation(field, rule)])
+    return found

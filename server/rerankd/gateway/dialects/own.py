@@ -8,7 +8,9 @@ import msgspec
 
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.decoding import decode_json
-from rerankd.gateway.dialects.base import NO_KEYS, Dialect, ParsedRequest, encode
+from rerankd.gateway.dialects.answers import encode
+from rerankd.gateway.dialects.base import NO_KEYS, Dialect
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 
 
 class Own(Dialect):
@@ -16,11 +18,18 @@ class Own(Dialect):
 
     name = "rerankd"
     title = "rerankd, strict"
+    body_type = RerankRequest
+    ranks_blank_last = False
+    warns_in_body = True
+    keeps_text_of_strings = True
 
     def read(self, data: bytes, _keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
         """Decode a body of the contract."""
-        request = decode_json(data, RerankRequest, "the body")
-        return ParsedRequest(request, request.documents)
+        return self.parse(decode_json(data, RerankRequest, "the body"))
+
+    def parse(self, body: RerankRequest, _keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
+        """Take a decoded body as it is."""
+        return ParsedRequest(body, body.documents)
 
     def write(self, answer: RerankResponse, _parsed: ParsedRequest) -> bytes:
         """Encode the contract's response."""

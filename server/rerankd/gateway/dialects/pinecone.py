@@ -10,10 +10,14 @@ import msgspec
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, RerankBody, kind_of, rows
+from rerankd.gateway.dialects.answers import kind_of, rows
+from rerankd.gateway.dialects.base import Dialect
 from rerankd.gateway.dialects.nim import truncation_of
+from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
 
 _DOCUMENTS_A_UNIT: Final = 100
+_SHOWN_CHARS: Final = 50
+_SHOWN_NAMES: Final = 5
 
 
 class PineconeBody(RerankBody):
@@ -33,9 +37,14 @@ class Pinecone(Dialect):
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert the common fields and `parameters.truncate`."""
         parsed = super().parse(body, keys)
-        truncate = (body.parameters or {}).get("truncate")
-        parsed.request.truncation = truncation_of(truncate if isinstance(truncate, str) else None)
+        parsed.request.truncation = truncation_of((body.parameters or {}).get("truncate"), "parameters.truncate")
         return parsed
+
+    def map_parameters(self, _parsed: ParsedRequest, passed: Mapping[str, Any]) -> Mapping[str, str]:
+        """Name the parameters that only Pinecone's models have."""
+        names = [name[:_SHOWN_CHARS] for name in passed.get("parameters", {}) if name != "truncate"]
+        listed = ", ".join(f"parameters.{name}" for name in names[:_SHOWN_NAMES])
+        return {"parameters": f"{listed} was ignored: only models of Pinecone have it"} if names else {}
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build model, data and usage; the client requires all three."""

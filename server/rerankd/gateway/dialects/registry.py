@@ -8,7 +8,8 @@ from typing import Final
 from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.contract.suggestions import did_you_mean
-from rerankd.gateway.dialects.base import NO_KEYS, Dialect, ParsedRequest
+from rerankd.gateway.decoding import keys_of
+from rerankd.gateway.dialects.base import NO_KEYS, Dialect
 from rerankd.gateway.dialects.bedrock import Bedrock
 from rerankd.gateway.dialects.cohere import Cohere
 from rerankd.gateway.dialects.deepinfra import DeepInfra
@@ -21,15 +22,17 @@ from rerankd.gateway.dialects.mixedbread import Mixedbread
 from rerankd.gateway.dialects.nim import Nim
 from rerankd.gateway.dialects.openrouter import OpenRouter
 from rerankd.gateway.dialects.own import Own
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.dialects.pinecone import Pinecone
 from rerankd.gateway.dialects.sglang import SgLang
 from rerankd.gateway.dialects.siliconflow import SiliconFlow
-from rerankd.gateway.dialects.superset import Superset, keys_of, read_own
-from rerankd.gateway.dialects.table import ALIASES, DIALECT_HEADER, HEADERS, PATHS, SHARED, Keys, dialect_of_body
+from rerankd.gateway.dialects.superset import Superset, read_large_own, read_own
+from rerankd.gateway.dialects.table import ALIASES, BOUND, DIALECT_HEADER, HEADERS, PATHS, SHARED, Keys, dialect_of_body
 from rerankd.gateway.dialects.tei import Tei
 from rerankd.gateway.dialects.together import Together
 from rerankd.gateway.dialects.vertex import Vertex
 from rerankd.gateway.dialects.vllm import Vllm
+from rerankd.gateway.dialects.vllm_score import VllmScore
 from rerankd.gateway.dialects.voyage import Voyage
 from rerankd.gateway.dialects.weaviate import Weaviate
 from rerankd.gateway.dialects.xinference import Xinference
@@ -55,6 +58,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         Cohere(),
         Jina(),
         Vllm(),
+        VllmScore(),
         Voyage(),
         Tei(),
         Nim(),
@@ -99,9 +103,20 @@ DIALECT_ROUTES: Final = tuple(
 )
 
 
-def named_dialect(name: str) -> Dialect | None:
-    """Return the dialect of this name; None for an empty name, which paths shared by several services have."""
-    return DIALECTS[name] if name else None
+def dialect_of_path(name: str, mount: Dialect | None, headers: Mapping[str, str]) -> Dialect | None:
+    """Return the dialect of a request by its path, mount and headers; None if its body decides.
+
+    Args:
+        name: Dialect of the path, without the mount; empty for a path that several services share.
+        mount: Dialect of the mount; None without one.
+        headers: Of the request, names in lower case.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST` for an unknown name in `x-rerank-dialect`.
+    """
+    if name in BOUND:
+        return DIALECTS[name]
+    return mount or dialect_of_headers(headers) or (DIALECTS[name] if name else None)
 
 
 def split_mount(path: str) -> tuple[Dialect | None, str]:
@@ -145,4 +160,17 @@ def identify(data: bytes) -> tuple[Dialect, ParsedRequest | None, Keys]:
     if parsed is not None:
         return DIALECTS[SHARED], parsed, NO_KEYS
     keys = keys_of(data)
+    return DIALECTS[dialect_of_body(keys)], None, keys
+
+
+async def identify_large(data: bytes) -> tuple[Dialect, ParsedRequest | None, Keys]:
+    """Identify the dialect of a large body as `identify` does, yielding the event loop.
+
+    Raises:
+        ServiceError: As `identify`.
+    """
+    keys = keys_of(data)
+    parsed = await read_large_own(keys)
+    if parsed is not None:
+        return DIALECTS[SHARED], parsed, NO_KEYS
     return DIALECTS[dialect_of_body(keys)], None, keys

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, numbered_error, text_rows
+from rerankd.gateway.dialects.answers import numbered_error, text_rows
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
+
+
+class SgLangBody(RerankBody):
+    """The common body plus `instruct`, SGLang's name of the instruction."""
+
+    instruct: str | None = None
 
 
 class SgLang(Dialect):
@@ -14,7 +26,14 @@ class SgLang(Dialect):
 
     name = "sglang"
     title = "SGLang"
-    scores_blank = True
+    body_type = SgLangBody
+    names: ClassVar[Names] = {"instruction": ("instruction", "instruct")}
+
+    def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
+        """Convert the common fields and `instruct`."""
+        parsed = super().parse(body, keys)
+        parsed.request.instruction = body.instruct or parsed.request.instruction
+        return parsed
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build the list of index, score and document."""

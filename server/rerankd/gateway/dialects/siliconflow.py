@@ -6,7 +6,9 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
+from rerankd.gateway.dialects.answers import rows, token_usage
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 
 
 class SiliconFlow(Dialect):

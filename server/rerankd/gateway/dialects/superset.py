@@ -2,15 +2,14 @@
 
 They are this contract, Cohere v1, Jina, vLLM, Together and similar ones.
 
-A body of the contract is decoded as such, which is the fast path. Any other body is decoded as `SharedBody`; its
-unknown fields are ignored and listed in `meta.warnings`.
+A body of the contract is decoded as such, which is the fast path. Any other body is decoded as `SharedBody`; fields
+that it does not have are taken as parameters under a provider's own name.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import Struct
@@ -18,25 +17,30 @@ from msgspec import Struct
 from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.decoding import decode_with
-from rerankd.gateway.dialects.base import NO_KEYS, Dialect, ParsedRequest, RerankBody, encode, rows, text_of
+from rerankd.contract.suggestions import clearly_meant
+from rerankd.gateway.decoding import keys_of
+from rerankd.gateway.dialects.answers import encode, rows, text_of
+from rerankd.gateway.dialects.base import NO_KEYS, Dialect
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
+from rerankd.gateway.sliced_decoding import SlicedDecoder
 
-_MOST_WARNINGS: Final = 20
-_MISSPELT: Final = 0.75
 _decode_own: Final = msgspec.json.Decoder(RerankRequest).decode
-_decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_own_in_slices: Final = SlicedDecoder(RerankRequest)
 
 
 class SharedBody(RerankBody):
     """Every field of the contract, plus other services' names for them."""
 
     top_n_in_camel_case: messages.Int32 | None = msgspec.field(default=None, name="topN")
+    query_image: str | None = None
     fallbacks: list[str] | None = None
     truncation: messages.Truncation | bool | None = None
     score_threshold: float | None = None
     provider_options: dict[str, Any] | None = None
     cache: messages.CacheControl | None = None
     include_details: bool | None = None
+    documents_ranked: bool | None = None
     normalization: messages.ScoreNormalization | None = None
 
 
@@ -75,12 +79,23 @@ class Superset(Dialect):
     name = "superset"
     title = "rerankd, Cohere v1, Jina, vLLM, Together and their like"
     body_type = SharedBody
+    warns_in_body = True
+    names: ClassVar[Names] = {"top_n": ("top_n", "topN")}
+    keeps_text_of_strings: ClassVar[bool] = True
     list_kind = "rerank"
     """Value of `object` in the response."""
 
     def read(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
         """Decode a body as the contract's, or else as `SharedBody`."""
         return (None if keys else read_own(data)) or super().read(data, keys or keys_of(data))
+
+    async def read_large(self, data: bytes, keys: Mapping[str, msgspec.Raw] = NO_KEYS) -> ParsedRequest:
+        """Decode a large body as the contract's, or else as `SharedBody`."""
+        if not keys:
+            keys = keys_of(data)
+            if (own := await read_large_own(keys)) is not None:
+                return own
+        return await super().read_large(data, keys)
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a body that is not the contract's."""
@@ -89,14 +104,15 @@ class Superset(Dialect):
         request = parsed.request
         if request.top_n is None:
             request.top_n = body.top_n_in_camel_case
+        request.query_image = body.query_image or request.query_image
         request.fallbacks = body.fallbacks or []
         request.truncation = as_truncation(body.truncation)
         request.score_threshold = body.score_threshold
         request.provider_options = body.provider_options
         request.cache = body.cache or messages.CacheControl.UNSPECIFIED
         request.include_details = body.include_details
+        request.documents_ranked = body.documents_ranked
         request.normalization = body.normalization or messages.ScoreNormalization.UNSPECIFIED
-        parsed.warnings = unknown_fields(keys, self.body_type)
         return parsed
 
     def write(self, answer: RerankResponse, parsed: ParsedRequest) -> bytes:
@@ -145,13 +161,6 @@ def as_truncation(given: messages.Truncation | bool | None) -> messages.Truncati
     return given
 
 
-def unknown_fields(keys: Mapping[str, Any], body_type: type[Struct]) -> list[str]:
-    """Return one warning for each unknown key of a body."""
-    known = body_type.__struct_encode_fields__
-    unknown = [key for key in keys if key not in known]
-    return [f"{key[:50]} was ignored: it is not a field{_did_you_mean(key, known)}" for key in unknown[:_MOST_WARNINGS]]
-
-
 def _check_spelling(body: SharedBody, keys: Mapping[str, Any]) -> None:
     """Refuse a misspelt `query` or `documents` with a suggestion, instead of reporting it as missing."""
     violations = [
@@ -159,20 +168,10 @@ def _check_spelling(body: SharedBody, keys: Mapping[str, Any]) -> None:
         for name in ("query", "documents")
         if getattr(body, name) is None
         for key in keys
-        if key not in SharedBody.__struct_encode_fields__ and _closest(key, [name])
+        if key not in SharedBody.__struct_encode_fields__ and clearly_meant(key, [name])
     ]
     if violations:
         raise invalid_request(violations)
-
-
-def _closest(key: str, known: Sequence[str]) -> str | None:
-    """Return the known field nearest to a key; the cutoff excludes other services' fields with similar names."""
-    return next(iter(difflib.get_close_matches(key[:50], known, n=1, cutoff=_MISSPELT)), None)
-
-
-def _did_you_mean(key: str, known: Sequence[str]) -> str:
-    match = _closest(key, known)
-    return f"; did you mean {match}?" if match else ""
 
 
 def _has_documents(answer: RerankResponse, parsed: ParsedRequest) -> bool:
@@ -199,11 +198,7 @@ def read_own(data: bytes) -> ParsedRequest | None:
     return ParsedRequest(request, request.documents)
 
 
-def keys_of(data: bytes) -> dict[str, msgspec.Raw]:
-    """Return the top-level keys of a body; values stay encoded.
-
-    Raises:
-        ServiceError: `INVALID_REQUEST` for a body that is not a JSON object.
-    """
-    keys: dict[str, msgspec.Raw] = decode_with(_decode_keys, data, dict, "the body")
-    return keys
+async def read_large_own(keys: Mapping[str, msgspec.Raw]) -> ParsedRequest | None:
+    """Decode a large body as `read_own` does, in slices."""
+    request = await _own_in_slices.decode(keys)
+    return None if request is None else ParsedRequest(request, request.documents)

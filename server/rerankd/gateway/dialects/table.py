@@ -86,7 +86,12 @@ PATHS: Final = (
     PathRule("/models/rerank", "zeroentropy"),
     PathRule("/v1/inference/{model=**}", "deepinfra"),
     PathRule("/v1/projects/{parent=**}:rank", "vertex"),
+    PathRule("/v1/score", "vllm-score"),
+    PathRule("/score", "vllm-score"),
 )
+
+BOUND: Final = frozenset({"vllm-score"})
+"""Dialects of paths with requests of their own, which no mount or header reads otherwise."""
 
 BODIES: Final = (
     BodyRule("`texts`, without `documents`", "tei", _without_documents("texts")),

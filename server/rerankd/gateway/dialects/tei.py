@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import Struct
@@ -12,7 +12,11 @@ from rerankd.contract import messages
 from rerankd.contract.errors import Code, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, as_truth, text_rows
+from rerankd.gateway.dialects.answers import text_rows
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.content import QueryInput, read_query
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest, as_truth
 
 _KINDS: Final[Mapping[Code, tuple[int, str]]] = {
     Code.INVALID_ARGUMENT: (422, "Validation"),
@@ -27,7 +31,7 @@ _KINDS: Final[Mapping[Code, tuple[int, str]]] = {
 class TeiBody(Struct):
     """TEI's request, plus `model` and `top_n`, which some clients send."""
 
-    query: str | None = None
+    query: QueryInput = None
     texts: list[str] | None = None
     model: str | None = None
     top_n: messages.Int32 | None = None
@@ -38,17 +42,17 @@ class TeiBody(Struct):
 
 
 class Tei(Dialect):
-    """TEI. Scores are probabilities unless `raw_scores` is set; blank texts are scored."""
+    """TEI. Scores are probabilities unless `raw_scores` is set."""
 
     name = "tei"
     title = "Hugging Face text-embeddings-inference"
     body_type = TeiBody
-    scores_blank = True
+    names: ClassVar[Names] = {"documents": ("texts",), "truncation": ("truncate",)}
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a decoded body to the contract's request."""
         texts = body.texts or []
-        request = RerankRequest(model=body.model or "", query=body.query or "", documents=texts, top_n=body.top_n)
+        request = RerankRequest(model=body.model or "", query=read_query(body.query), documents=texts, top_n=body.top_n)
         if body.truncate is not None:
             cut = (
                 messages.Truncation.START
@@ -87,7 +91,7 @@ class Tei(Dialect):
 
 
 def _kind(error: ServiceError) -> tuple[int, str]:
-    if any(violation.field == "documents" for violation in error.violations):
+    if any(violation.field == "texts" for violation in error.violations):
         return (400, "Empty") if "required" in error.message else (422, "Validation")
     if error.http_status in (413, 415):
         return error.http_status, "Validation"

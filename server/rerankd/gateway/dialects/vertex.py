@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import Struct
@@ -11,7 +11,13 @@ from msgspec import Struct
 from rerankd.contract import messages
 from rerankd.contract.errors import DOMAIN, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, kind_of
+from rerankd.gateway.dialects.answers import kind_of
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.content import QueryInput, read_query
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
+
+_TYPES: Final = "type.googleapis.com/google.rpc"
 
 
 class Record(Struct, omit_defaults=True):
@@ -26,7 +32,7 @@ class VertexBody(Struct, rename="camel"):
     """Google's request."""
 
     model: str | None = None
-    query: str | None = None
+    query: QueryInput = None
     records: list[Record] | None = None
     top_n: messages.Int32 | None = None
     ignore_record_details_in_response: bool | None = None
@@ -38,17 +44,25 @@ class Vertex(Dialect):
     name = "vertex"
     title = "Google Vertex AI ranking"
     body_type = VertexBody
+    names: ClassVar[Names] = {"documents": ("records",), "top_n": ("topN",)}
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a decoded body to the contract's request; an absent or negative `topN` means all."""
         records = body.records or []
         request = RerankRequest(
             model=body.model or "",
-            query=body.query or "",
+            query=read_query(body.query),
             documents=["\n".join(filter(None, (record.title, record.content))) for record in records],
             top_n=body.top_n if (body.top_n or 0) > 0 else None,
         )
         return ParsedRequest(request, records, returns_documents=not body.ignore_record_details_in_response)
+
+    def document_path(self, parsed: ParsedRequest, index: int, part: str) -> str:
+        """Return the path of a record's content; of its title if that is the longer text."""
+        path, record = f"records[{index}]", parsed.documents[index]
+        if not part:
+            return path
+        return f"{path}.title" if len(record.title) > len(record.content) else f"{path}.content"
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build records."""
@@ -63,12 +77,17 @@ class Vertex(Dialect):
 
     def refusal(self, error: ServiceError, _request_id: str) -> Any:
         """Build `google.rpc.Status` in Google's JSON form."""
-        reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": error.reason.value, "domain": DOMAIN}
+        details: list[dict[str, Any]] = [
+            {"@type": f"{_TYPES}.ErrorInfo", "reason": error.reason.value, "domain": DOMAIN}
+        ]
+        if error.violations:
+            violations = [{"field": each.field, "description": each.description} for each in error.violations]
+            details.append({"@type": f"{_TYPES}.BadRequest", "fieldViolations": violations})
         return {
             "error": {
                 "code": error.http_status,
                 "message": error.message,
                 "status": kind_of(error),
-                "details": [reason],
+                "details": details,
             }
         }

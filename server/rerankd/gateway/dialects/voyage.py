@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from rerankd.contract import messages
 from rerankd.contract.errors import ServiceError
-from rerankd.gateway.dialects.base import ParsedRequest, is_unknown_model
+from rerankd.gateway.dialects.answers import is_unknown_model
+from rerankd.gateway.dialects.field_names import Names
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.dialects.superset import SharedBody, Superset
 
 
@@ -25,7 +27,9 @@ class Voyage(Superset):
     name = "voyage"
     title = "Voyage AI"
     body_type = VoyageBody
+    names: ClassVar[Names] = {**Superset.names, "top_n": ("top_n", "topN", "top_k")}
     list_kind = "list"
+    keeps_text_of_strings = False
 
     def parse(self, body: Any, keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert the shared fields and `top_k`."""

@@ -6,7 +6,9 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, RerankBody, text_of
+from rerankd.gateway.dialects.answers import text_of
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
 
 
 class WeaviateBody(RerankBody):
@@ -21,7 +23,6 @@ class Weaviate(Dialect):
     name = "weaviate"
     title = "Weaviate reranker-transformers"
     body_type = WeaviateBody
-    scores_blank = True
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build query, property and scores."""

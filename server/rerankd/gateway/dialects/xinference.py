@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, token_usage
+from rerankd.gateway.dialects.answers import rows, token_usage
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 
 
 class Xinference(Dialect):
@@ -14,7 +17,10 @@ class Xinference(Dialect):
 
     name = "xinference"
     title = "Xinference"
-    scores_blank = True
+
+    def map_parameters(self, _parsed: ParsedRequest, passed: Mapping[str, Any]) -> Mapping[str, str]:
+        """Ignore the empty `kwargs` that Xinference's client always sends."""
+        return {"kwargs": ""} if passed.get("kwargs", 0) in ("{}", "", {}) else {}
 
     def answer(self, answer: RerankResponse, parsed: ParsedRequest) -> Any:
         """Build id, results and meta."""

@@ -6,7 +6,9 @@ from typing import Any
 
 from rerankd.contract import messages
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.base import Dialect, ParsedRequest, rows, text_of
+from rerankd.gateway.dialects.answers import rows, text_of
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.parsed_request import ParsedRequest
 
 
 class ZeroEntropy(Dialect):
