@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason
 from rerankd.contract.messages import RerankRequest, RerankResponse, Usage
+from rerankd.telemetry.member_watch import MemberWatch
 from rerankd.telemetry.trace_context import TraceContext, current_span
 from rerankd.telemetry.watches import AttemptWatch, ChunkWatch
 
@@ -50,11 +54,50 @@ class Fallback(NamedTuple):
 CallEvent = Retry | Hedge | Fallback
 
 
+class RerankerIdentity(NamedTuple):
+    """The reranker that answers a call."""
+
+    key: str
+    strategy: str
+    version: int
+    """Of a stored reranker, from 1; 0 for one of the settings."""
+
+
+class ScoredTexts(Protocol):
+    """The texts of a call as models read them. `RenderedRequest` satisfies it."""
+
+    @property
+    def request(self) -> RerankRequest:
+        """The request, its instruction as the model reads it."""
+        ...
+
+    @property
+    def query(self) -> str:
+        """The query."""
+        ...
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """One text a document."""
+        ...
+
+    @property
+    def indices(self) -> Sequence[int]:
+        """Index in the request of each text, ascending."""
+        ...
+
+    @property
+    def objects(self) -> Sequence[dict[str, Any] | None] | None:
+        """Fields of each document that is scored by them and of which nothing was masked; `None` if there is none."""
+        ...
+
+
 class CallObserver(Protocol):
     """Takes what has ended."""
 
-    keeps_texts: bool
-    """Whether ended calls are to hold their request and response."""
+    def keeps_texts(self, record: CallRecord) -> bool:
+        """Tell whether an ended call is to hold its request, texts and response."""
+        ...
 
     def call_ended(self, record: CallRecord) -> None:
         """Take a call that has ended."""
@@ -65,79 +108,85 @@ class CallObserver(Protocol):
         ...
 
 
-class CallRecord:
-    """One rerank call. For one event loop. Made by `Recorder.begin`; ended by `answered` or `failed`, once.
+class RefusedRequest(NamedTuple):
+    """A request to the server that was refused before it was a call of any service."""
 
-    Args:
-        request: As it was decoded; nothing of it needs to be valid.
-        call: Who calls, over what.
-        ended: Takes the record when it ends, and late attempts.
-    """
+    call: CallContext
+    reason: Reason
+    code: Code
+    path: str
+    """Path of the HTTP request, or the gRPC method; of any length."""
+    started_s: float
+    """By the clock of `time.perf_counter`."""
 
-    __slots__ = (
-        "_busy_since_s",
-        "_ended",
-        "_running",
-        "attempts",
-        "call",
-        "chunks",
-        "code",
-        "deployment",
-        "documents",
-        "ended_s",
-        "events",
-        "fallbacks",
-        "hedges",
-        "model",
-        "provider",
-        "provider_s",
-        "reason",
-        "request",
-        "requested_model",
-        "response",
-        "retries",
-        "started_s",
-        "top_n",
-        "trace",
-        "usage",
-        "user",
-    )
 
-    def __init__(self, request: RerankRequest, call: CallContext, ended: CallObserver) -> None:
-        self._ended = ended
+class CallRecord(Struct, eq=False):
+    """One rerank call. For one event loop. Made by `Recorder.begin`; ended by `answered` or `failed`, once."""
+
+    request: RerankRequest | None
+    """As it was decoded; nothing of it needs to be valid. Released when the call ends, unless a sink needs texts."""
+    call: CallContext
+    """Who calls, over what."""
+    _ended: CallObserver
+    """Takes the record when it ends, and late attempts."""
+    requested_model: str = ""
+    """As the caller named it; empty for the default model."""
+    user: str = ""
+    top_n: int | None = None
+    documents: int = 0
+    trace: TraceContext | None = None
+    """The trace the call is part of; `None` where none is kept or passed on."""
+    started_s: float = field(default_factory=time.perf_counter)
+    """By the clock of `time.perf_counter`."""
+    ended_s: float = 0.0
+    """As `started_s`; 0 while the call runs."""
+    path: str = ""
+    """Path or method of a refused request; empty for a call."""
+    texts: ScoredTexts | None = None
+    """Query and documents once guardrails have read them. Released as `request` is."""
+    response: RerankResponse | None = None
+    """Set when the call has been answered and a sink needs texts."""
+    reranker: RerankerIdentity | None = None
+    """The reranker that is asked first, or that answered; `None` for models."""
+    model: str = ""
+    """Public name of the model that is asked first, or that answered; empty until one is resolved."""
+    provider: str = ""
+    """Of the last provider call that was answered."""
+    deployment: str = ""
+    """As `provider`."""
+    usage: Usage | None = None
+    """`None` where the call failed."""
+    reason: Reason | None = None
+    """Why the call failed; `None` where it did not."""
+    code: Code = Code.OK
+    attempts: list[AttemptWatch] = field(default_factory=list)
+    """Provider calls that have ended, in that order."""
+    events: list[CallEvent] = field(default_factory=list)
+    members: Sequence[MemberWatch] = ()
+    """Requests of rerankers to their members, in the order in which they began."""
+    retries: int = 0
+    hedges: int = 0
+    fallbacks: int = 0
+    chunks: int = 0
+    provider_s: float = 0.0
+    """Seconds in which at least one provider call was under way."""
+    _running: int = 0
+    _busy_since_s: float = 0.0
+
+    @classmethod
+    def of(cls, request: RerankRequest, call: CallContext, ended: CallObserver) -> CallRecord:
+        """Make the record of a call that begins now, in the running task's trace."""
         current = current_span.get()
-        self.trace: TraceContext | None = None if current is None else current.trace
-        """The trace the call is part of; `None` where none is kept or passed on."""
-        self.call = call
-        self.request: RerankRequest | None = request
-        """Released when the call ends, unless a sink needs texts."""
-        self.response: RerankResponse | None = None
-        """Set when the call has been answered and a sink needs texts."""
-        self.requested_model = request.model[:MAX_NAME_CHARS]
-        """As the caller named it; empty for the default model."""
-        self.user = request.user[:MAX_NAME_CHARS]
-        self.top_n = request.top_n
-        self.documents = len(request.documents)
-        self.model = ""
-        """Public name of the model that is asked first, or that answered; empty until one is resolved."""
-        self.provider = self.deployment = ""
-        """Of the last provider call that was answered."""
-        self.usage: Usage | None = None
-        """`None` where the call failed."""
-        self.reason: Reason | None = None
-        """Why the call failed; `None` where it did not."""
-        self.code = Code.OK
-        self.attempts: list[AttemptWatch] = []
-        """Provider calls that have ended, in that order."""
-        self.events: list[CallEvent] = []
-        self.retries = self.hedges = self.fallbacks = self.chunks = 0
-        self.provider_s = 0.0
-        """Seconds in which at least one provider call was under way."""
-        self._running = 0
-        self._busy_since_s = 0.0
-        self.ended_s = 0.0
-        """By the clock of `time.perf_counter`, as `started_s`; 0 while the call runs."""
-        self.started_s = time.perf_counter()
+        return cls(
+            request,
+            call,
+            ended,
+            request.model[:MAX_NAME_CHARS],
+            request.user[:MAX_NAME_CHARS],
+            request.top_n,
+            len(request.documents),
+            None if current is None else current.trace,
+        )
 
     @property
     def is_ended(self) -> bool:
@@ -168,6 +217,16 @@ class CallRecord:
         """
         self.chunks = max(self.chunks, count)
         return ChunkWatch(self, index, count)
+
+    def member(self, name: str, model: str, documents: int) -> MemberWatch:
+        """Watch a request of the called reranker to one of its members.
+
+        Args:
+            name: Name of the member.
+            model: Public name of its model.
+            documents: Documents it is asked for.
+        """
+        return MemberWatch(self, name, model, documents, None)
 
     def retried(self, model: str, chunk_index: int, delay_s: float, cause: str) -> None:
         """Note that a chunk is tried again, after a pause of `delay_s`."""
@@ -202,10 +261,10 @@ class CallRecord:
 
     def _end(self, response: RerankResponse | None) -> None:
         self.ended_s = time.perf_counter()
-        if self._ended.keeps_texts:
+        if self._ended.keeps_texts(self):
             self.response = response
         else:
-            self.request = None
+            self.request = self.texts = None
         self._ended.call_ended(self)
 
     def provider_call_started(self, now_s: float) -> None:
@@ -220,6 +279,7 @@ class CallRecord:
         if not self._running:
             self.provider_s += now_s - self._busy_since_s
         if self.is_ended:
+            attempt.late_for = self
             self._ended.attempt_ended_late(attempt)
             return
         self.attempts.append(attempt)

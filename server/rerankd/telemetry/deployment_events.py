@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rerankd.telemetry import names
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.trace_context import current_span
+
+
+def model_known(name: str, deployments: Iterable[tuple[str, str, str]]) -> None:
+    """Let the names of a model that the settings or its providers have be values of metric labels.
+
+    Args:
+        name: Public name.
+        deployments: `Deployment.telemetry_labels` of each.
+    """
+    metrics.model.learn(name)
+    for provider, model, deployment in deployments:
+        metrics.model.learn(f"{provider}/{model}")
+        metrics.deployment.learn(deployment)
 
 
 def cooldown_started(deployment: str, seconds: float) -> None:

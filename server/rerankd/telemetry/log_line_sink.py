@@ -40,6 +40,7 @@ class CallLine(Struct, omit_defaults=True, gc=False):
     hedges: int = 0
     fallbacks: int = 0
     user: str = ""
+    path: str = ""
 
 
 class LogLineSink:
@@ -51,7 +52,7 @@ class LogLineSink:
     """
 
     name = "log"
-    needs_texts = False
+    needs_texts = None
     is_prompt = False
 
     def __init__(self, sample: float = 1.0, slow_call_ms: float = 0.0) -> None:
@@ -98,4 +99,5 @@ def _line(record: CallRecord, zero_s: float) -> CallLine:
         record.hedges,
         record.fallbacks,
         record.user,
+        record.path,
     )

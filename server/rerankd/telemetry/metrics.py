@@ -20,31 +20,38 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from rerankd.telemetry import names
+from rerankd.telemetry.histogram import ProcessHistogram
 from rerankd.telemetry.names import Metric
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 OTHER: Final = "other"
 
 
-class Bounded:
-    """Bounds the values of a label: the first `limit` distinct ones are kept, further ones become `other`."""
+class KnownNames:
+    """The values of a label: names that were learned, at most `limit`; every other name becomes `other`.
+
+    Callers make names up, so a name is learned only where the settings or a provider have it, or a provider answered.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._names: set[str] = set()
 
-    def __call__(self, name: str) -> str:
-        """Return `name`, or `other` where there are too many."""
+    def learn(self, name: str) -> str:
+        """Use `name` as a label from now on, unless there are too many, and return the label."""
         if name in self._names:
             return name
         if len(self._names) >= self.limit:
             return OTHER
         self._names.add(name)
         return name
+
+    def __call__(self, name: str) -> str:
+        """Return `name` if it was learned, else `other`."""
+        return name if name in self._names else OTHER
 
 
 class _Nothing:
@@ -67,19 +74,21 @@ class Family:
     def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
         self.family = _open(metric, registry)
         self.is_kept = True
-        self._children: dict[tuple[str, ...], Any] = {(): self.family} if not metric.labels else {}
+        self._children: dict[tuple[str, ...], Any] = {}
+        if not metric.labels:
+            self._children[()] = self.family.labels() if isinstance(self.family, ProcessHistogram) else self.family
 
     def of(self, *labels: str) -> Any:
         """Return the child with these label values, in the order of the metric's label names."""
-        child = self._children.get(labels)
-        if not self.is_kept:
-            return _NOTHING
+        child = self._children.get(labels) if self.is_kept else _NOTHING
         if child is None:
             child = self._children[labels] = self.family.labels(*labels)
         return child
 
 
-def _open(metric: Metric, registry: CollectorRegistry) -> MetricWrapperBase:
+def _open(metric: Metric, registry: CollectorRegistry) -> Histogram | ProcessHistogram | Counter | Gauge:
+    if metric.kind == "histogram" and SHARED_FOLDER not in os.environ:
+        return ProcessHistogram(metric, registry)
     if metric.kind == "histogram":
         return Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=registry)
     if metric.kind == "counter":
@@ -106,6 +115,8 @@ class Metrics:
         self.search_units = families[names.SEARCH_UNITS_TOTAL]
         self.cost = families[names.COST_TOTAL]
         self.saved = families[names.SAVED_TOTAL]
+        self.judged = families[names.JUDGED]
+        self.ordered = families[names.ORDERED]
         self.retries = families[names.RETRIES]
         self.hedges = families[names.HEDGES]
         self.fallbacks = families[names.FALLBACKS]
@@ -123,9 +134,13 @@ class Metrics:
         self.loop_lag = families[names.LOOP_LAG]
         self.spans = families[names.SPANS]
         self.sink_errors = families[names.SINK_ERRORS]
+        self.runs = families[names.RUNS]
+        self.store_errors = families[names.STORE_ERRORS]
         self.build = families[names.BUILD]
-        self.model = Bounded(200)
-        self.deployment = Bounded(200)
+        self.http_connections = families[names.HTTP_CONNECTIONS]
+        self.http_refused = families[names.HTTP_REFUSED]
+        self.model = KnownNames(200)
+        self.deployment = KnownNames(200)
 
     def keep(self, *, is_kept: bool) -> None:
         """Turn the counting on or off from now on."""

@@ -16,17 +16,17 @@ class MetricsSink:
     """Counts and observes calls and provider calls in the metrics of the process. Satisfies `Sink`."""
 
     name = "metrics"
-    needs_texts = False
+    needs_texts = None
     is_prompt = False
 
     def consume(self, batch: EndedBatch) -> None:
         """Count a batch."""
         for record in batch.calls:
             exemplar = _exemplar(record)
-            _count_call(record, exemplar)
-            _count_events(record)
             for attempt in record.attempts:
                 _count_attempt(attempt, exemplar)
+            _count_call(record, exemplar)
+            _count_events(record)
         for attempt in batch.late_attempts:
             _count_attempt(attempt, None)
 
@@ -40,7 +40,9 @@ def _exemplar(record: CallRecord) -> Exemplar | None:
 
 def _count_call(record: CallRecord, exemplar: Exemplar | None) -> None:
     call, usage = record.call, record.usage
-    model = metrics.model(record.model) if record.model else ""
+    # What serves a name makes it more than a caller's text.
+    label_of = metrics.model.learn if record.reason is None else metrics.model
+    model = label_of(record.model) if record.model else ""
     metrics.calls.of(call.transport, model, record.provider, _CODES[record.code]).inc(1, exemplar)
     metrics.call_seconds.of(call.transport, model).observe(record.elapsed_s, exemplar)
     if call.request_type == "batch_rerank":
@@ -69,11 +71,12 @@ def _count_events(record: CallRecord) -> None:
 
 def _count_attempt(attempt: AttemptWatch, exemplar: Exemplar | None) -> None:
     provider, reply = attempt.provider, attempt.reply
-    model = metrics.model(f"{provider}/{attempt.model}")
+    label_of = metrics.model if reply is None else metrics.model.learn
+    model = label_of(f"{provider}/{attempt.model}")
     metrics.provider_seconds.of(provider, model, attempt.outcome).observe(attempt.elapsed_s, exemplar)
-    if reply is None or not (reply.search_units or reply.cost_usd):
+    if reply is None:
         return
-    deployment = metrics.deployment(attempt.deployment)
+    deployment = metrics.deployment.learn(attempt.deployment)
     if reply.search_units:
         metrics.search_units.of(provider, model, deployment).inc(reply.search_units)
     if reply.cost_usd:

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 MODEL_SPAN: Final = "rerank"
 """`rerank {model}`: one call of a model by its public name."""
 STAGE_SPAN: Final = "stage"
-"""`stage {name}`: one stage of a model that scores in several."""
+"""`stage {name}`: one stage of a model that scores in several, or one member of a reranker."""
 
 SERVICE_NAME: Final = "rerankd"
 TRACEPARENT: Final = "traceparent"
@@ -81,7 +81,7 @@ ATTRIBUTES: Final = (
     Attribute(URL_SCHEME, "server", "`http` or `https`"),
     Attribute(REQUEST_ID, "server", "As in `x-request-id` and the log"),
     Attribute(ERROR_TYPE, "server", "Status code, where the call failed; an `ErrorReason` or outcome on other spans"),
-    Attribute(OPERATION, "rerank", "`rerank`; on provider spans too"),
+    Attribute(OPERATION, "rerank", "`rerank`; on provider spans too, where it is `chat` for chat models"),
     Attribute(
         REQUEST_MODEL,
         "rerank",
@@ -102,7 +102,7 @@ ATTRIBUTES: Final = (
     Attribute(CHUNK_INDEX, "provider", "Zero-based number of the chunk"),
     Attribute(ATTEMPT, "provider", "1 for the first call of the chunk, counting up with retries and hedges"),
     Attribute(DEPLOYMENT, "provider", "Deployment that was called"),
-    Attribute(STAGE, "stage", "Name of the stage"),
+    Attribute(STAGE, "stage", "Name of the stage, or of the member of a reranker"),
     Attribute(SHORTENED_BY, "stage", "Why it scored fewer documents than configured"),
 )
 
@@ -160,6 +160,19 @@ COST_TOTAL: Final = Metric(
 SAVED_TOTAL: Final = Metric(
     "rerankd_saved_cost_usd", "counter", "Cost in US dollars that cached scores saved.", ("model",)
 )
+JUDGED: Final = Metric(
+    "rerankd_judged_documents",
+    "counter",
+    "Documents that a chat model was asked to judge: `ok`, `no_verdict` or `rejected`.",
+    ("model", "outcome"),
+)
+ORDERED: Final = Metric(
+    "rerankd_ordered_windows",
+    "counter",
+    "Answers of a chat model that was asked to order a window of documents: `ok`; `wrong_format`, `repetition` or"
+    " `missing` where it was repaired; `unusable` where it named less than half of them.",
+    ("model", "outcome"),
+)
 RETRIES: Final = Metric("rerankd_retries", "counter", "Further attempts at a chunk.", ("model",))
 HEDGES: Final = Metric("rerankd_hedges", "counter", "Second copies of slow calls.", ("model",))
 FALLBACKS: Final = Metric("rerankd_fallbacks", "counter", "Requests that went to another model.", ("model", "reason"))
@@ -187,10 +200,29 @@ SPANS: Final = Metric("rerankd_spans", "counter", "Spans handed to the exporter,
 SINK_ERRORS: Final = Metric(
     "rerankd_sink_errors", "counter", "Batches of ended calls that a telemetry sink failed to take.", ("sink",)
 )
+RUNS: Final = Metric(
+    "rerankd_runs",
+    "counter",
+    "Runs of the run log: `stored`; `lost`, because the store was away and the queue full; `late`, answered before they"
+    " were stored although `runs.durability` is `sync`.",
+    ("result",),
+)
+STORE_ERRORS: Final = Metric(
+    "rerankd_store_errors", "counter", "Writes to the store that failed, by what was written: `spend`.", ("what",)
+)
 BUILD: Final = Metric("rerankd_build_info", "gauge", "1; the label has the version.", ("version",))
 
+HTTP_CONNECTIONS: Final = Metric("rerankd_http_connections", "gauge", "Open connections of the HTTP listener.")
+HTTP_REFUSED: Final = Metric(
+    "rerankd_http_refused_connections",
+    "counter",
+    "Connections refused at a limit, by its setting under `server.http`.",
+    ("limit",),
+)
 METRICS: Final = (
     CALLS, CALL_SECONDS, OVERHEAD_SECONDS, PROVIDER_SECONDS, CALL_DOCUMENTS, CALL_TOKENS, SEARCH_UNITS_TOTAL,
     COST_TOTAL, SAVED_TOTAL, RETRIES, HEDGES, FALLBACKS, COOLDOWNS, COOLING, QUEUED, BUSY, IN_FLIGHT, CACHE_DOCUMENTS,
-    CACHE_BYTES, CACHE_ENTRIES, CACHE_ERRORS, BATCHES, BATCH_ITEMS, LOOP_LAG, SPANS, SINK_ERRORS, BUILD,
+    CACHE_BYTES, CACHE_ENTRIES, CACHE_ERRORS, BATCHES, BATCH_ITEMS, LOOP_LAG, SPANS, SINK_ERRORS, RUNS, STORE_ERRORS,
+    BUILD,
+    HTTP_CONNECTIONS, HTTP_REFUSED, JUDGED, ORDERED,
 )  # fmt: skip

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.messages import RerankRequest
-from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.call_record import MAX_NAME_CHARS, CallRecord, RefusedRequest
 from rerankd.telemetry.deferred import DELAY_S, DeferredQueue
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.server_span import ServerSpan
@@ -33,10 +33,13 @@ class Sink(Protocol):
 
     name: str
     """Value of the `sink` label where its faults are counted."""
-    needs_texts: bool
-    """Whether the records must still hold request and response."""
     is_prompt: bool
     """Whether it wants every call when it ends, not up to 50 ms later."""
+
+    @property
+    def needs_texts(self) -> Callable[[CallRecord], bool] | None:
+        """Tells whether a record must still hold request, texts and response; `None` if none must."""
+        ...
 
     def consume(self, batch: EndedBatch) -> None:
         """Take a batch. What it raises is counted and logged once; the batch is lost for this sink alone."""
@@ -45,6 +48,10 @@ class Sink(Protocol):
 
 class DurableSink(Sink, Protocol):
     """A sink that is waited for before a call is answered."""
+
+    def stores(self, record: CallRecord) -> bool:
+        """Tell whether it stores a call that has ended."""
+        ...
 
     async def sync(self) -> None:
         """Return when everything consumed before is stored. Called by many tasks at once."""
@@ -69,15 +76,32 @@ class Recorder:
         self._durable = [(sink, guarded) for sink, guarded in zip(durable, self._sinks[len(sinks) :], strict=True)]
         self._queue: DeferredQueue[CallRecord | AttemptWatch | ServerSpan] = DeferredQueue(self._consume, delay_s)
         self._is_prompt = any(sink.is_prompt for sink in (*sinks, *durable))
-        self.keeps_texts = any(sink.needs_texts for sink in (*sinks, *durable))
+        self.keeps_texts: Callable[[CallRecord], bool] = _never
         """See `CallObserver`."""
+        for sink in (*sinks, *durable):
+            self._add_need(sink)
         self.in_flight = 0
         """Calls that have begun and not ended."""
+
+    def add(self, sink: Sink) -> None:
+        """Add a sink, before the first call."""
+        self._add(sink)
+
+    def add_durable(self, sink: DurableSink) -> None:
+        """Add a durable sink, before the first call."""
+        self._durable.append((sink, self._add(sink)))
 
     def begin(self, request: RerankRequest, call: CallContext) -> CallRecord:
         """Begin the record of a call, in the running task's trace."""
         self.in_flight += 1
-        return CallRecord(request, call, self)
+        return CallRecord.of(request, call, self)
+
+    def refused(self, refused: RefusedRequest) -> None:
+        """Record a request that was refused before it was a call: it has a log line, and counts as a failed call."""
+        record = self.begin(RerankRequest(), refused.call)
+        record.path = refused.path[:MAX_NAME_CHARS]
+        record.started_s = refused.started_s
+        record.failed(refused.reason, refused.code)
 
     def call_ended(self, record: CallRecord) -> None:
         """Take a call that has ended. A server's fault is handed over at once: the process may be about to end."""
@@ -97,10 +121,12 @@ class Recorder:
         """Whether callers have to await `sync` before they answer."""
         return bool(self._durable)
 
-    async def sync(self) -> None:
-        """Return when the durable sinks have stored every call that has ended. Their faults do not raise."""
-        self.flush()
-        for sink, guarded in self._durable:
+    async def sync(self, record: CallRecord) -> None:
+        """Return when the durable sinks have stored a call that has ended. Their faults do not raise."""
+        durable = [each for each in self._durable if each[0].stores(record)]
+        if durable:
+            self.flush()
+        for sink, guarded in durable:
             try:
                 await sink.sync()
             except Exception as error:
@@ -109,6 +135,18 @@ class Recorder:
     def flush(self) -> None:
         """Hand over everything that waits."""
         self._queue.drain()
+
+    def _add(self, sink: Sink) -> _Guarded:
+        guarded = _Guarded(sink)
+        self._sinks.append(guarded)
+        self._is_prompt = self._is_prompt or sink.is_prompt
+        self._add_need(sink)
+        return guarded
+
+    def _add_need(self, sink: Sink) -> None:
+        needs, others = sink.needs_texts, self.keeps_texts
+        if needs is not None:
+            self.keeps_texts = needs if others is _never else lambda record: needs(record) or others(record)
 
     def _consume(self, items: list[CallRecord | AttemptWatch | ServerSpan]) -> None:
         batch = EndedBatch([], [], [])
@@ -121,6 +159,10 @@ class Recorder:
                 batch.late_attempts.append(item)
         for sink in self._sinks:
             sink.consume(batch)
+
+
+def _never(_record: CallRecord) -> bool:
+    return False
 
 
 class _Guarded:

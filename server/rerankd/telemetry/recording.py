@@ -44,14 +44,15 @@ class RecordedService:
             response = await self._service.rerank(request, call)
         except ServiceError as error:
             record.failed(error.reason, error.code)
-            await self._sync()
+            error.is_recorded = True
+            await self._sync(record)
             raise
         except asyncio.CancelledError:
             record.failed(*_cancel_cause(call))
             raise
         except Exception:
             record.failed(Reason.INTERNAL, Code.INTERNAL)
-            await self._sync()
+            await self._sync(record)
             raise
         except BaseException:
             record.failed(Reason.INTERNAL, Code.INTERNAL)
@@ -59,12 +60,12 @@ class RecordedService:
         finally:
             _current.reset(token)
         record.answered(response)
-        await self._sync()
+        await self._sync(record)
         return response
 
-    async def _sync(self) -> None:
+    async def _sync(self, record: CallRecord) -> None:
         if self._recorder.is_durable:
-            await self._recorder.sync()
+            await self._recorder.sync(record)
 
     async def list_models(self, request: messages.ListModelsRequest, call: CallContext) -> messages.ListModelsResponse:
         """Answer by the service."""
@@ -73,6 +74,12 @@ class RecordedService:
     async def get_model(self, request: messages.GetModelRequest, call: CallContext) -> messages.GetModelResponse:
         """Answer by the service."""
         return await self._service.get_model(request, call)
+
+    async def warm_documents(
+        self, request: messages.WarmDocumentsRequest, call: CallContext
+    ) -> messages.WarmDocumentsResponse:
+        """Answer by the service."""
+        return await self._service.warm_documents(request, call)
 
 
 def _cancel_cause(call: CallContext) -> tuple[Reason, Code]:

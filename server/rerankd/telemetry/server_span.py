@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import Code, Reason, ServiceError
+from rerankd.telemetry.call_record import RefusedRequest
 from rerankd.telemetry.trace_context import Attributes, Parent, TraceContext, TracePolicy, current_span, parse_parent
 
 _MAX_LINKS: Final = 128
@@ -58,16 +61,23 @@ class ServerSpan(TraceContext):
 
 
 class ServerTracing:
-    """Begins the server's spans. For one event loop.
+    """What transports tell telemetry: the server's spans, and requests they refuse. For one event loop.
 
     Args:
         policy: Sampling and propagation; default: no spans are exported, and the caller's context is passed on.
         ended: Takes each span that has ended, where spans are exported.
+        refused: Takes each request that was refused before it was a call.
     """
 
-    def __init__(self, policy: TracePolicy | None = None, ended: Callable[[ServerSpan], None] | None = None) -> None:
+    def __init__(
+        self,
+        policy: TracePolicy | None = None,
+        ended: Callable[[ServerSpan], None] | None = None,
+        refused: Callable[[RefusedRequest], None] | None = None,
+    ) -> None:
         self._policy = policy or TracePolicy()
         self._ended = ended or _discard
+        self._refused = refused or _discard
 
     def begin(self, name: str, headers: Mapping[str, str]) -> ServerSpan | None:
         """Begin the span of a request and make it the running task's.
@@ -86,6 +96,22 @@ class ServerTracing:
         current_span.set(span)
         return span
 
+    def failed(self, error: ServiceError, call: CallContext, path: str, started_s: float) -> None:
+        """Record the failure of a request, unless the record of a call has it.
 
-def _discard(_span: ServerSpan) -> None:
-    """Drop a span."""
+        Args:
+            error: As the caller sees it.
+            call: As far as it was read.
+            path: Of the HTTP request, or the gRPC method.
+            started_s: When the request began, by the clock of `time.perf_counter`.
+        """
+        if not error.is_recorded:
+            self._refused(RefusedRequest(call, error.reason, error.code, path, started_s))
+
+    def unknown_method(self, call: CallContext, path: str) -> None:
+        """Record a call of a gRPC method that there is not."""
+        self._refused(RefusedRequest(call, Reason.ROUTE_NOT_FOUND, Code.UNIMPLEMENTED, path, time.perf_counter()))
+
+
+def _discard(_ended: object) -> None:
+    """Drop a span or a refused request."""

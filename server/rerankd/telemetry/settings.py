@@ -43,7 +43,8 @@ class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     redact: list[str] = []
     """Regular expressions; what they match in a captured text is replaced by `***`."""
     max_models: int = 200
-    """Distinct values of the labels `model` and `deployment`, each; further ones are counted as `other`."""
+    """Distinct values of the labels `model` and `deployment`, each; further ones, and names that neither settings nor a
+    provider have, are counted as `other`."""
 
     @property
     def captures(self) -> bool:

@@ -49,8 +49,8 @@ class Telemetry:
         self.recorder = Recorder(sinks)
         """Takes the calls."""
         policy = TracePolicy(None if tracer is None else tracer.sample, settings.propagates)
-        self.tracing = ServerTracing(policy, self.recorder.server_span_ended)
-        """Begins the server's spans."""
+        self.tracing = ServerTracing(policy, self.recorder.server_span_ended, self.recorder.refused)
+        """What the transports tell of requests."""
 
     def reload(self, log: LogSettings) -> None:
         """Take up what can change without a restart: the share of calls that are logged."""

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from rerankd.telemetry.trace_context import Attributes, CurrentSpan, TraceContext, current_span, new_id
-from rerankd_adapters.base import AdapterError, ProviderReply
+from rerankd_adapters.base import AdapterError
+from rerankd_adapters.call import RoutedReply
 
 
 class SpanEvent(NamedTuple):
@@ -45,15 +46,27 @@ class WatchedCall(Protocol):
         ...
 
 
+class ParentSpan(Protocol):
+    """The span that provider calls are part of, if it is not that of the rerank call."""
+
+    @property
+    def span_id(self) -> int:
+        """Its id."""
+        ...
+
+
 class ChunkWatch:
     """Watches the attempts at one chunk."""
 
-    __slots__ = ("count", "index", "record")
+    __slots__ = ("count", "index", "operation", "parent", "record")
 
-    def __init__(self, record: WatchedCall, index: int, count: int) -> None:
+    def __init__(self, record: WatchedCall, index: int, count: int, parent: ParentSpan | None = None) -> None:
         self.record = record
         self.index = index
         self.count = count
+        self.parent = parent
+        self.operation = "rerank"
+        """What is asked for: `rerank` or `chat`."""
 
     def attempt(self, place: tuple[str, str, str], number: int, documents: int) -> AttemptWatch:
         """Watch one provider call.
@@ -88,9 +101,12 @@ class AttemptWatch:
         "documents",
         "ended_s",
         "events",
+        "late_for",
         "model",
         "number",
+        "operation",
         "outcome",
+        "parent",
         "provider",
         "reply",
         "started_s",
@@ -98,14 +114,19 @@ class AttemptWatch:
 
     def __init__(self, chunk: ChunkWatch, place: tuple[str, str, str], number: int, documents: int) -> None:
         self._record: WatchedCall | None = chunk.record
+        self.parent = chunk.parent
+        """The member's span that the call is part of; `None`: that of the rerank call."""
         self.chunk_index = chunk.index
         self.chunk_count = chunk.count
         self.provider, self.model, self.deployment = place
         self.number = number
+        self.operation = chunk.operation
         self.documents = documents
-        self.reply: ProviderReply | None = None
+        self.reply: RoutedReply | None = None
         self.outcome = ""
         """`ok`, the kind of the failure, or `cancelled`; empty while the call is under way."""
+        self.late_for: WatchedCall | None = None
+        """The rerank call, where it had ended before this one did."""
         self.events: list[SpanEvent] = []
         self._trace = chunk.record.trace
         self._span_id = 0

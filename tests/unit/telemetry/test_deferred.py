@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from rerankd.telemetry.deferred import MAX_WAITING, DeferredQueue
+from tests.support.waiting import settle
 
 
 def queue_of(batches: list[list[int]]) -> DeferredQueue[int]:
@@ -13,11 +14,11 @@ def queue_of(batches: list[list[int]]) -> DeferredQueue[int]:
 
 async def test_items_are_handed_over_together_and_in_order() -> None:
     batches: list[list[int]] = []
-    queue = queue_of(batches)
+    queue = DeferredQueue(batches.append, delay_s=0)
     for number in range(3):
         queue.add(number)
     assert batches == []
-    await asyncio.sleep(0.2)
+    await settle()
     assert batches == [[0, 1, 2]]
 
 

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
+from rerankd.engine.rendering import render_plain
 from rerankd.telemetry.call_record import CallRecord
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.recorder import EndedBatch, Recorder
@@ -20,6 +21,7 @@ from rerankd.telemetry.watches import AttemptWatch
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.engines import engine, failing, hanging, in_turn
 from tests.support.providers import ScriptedProvider, by_length
+from tests.support.waiting import settle
 
 REQUEST = RerankRequest(query="q", documents=["a", "bb"], model="m")
 
@@ -30,7 +32,7 @@ class Kept:
     name = "kept"
 
     def __init__(self, *, needs_texts: bool = False, is_prompt: bool = False) -> None:
-        self.needs_texts = needs_texts
+        self.needs_texts = (lambda record: True) if needs_texts else None
         self.is_prompt = is_prompt
         self.batches: list[EndedBatch] = []
 
@@ -66,6 +68,9 @@ class Stored(Kept):
         super().__init__()
         self.may_store = asyncio.Event()
         self.stored: list[str] = []
+
+    def stores(self, record: CallRecord) -> bool:
+        return record.call.request_id != "other"
 
     async def sync(self) -> None:
         consumed = [record.call.request_id for record in self.calls]
@@ -151,21 +156,22 @@ async def test_texts_are_released_when_a_call_ends_unless_a_sink_needs_them() ->
         recorder = Recorder([sink])
         record = recorder.begin(REQUEST, CallContext("id"))
         response = RerankResponse(model="m")
+        texts = record.texts = render_plain(REQUEST)
         record.answered(response)
         recorder.flush()
-        assert record.request is (REQUEST if needs_texts else None)
+        assert (record.request, record.texts) == ((REQUEST, texts) if needs_texts else (None, None))
         assert record.response is (response if needs_texts else None)
 
 
 async def test_a_consumed_record_is_freed_without_a_garbage_collection() -> None:
-    recorder = Recorder()
+    recorder = Recorder(delay_s=0)
     opened = recorded(recorder, [ScriptedProvider(model=by_length)])
     gc.collect()
     gc.disable()
     try:
         await opened.rerank(RerankRequest(query="q", documents=["a"]), CallContext("id"))
         recorder.flush()
-        await asyncio.sleep(0.1)  # a timer of the event loop holds the call's context variables until it is due
+        await settle()  # a timer of the event loop holds the call's context variables until it is due
         assert not [each for each in gc.get_objects() if isinstance(each, CallRecord | AttemptWatch)]
     finally:
         gc.enable()
@@ -207,7 +213,7 @@ async def test_a_durable_sink_has_stored_a_call_before_it_is_answered() -> None:
     )
     request = RerankRequest(query="q", documents=["a"])
     answering = asyncio.create_task(opened.rerank(request, CallContext("answered")))
-    await asyncio.wait([answering], timeout=0.1)
+    await settle()
     assert not answering.done()
     assert [record.code for record in sink.calls] == [Code.OK]
     sink.may_store.set()
@@ -219,6 +225,14 @@ async def test_a_durable_sink_has_stored_a_call_before_it_is_answered() -> None:
     with pytest.raises(ZeroDivisionError):
         await opened.rerank(request, CallContext("unexpected"))
     assert sink.stored == ["answered", "failed", "unexpected"]
+
+
+async def test_a_call_that_no_durable_sink_stores_does_not_wait() -> None:
+    sink = Stored()
+    recorder = Recorder(durable=[sink])
+    opened = recorded(recorder, [ScriptedProvider(model=by_length)])
+    assert (await opened.rerank(RerankRequest(query="q", documents=["a"]), CallContext("other"))).results
+    assert sink.batches == []
 
 
 async def test_a_durable_sink_that_fails_or_is_not_waited_for_fails_no_call() -> None:
@@ -237,7 +251,7 @@ async def test_a_durable_sink_that_fails_or_is_not_waited_for_fails_no_call() ->
     assert errors_of("stored") == before + 1
 
     cancelled = asyncio.create_task(opened.rerank(request, CallContext("cancelled")))
-    await asyncio.sleep(0.01)
+    await settle()
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled

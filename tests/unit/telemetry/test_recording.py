@@ -41,6 +41,9 @@ class Gate:
     async def get_model(self, request: Any, call: CallContext) -> Any:
         return await self._service.get_model(request, call)
 
+    async def warm_documents(self, request: Any, call: CallContext) -> Any:
+        return await self._service.warm_documents(request, call)
+
 
 async def test_refusals_above_the_engine_are_recorded() -> None:
     gate = Gate(engine([ScriptedProvider()]))

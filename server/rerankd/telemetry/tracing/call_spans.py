@@ -7,10 +7,11 @@ from typing import Literal, NamedTuple
 
 from rerankd.telemetry import names
 from rerankd.telemetry.call_record import MAX_NAME_CHARS, CallEvent, CallRecord, Hedge, Retry
+from rerankd.telemetry.member_watch import MemberWatch
 from rerankd.telemetry.server_span import ServerSpan
 from rerankd.telemetry.trace_context import Attributes, TraceContext, new_id
 from rerankd.telemetry.watches import AttemptWatch
-from rerankd_adapters.base import ProviderReply
+from rerankd_adapters.call import RoutedReply
 
 Kind = Literal["server", "client", "internal"]
 
@@ -39,7 +40,7 @@ class SpanRecord(NamedTuple):
 
 
 def call_spans(record: CallRecord, trace: TraceContext, span_id: int, captured: Attributes) -> Iterator[SpanRecord]:
-    """Make the span of a call, then those of its provider calls, each followed by its stages.
+    """Make the span of a call, those of its reranker's members, and of its provider calls, each before its stages.
 
     Args:
         record: Of a call that has ended.
@@ -61,8 +62,10 @@ def call_spans(record: CallRecord, trace: TraceContext, span_id: int, captured: 
         [_event(event, trace) for event in record.events],
         error=None if record.reason is None else record.reason.value,
     )
+    for member in record.members:
+        yield _member_span(member, record, trace, span_id)
     for attempt in record.attempts:
-        yield from _attempt_spans(attempt, trace, span_id)
+        yield from _attempt_spans(attempt, trace, span_id if attempt.parent is None else attempt.parent.span_id)
 
 
 def server_span(span: ServerSpan) -> SpanRecord:
@@ -124,10 +127,37 @@ def _call_attributes(record: CallRecord) -> Attributes:
     return found
 
 
+def _member_span(member: MemberWatch, record: CallRecord, trace: TraceContext, call_id: int) -> SpanRecord:
+    attributes: Attributes = {
+        names.STAGE: member.name,
+        names.REQUEST_MODEL: member.model,
+        names.DOCUMENTS: member.documents,
+        names.LATENCY_MS: round(member.elapsed_s * 1000, 3),
+        names.OUTCOME: member.outcome,
+    }
+    if member.is_error:
+        attributes[names.ERROR_TYPE] = member.outcome
+    if (usage := member.usage) is not None:
+        attributes |= _usage(usage.prompt_tokens, usage.completion_tokens, usage.search_units, usage.cost)
+        attributes[names.CACHED_DOCUMENTS] = usage.cached_documents
+    return SpanRecord(
+        f"{names.STAGE_SPAN} {member.name}",
+        "internal",
+        trace.trace_id,
+        trace.state,
+        member.span_id,
+        call_id if member.parent is None else member.parent.span_id,
+        trace.at_ns(member.started_s),
+        trace.at_ns(member.ended_s or record.ended_s),
+        attributes,
+        error=member.outcome if member.is_error else None,
+    )
+
+
 def _attempt_spans(attempt: AttemptWatch, trace: TraceContext, parent_id: int) -> list[SpanRecord]:
     reply = attempt.reply
     attributes: Attributes = {
-        names.OPERATION: "rerank",
+        names.OPERATION: attempt.operation,
         names.PROVIDER: attempt.provider,
         names.REQUEST_MODEL: attempt.model,
         names.CHUNK_INDEX: attempt.chunk_index,
@@ -144,7 +174,7 @@ def _attempt_spans(attempt: AttemptWatch, trace: TraceContext, parent_id: int) -
         attributes[names.RESPONSE_MODEL] = reply.model or attempt.model
         attributes |= _usage(reply.prompt_tokens, reply.completion_tokens, reply.search_units, reply.cost_usd)
     span = SpanRecord(
-        f"{names.MODEL_SPAN} {attempt.model}",
+        f"{attempt.operation} {attempt.model}",
         "client",
         trace.trace_id,
         trace.state,
@@ -159,7 +189,7 @@ def _attempt_spans(attempt: AttemptWatch, trace: TraceContext, parent_id: int) -
     return [span] if reply is None else [span, *_stage_spans(span, reply)]
 
 
-def _stage_spans(call: SpanRecord, reply: ProviderReply) -> list[SpanRecord]:
+def _stage_spans(call: SpanRecord, reply: RoutedReply) -> list[SpanRecord]:
     """Make the spans of a reply's stages, last stage first: they ran one after the other, the last until the reply."""
     spans = []
     ended_ns = call.ended_ns

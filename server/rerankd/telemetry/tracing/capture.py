@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rerankd.contract.messages import RerankRequest, RerankResponse
+from rerankd.telemetry.call_record import CallRecord, ScoredTexts
 from rerankd.telemetry.settings import TelemetrySettings
 
 _KIND: Final = "openinference.span.kind"
@@ -28,34 +29,37 @@ class Capture:
         self._settings = settings
         self._patterns = [re.compile(pattern) for pattern in settings.redact]
 
-    def attributes(self, request: RerankRequest, response: RerankResponse | None) -> dict[str, Any]:
-        """Return the attributes of one call; empty unless the settings ask for any."""
+    def attributes(self, record: CallRecord) -> dict[str, Any]:
+        """Return the attributes of one call; empty unless the settings ask for any.
+
+        Texts are those that models read, after guardrails; a call that was refused before that has none.
+        """
         settings = self._settings
         if not settings.captures:
             return {}
-        found: dict[str, Any] = {_KIND: "RERANKER", _MODEL: response.model if response else request.model[:200]}
-        if request.top_n is not None:
-            found[_TOP_K] = request.top_n
-        if settings.captures_query:
-            found[_QUERY] = self._shown(request.query)
+        response, texts = record.response, record.texts
+        found: dict[str, Any] = {_KIND: "RERANKER", _MODEL: response.model if response else record.requested_model}
+        if record.top_n is not None:
+            found[_TOP_K] = record.top_n
+        if texts is not None and settings.captures_query:
+            found[_QUERY] = self._shown(texts.query)
         most = settings.capture_max_documents
-        if settings.captures_documents:
-            found |= self._contents(_INPUT, request, range(min(len(request.documents), most)))
-        if response is not None:
-            best = response.results[:most]
-            for place, result in enumerate(best):
-                found[f"{_OUTPUT}.{place}.document.id"] = str(result.index)
-                found[f"{_OUTPUT}.{place}.document.score"] = result.relevance_score
-            if settings.captures_documents:
-                found |= self._contents(_OUTPUT, request, [result.index for result in best])
+        best = [] if response is None else response.results[:most]
+        for place, result in enumerate(best):
+            found[f"{_OUTPUT}.{place}.document.id"] = str(result.index)
+            found[f"{_OUTPUT}.{place}.document.score"] = result.relevance_score
+        if texts is not None and settings.captures_documents:
+            found |= self._contents(_INPUT, texts, texts.indices[:most])
+            found |= self._contents(_OUTPUT, texts, [result.index for result in best])
         return found
 
-    def _contents(self, prefix: str, request: RerankRequest, indices: Sequence[int]) -> dict[str, Any]:
+    def _contents(self, prefix: str, texts: ScoredTexts, indices: Sequence[int]) -> dict[str, Any]:
+        """Return the texts of documents by their index in the request; blank ones may not have been read."""
         found: dict[str, Any] = {}
         for place, index in enumerate(indices):
-            document = request.documents[index]
-            text = document if isinstance(document, str) else document.text
-            found[f"{prefix}.{place}.document.content"] = self._shown(text)
+            position = bisect_left(texts.indices, index)
+            if position < len(texts.indices) and texts.indices[position] == index:
+                found[f"{prefix}.{place}.document.content"] = self._shown(texts.texts[position])
         return found
 
     def _shown(self, text: str) -> str:

@@ -35,14 +35,16 @@ class SpanSink:
         self._writer = writer
         self._settings = settings
         self._capture = Capture(settings)
-        self.needs_texts = settings.captures
+        self.needs_texts = _always if settings.captures else None
         self.is_prompt = is_prompt
 
     def consume(self, batch: EndedBatch) -> None:
         """Write the spans of a batch: calls first, because a server's span links calls in it."""
         for record in batch.calls:
             trace = record.trace
-            if trace is not None and self._keeps(trace, record.elapsed_s, is_error=record.reason is not None):
+            if trace is None or record.path:  # a refused request has the server's span alone
+                continue
+            if self._keeps(trace, record.elapsed_s, is_error=record.reason is not None):
                 self._write_call(record, trace)
         for span in batch.server_spans:
             elapsed_s = span.ended_s - span.started_s
@@ -58,8 +60,10 @@ class SpanSink:
 
     def _write_call(self, record: CallRecord, trace: TraceContext) -> None:
         span_id = new_id(64)
-        request = record.request
-        captured = self._capture.attributes(request, record.response) if request is not None else {}
-        for span in call_spans(record, trace, span_id, captured):
+        for span in call_spans(record, trace, span_id, self._capture.attributes(record)):
             self._writer.write(span)
         trace.call_exported(span_id, is_batch_item=record.call.request_type == "batch_rerank")
+
+
+def _always(_record: CallRecord) -> bool:
+    return True
