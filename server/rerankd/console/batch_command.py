@@ -20,8 +20,12 @@ def batch(
     output_file: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Outcomes, one a row; - is standard output.")
     ],
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Model of rows that name none.")] = None,
-    top_n: Annotated[int | None, typer.Option("--top-n", "-n", min=1, help="How many results a row gets.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help="Model of rows that name none.")
+    ] = None,
+    top_n: Annotated[
+        int | None, typer.Option("--top-n", "-n", min=1, metavar="N", help="How many results a row gets.")
+    ] = None,
     return_documents: Annotated[
         bool, typer.Option("--return-documents", help="Write each document with its result.")
     ] = False,

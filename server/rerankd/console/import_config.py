@@ -11,6 +11,7 @@ import yaml
 
 from rerankd.console.errors import OK, CommandError
 from rerankd.console.litellm_config import ImportResult, import_config
+from rerankd.contract.wording import counted
 
 
 def import_litellm(file: Path, output: Path | None) -> int:
@@ -31,9 +32,11 @@ def import_litellm(file: Path, output: Path | None) -> int:
         print(text, end="")
         return OK
     _write(output, text)
-    print(f"{output}: {len(imported.settings['models'])} models; check it with `rerankd check-config {output}`")
-    for notice in (*imported.skipped, *imported.notices):
-        print(f"left: {_one_line(notice)}", file=sys.stderr)
+    models = counted(len(imported.settings["models"]), "model")
+    print(f"{output}: {models}; check it with `rerankd check-config {output}`")
+    for label, lines in (("left out", imported.skipped), ("to be looked at", imported.notices)):
+        for line in lines:
+            print(f"{label}: {_one_line(line)}", file=sys.stderr)
     return OK
 
 

@@ -27,10 +27,15 @@ _DEPLOYMENT: Final = {
     "rpm": "requests_per_minute",
     "tpm": "tokens_per_minute",
 }
-_PRICES: Final = {
-    "input_cost_per_token": "usd_per_million_tokens",
-    "input_cost_per_query": "usd_per_million_search_units",
+_PRICES: Final = ("input_cost_per_token", "input_cost_per_query")
+
+
+_PRICE_OF_UNIT: Final = {
+    "token": ("usd_per_million_tokens", 1_000_000),
+    "search_unit": ("usd_per_million_search_units", 1_000_000),
+    "call": ("usd_per_call", 1),
 }
+"""Setting of a price by unit, and the factor from LiteLLM's dollars for one."""
 
 
 class SkippedError(Exception):
@@ -110,7 +115,7 @@ def _served_by(params: Mapping[str, object]) -> tuple[Provider, str]:
     if not name or not model or named.startswith(_VARIABLE):
         raise SkippedError("litellm_params.model names no provider")
     provider = find_provider(name)
-    if provider is None:
+    if provider is None or not provider.adapter:
         raise SkippedError(f"there is no provider {name} that reranks")
     return provider, model
 
@@ -149,10 +154,28 @@ def _translate(params: Mapping[str, object], found: Entry) -> None:
 
 
 def _set_price(found: Entry, name: str, value: Any) -> None:
+    """Convert a price to the unit that the provider reports; a price per query comes before one per token."""
     try:
-        found.facts[_PRICES[name]] = float(value) * 1_000_000
+        usd = float(value)
     except (TypeError, ValueError):
         found.notices.append(f"{name} is not a number")
+        return
+    if not usd:
+        return
+    per_query = name == "input_cost_per_query"
+    if found.facts and not per_query:
+        found.notices.append(f"{name} is left out: input_cost_per_query is the price")
+        return
+    if found.facts:
+        found.notices.append("input_cost_per_token is left out: input_cost_per_query is the price")
+    unit = "search_unit" if per_query else "token"
+    if not found.provider.reports(unit, found.model):
+        if not per_query:
+            found.notices.append(f"{name} is left out: {found.provider.title} reports no tokens")
+            return
+        unit = "call"
+    setting, scale = _PRICE_OF_UNIT[unit]
+    found.facts = {setting: usd * scale}
 
 
 def _hint(name: str) -> str:

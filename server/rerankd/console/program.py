@@ -10,9 +10,19 @@ from typing import Annotated, Final
 
 import typer
 
-from rerankd.console import batch_command, settings_commands
+from rerankd.console import (
+    batch_command,
+    evaluation_commands,
+    reranker_commands,
+    run_commands,
+    settings_commands,
+    spend_command,
+    store_commands,
+    tune_command,
+)
 from rerankd.console.errors import FAILED, INTERRUPTED, CommandError
 from rerankd.console.flags import Address, ApiKey, CaFile, Config, Json, LogLevel, TimeoutS, Tls
+from rerankd.console.help_texts import Command, CommandGroup
 
 _HELP: Final = """One rerank service in front of every provider, and the models embedded in it.
 
@@ -34,6 +44,7 @@ _HELP: Final = """One rerank service in front of every provider, and the models 
 
 
 app = typer.Typer(
+    cls=CommandGroup,
     help=_HELP,
     rich_markup_mode="rich",
     no_args_is_help=True,
@@ -64,24 +75,33 @@ def start(
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
-@app.command()
+@app.command(cls=Command)
 def serve(
     *,
-    host: Annotated[str | None, typer.Option(help="Listen here. [dim]Default: 127.0.0.1[/dim]")] = None,
+    host: Annotated[str | None, typer.Option(metavar="HOST", help="Listen here. [dim]Default: localhost[/dim]")] = None,
     grpc_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="gRPC port, 0 for a free one. [dim]Default: 50051[/dim]"),
+        typer.Option(min=0, max=65535, metavar="PORT", help="gRPC port, 0 for a free one. [dim]Default: 50051[/dim]"),
     ] = None,
     http_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="HTTP port, 0 for a free one. [dim]Default: 8080[/dim]"),
+        typer.Option(min=0, max=65535, metavar="PORT", help="HTTP port, 0 for a free one. [dim]Default: 8080[/dim]"),
     ] = None,
     config: Config = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that share the ports. [dim]Default: 1[/dim]")
+        int | None, typer.Option(min=1, metavar="N", help="Processes that share the ports. [dim]Default: 1[/dim]")
     ] = None,
     log_level: Annotated[
-        LogLevel | None, typer.Option(case_sensitive=False, help="What to log. [dim]Default: info[/dim]")
+        LogLevel | None,
+        typer.Option(
+            case_sensitive=False,
+            metavar="LEVEL",
+            help="What to log: debug, info, warning or error. [dim]Default: info[/dim]",
+        ),
+    ] = None,
+    allow_unauthenticated: Annotated[
+        bool | None,
+        typer.Option("--allow-unauthenticated", help="Listen where other machines may call, without a key."),
     ] = None,
 ) -> None:
     """Run the server, with gRPC and HTTP, until it is interrupted.
@@ -90,7 +110,8 @@ def serve(
     download. Options win over the environment, which wins over the file.
 
       rerankd serve
-      rerankd serve --host 0.0.0.0 --config rerankd.yaml --workers 4
+      rerankd serve --config rerankd.yaml --workers 4
+      rerankd serve --host 0.0.0.0 --allow-unauthenticated
     """
     from rerankd.console import serving
 
@@ -99,22 +120,25 @@ def serve(
         "server.grpc_port": grpc_port,
         "server.http_port": http_port,
         "server.workers": workers,
+        "server.allow_unauthenticated": allow_unauthenticated,
         "log.level": None if log_level is None else log_level.value,
     }
     raise typer.Exit(serving.serve(config, overrides))
 
 
-@app.command()
+@app.command(cls=Command)
 def rerank(
     query: Annotated[str | None, typer.Argument(help="What the documents are compared with.")] = None,
     documents: Annotated[list[str] | None, typer.Argument(help="The documents.")] = None,
     *,
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", help="Documents or a whole request; - reads standard input."),
+        typer.Option("--file", "-f", metavar="FILE", help="Documents or a whole request; - reads standard input."),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="One of `rerankd models`.")] = None,
-    top_n: Annotated[int | None, typer.Option("--top-n", "-n", help="How many results to show.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help="One of `rerankd models`.")
+    ] = None,
+    top_n: Annotated[int | None, typer.Option("--top-n", "-n", metavar="N", help="How many results to show.")] = None,
     rank_field: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Score this field of JSON objects; may repeat.")
     ] = None,
@@ -159,14 +183,17 @@ def rerank(
     raise typer.Exit(calls.rerank(target, given, options, is_json=json))
 
 
-app.command()(batch_command.batch)
+app.command(cls=Command)(batch_command.batch)
 
 
-@app.command()
+app.command(cls=Command)(tune_command.tune)
+
+
+@app.command(cls=Command)
 def models(
     name: Annotated[str | None, typer.Argument(help="Show this one, with all that is known.")] = None,
     *,
-    provider: Annotated[str | None, typer.Option(help="Only models of this provider.")] = None,
+    provider: Annotated[str | None, typer.Option(metavar="NAME", help="Only models of this provider.")] = None,
     json: Json = False,
     address: Address = None,
     api_key: ApiKey = None,
@@ -181,7 +208,7 @@ def models(
     raise typer.Exit(calls.show_models(target, name, provider, is_json=json))
 
 
-@app.command()
+@app.command(cls=Command)
 def top(
     *,
     url: Annotated[
@@ -191,14 +218,15 @@ def top(
         float, typer.Option("--interval", "-n", min=0.1, metavar="SECONDS", help="Time between two looks.")
     ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Show one interval and stop, as without a terminal.")] = False,
+    api_key: ApiKey = None,
 ) -> None:
     """Watch a running server: rates, latencies, cooldowns and cost."""
     from rerankd.console.top import show_top
 
-    show_top(url, interval_s, is_once=once)
+    show_top(url, interval_s, is_once=once, api_key=api_key)
 
 
-@app.command()
+@app.command(cls=Command)
 def health(
     *,
     json: Json = False,
@@ -215,7 +243,7 @@ def health(
     raise typer.Exit(calls.check_health(target, is_json=json))
 
 
-@app.command()
+@app.command(cls=Command)
 def providers(
     name: Annotated[str | None, typer.Argument(help="Show this one, with all that is known.")] = None,
     *,
@@ -237,16 +265,37 @@ def providers(
     raise typer.Exit(show_providers(name, config, is_checked=check, is_json=json))
 
 
-app.command()(settings_commands.check_config)
+app.command(cls=Command)(settings_commands.check_config)
 
 
-app.command()(settings_commands.import_config)
+app.command(cls=Command)(settings_commands.import_config)
 
 
-app.command()(settings_commands.schema)
+app.command(cls=Command)(settings_commands.schema)
 
 
-@app.command()
+app.command(cls=Command)(store_commands.migrate)
+
+
+app.add_typer(store_commands.keys, name="keys")
+
+
+app.command(cls=Command)(spend_command.spend)
+
+
+app.add_typer(reranker_commands.rerankers, name="rerankers")
+
+
+app.add_typer(run_commands.runs, name="runs")
+
+
+app.add_typer(evaluation_commands.judgements, name="judgements")
+
+
+app.add_typer(evaluation_commands.experiment, name="experiment")
+
+
+@app.command(cls=Command)
 def version(*, json: Json = False) -> None:
     """Print the versions of the service and of what it stands on."""
     from rerankd.console import serving

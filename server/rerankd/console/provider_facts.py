@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from rerankd_adapters.base import Authentication, Capabilities, Price, Provider, Scheme
+from rerankd_adapters.capability import ChatPrice
 
 OTHER_MODELS: Final = "any other"
 """Label for models without an entry of their own."""
 EVERY_MODEL: Final = "every model"
 """Label for all models of a provider that has no entries."""
 
-EXTRA_OF_SCHEME: Final = {Scheme.SIGV4: ("botocore", "aws"), Scheme.GOOGLE: ("google.auth", "google")}
+EXTRA_OF_SCHEME: Final = {
+    Scheme.SIGV4: ("botocore", "aws"),
+    Scheme.GOOGLE: ("google.auth", "google"),
+    Scheme.OCI: ("cryptography", "oci"),
+}
 """Library that an authentication scheme needs, and the extra that installs it."""
 
 
@@ -38,7 +43,9 @@ def model_facts(provider: Provider) -> Iterator[ModelFact]:
 
 
 def scoring_text(provider: Provider) -> str:
-    """Return the scoring kinds of its models, such as "pointwise"; a hyphen when none is known."""
+    """Return the scoring kinds of its models, such as "pointwise"; "chat" if none scores, a hyphen if none is known."""
+    if not provider.adapter:
+        return "chat"
     stated = {fact.facts.scoring.value for fact in model_facts(provider)} - {"unknown"}
     return " or ".join(sorted(stated, reverse=True)) or "-"
 
@@ -58,6 +65,10 @@ def authentication_text(way: Authentication) -> str:
             return "Microsoft Entra client credentials"
         case Scheme.IBM_IAM:
             return "IBM Cloud API key, exchanged for a token"
+        case Scheme.VOLCENGINE:
+            return f"Volcengine signature for {way.service}, with an access key"
+        case Scheme.OCI:
+            return "OCI request signature, with an RSA key"
 
 
 def extras_of(provider: Provider) -> list[tuple[str, str]]:
@@ -79,6 +90,8 @@ def price_text(price: Price | None) -> str:
     """Format a price, such as "$2 / 1,000 search units"."""
     if price is None:
         return "-"
+    if isinstance(price, ChatPrice):
+        return f"${price.usd_per_million:,g} / 1M tokens read, ${price.output_usd_per_million:,g} / 1M written"
     unit = price.unit.replace("_", " ")
     if price.unit == "token":
         return f"${price.usd_per_million:,g} / 1M tokens"
@@ -87,7 +100,8 @@ def price_text(price: Price | None) -> str:
 
 def price_sources(provider: Provider) -> list[str]:
     """List the sources and dates of its prices."""
-    return list(dict.fromkeys(f"{price.source}, {price.date}" for price in provider.prices))
+    prices = (*provider.prices, *(provider.chat.prices if provider.chat else ()))
+    return list(dict.fromkeys(f"{price.source}, {price.date}" for price in prices))
 
 
 def as_json(provider: Provider) -> dict[str, object]:
@@ -107,9 +121,24 @@ def as_json(provider: Provider) -> dict[str, object]:
         "options": dict(provider.options),
         "known_models": [_model_as_json(fact) for fact in model_facts(provider)],
         "quirks": list(provider.quirks),
+        "chat": _chat_as_json(provider),
         "list_route": provider.list_route,
         "reference": provider.reference,
         "checked": provider.checked,
+    }
+
+
+def _chat_as_json(provider: Provider) -> dict[str, object] | None:
+    """Return the declaration of the chat API; `None` without one."""
+    if (chat := provider.chat) is None:
+        return None
+    return {
+        "path": chat.path,
+        "default_base_url": chat.base_url or provider.base_url,
+        "prices": {price.model: price_text(price) for price in chat.prices},
+        "quirks": list(chat.quirks),
+        "reference": chat.reference,
+        "checked": chat.checked,
     }
 
 
@@ -125,9 +154,11 @@ def _model_as_json(fact: ModelFact) -> dict[str, object]:
         "max_request_bytes": facts.max_request_bytes,
         "billing_unit": facts.billing_unit,
         "truncation_default": facts.truncation_default.value if facts.truncation_default else None,
+        "truncates": facts.truncates,
         "takes_instruction": bool(facts.takes_instruction),
         "takes_objects": bool(facts.takes_objects),
         "takes_images": bool(facts.takes_images),
+        "takes_query_images": bool(facts.takes_query_images),
         "source": facts.source,
         "price": price
         and {

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from rerankd.console.provider_facts import extras_of
 from rerankd.http.transport import HttpTransport
+from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import TlsSettings
 from rerankd.providers.environment import endpoint_from_environment, first_of, options_from_environment
 from rerankd.providers.factory import configured_endpoint, provider_problems
 from rerankd.providers.settings import ProviderSettings
@@ -34,6 +36,8 @@ class ProviderStatus:
     """`settings`, the name of an environment variable, or empty."""
     base_url: str = field(default="", repr=False)
     """Base URL; empty if unknown. May contain a password: display `shown_url` of it."""
+    tls: TlsSettings = TlsSettings()
+    """TLS settings of its own."""
     problems: list[str] = field(default_factory=list)
     """Reasons why it cannot be used although it is configured."""
     is_reachable: bool | None = None
@@ -66,6 +70,7 @@ async def _status_of_settings(
         provider=provider,
         configured_by="settings",
         base_url=_expand(base_url, {**options_from_environment(provider, environ), **options.options}),
+        tls=options.tls,
         problems=await provider_problems({name: options}, environ, transport) or _not_installed(provider),
     )
 
@@ -131,14 +136,14 @@ async def probe_all(found: Sequence[ProviderStatus], transport: HttpTransport, o
 
     Args:
         found: Providers to probe; `is_reachable` and `reach` are set.
-        transport: Sends the HTTP probes.
+        transport: Sends the HTTP probes, but for providers with TLS settings of their own.
         on_done: Called after each probe.
     """
 
     async def probe(each: ProviderStatus) -> None:
         started_s = time.monotonic()
         try:
-            said = await asyncio.wait_for(_reach(each.base_url, transport), PROBE_TIMEOUT_S + 0.5)
+            said = await asyncio.wait_for(_reach(each, transport), PROBE_TIMEOUT_S + 0.5)
             each.is_reachable, each.reach = True, f"{said}, {(time.monotonic() - started_s) * 1000:.0f} ms"
         except (AdapterError, OSError, ValueError) as error:
             each.is_reachable, each.reach = False, _cause(error)
@@ -152,19 +157,24 @@ def can_be_probed(each: ProviderStatus) -> bool:
     return bool(each.base_url) and not _PLACEHOLDER.search(each.base_url)
 
 
-async def _reach(base_url: str, transport: HttpTransport) -> str:
+async def _reach(each: ProviderStatus, transport: HttpTransport) -> str:
+    base_url = each.base_url
     if base_url.startswith("unix:"):
         _, writer = await asyncio.open_unix_connection(base_url.removeprefix("unix://").removeprefix("unix:"))
         writer.close()
         return "connects"
     if not base_url.startswith(("http://", "https://")):
         return await _connect(base_url)
+    own = None if each.tls == TlsSettings() else open_transport(transport.settings, each.tls)
     try:
-        response = await transport.send(HttpRequest(method="GET", url=base_url), PROBE_TIMEOUT_S)
+        response = await (own or transport).send(HttpRequest(method="GET", url=base_url), PROBE_TIMEOUT_S)
     except AdapterError as error:
         if error.kind is AdapterErrorKind.BAD_RESPONSE:
             return "answers"
         raise
+    finally:
+        if own is not None:
+            await own.close()
     return f"HTTP {response.status}"
 
 

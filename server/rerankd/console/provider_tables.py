@@ -66,7 +66,7 @@ def print_provider(each: ProviderStatus) -> None:
     console.print(_models(provider))
     for source in price_sources(provider):
         console.print(Text(f"prices: {source}", style="dim"), soft_wrap=True)
-    for quirk in provider.quirks:
+    for quirk in (*provider.quirks, *(provider.chat.quirks if provider.chat else ())):
         console.print(Text(f"- {quirk}"), soft_wrap=True)
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rerankd.console.documents import Document, snippet
+from rerankd.contract.wording import counted
 
 if TYPE_CHECKING:
     from rerankd.console.errors import CommandError
@@ -101,13 +102,16 @@ def format_score(score: float) -> str:
 
 
 def print_models(models: Sequence[Model]) -> None:
-    """Print a table of models."""
-    table = make_table("name", "provider", "scoring", "score space", "window", "price", "status")
+    """Print a table of models, with the strategies of rerankers if there are any."""
+    has_rerankers = any(model.kind == "reranker" for model in models)
+    strategy = ["strategy"] if has_rerankers else []
+    table = make_table("name", "provider", *strategy, "scoring", "score space", "window", "price", "status")
     for model in models:
         window = model.limits.max_tokens_per_document
         table.add_row(
             Text(model.name, style="bold"),
             Text(model.provider),
+            *([_known(model.strategy)] if has_rerankers else []),
             _known(model.scoring),
             _known(model.score_space),
             f"{window:,}" if window else "-",
@@ -126,6 +130,8 @@ def print_model(model: Model) -> None:
         "provider": model.provider,
         "aliases": ", ".join(model.aliases),
         "deployments": ", ".join(model.deployments),
+        "strategy": _known(model.strategy),
+        "members": ", ".join(model.members),
         "scoring": _known(model.scoring),
         "score space": _known(model.score_space),
         "window": f"{limits.max_tokens_per_document:,} tokens" if limits.max_tokens_per_document else "",
@@ -163,16 +169,25 @@ def format_price(model: Model) -> str:
 
 def _print_details(console: Console, response: RerankResponse) -> None:
     if response.stages:
-        table = make_table("stage", "model", "documents", "ms", "shortened by")
+        table = make_table("stage", "model", "documents", "ms", "shortened by", "status")
         for stage in response.stages:
-            latency = f"{stage.latency_ms:.1f}"
-            table.add_row(stage.stage, stage.model, str(stage.documents), latency, stage.shortened_by or "-")
+            counts = (str(stage.documents), f"{stage.latency_ms:.1f}", stage.shortened_by or "-")
+            status = ": ".join(filter(None, (_known(stage.status), stage.message)))
+            table.add_row(stage.stage, stage.model, *counts, status)
         console.print(table)
     if response.chunks:
         table = make_table("chunk", "deployment", "model", "documents", "attempts", "ms")
         for chunk in response.chunks:
             counts = (str(chunk.documents), str(chunk.attempts), f"{chunk.latency_ms:.1f}")
             table.add_row(str(chunk.chunk_index), chunk.deployment or chunk.provider, chunk.model, *counts)
+        console.print(table)
+    if any(result.explanation for result in response.results):
+        table = make_table("index", "part", "rank", "score", "normalized", "weight", "contribution")
+        for result in response.results:
+            for part in result.explanation:
+                numbers = (part.relevance_score, part.normalized_score, part.weight, part.contribution)
+                shown = ("-" if number is None else f"{number:.4g}" for number in numbers)
+                table.add_row(str(result.index), part.name, "-" if part.rank is None else str(part.rank), *shown)
         console.print(table)
 
 
@@ -182,7 +197,7 @@ def _footer(response: RerankResponse, total_ms: float) -> str:
         f"model {response.model}",
         f"provider {response.provider}" if response.provider else "",
         f"{response.latency_ms:.1f} ms in the server, {total_ms:.0f} ms in all",
-        f"{usage.documents:,} documents",
+        counted(usage.documents, "document"),
         f"{usage.total_tokens:,} tokens" if usage.total_tokens else "",
         f"{usage.search_units:,} search units" if usage.search_units else "",
         f"${usage.cost:.6f}" if usage.cost is not None else "",

@@ -6,6 +6,7 @@ import asyncio
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -40,9 +41,14 @@ def serve(config: Path | None, overrides: Mapping[str, object]) -> int:
 
 def check_config(config: Path) -> int:
     """Validate a settings file, including its providers and models."""
-    problems = asyncio.run(_provider_problems(load(config, {})))
+    from rerankd.console.config_check import find_problems
+    from rerankd.providers.tls import tls_warnings
+
+    problems = asyncio.run(find_problems(config, os.environ))
     if problems:
         raise _unusable(config, problems)
+    for warning in tls_warnings(load(config, {}).providers):
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{config}: ok")
     return OK
 
@@ -87,32 +93,6 @@ def load(config: Path | None, overrides: Mapping[str, object]) -> Settings:
         raise _unusable(config, error.problems) from error
 
 
-async def _provider_problems(settings: Settings) -> list[str]:
-    from rerankd.providers.factory import ProviderSettingsError, open_configured_transport, provider_problems
-
-    try:
-        transport = open_configured_transport(settings.transport)
-    except ProviderSettingsError as error:
-        return [str(error)]
-    try:
-        problems = await provider_problems(settings.providers, os.environ, transport)
-        return problems or await _model_problems(settings)
-    finally:
-        await transport.close()
-
-
 def _unusable(config: Path | None, problems: Sequence[str]) -> CommandError:
     listed = "\n".join(f"  - {problem}" for problem in problems)
     return CommandError(f"{config or 'the settings'} cannot be used:\n{listed}")
-
-
-async def _model_problems(settings: Settings) -> list[str]:
-    """Return problems that prevent the configured models from being served."""
-    from rerankd.providers.factory import ProviderSettingsError
-    from rerankd.serving.engine_host import EngineHost
-
-    try:
-        await EngineHost(settings).close()
-    except ProviderSettingsError as error:
-        return [str(error)]
-    return []

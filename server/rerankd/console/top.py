@@ -20,19 +20,22 @@ _CALL_SECONDS: Final = "rerankd_call_duration_seconds"
 _PROVIDER_SECONDS: Final = "rerankd_provider_call_duration_seconds"
 
 
-def show_top(url: str, interval_s: float, *, is_once: bool) -> None:
+def show_top(url: str, interval_s: float, *, is_once: bool, api_key: str | None = None) -> None:
     """Show the metrics of a server until interrupted, or once.
 
     Args:
         url: HTTP address of the server.
         interval_s: Seconds between two scrapes.
         is_once: Print one interval and return, as without a terminal.
+        api_key: Sent where metrics need one.
 
     Raises:
         CommandError: The server cannot be reached or has no metrics.
     """
     console = make_console()
-    with httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as client:
+    url = url if "://" in url else f"http://{url}"
+    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    with httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False, headers=headers) as client:
         before = _scrape(client, url)
         if is_once or not console.is_terminal:
             time.sleep(interval_s)
@@ -60,7 +63,9 @@ def _scrape(client: httpx.Client, url: str) -> MetricsSnapshot:
         answer.raise_for_status()
         return MetricsSnapshot.of(answer.text, time.monotonic())
     except httpx.HTTPStatusError as error:
-        raise CommandError(f"{url}/metrics answered {error.response.status_code}", hint=_HINT) from None
+        status = error.response.status_code
+        hint = "pass --api-key, or set RERANKD_API_KEY, with the scope metrics" if status in (401, 403) else _HINT
+        raise CommandError(f"{url}/metrics answered {status}", hint=hint) from None
     except (httpx.HTTPError, httpx.InvalidURL):
         raise CommandError(f"{url} cannot be reached", hint=_HINT) from None
     except ValueError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from rerankd.cli import main
 
@@ -34,6 +35,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RERANKD_ADDRESS", "RERANKD_API_KEY", "RERANKD_CONFIG", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GRPC_VERBOSITY", "NONE")
+    structlog.reset_defaults()  # a command is a program of its own; tests before this one may have configured logs
 
 
 @pytest.fixture

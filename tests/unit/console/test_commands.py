@@ -43,17 +43,21 @@ async def test_models(run: Run, server: FakeServer) -> None:
 
     lines = [line.split() for line in outcome.out.splitlines()]
     price = ["$2", "/", "1,000", "search", "units"]
-    assert lines[0] == ["name", "provider", "scoring", "score", "space", "window", "price", "status"]
+    assert lines[0] == ["name", "provider", "strategy", "scoring", "score", "space", "window", "price", "status"]
     assert lines[2] == [
         "cohere/rerank-v3.5",
         "cohere",
+        "-",
         "pointwise",
         "probability",
         "4,096",
         *price,
         "unavailable",
     ]
-    assert lines[3] == ["local/bm25", "local", "listwise", "-", "-", "-", "available"]
+    assert lines[3] == ["local/bm25", "local", "-", "listwise", "-", "-", "-", "available"]
+    assert lines[5] == ["two-stages", "rerankd", "cascade", "-", "-", "-", "-", "available"]
+    one = await run("models", "two-stages", "-a", server.address)
+    assert ["members", "local/bm25,", "local/default"] in [line.split() for line in one.out.splitlines()]
 
 
 async def test_models_of_a_provider_as_json(run: Run, server: FakeServer) -> None:
@@ -108,6 +112,16 @@ async def test_check_config(run: Run, tmp_path: Path) -> None:
     assert missing.exit_code == 2
 
 
+async def test_check_config_warns_of_certificates_that_are_not_verified(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "blind.yaml"
+    config.write_text("providers: {tei: {base_url: 'https://tei.example', tls: {verify: false}}}\n")
+
+    checked = await run("check-config", str(config))
+
+    assert (checked.exit_code, checked.out) == (0, f"{config}: ok\n")
+    assert "warning: providers.tei.tls.verify is false" in checked.err
+
+
 async def test_serve_passes_its_options_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
@@ -121,11 +135,13 @@ async def test_serve_passes_its_options_on(run: Run, tmp_path: Path, monkeypatch
     config.write_text("server: {host: 10.0.0.1, workers: 4}\n")
 
     options = ["--grpc-port", "0", "--http-port", "8081", "--workers", "2", "--log-level", "DEBUG"]
+    options.append("--allow-unauthenticated")
     outcome = await run("serve", "--config", str(config), *options)
 
     server = seen[0].server
     assert outcome.exit_code == 3
     assert (server.host, server.grpc_port, server.http_port, server.workers) == ("10.0.0.1", 0, 8081, 2)
+    assert server.allow_unauthenticated
     assert seen[0].log.level == "debug"
 
 
@@ -166,6 +182,17 @@ async def test_a_fault_is_one_message(run: Run, monkeypatch: pytest.MonkeyPatch)
 
     assert outcome.exit_code == 1
     assert outcome.err.startswith("error: unexpected LookupError: gone\n")
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["rerank"], ["batch"], ["models"], ["top"], ["providers"]])
+async def test_help_cuts_no_name_and_shows_no_type_of_flags(
+    run: Run, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = await run(*command, "--help")
+    assert "--help" in outcome.out
+    assert "<bool>" not in outcome.out
+    assert "\N{HORIZONTAL ELLIPSIS}" not in outcome.out
 
 
 @pytest.mark.parametrize("command", [[], ["serve"], ["rerank"], ["models"], ["health"], ["check-config"]])

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from rerankd.console.litellm_config import import_config
+from rerankd.console.litellm_entries import read_entry
 from rerankd.settings import Settings, load_settings
 from tests.unit.console.conftest import Run
 
@@ -95,6 +96,33 @@ def test_entries_of_one_name_become_deployments_of_one_model(imported: Any) -> N
     assert imported.settings["aliases"] == {"quick": "own", "veiled": "jina"}
 
 
+@pytest.mark.parametrize(
+    ("params", "facts", "notices"),
+    [
+        ("{model: hosted_vllm/a-reranker, input_cost_per_query: 0.002}", {"usd_per_call": 0.002}, 0),
+        ("{model: cohere/rerank-v3.5, input_cost_per_query: 0.002}", {"usd_per_million_search_units": 2000}, 0),
+        (
+            "{model: bedrock/cohere.rerank-v3-5:0, input_cost_per_query: 0.002}",
+            {"usd_per_million_search_units": 2000},
+            0,
+        ),
+        (
+            "{model: hosted_vllm/a-reranker, input_cost_per_token: 0.0, input_cost_per_query: 0.002}",
+            {"usd_per_call": 0.002},
+            0,
+        ),
+        ("{model: hosted_vllm/a-reranker, input_cost_per_token: 1, input_cost_per_query: 2}", {"usd_per_call": 2}, 1),
+        ("{model: hosted_vllm/a-reranker, input_cost_per_query: 2, input_cost_per_token: 1}", {"usd_per_call": 2}, 1),
+        ("{model: vertex/semantic-ranker-512@latest, input_cost_per_token: 1}", {}, 1),
+        ("{model: hosted_vllm/a-reranker, input_cost_per_query: x}", {}, 1),
+    ],
+)
+def test_prices_are_in_a_unit_that_the_provider_reports(params: str, facts: dict[str, float], notices: int) -> None:
+    entry = read_entry({"model_name": "m", "litellm_params": yaml.safe_load(params)}, {})
+    assert entry.facts == facts
+    assert len(entry.notices) == notices
+
+
 def test_what_is_left_out_is_named_with_the_reason(imported: Any) -> None:
     assert imported.skipped == [
         "model_list[7] gpt-4: model_info.mode is chat",
@@ -126,6 +154,8 @@ async def test_the_result_loads_with_our_own_loader(run: Run, tmp_path: Path, mo
     source, output = tmp_path / "config.yaml", tmp_path / "rerankd.yaml"
     source.write_text(CONFIG)
     outcome = await run("import-config", "litellm", str(source), "--output", str(output))
+    labels = {line.partition(": ")[0] for line in outcome.err.splitlines()}
+    assert labels == {"left out", "to be looked at"}
     assert outcome.exit_code == 0
     text = output.read_text()
     assert not [secret for secret in SECRETS if secret in text + outcome.out + outcome.err]

@@ -60,3 +60,46 @@ async def test_check_config_reports_the_transport(run: Run, tmp_path: Path) -> N
     assert outcome.exit_code == 1
     assert "transport: " in outcome.err
     assert "none.pem" in outcome.err
+
+
+async def test_check_config_reports_the_problems_of_every_kind_at_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UNSET_KEY", raising=False)
+    config = tmp_path / "rerankd.yaml"
+    config.write_text("""
+server: {http_port: 99999, workers: many}
+log: {sample: 3}
+limit: {}
+default_model: local/defalt
+providers:
+  cohre: {api_key: k}
+  cohere: {api_key: "${UNSET_KEY}", timeout_s: soon}
+  voyage: {api_key: 5}
+aliases: {fast: local/nope, broken: cohere/rerank-v3.5, quick: search}
+models:
+  search: {deployments: [{model: voyage/rerank-2.5}, {model: nobody/x}], fallbacks: [local/zz, none]}
+  other: {deployments: [{model: local/bm25, weight: -2}, {model: local/bm52}]}
+""")
+
+    outcome = await run("check-config", str(config))
+
+    problems = [line.removeprefix("  - ") for line in outcome.err.splitlines() if line.startswith("  - ")]
+    assert outcome.exit_code == 1
+    assert problems == [
+        "providers.cohere.api_key: environment variable UNSET_KEY is not set",
+        'server.workers: expected `int`, got `str` "many"',
+        "limit is not a setting; did you mean limits?",
+        'providers.cohere.timeout_s: expected `float`, got `str` "soon"',
+        "providers.voyage.api_key: expected `str`, got `int`",
+        "server.http_port must be 0 to 65535, is 99999",
+        "log.sample must be 0 to 1, is 3.0",
+        "models.other.deployments[0].weight must be at least 0, is -2",
+        "providers.cohre: there is no provider cohre; did you mean cohere?",
+        "models.search.fallbacks[1]: model none not found; the list of models has all that are served",
+        "models.search.deployments[1].model: there is no provider nobody",
+        "models.search.fallbacks[0]: model local/zz not found; did you mean local/bm25?",
+        "models.other.deployments[1].model: model local/bm52 not found; did you mean local/bm25?",
+        "aliases.fast: model local/nope not found; did you mean local/default?",
+        "default_model: model local/defalt not found; did you mean local/default?",
+    ]

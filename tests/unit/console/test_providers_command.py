@@ -15,7 +15,9 @@ import pytest
 from rerankd_adapters.registry import find_provider, provider_names
 from rerankd_adapters.testing import ScriptedResponse
 from tests.support.canary import CANARY_SECRET
+from tests.support.certificates import server_context, write_authority
 from tests.support.ports import free_port
+from tests.support.raw_server import RawServer, always
 from tests.support.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -175,3 +177,18 @@ async def test_an_unknown_one(run: Run) -> None:
     assert outcome.exit_code == 1
     assert "there is no provider cohre" in outcome.err
     assert "did you mean cohere?" in outcome.err
+
+
+async def test_probes_use_the_tls_settings_of_the_provider(run: Run, tmp_path: Path) -> None:
+    async with RawServer(
+        always(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"), tls=server_context()
+    ) as server:
+        trusted = f"{{provider: tei, base_url: '{server.url}', tls: {{ca_file: '{write_authority(tmp_path)}'}}}}"
+        config = tmp_path / "rerankd.yaml"
+        config.write_text(f"providers:\n  mine: {trusted}\n  tei: {{base_url: '{server.url}'}}\n")
+
+        outcome = await run("providers", "--check", "--json", "-c", str(config))
+
+    found = {each["name"]: each for each in json.loads(outcome.out)}
+    assert found["mine"]["reach"].startswith("HTTP 404, ")
+    assert "certificate of 127.0.0.1 is not valid" in found["tei"]["reach"]

@@ -81,7 +81,7 @@ def test_top_shows_a_running_server() -> None:
     server = ServerProcess()
     with RerankClient(server.grpc_address) as client:
         client.rerank("harbour", ["a boat"], model="local/bm25")
-    shown = run_top(server.http_url)
+    shown = run_top(server.http_url.removeprefix("http://"))
     assert server.stop() == 0
     assert shown.returncode == 0, shown.stderr
     assert "local/bm25" in shown.stdout

@@ -12,8 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from rerankd.console.batch.plan import BatchPlan
 from rerankd.console.batch.totals import Totals
 from rerankd.console.rendering import make_console, print_json
+from rerankd.contract.wording import counted
 
 _BAR_EVERY_S: Final = 0.25
 _LINE_EVERY_S: Final = 10.0
@@ -53,6 +55,17 @@ def print_summary(totals: Totals, *, is_json: bool, is_output_piped: bool) -> No
             style = "red" if name == "failed" and totals.failed else ""
             table.add_row(Text(name, style="dim"), Text(value, style=style))
     make_console(is_error=is_output_piped).print(table)
+
+
+def print_failures(totals: Totals, plan: BatchPlan) -> None:
+    """Say on standard error what failed first and how to run failed items again; nothing where none failed."""
+    if not totals.failed:
+        return
+    print(f"{counted(totals.failed, 'item')} failed; the first, {totals.first_failure}", file=sys.stderr)
+    if plan.is_piped_out:
+        return
+    hint = "read standard input again with --no-resume" if plan.is_piped_in else "add --retry-failed to run them again"
+    print(f"status.message in {plan.output} says why each did; {hint}", file=sys.stderr)
 
 
 async def _draw_bar(totals: Totals) -> None:

@@ -54,7 +54,7 @@ class RemoteExecutor:
         """See `BatchExecutor`."""
         defaults: Any = dict(self._plan.defaults)
         async with AsyncRerankClient(self._address, **self._options) as client:
-            batch = client.batch_rerank(items, defaults=defaults, max_concurrency=self._plan.concurrency)
+            batch = client.batch_rerank(items, defaults=defaults, max_concurrency=self._plan.concurrency, max_resumes=0)
             async with batch:
                 async for result in batch:
                     yield result
@@ -86,20 +86,18 @@ class InProcessExecutor:
         """See `BatchExecutor`."""
         from rerankd.contract.call_context import CallContext, usable_request_id
         from rerankd.rpc import convert
-        from rerankd_client.batch import BatchRun
-        from rerankd_client.requests import encode_batch_item
+        from rerankd_client.batch import decode_batch_item
+        from rerankd_client.requests import encode_batch_item, encode_batch_options
 
         if not self._is_started:
             self._is_started = True
-            await self._host.start_cache()
+            await self._host.start()
             await self._host.local.start()
             await self._host.local.wait_loaded()
-        run = BatchRun(
-            defaults=self._plan.defaults, ordered=False, max_concurrency=self._plan.concurrency, on_progress=None
-        )
+        opening = encode_batch_options(self._plan.defaults, ordered=False, max_concurrency=self._plan.concurrency)
 
         async def requests() -> AsyncIterator[Any]:
-            yield convert.batch_rerank_request_from_proto(run.opening)
+            yield convert.batch_rerank_request_from_proto(opening)
             for item in items:
                 yield convert.batch_rerank_request_from_proto(encode_batch_item(item))
 
@@ -107,9 +105,9 @@ class InProcessExecutor:
         responses: Any = self._host.services.rerank_service_streams.batch_rerank(requests(), call)
         async with aclosing(responses):
             async for response in responses:
-                result = run.receive(convert.batch_rerank_response_to_proto(response))
-                if result is not None:
-                    yield result
+                message = convert.batch_rerank_response_to_proto(response)
+                if message.WhichOneof("message") == "item":
+                    yield decode_batch_item(message.item, message.item.item_index)
 
     async def close(self) -> None:
         """Stop the engine."""

@@ -25,7 +25,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """One output row: the result or the error of an item."""
 
     item_id: str
-    """Identifier of the input row, else its index."""
+    """Identifier of the input row, else its index; empty for a line that could not be read."""
     item_index: int
     """Zero-based row number in the input."""
     status: ItemStatus
@@ -45,6 +45,7 @@ class RecordedOutcome(msgspec.Struct):
     item_index: int
     status: ItemStatus
     usage: Usage | None = None
+    item_id: str = ""
 
 
 _OK: Final = ItemStatus()

@@ -34,7 +34,7 @@ class Row:
     index: int
     """Zero-based row number, `item_index` in the output."""
     item_id: str
-    """Identifier of the row, else its index."""
+    """Identifier of the row, else its index; empty for one that cannot be read, which no other row can have."""
     item: dict[str, object]
     """A `BatchItem`; empty if the row is invalid."""
     problem: str = ""
@@ -67,13 +67,13 @@ def _row_of_line(index: int, place: str, line: bytes, columns: Columns) -> Row:
         values = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why = str(error) if isinstance(error, msgspec.DecodeError) else "it is not UTF-8, or nested too deeply"
-        return Row(index, str(index), {}, f"{place} is not JSON: {why}")
+        return Row(index, "", {}, f"{place} is not JSON: {why}")
     return _row(index, place, values, columns)
 
 
 def _row(index: int, place: str, values: object, columns: Columns) -> Row:
     if not isinstance(values, dict):
-        return Row(index, str(index), {}, f"{place}: a row must be an object, is {_kind(values)}")
+        return Row(index, "", {}, f"{place}: a row must be an object, is {_kind(values)}")
     item_id = _item_id(values, columns) or str(index)
     try:
         return Row(index, item_id, _item(values, columns))

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 import grpc
 
-from rerankd.console.batch.display import print_summary, show_progress
+from rerankd.console.batch.display import print_failures, print_summary, show_progress
 from rerankd.console.batch.executors import BatchExecutor, InProcessExecutor, RemoteExecutor
 from rerankd.console.batch.files import Format, format_of, inspect_file
 from rerankd.console.batch.journal import Journal, State
@@ -53,6 +53,7 @@ def run_batch(target: Target, plan: BatchPlan, *, is_in_process: bool, is_json: 
     if outcomes.is_complete:
         outcomes.close(is_complete=True)
         print(f"{plan.output} is complete; nothing to do", file=sys.stderr)
+        print_failures(totals, plan)
         return FAILED if totals.failed else OK
     run = _Run(plan, outcomes, totals)
     try:
@@ -63,6 +64,7 @@ def run_batch(target: Target, plan: BatchPlan, *, is_in_process: bool, is_json: 
         hint = _joined(failure.hint, _resume_hint(plan) if totals.done else "")
         raise CommandError(failure.message, hint, failure.exit_code) from error
     print_summary(totals, is_json=is_json, is_output_piped=plan.is_piped_out)
+    print_failures(totals, plan)
     if run.problem:
         raise CommandError(run.problem, _resume_hint(plan))
     if code == INTERRUPTED and (hint := _resume_hint(plan)):

@@ -23,6 +23,8 @@ class Totals:
     """Failed items of all runs."""
     failed_here: int = 0
     """Failed items of this run."""
+    first_failure: str = ""
+    """Item and message of the first failure; empty without one."""
     documents_here: int = 0
     """Documents scored by this run."""
     documents: int = 0
@@ -41,13 +43,13 @@ class Totals:
     def add_earlier(self, seen: RecordedOutcome) -> None:
         """Count an outcome of an earlier run."""
         self.earlier += 1
-        self.failed += bool(seen.status.code)
+        self._count_failure(seen)
         self._use(seen.usage)
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome of this run."""
         self.finished += 1
-        self.failed += bool(outcome.status.code)
+        self._count_failure(outcome)
         self.failed_here += bool(outcome.status.code)
         self.documents_here += outcome.usage.documents if outcome.usage else 0
         self._use(outcome.usage)
@@ -76,6 +78,7 @@ class Totals:
             "items": self.done,
             "items_of_this_run": self.finished,
             "failed": self.failed,
+            "first_failure": self.first_failure or None,
             "documents": self.documents,
             "cached_documents": self.cached_documents,
             "total_tokens": self.tokens,
@@ -85,6 +88,14 @@ class Totals:
             "items_per_s": round(self.items_per_s(), 3),
             "pairs_per_s": round(self.pairs_per_s(), 3),
         }
+
+    def _count_failure(self, outcome: Outcome | RecordedOutcome) -> None:
+        if not outcome.status.code:
+            return
+        self.failed += 1
+        if not self.first_failure:
+            name = f"item {outcome.item_id}" if outcome.item_id else f"item_index {outcome.item_index}"
+            self.first_failure = f"{name}: {outcome.status.message}"
 
     def _use(self, usage: Usage | None) -> None:
         if usage is None:

@@ -1,0 +1,1 @@
+"""`rerankd tune`: learns the weights of a fusion from judged queries."""
