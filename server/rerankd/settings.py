@@ -8,7 +8,7 @@ variable or the content of a file.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,15 +16,23 @@ from typing import Final
 import msgspec
 import yaml
 
+from rerankd.access.settings import AccessSettings
 from rerankd.cache.settings import CacheSettings
 from rerankd.configuration.changes import changed_paths, is_within, keep
 from rerankd.configuration.references import References, UntypedText, referenced_files
-from rerankd.configuration.shape import check
+from rerankd.configuration.shape import check, usable
+from rerankd.engine.blank_documents import BlankDocuments
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.routing.settings import ModelSettings
+from rerankd.http.listener_tls import ListenerTls
 from rerankd.http.settings import ListenerSettings, http_problems
+from rerankd.http.transport_settings import TransportSettings
 from rerankd.local.settings import LocalSettings
-from rerankd.providers.settings import HttpClientSettings, ProviderSettings
+from rerankd.providers.settings import ProviderSettings
+from rerankd.registry.settings import RegistrySettings
+from rerankd.runs.settings import RunSettings
+from rerankd.store.settings import StoreSettings
+from rerankd.strategies.settings import AnyReranker, reranker_problems
 from rerankd.telemetry.settings import LogSettings, TelemetrySettings
 
 ENVIRONMENT_PREFIX = "RERANKD_"
@@ -33,7 +41,24 @@ CLIENT_VARIABLES = frozenset({CONFIG_VARIABLE, "RERANKD_ADDRESS", "RERANKD_API_K
 """Variables with the prefix `RERANKD_` that do not set server settings."""
 NOT_SETTINGS: Final = frozenset({"source"})
 """Fields of `Settings` that are not accepted as input."""
-FIXED: Final = ("server", "local", "cache", "telemetry", "limits.max_request_bytes")
+FIXED: Final = (
+    "server",
+    "local",
+    "cache",
+    "store",
+    "runs",
+    "registry.poll_s",
+    "access.enabled",
+    "access.revoked_within_s",
+    "access.stale_for_s",
+    "access.ledger",
+    "access.sessions",
+    "access.spend",
+    "telemetry",
+    "limits.max_request_bytes",
+    "limits.max_values",
+    "limits.max_bytes_in_flight",
+)
 """Paths of settings that only a restart applies: they define sockets, processes and loaded models."""
 
 
@@ -51,22 +76,30 @@ class Keepalive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Listeners, worker processes and shutdown."""
 
-    host: str = "127.0.0.1"
-    """Address of both listeners. Loopback by default, because the service does not authenticate callers yet."""
+    host: str = "localhost"
+    """Address or name of both listeners; `localhost` is 127.0.0.1 and ::1. Other than loopback addresses need
+    `access.enabled` or `allow_unauthenticated`."""
+    allow_unauthenticated: bool = False
+    """Whether to listen on addresses that other machines reach although callers need no key (`access.enabled` is
+    false): anybody who reaches them may call, at the cost of the configured providers' keys."""
     grpc_port: int = 50051
     """Port of the gRPC listener; 0 picks a free one."""
     http_port: int = 8080
     """Port of the HTTP listener; 0 picks a free one."""
     workers: int = 1
     """Worker processes that share both ports."""
-    drain_delay_s: float = 0.0
-    """Seconds between reporting NOT_SERVING and closing the listeners, so that load balancers stop routing."""
+    drain_delay_s: float | None = None
+    """Seconds between reporting NOT_SERVING and closing the listeners, so that load balancers stop routing. `null`: 10
+    where there are signs of one (`KUBERNETES_SERVICE_HOST` is set; a call carried `X-Forwarded-For` or `Forwarded`;
+    another machine checked the health), else 0."""
     drain_grace_s: float = 30.0
     """Seconds that in-flight calls may take to finish after the listeners are closed."""
     keepalive: Keepalive = Keepalive()
     """HTTP/2 keepalive of the gRPC listener."""
     http: ListenerSettings = ListenerSettings()
     """Compression and CORS of the HTTP listener."""
+    tls: ListenerTls = ListenerTls()
+    """Certificates of both listeners; default: plain HTTP and gRPC."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +113,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Traces and metrics; a change needs a restart."""
     limits: RequestLimits = RequestLimits()
     """Size limits of one call and limits on concurrent calls."""
+    blank_documents: BlankDocuments | None = None
+    """What happens to blank documents: `reject` refuses the call, `rank_last` ranks them after all others with a
+    warning and never sends them to a provider. Unset: `reject` for the contract (gRPC, `/rerankd`, batches, the Python
+    functions), `rank_last` for the routes of other services' SDKs, `/v1/rerank` and `/v2/rerank` included."""
     default_model: str = "local/default"
     """Model of calls that do not name one."""
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
@@ -89,10 +126,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
     """Remote providers, by the name that callers write before the slash. A provider whose usual environment variable
     holds a key or an address needs no entry."""
-    transport: HttpClientSettings = HttpClientSettings()
+    transport: TransportSettings = TransportSettings()
     """HTTP client for connections to providers."""
     models: dict[str, ModelSettings] = msgspec.field(default_factory=dict)
     """Models by public name: deployments, load balancing, retries, fallbacks. A `*` in a name matches any text."""
+    rerankers: dict[str, AnyReranker] = msgspec.field(default_factory=dict)
+    """Rerankers: named configurations of a strategy over other models, by the name that callers send as `model`."""
+    registry: RegistrySettings = RegistrySettings()
+    """Rerankers of the store, which are created and changed while the service runs."""
+    access: AccessSettings = AccessSettings()
+    """Who may call, and how much."""
+    store: StoreSettings = StoreSettings()
+    """Database of API keys, stored rerankers, runs and spend; a change needs a restart."""
+    runs: RunSettings = RunSettings()
+    """Which calls are logged; a change needs a restart."""
     cache: CacheSettings = CacheSettings()
     """Pair-score cache; a change needs a restart."""
     source: str = ""
@@ -104,11 +151,22 @@ class SettingsError(Exception):
 
     Args:
         problems: All problems found, one sentence each, starting with the key path.
+        usable_settings: What is left of the settings without them.
+        unusable_rerankers: Keys of rerankers of which nothing is left.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(
+        self,
+        problems: Sequence[str],
+        usable_settings: Settings | None = None,
+        unusable_rerankers: Collection[str] = (),
+    ) -> None:
         super().__init__("; ".join(problems))
         self.problems = list(problems)
+        self.usable_settings = usable_settings
+        """The settings without their invalid parts, for further checks; `None` if they could not be read."""
+        self.unusable_rerankers = unusable_rerankers
+        """Names that other settings may use and `usable_settings` lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +216,14 @@ def load_settings(path: Path | None = None, overrides: Mapping[str, object] | No
     problems = references.problems
     problems += [f"{key} is not a setting" for key in NOT_SETTINGS if data.pop(key, None) is not None]
     data = check(data, Settings, "", problems)
+    rerankers = data.get("rerankers")
     if problems:
-        raise SettingsError(problems)
+        data = usable(data, Settings)
     settings = msgspec.convert({**data, "source": str(path) if path else "defaults"}, Settings)
-    problems = _out_of_range(settings)
+    problems += _out_of_range(settings)
     if problems:
-        raise SettingsError(problems)
+        names = rerankers if isinstance(rerankers, dict) else {}
+        raise SettingsError(problems, settings, [name for name in names if name not in settings.rerankers])
     return settings
 
 
@@ -242,23 +302,29 @@ def _out_of_range(settings: Settings) -> list[str]:
     ]
     if settings.server.grpc_port == settings.server.http_port != 0:
         problems.append(f"server.grpc_port and server.http_port are both {settings.server.grpc_port}")
+    if not settings.server.host.strip():
+        problems.append("server.host must not be empty; localhost, 0.0.0.0 and :: are usual")
     if settings.server.workers < 1:
         problems.append(f"server.workers must be at least 1, is {settings.server.workers}")
-    problems += [
-        f"limits.{field.name} must be at least 1, is {value}"
-        for field in msgspec.structs.fields(RequestLimits)
-        if (value := getattr(settings.limits, field.name)) < 1
-    ]
+    problems += settings.limits.problems("limits")
     problems += http_problems(settings.server.http, "server.http")
+    problems += settings.server.tls.problems("server.tls")
     problems += [
         f"server.{name} must not be negative, is {value}"
         for name in ("drain_delay_s", "drain_grace_s")
-        if (value := getattr(settings.server, name)) < 0
+        if (value := getattr(settings.server, name)) is not None and value < 0
     ]
     if not 0 <= settings.log.sample <= 1:
         problems.append(f"log.sample must be 0 to 1, is {settings.log.sample}")
     problems += settings.telemetry.problems()
     problems += settings.cache.problems()
+    problems += settings.access.problems()
+    if settings.access.certificates and not settings.server.tls.client_ca_file:
+        problems.append("access.certificates has no effect without server.tls.client_ca_file; set it")
+    problems += settings.store.problems()
+    problems += settings.runs.problems()
+    problems += settings.registry.problems()
     for name, options in settings.models.items():
         problems += options.problems(f"models.{name}")
+    problems += reranker_problems(settings.rerankers)
     return problems

@@ -25,11 +25,14 @@ class UntypedText(str):
     """
 
     guess: Any
+    is_reference: bool
+    """Whether a reference was replaced by it; it may then be a secret wherever it is."""
 
     def __new__(cls, text: str, guess: Any = _SAME) -> UntypedText:
         """Create the string with its `guess` attribute."""
         made = super().__new__(cls, text)
         made.guess = text if guess is _SAME else guess
+        made.is_reference = guess is _SAME
         return made
 
 

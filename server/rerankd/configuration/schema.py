@@ -78,7 +78,19 @@ def _with_reference(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @cache
 def field_descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the docstring of each field of a struct (the string literal below it), joined to one line."""
+    """Return the docstring of each field of a struct (the string literal below it), joined to one line.
+
+    Fields that it inherits are included. The key that tells types of a setting apart names its one value.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(struct.__mro__):
+        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            found |= _own_descriptions(base)
+    config = struct.__struct_config__
+    return found | ({config.tag_field: f"{config.tag}: decides what the other keys are."} if config.tag_field else {})
+
+
+def _own_descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
     assert isinstance(tree, ast.ClassDef)  # noqa: S101  the source of a class is a class
     found = {}

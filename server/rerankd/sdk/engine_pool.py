@@ -69,12 +69,15 @@ class EnginePool:
             await self._kept.popitem()[1].provider.close()
 
     def _open(self, override: ProviderOverride) -> _PooledEngine:
+        if override.provider == self._host.local.name:
+            raise _not_remote(override)
         configured = self._host.settings.providers.get(override.provider, ProviderSettings())
         options = msgspec.structs.replace(
             configured,
             api_key=override.api_key or configured.api_key,
             base_url=override.api_base or configured.base_url,
             headers={**configured.headers, **dict(override.headers)},
+            tls=msgspec.structs.replace(configured.tls, **dict(override.tls)),
         )
         try:
             return _PooledEngine(*self._host.open_variant(override.provider, options))
@@ -90,13 +93,25 @@ class EnginePool:
 
 def _key(override: ProviderOverride) -> bytes:
     # A digest, so that the API key is not kept in memory a second time as a dict key.
-    parts = (override.provider, override.api_base, override.api_key, override.headers)
+    parts = (override.provider, override.api_base, override.api_key, override.headers, override.tls)
     return blake2b(msgspec.msgpack.encode(parts), digest_size=16).digest()
+
+
+def _not_remote(override: ProviderOverride) -> Exception:
+    given = {"api_key": override.api_key, "api_base": override.api_base, "headers": override.headers}
+    rules = [
+        FieldViolation(
+            name, f"{name} is for remote providers; {override.provider} models run in this process without it"
+        )
+        for name, value in given.items()
+        if value
+    ]
+    return invalid_request(rules)
 
 
 def _unusable(override: ProviderOverride, problem: str) -> Exception:
     prefix = f"providers.{override.provider}"
-    for setting, name in ((".base_url", "api_base"), (".api_key", "api_key")):
+    for setting, name in ((".base_url", "api_base"), (".api_key", "api_key"), (".tls", "tls")):
         if problem.startswith(f"{prefix}{setting}"):
             return invalid_request([FieldViolation(name, name + problem.removeprefix(f"{prefix}{setting}"))])
     return invalid_request([FieldViolation("model", problem.removeprefix(f"{prefix}: "))])

@@ -19,7 +19,7 @@ def rerank(
     custom_llm_provider: str | None = None,
     top_n: int | None = None,
     rank_fields: Sequence[str] | None = None,
-    return_documents: bool | None = True,
+    return_documents: bool | None = None,
     max_chunks_per_doc: int | None = None,
     max_tokens_per_doc: int | None = None,
     **options: Any,
@@ -33,7 +33,7 @@ def rerank(
     >>> response.results[0].document.id, "meta" in response, response.get("nothing")
     ('a1', True, None)
 
-    `api_key`, `api_base` and headers of a call override the settings of its provider:
+    `api_key`, `api_base`, headers and `tls` of a call override the settings of its provider:
 
         rerank("cohere/rerank-v3.5", query, documents, api_key="...", api_base="https://eu.example.com")
 
@@ -44,12 +44,12 @@ def rerank(
         custom_llm_provider: The provider, where `model` does not begin with its name.
         top_n: How many results to return, at least 1; None: all.
         rank_fields: Names of the document fields that are scored, in this order.
-        return_documents: Return each document with its result.
+        return_documents: Return each document with its result; None: True.
         max_chunks_per_doc: Cut a long document into at most this many passages and score it by its best one.
         max_tokens_per_doc: Score at most this many tokens of each document.
         **options: `rerankd.sdk.parameters.RerankOptions`, such as `api_key`, `api_base`, `timeout` (seconds),
-            `extra_headers`, `fallbacks`, `instruction`. Unknown names are sent to the provider, like those of
-            `provider_options`; parameters of litellm without a meaning here are listed in `meta.warnings`.
+            `extra_headers`, `fallbacks`, `instruction`; and parameters under the provider's own names, such as NVIDIA's
+            `truncate="END"`. Names that the model does not have are listed in `meta.warnings`.
 
     Raises:
         RerankError: The call failed.
@@ -68,7 +68,7 @@ async def arerank(
     custom_llm_provider: str | None = None,
     top_n: int | None = None,
     rank_fields: Sequence[str] | None = None,
-    return_documents: bool | None = True,
+    return_documents: bool | None = None,
     max_chunks_per_doc: int | None = None,
     max_tokens_per_doc: int | None = None,
     **options: Any,

@@ -18,6 +18,7 @@ import structlog
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext, usable_request_id
 from rerankd.contract.errors import Reason, ServiceError, deadline_exceeded
+from rerankd.contract.field_paths import as_top_level
 from rerankd.contract.status import internal_error
 from rerankd.providers.factory import ProviderSettingsError
 from rerankd.sdk.engine_pool import EnginePool
@@ -26,9 +27,11 @@ from rerankd.sdk.errors import error_of
 from rerankd.sdk.logs import quieten_logs
 from rerankd.sdk.parameters import CallPlan, DocumentInput, RerankOptions, plan_call
 from rerankd.sdk.responses import RerankResponse, response_of
+from rerankd.sdk.strategies import with_strategy
 from rerankd.sdk.telemetry import EmbeddedTelemetry
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings, SettingsError, load_settings
+from rerankd.strategies.common_settings import CommonConfig
 from rerankd.telemetry.host_tracer import calling_span
 from rerankd.telemetry.trace_context import Parent
 
@@ -55,25 +58,35 @@ class Reranker:
     Args:
         settings: All settings, or the file to read them from. Default: the file that `RERANKD_CONFIG` names, if any,
             under the environment's `RERANKD_...` variables.
+        strategy: How calls that name no model are scored: one of `rerankd.sdk.strategies`, such as
+            `Cascade(stages=[...])`. Its key is the strategy's name, as `cascade`.
     """
 
-    def __init__(self, settings: Settings | str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, settings: Settings | str | os.PathLike[str] | None = None, *, strategy: CommonConfig | None = None
+    ) -> None:
         self._settings = settings
+        self._strategy = strategy
         self._lock = threading.Lock()
         self._thread: EngineThread | None = None
         self._opening: asyncio.Task[_Opened] | None = None
         _all.add(self)
 
     def rerank(
-        self, model: str, query: str, documents: Iterable[DocumentInput], **options: Unpack[RerankOptions]
+        self,
+        model: str = "",
+        query: str = "",
+        documents: Iterable[DocumentInput] = (),
+        **options: Unpack[RerankOptions],
     ) -> RerankResponse:
         """Score every document against the query and return the best ones, best first. Blocks.
 
         Args:
-            model: Alias or `provider/model`; empty: the default model of the settings.
+            model: Alias, `provider/model` or key of a reranker; empty: the strategy, or the default model of the
+                settings.
             query: What the documents are compared with; not blank.
             documents: n texts or mappings, n >= 1; a result's `index` counts from 0.
-            **options: `RerankOptions`; other names are sent to the provider.
+            **options: `RerankOptions`, and parameters under the provider's own names.
 
         Raises:
             RerankError: The call failed, or the settings are invalid.
@@ -88,7 +101,11 @@ class Reranker:
             raise
 
     async def arerank(
-        self, model: str, query: str, documents: Iterable[DocumentInput], **options: Unpack[RerankOptions]
+        self,
+        model: str = "",
+        query: str = "",
+        documents: Iterable[DocumentInput] = (),
+        **options: Unpack[RerankOptions],
     ) -> RerankResponse:
         """Rerank without blocking the event loop; cancelling the task cancels the call."""
         return await asyncio.wrap_future(self._submit(_plan(model, query, documents, options)))
@@ -140,7 +157,7 @@ class Reranker:
             opened.telemetry.tracing.begin(parent)
             response = await opened.answer(plan, call)
         except ServiceError as error:
-            raise error_of(error) from None
+            raise error_of(as_top_level(error, plan.own_names)) from None
         except asyncio.CancelledError:
             if self._thread is thread:
                 raise
@@ -149,13 +166,13 @@ class Reranker:
         except Exception as error:
             _log.exception("call failed", request_id=call.request_id)
             raise error_of(internal_error(call.request_id)) from error
-        answer = response_of(response)
+        answer = response_of(response, plan.documents)
         answer.meta.warnings.extend(plan.warnings)
         return answer
 
     async def _open(self, thread: EngineThread) -> _Opened:
         if self._opening is None:
-            self._opening = asyncio.create_task(_open(self._settings, thread))
+            self._opening = asyncio.create_task(_open(self._settings, self._strategy, thread))
         opening = self._opening
         try:
             return await asyncio.shield(opening)
@@ -173,7 +190,7 @@ class _Opened:
         self._host = host
         self.telemetry = telemetry
         self._pool = EnginePool(host)
-        self._cache_start = asyncio.create_task(host.start_cache())
+        self._cache_start = asyncio.create_task(host.start())
         self._models_start: asyncio.Task[None] | None = None
 
     async def answer(self, plan: CallPlan, call: CallContext) -> messages.RerankResponse:
@@ -233,11 +250,15 @@ async def _within(call: CallContext, work: Coroutine[object, None, T]) -> T:
         raise deadline_exceeded() from None
 
 
-async def _open(settings: Settings | str | os.PathLike[str] | None, thread: EngineThread) -> _Opened:
+async def _open(
+    settings: Settings | str | os.PathLike[str] | None, strategy: CommonConfig | None, thread: EngineThread
+) -> _Opened:
     quieten_logs()
     try:
         if not isinstance(settings, Settings):
             settings = load_settings(None if settings is None else Path(settings))
+        if strategy is not None:
+            settings = with_strategy(settings, strategy)
         telemetry = EmbeddedTelemetry(settings.telemetry, settings.log, os.environ)
         try:
             opened = _Opened(EngineHost(settings, recorder=telemetry.recorder), telemetry)

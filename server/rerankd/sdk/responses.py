@@ -9,7 +9,7 @@ messages in litellm's form. `rerankd.contract.messages` has the engine's, `reran
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -50,10 +50,10 @@ def _plain(value: object) -> Any:
 
 
 class RerankDocument(AttributeDict):
-    """A document of the request."""
+    """A document as the caller gave it: a mapping with its own keys, a text as `{"text": ...}`."""
 
-    text: str
-    """Text; empty if the content is in `fields`."""
+    text: str | None
+    """Text; None if a mapping has no such key."""
     id: str | None
     """Caller's identifier."""
     fields: Mapping[str, object] | None
@@ -73,6 +73,8 @@ class RerankResult(AttributeDict):
     """Higher is more relevant; comparable within one response."""
     document: RerankDocument | None
     """None with `return_documents=False`."""
+    explanation: Mapping[str, Any] | None
+    """What each part of a reranker said of the document; only with `include_details`."""
 
 
 class Usage(AttributeDict):
@@ -126,15 +128,20 @@ class RerankResponse(AttributeDict):
     """Execution details: stages, and provider calls with `include_details`."""
 
 
-def response_of(response: messages.RerankResponse) -> RerankResponse:
-    """Convert the engine's response to the SDK's."""
+def response_of(response: messages.RerankResponse, documents: Sequence[Any]) -> RerankResponse:
+    """Convert the engine's response to the SDK's.
+
+    Args:
+        response: The engine's.
+        documents: n documents of the call, as the caller gave them.
+    """
     usage = response.usage or messages.Usage()
     meta = response.meta or messages.Meta()
     extra = response.extra_fields or messages.ExtraFields()
     tokens = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
     return RerankResponse(
         id=response.id,
-        results=[_result(result) for result in response.results],
+        results=[_result(result, documents) for result in response.results],
         model=response.model,
         provider=extra.provider,
         usage=Usage(msgspec.to_builtins(usage)),
@@ -149,8 +156,16 @@ def response_of(response: messages.RerankResponse) -> RerankResponse:
     )
 
 
-def _result(result: messages.RerankResult) -> RerankResult:
+def _result(result: messages.RerankResult, documents: Sequence[Any]) -> RerankResult:
     ranked = RerankResult(index=result.index, relevance_score=result.relevance_score)
     if result.document is not None:
-        ranked["document"] = RerankDocument(msgspec.to_builtins(result.document))
+        ranked["document"] = _document(documents[result.index])
+    if result.explanation is not None:
+        ranked["explanation"] = msgspec.to_builtins(result.explanation)
     return ranked
+
+
+def _document(given: Any) -> RerankDocument:
+    if isinstance(given, messages.Document):
+        return RerankDocument(msgspec.to_builtins(given))
+    return RerankDocument(given if isinstance(given, Mapping) else {"text": given})

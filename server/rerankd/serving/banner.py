@@ -1,15 +1,26 @@
-"""Prints the start-up summary in a terminal."""
+"""The start-up summary in a terminal, and the warning that anybody may call."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
+from shutil import which
 
-from rerankd.serving.service import Addresses
-from rerankd.settings import Settings
+import structlog
+
+from rerankd.serving.listening import Addresses, exposed_addresses
+from rerankd.serving.load_balancer import BALANCED_DRAIN_DELAY_S, environment_sign
+from rerankd.settings import ServerSettings, Settings
+
+_log = structlog.get_logger("rerankd.serving")
 
 
 def announce(settings: Settings, addresses: Addresses) -> None:
-    """Print addresses, default model, settings file and a first command to try, if stdout is a terminal."""
+    """Warn if anybody may call, then print the summary with a first command to try, if stdout is a terminal."""
+    exposed = [] if settings.access.enabled else exposed_addresses(addresses.addresses)
+    if exposed:
+        _log.warning("anybody may call: callers are not authenticated", addresses=exposed)
     if not sys.stdout.isatty():
         return
     from rich.console import Console
@@ -20,12 +31,43 @@ def announce(settings: Settings, addresses: Addresses) -> None:
     table.add_column(style="bold")
     table.add_column()
     table.add_row("gRPC", f"{addresses.host}:{addresses.grpc_port}")
-    table.add_row("HTTP", f"http://{addresses.host}:{addresses.http_port}")
+    table.add_row(
+        "HTTP", f"{'https' if settings.server.tls.is_on else 'http'}://{addresses.host}:{addresses.http_port}"
+    )
+    table.add_row("callers", _describe_callers(settings, exposed))
     table.add_row("default model", settings.default_model)
     table.add_row("workers", str(settings.server.workers))
+    table.add_row("drain", _describe_drain(settings.server.drain_delay_s))
     table.add_row("settings", settings.source)
-    table.add_row(
-        "try",
-        f'rerankd rerank --address {addresses.host}:{addresses.grpc_port} "capital of France" Paris Rome',
-    )
-    Console().print(Panel(table, title="[green]rerankd is ready[/]", border_style="green", expand=False))
+    console = Console()
+    console.print(Panel(table, title="[green]rerankd is ready[/]", border_style="green", expand=False))
+    # Outside of the box and in one line, so that it can be copied.
+    console.print(f"[bold]try[/]  {_first_command(addresses)}", soft_wrap=True, highlight=False)
+
+
+def _first_command(addresses: Addresses) -> str:
+    is_usual = addresses.host in ("localhost", "127.0.0.1") and addresses.grpc_port == ServerSettings().grpc_port
+    address = "" if is_usual else f"--address {addresses.host}:{addresses.grpc_port} "
+    return f'{_program()} rerank {address}"capital of France" Paris Rome'
+
+
+def _program() -> str:
+    """Return what a shell finds the program by: its name if it is on the path, else how it was started."""
+    return "rerankd" if which("rerankd") or not sys.argv[0].endswith("rerankd") else os.path.relpath(sys.argv[0])
+
+
+def _describe_callers(settings: Settings, exposed: Sequence[str]) -> str:
+    if settings.access.enabled:
+        store = "PostgreSQL" if not settings.store.is_sqlite else str(settings.store.sqlite_path())
+        return f"those with an API key, of the settings or of {store}"
+    if not exposed:
+        return "this machine, without a key"
+    return f"[yellow]anybody who reaches {', '.join(exposed)}, without a key (allow_unauthenticated)[/]"
+
+
+def _describe_drain(configured_s: float | None) -> str:
+    if configured_s is not None:
+        return f"listeners close {configured_s:g} s after SIGTERM"
+    if sign := environment_sign(os.environ):
+        return f"listeners close {BALANCED_DRAIN_DELAY_S:g} s after SIGTERM: {sign}"
+    return f"listeners close at once on SIGTERM, after {BALANCED_DRAIN_DELAY_S:g} s once a load balancer is seen"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,8 +17,11 @@ import structlog
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.service import RerankService
+from rerankd.engine.models import Models
 from rerankd.engine.routing.deployment import Deployment
+from rerankd.engine.scoring.estimate import Quote
 from rerankd.http.transport import HttpTransport
+from rerankd.registry.loading import LoadedRerankers
 from rerankd.settings import Settings
 from rerankd_adapters.base import ModelProvider
 
@@ -35,8 +38,21 @@ class Resource(Protocol):
 class ServedEngine(RerankService, Protocol):
     """The engine of a version, with its deployments."""
 
+    @property
+    def models(self) -> Models:
+        """Resolves model names."""
+        ...
+
+    def with_models(self, models: Models) -> ServedEngine:
+        """Return an engine with other models that shares everything else with this one."""
+        ...
+
     def deployments(self) -> Iterable[Deployment]:
         """Return the deployments of the cached model groups."""
+        ...
+
+    def quote(self, request: messages.RerankRequest, *, with_estimate: bool) -> Quote:
+        """Return the model that a request asks for, and what it is expected to use."""
         ...
 
     def reachable(self, request: messages.RerankRequest) -> Iterable[Deployment]:
@@ -53,10 +69,20 @@ class EngineVersion:
     transport: HttpTransport
     deployments: Sequence[ModelProvider]
     """Providers over a network; they and the transport may be shared with other versions."""
+    stored: LoadedRerankers = LoadedRerankers()
+    """Stored rerankers that the engine serves."""
+    problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Why some of these cannot be served, by key."""
     calls: int = 0
     """Calls in flight in this version."""
     idle: asyncio.Event | None = field(default=None)
     """Set when the last call has ended; `None` until the version is replaced."""
+
+    def leave(self) -> None:
+        """End a call that was counted."""
+        self.calls -= 1
+        if self.idle is not None and not self.calls:
+            self.idle.set()
 
     @property
     def resources(self) -> list[Resource]:
@@ -80,6 +106,10 @@ class EngineVersions:
         """The version of new calls."""
         return self._current
 
+    def quote(self, request: messages.RerankRequest, *, with_estimate: bool) -> Quote:
+        """Return what a request would use of the current version."""
+        return self._current.engine.quote(request, with_estimate=with_estimate)
+
     async def rerank(self, request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
         """Rerank with the current version, which stays open until the call ends."""
         version = self._current
@@ -87,9 +117,18 @@ class EngineVersions:
         try:
             return await version.engine.rerank(request, call)
         finally:
-            version.calls -= 1
-            if version.idle is not None and not version.calls:
-                version.idle.set()
+            version.leave()
+
+    async def warm_documents(
+        self, request: messages.WarmDocumentsRequest, call: CallContext
+    ) -> messages.WarmDocumentsResponse:
+        """Compute vectors with the current version, which stays open until the call ends."""
+        version = self._current
+        version.calls += 1
+        try:
+            return await version.engine.warm_documents(request, call)
+        finally:
+            version.leave()
 
     async def list_models(self, request: messages.ListModelsRequest, call: CallContext) -> messages.ListModelsResponse:
         """List the models of the current version."""

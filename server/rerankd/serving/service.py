@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
+import socket
+from collections.abc import Sequence
+from functools import partial
 from importlib import metadata
 
-import msgspec
-
+from rerankd.access.opening import Access
 from rerankd.configuration.changes import is_within, keep
-from rerankd.gateway.app import Gateway, GatewayLimits
+from rerankd.engine.byte_budget import ByteBudget
+from rerankd.gateway.app import Gateway
+from rerankd.gateway.body import GatewayLimits
+from rerankd.gateway.dialects.compatibility_routes import admit_everybody
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.gateway.server import HttpServer, bind
+from rerankd.http.listener_tls import Certificates, ListenerTls, ServerContext
 from rerankd.providers.factory import (
     ProviderSettingsError,
     open_configured_transport,
     provider_problems,
 )
 from rerankd.rpc.server import GrpcServer
+from rerankd.runs.run_log import RunLog
 from rerankd.serving.engine_host import EngineHost
 from rerankd.serving.gauges import Gauges
+from rerankd.serving.listening import Addresses, CannotStartError, bind_all, cannot_listen, find_addresses
+from rerankd.serving.load_balancer import LoadBalancerSigns
 from rerankd.settings import FIXED, Settings, SettingsError, Update, update
+from rerankd.store.errors import StoreError
+from rerankd.store.opening import LazyDatabase
 from rerankd.telemetry.sampler import Sampler
 from rerankd.telemetry.setup import Telemetry
 from rerankd.web.app import create_web_app
-
-
-class Addresses(msgspec.Struct, frozen=True):
-    """Where a running service listens."""
-
-    host: str
-    grpc_port: int
-    http_port: int
-
-
-class CannotStartError(Exception):
-    """The service cannot start; the message says why and what to do."""
+from rerankd.web.session import SessionPages
 
 
 class Service:
@@ -44,40 +45,69 @@ class Service:
     Args:
         settings: Initial settings.
         as_read: The settings as read, before ports and threads were resolved for the workers; default: `settings`.
+        balancer_seen: Shared by the workers; see `LoadBalancerSigns`.
 
     Raises:
         ProviderSettingsError: A provider or the transport of the settings cannot be used.
         TelemetrySettingsError: An `OTEL_*` variable cannot be used.
+        CannotStartError: A certificate of the listeners cannot be used.
     """
 
-    def __init__(self, settings: Settings, as_read: Settings | None = None) -> None:
+    def __init__(
+        self, settings: Settings, as_read: Settings | None = None, balancer_seen: ctypes.c_bool | None = None
+    ) -> None:
         self._settings = settings
         self._as_read = as_read or settings
         is_port_shared = settings.server.workers > 1
         self._telemetry = Telemetry(settings.telemetry, settings.log, os.environ)
         recorder = self._telemetry.recorder
-        self.host = EngineHost(settings, recorder=recorder)
+        self._database = LazyDatabase(settings.store)
+        self._access = self._open_access(settings) if settings.access.enabled else None
+        self._runs = RunLog(settings.runs, settings.store)
+        self._runs.record(recorder)
+        self.host = EngineHost(settings, recorder=recorder, access=self._access, database=self._database)
         """The services and everything they use."""
         gauges = Gauges(lambda: self.host.versions.current.engine.deployments(), self.host.cache, recorder)
         self._sampler = Sampler(gauges.read, recorder.flush)
+        self._budget = ByteBudget(settings.limits.max_bytes_in_flight)
+        self.signs = LoadBalancerSigns(os.environ, balancer_seen)
+        """What says that a load balancer routes calls here."""
+        certificates = _open_certificates(settings.server.tls)
         self._grpc = GrpcServer(
             self.host.services,
             settings.server.keepalive,
             settings.limits.max_request_bytes,
             settings=lambda: self.host.settings,
             tracing=self._telemetry.tracing,
+            budget=self._budget,
             is_port_shared=is_port_shared,
+            on_health_check=self.signs.note_health_check,
+            certificates=certificates,
         )
         version = metadata.version("rerankd")
         gateway = Gateway(
             self.host.services,
-            create_web_app(health=lambda: self.state, version=version, metrics=self._sampler.render),
+            create_web_app(
+                health=lambda: self.state,
+                version=version,
+                metrics=self._sampler.render,
+                on_health_check=self.signs.note_health_check,
+                admit_scrape=admit_everybody if self._access is None else self._access.admit_scrape,
+                sessions=_session_pages(self._access, settings),
+            ),
             version=version,
-            limits=GatewayLimits(settings.limits.max_request_bytes, settings.limits.max_request_bytes),
+            limits=_gateway_limits(settings),
+            budget=self._budget,
+            max_documents=lambda: self.host.settings.limits.max_documents,
             default_model=lambda: self.host.settings.default_model,
             tracing=self._telemetry.tracing,
+            admit=admit_everybody if self._access is None else self._access.authenticator.admit,
+            session_cookie=_session_cookie(self._access),
         )
-        self._http = HttpServer(HttpMiddleware(gateway, settings.server.http), settings.server.drain_grace_s)
+        options = settings.server.http
+        self._middleware = HttpMiddleware(gateway, options, self.signs.note_forwarded)
+        context = None if certificates is None else ServerContext.following(certificates)
+        self._http = HttpServer(self._middleware, options, settings.server.drain_grace_s, context)
         self._is_port_shared = is_port_shared
         self.state = "starting"
         """"starting", "serving" or "draining"."""
@@ -100,6 +130,8 @@ class Service:
                 self.host.replace(settings)
             except ProviderSettingsError as error:
                 raise SettingsError([str(error)]) from None
+            if self._access is not None:
+                self._access.replace(settings.access)
             self._settings = settings
             self._telemetry.reload(settings.log)
         self._as_read = found.settings
@@ -109,37 +141,104 @@ class Service:
         """Listen, load the models, then report SERVING.
 
         Raises:
-            CannotStartError: A port is in use, or the address is not local.
+            CannotStartError: A port is in use, the service cannot or may not listen on the address, or API keys cannot
+                be read.
         """
         server = self._settings.server
         self._sampler.start()
+        addresses = find_addresses(server, is_authenticated=self._access is not None)
         try:
-            listener = bind(server.host, server.http_port, is_port_shared=self._is_port_shared)
+            listeners = bind_all(addresses, server.http_port, partial(bind, is_port_shared=self._is_port_shared))
         except OSError as error:
-            raise _cannot_listen(server.host, server.http_port, "http", error) from None
+            raise cannot_listen(server.host, server.http_port, "http", error) from None
         try:
-            grpc_port = await self._grpc.start(server.host, server.grpc_port)
+            grpc_port = await self._grpc.start(addresses, server.grpc_port)
         except RuntimeError as error:
-            listener.close()
-            raise _cannot_listen(server.host, server.grpc_port, "grpc", error) from None
-        await self._http.start(listener)
+            for listener in listeners:
+                listener.close()
+            raise cannot_listen(server.host, server.grpc_port, "grpc", error) from None
+        if self._access is not None:
+            await self._start_access(self._access, listeners)
+        await self._http.start(listeners)
         self.host.refresh()
-        await self.host.start_cache()
+        self._runs.start()
+        await self.host.start()
         await self.host.local.start()
         await self._grpc.serve()
         self.state = "serving"
-        return Addresses(server.host, grpc_port, listener.getsockname()[1])
+        return Addresses(server.host, addresses, grpc_port, listeners[0].getsockname()[1])
+
+    def _open_access(self, settings: Settings) -> Access:
+        return Access(
+            settings.access,
+            self._database,
+            lambda: self.host.versions.current.transport,
+            state_directory=settings.store.state_directory(),
+            is_tls=settings.server.tls.is_on,
+        )
+
+    async def _start_access(self, access: Access, listeners: Sequence[socket.socket]) -> None:
+        try:
+            await access.start()
+        except StoreError as error:
+            for listener in listeners:
+                listener.close()
+            raise CannotStartError(f"API keys cannot be read: {error}") from None
+
+    @property
+    def drain_delay_s(self) -> float:
+        """Seconds between reporting NOT_SERVING and closing the listeners; 0 where it never reported SERVING."""
+        return self.signs.drain_delay_s(self._settings.server.drain_delay_s) if self.state == "serving" else 0.0
 
     async def stop(self) -> None:
         """Drain: report NOT_SERVING, finish calls in flight within the grace period, stop."""
         server = self._settings.server
+        delay_s = self.drain_delay_s
         self.state = "draining"
+        self._middleware.drain()
         await self._grpc.drain()
-        await asyncio.sleep(server.drain_delay_s)
+        await asyncio.sleep(delay_s)
         await asyncio.gather(self._grpc.stop(server.drain_grace_s), self._http.stop())
         await self.host.close()
+        if self._access is not None:
+            await self._access.close()
+        await self._database.close()
         await self._sampler.close()
         await self._telemetry.close()
+        await self._runs.close()
+
+
+def _session_pages(access: Access | None, settings: Settings) -> SessionPages:
+    logins = None if access is None else access.logins
+    setting = "access.enabled" if access is None else "access.sessions.enabled"
+    return SessionPages(logins, setting, settings.server.http.allowed_origins)
+
+
+def _session_cookie(access: Access | None) -> str:
+    return "" if access is None or access.logins is None else access.logins.sessions.cookie_name
+
+
+def _open_certificates(tls: ListenerTls) -> Certificates | None:
+    """Read the certificates of the listeners; None where they speak plain HTTP and gRPC.
+
+    Raises:
+        CannotStartError: A file cannot be used.
+    """
+    try:
+        return Certificates(tls) if tls.is_on else None
+    except OSError as error:
+        raise CannotStartError(f"server.tls: {error.filename}: {error.strerror}") from None
+
+
+def _gateway_limits(settings: Settings) -> GatewayLimits:
+    limits, http = settings.limits, settings.server.http
+    return GatewayLimits(
+        max_body_bytes=limits.max_request_bytes,
+        max_line_bytes=limits.max_request_bytes,
+        max_values=limits.max_values,
+        body_timeout_s=http.body_timeout_s,
+        min_body_bytes_per_s=http.min_body_bytes_per_s,
+    )
 
 
 async def _check_providers(settings: Settings) -> None:
@@ -158,10 +257,3 @@ async def _check_providers(settings: Settings) -> None:
         await transport.close()
     if problems:
         raise SettingsError(problems)
-
-
-def _cannot_listen(host: str, port: int, kind: str, error: Exception) -> CannotStartError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else "the address is in use or not local"
-    return CannotStartError(
-        f"cannot listen on {host}:{port} for {kind}: {reason}; choose another with --{kind}-port or --host"
-    )

@@ -7,6 +7,8 @@ supervisor starts workers, forwards signals, and replaces a worker that dies.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import multiprocessing
 import os
 import signal
@@ -23,7 +25,7 @@ import msgspec
 import structlog
 
 from rerankd.local.settings import usable_cores
-from rerankd.serving.service import Addresses
+from rerankd.serving.listening import Addresses, CannotStartError, bind_all, cannot_listen, family_of, find_addresses
 from rerankd.serving.worker import EXIT_CANNOT_START, EXIT_OK, WorkerStart, run_worker
 from rerankd.settings import Settings, SettingsOrigin
 from rerankd.telemetry.logging import configure_logging, label_process
@@ -47,8 +49,8 @@ def supervise(settings: Settings, origin: SettingsOrigin, announce: Callable[[Ad
     """
     try:
         reserved, resolved = _reserve_ports(settings)
-    except OSError as error:
-        _log.error("cannot start", problem=f"cannot listen on {settings.server.host}: {error.strerror or error}")
+    except CannotStartError as error:
+        _log.error("cannot start", problem=str(error))
         return EXIT_CANNOT_START
     with contextlib.ExitStack() as stack:
         for reservation in reserved:
@@ -59,22 +61,52 @@ def supervise(settings: Settings, origin: SettingsOrigin, announce: Callable[[Ad
 
 
 def _reserve_ports(settings: Settings) -> tuple[list[socket.socket], Settings]:
-    """Bind both ports without listening, to detect conflicts and to resolve port 0 for all workers."""
+    """Bind both ports without listening, to detect conflicts and to resolve port 0 for all workers.
+
+    Raises:
+        CannotStartError: A port is in use, or the service cannot or may not listen on the address.
+    """
     server = settings.server
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    addresses = find_addresses(server, is_authenticated=settings.access.enabled)
     reserved: list[socket.socket] = []
-    for port in (server.grpc_port, server.http_port):
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((server.host, port))
-            port = probe.getsockname()[1]
-        holder = socket.socket(family)
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        holder.bind((server.host, port))
-        reserved.append(holder)
-    grpc_port, http_port = (holder.getsockname()[1] for holder in reserved)
-    server = msgspec.structs.replace(server, grpc_port=grpc_port, http_port=http_port)
-    return reserved, msgspec.structs.replace(settings, server=server)
+    ports: dict[str, int] = {}
+    for kind, port in (("grpc", server.grpc_port), ("http", server.http_port)):
+        try:
+            holders = bind_all(addresses, port, _hold)
+        except OSError as error:
+            raise cannot_listen(server.host, port, kind, error) from None
+        ports[f"{kind}_port"] = holders[0].getsockname()[1]
+        reserved += holders
+    return reserved, msgspec.structs.replace(settings, server=msgspec.structs.replace(server, **ports))
+
+
+def _hold(address: str, port: int) -> socket.socket:
+    """Bind a port on which nobody listens, in a way that lets the workers bind it too.
+
+    `SO_REUSEPORT` alone does not bind a port that has connections in TIME_WAIT of a server without it, such as one of
+    a single worker. `SO_REUSEADDR` does, but then a second supervisor does not see this one until its workers listen,
+    so it is the second choice.
+    """
+    with _bound(address, port, socket.SO_REUSEADDR) as probe:
+        port = probe.getsockname()[1]
+    try:
+        return _bound(address, port, socket.SO_REUSEPORT)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+    return _bound(address, port, socket.SO_REUSEPORT, socket.SO_REUSEADDR)
+
+
+def _bound(address: str, port: int, *options: int) -> socket.socket:
+    bound = socket.socket(family_of(address))
+    try:
+        for option in options:
+            bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        bound.bind((address, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _share_cores(settings: Settings) -> Settings:
@@ -86,10 +118,10 @@ def _share_cores(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, local=local)
 
 
-def _work(start: WorkerStart, index: int, ready: Connection) -> None:
+def _work(start: WorkerStart, index: int, ready: Connection, balancer_seen: ctypes.c_bool) -> None:
     configure_logging(start.settings.log)
     label_process(worker=index, worker_pid=os.getpid())
-    raise SystemExit(run_worker(start, announce=lambda addresses: ready.send(addresses)))
+    raise SystemExit(run_worker(start, ready.send, balancer_seen))
 
 
 @dataclass(eq=False, slots=True)
@@ -108,6 +140,7 @@ class _Supervisor:
         self._deaths_s: list[float] = []
         self._is_stopping = False
         self._ready = 0
+        self._balancer_seen = _context.RawValue(ctypes.c_bool, False)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -125,7 +158,9 @@ class _Supervisor:
 
     def _start_worker(self, index: int) -> None:
         receiver, sender = _context.Pipe(duplex=False)
-        process = _context.Process(target=_work, args=(self._start, index, sender), name=f"rerankd-worker-{index}")
+        process = _context.Process(
+            target=_work, args=(self._start, index, sender, self._balancer_seen), name=f"rerankd-worker-{index}"
+        )
         # Blocked in the new process until its handler is installed: the default action of SIGHUP ends it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         process.start()
@@ -154,7 +189,8 @@ class _Supervisor:
             forget_process(worker.process.pid)
             exit_code = worker.process.exitcode
             if self._is_stopping:
-                code = max(code, EXIT_OK if exit_code == 0 else EXIT_CANNOT_START)
+                # A worker that still starts has no handler for SIGTERM yet.
+                code = max(code, EXIT_OK if exit_code in (0, -signal.SIGTERM) else EXIT_CANNOT_START)
                 continue
             _log.error("worker died", worker=worker.index, exit_code=exit_code)
             if exit_code == EXIT_CANNOT_START or self._dies_too_often():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import signal
 import sys
@@ -15,8 +16,9 @@ import msgspec
 import structlog
 
 from rerankd.providers.factory import ProviderSettingsError
+from rerankd.serving.listening import Addresses, CannotStartError
 from rerankd.serving.reload import Reloader
-from rerankd.serving.service import Addresses, CannotStartError, Service
+from rerankd.serving.service import Service
 from rerankd.settings import Settings, SettingsOrigin
 from rerankd.telemetry.exporters import TelemetrySettingsError
 
@@ -37,15 +39,18 @@ class WorkerStart(msgspec.Struct, frozen=True):
     """Reads the settings again."""
 
 
-def run_worker(start: WorkerStart, announce: Callable[[Addresses], None]) -> int:
+def run_worker(
+    start: WorkerStart, announce: Callable[[Addresses], None], balancer_seen: ctypes.c_bool | None = None
+) -> int:
     """Run one worker in this process until SIGTERM or SIGINT; return the exit code.
 
     Args:
         start: Settings and their origin.
         announce: Called with the addresses once the worker is ready.
+        balancer_seen: Shared by the workers; see `LoadBalancerSigns`.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(start, announce))
+        return runner.run(_serve(start, announce, balancer_seen))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -56,15 +61,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(start: WorkerStart, announce: Callable[[Addresses], None]) -> int:
+async def _serve(start: WorkerStart, announce: Callable[[Addresses], None], balancer_seen: ctypes.c_bool | None) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     started_s = time.monotonic()
     try:
-        service = Service(start.settings, start.as_read)
-    except (ProviderSettingsError, TelemetrySettingsError) as error:
+        service = Service(start.settings, start.as_read, balancer_seen)
+    except (ProviderSettingsError, TelemetrySettingsError, CannotStartError) as error:
         _log.error("cannot start", problem=str(error))
         return EXIT_CANNOT_START
     reloader = Reloader(start.origin, service.reload)
@@ -88,7 +93,12 @@ async def _serve(start: WorkerStart, announce: Callable[[Addresses], None]) -> i
         announce(addresses)
         await stopping.wait()
     reloading.cancel()
-    _log.info("draining", grace_s=start.settings.server.drain_grace_s)
+    _log.info(
+        "draining",
+        delay_s=service.drain_delay_s,
+        grace_s=start.settings.server.drain_grace_s,
+        load_balancer=service.signs.sign or None,
+    )
     await service.stop()
     _log.info("stopped")
     return EXIT_OK

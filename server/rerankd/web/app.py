@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
+from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.gateway.asgi import Receive, Scope, Send
+from rerankd.gateway.dialects.compatibility_routes import admit_everybody
 from rerankd.web.documents import Documents
 from rerankd.web.errors import render_error
 from rerankd.web.health import HEALTH_PATHS, HealthPage
 from rerankd.web.metrics import MetricsPage
+from rerankd.web.session import SESSION_PATH, SessionPages
 
 _ERROR_HANDLERS: Final = {ServiceError: render_error, HTTPException: render_error, Exception: render_error}
 
@@ -30,7 +33,15 @@ class WebApp:
         self._routes = tuple(routes)
         self._starlette = Starlette(routes=self._routes, exception_handlers=_ERROR_HANDLERS)
         self.page_paths = tuple(
-            route.path for route in routes if not route.param_convertors and "GET" in (route.methods or ())
+            route.path
+            for route in routes
+            if not route.param_convertors and "GET" in (route.methods or ()) and route.path != SESSION_PATH
+        )
+
+    def endpoints(self) -> frozenset[tuple[str, str]]:
+        """List every endpoint: HTTP method, without HEAD, and path."""
+        return frozenset(
+            (method, route.path) for route in self._routes for method in route.methods or () if method != "HEAD"
         )
 
     def methods(self, path: str) -> frozenset[str]:
@@ -44,22 +55,37 @@ class WebApp:
         await self._starlette(scope, receive, send)
 
 
-def create_web_app(*, health: Callable[[], str], version: str, metrics: Callable[[str], tuple[bytes, str]]) -> WebApp:
+def create_web_app(
+    *,
+    health: Callable[[], str],
+    version: str,
+    metrics: Callable[[str], tuple[bytes, str]],
+    on_health_check: Callable[[str], None] = lambda _address: None,
+    admit_scrape: Callable[[CallContext], Awaitable[None]] = admit_everybody,
+    sessions: SessionPages | None = None,
+) -> WebApp:
     """Build the application with all its routes.
 
     Args:
         health: Says "starting", "serving" or "draining"; called at every health request.
         version: Version shown by `GET /`.
         metrics: Renders the metrics as an `accept` header asks, with their media type.
+        on_health_check: Called with the address of each client that asks for the health.
+        admit_scrape: Raises `ServiceError` for callers who may not read the metrics; default: everybody may.
+        sessions: Endpoints of sessions; default: they say that there are none.
     """
+    sessions = sessions or SessionPages(None, "access.enabled")
     documents = Documents(version)
-    show_health = HealthPage(health).show
+    show_health = HealthPage(health, on_health_check).show
     return WebApp(
         [
             Route("/", documents.index),
             *(Route(path, show_health) for path in HEALTH_PATHS),
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
-            Route("/metrics", MetricsPage(metrics).show),
+            Route("/metrics", MetricsPage(metrics, admit_scrape).show),
+            Route(SESSION_PATH, sessions.open, methods=["POST"]),
+            Route(SESSION_PATH, sessions.show),
+            Route(SESSION_PATH, sessions.close, methods=["DELETE"]),
         ]
     )

@@ -29,12 +29,16 @@ class HealthPage:
 
     Args:
         state: Says "starting", "serving" or "draining".
+        on_check: Called with the address of each client.
     """
 
-    def __init__(self, state: Callable[[], str]) -> None:
+    def __init__(self, state: Callable[[], str], on_check: Callable[[str], None]) -> None:
         self._state = state
+        self._on_check = on_check
 
-    async def show(self, _request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         """Return the state as `{"status": ...}`."""
+        if request.client is not None:
+            self._on_check(request.client.host)
         state = self._state()
         return Response(msgspec.json.encode({"status": state}), 200 if state == "serving" else 503, media_type=JSON)

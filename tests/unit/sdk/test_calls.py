@@ -82,12 +82,27 @@ def test_provider_may_stand_before_the_model_too() -> None:
 
 
 def test_structured_documents_come_back_as_they_went() -> None:
-    documents: list[Any] = [{"text": "an apple", "id": "a1", "metadata": {"page": 7}}, {"anything": "apple"}]
+    documents: list[Any] = [
+        {"text": "an apple", "id": "a1", "metadata": {"page": 7}},
+        {"anything": "apple"},
+        {"title": "Fruit", "text": "apples"},
+        "apple",
+    ]
     results = rerank("local/bm25", "apple", documents).results
 
     found: dict[int, Any] = {result.index: result.document for result in results}
-    assert found[0] == documents[0]
-    assert found[1].fields == documents[1]
+    assert [found[index] for index in range(4)] == [*documents[:3], {"text": "apple"}]
+    assert (found[1].anything, found[1].text, found[3].text) == ("apple", None, "apple")
+
+
+def test_results_of_a_reranker_are_explained_on_request() -> None:
+    settings = msgspec.convert({"rerankers": {"words": {"strategy": "heuristic"}}}, Settings)
+    with Reranker(settings) as opened:
+        plain = opened.rerank("words", "apple pie", ["a pear", "an apple pie"])
+        detailed = opened.rerank("words", "apple pie", ["a pear", "an apple pie"], include_details=True)
+
+    assert "explanation" not in plain.results[0]
+    assert [part["name"] for part in detailed["results"][0]["explanation"]["parts"]] == ["bm25", "phrase", "proximity"]
 
 
 async def test_inside_a_running_loop(reranker: Reranker) -> None:
@@ -185,7 +200,14 @@ def test_goes_on_after_a_fork() -> None:
         ({"query": " "}, Reason.INVALID_REQUEST, ["query"]),
         ({"documents": []}, Reason.INVALID_REQUEST, ["documents"]),
         ({"documents": ["a", 7]}, Reason.INVALID_REQUEST, ["documents[1]"]),
-        ({"documents": ["a", {"text": "a", "txet": 1}]}, Reason.INVALID_REQUEST, ["documents[1].txet"]),
+        ({"documents": ["a", {"text": 1}]}, Reason.INVALID_REQUEST, ["documents[1].text"]),
+        ({"top_k": "three"}, Reason.INVALID_REQUEST, ["top_k"]),
+        ({"model": "local/default", "mode": "best"}, Reason.INVALID_REQUEST, ["mode"]),
+        (
+            {"model": "local/default", "provider_options": {"mode": 1}},
+            Reason.INVALID_REQUEST,
+            ["provider_options.mode"],
+        ),
         ({"top_n": 0}, Reason.INVALID_REQUEST, ["top_n"]),
         ({"top_n": "three"}, Reason.INVALID_REQUEST, ["top_n"]),
         ({"truncation": "middle"}, Reason.INVALID_REQUEST, ["truncation"]),
@@ -194,6 +216,11 @@ def test_goes_on_after_a_fork() -> None:
         ({"model": "x", "api_key": "k"}, Reason.INVALID_REQUEST, ["model"]),
         ({"model": "nope/x", "api_key": "k"}, Reason.INVALID_REQUEST, ["model"]),
         ({"model": "tei/x", "api_key": "k"}, Reason.INVALID_REQUEST, ["api_base"]),
+        ({"model": "local/default", "api_key": "k"}, Reason.INVALID_REQUEST, ["api_key"]),
+        ({"model": "x" * 500_000}, Reason.INVALID_REQUEST, ["model"]),
+        ({"model": "tei/x", "tls": {"verify": "no"}}, Reason.INVALID_REQUEST, ["tls"]),
+        ({"model": "tei/x", "tls": {"ca": "x"}}, Reason.INVALID_REQUEST, ["tls"]),
+        ({"model": "tei/x", "api_base": "https://h", "tls": {"ca_file": "/none"}}, Reason.INVALID_REQUEST, ["tls"]),
     ],
 )
 def test_bad_values_name_the_parameter(
@@ -219,6 +246,8 @@ def test_bad_values_name_the_parameter(
         ({"timeout_s": 3}, "did you mean timeout"),
         ({"documents": "one text"}, "documents must be a list of documents, not one str"),
         ({"timeout": object()}, "timeout must be a number of seconds"),
+        ({"provider_options": 3}, "provider_options must be a mapping, not int"),
+        ({"headers": "x"}, "headers must be a mapping, not str"),
     ],
 )
 def test_parameters_that_cannot_be_used(given: dict[str, Any], told: str) -> None:
@@ -229,14 +258,24 @@ def test_parameters_that_cannot_be_used(given: dict[str, Any], told: str) -> Non
 def test_litellms_own_parameters_are_left_aside_and_named() -> None:
     response = rerank("local/bm25", "q", ["a"], num_retries=2, metadata={"trace": 1}, timeout="30")
     assert response.meta.warnings == [
+        "metadata was ignored: local/bm25 has no such parameter; Contextual AI has",
         "num_retries was ignored: retries are set for the engine, not for a call",
-        "metadata was ignored",
     ]
 
 
-def test_unknown_names_go_to_the_provider() -> None:
-    response = rerank("local/bm25", "q", ["a"], raw_scores=True)
-    assert response.meta.warnings == ["local/bm25 has no provider_options; ignored were raw_scores"]
+def test_names_that_the_model_does_not_have_are_warned_of() -> None:
+    response = rerank("local/bm25", "q", ["a"], overlap_tokens=8, overlap_token=8, colour=None, truncation=True)
+    assert response.meta.warnings == [
+        "overlap_tokens was ignored: local/bm25 has no such parameter; SiliconFlow has",
+        "overlap_token was ignored: no provider has such a parameter; did you mean overlap_tokens?",
+    ]
+
+
+def test_other_names_of_top_n_and_return_documents() -> None:
+    response = rerank("local/bm25", "a", ["a", "b"], top_k=1, return_text=False)
+    assert (len(response.results), response.results[0].document, response.meta.warnings) == (1, None, [])
+    both = rerank("local/bm25", "a", ["a", "b"], top_n=2, numberOfResults=1)
+    assert (len(both.results), both.meta.warnings) == (2, ["numberOfResults was ignored: top_n is set too"])
 
 
 def test_error_survives_another_process() -> None:

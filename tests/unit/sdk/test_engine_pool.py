@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from rerankd.sdk import Reranker, RerankError
 from rerankd.sdk.engine_pool import MAX_ENGINES
 from rerankd.settings import Settings
 from rerankd_adapters.testing import ScriptedResponse
+from tests.support.blocking_tls import BlockingTlsServer
+from tests.support.certificates import server_context
 from tests.support.upstream import Upstream, answer_well
 
 DOCUMENTS = ["red blue", "green", "red"]
@@ -109,3 +112,23 @@ def test_key_is_in_no_error(reranker: Reranker) -> None:
         reranker.rerank("cohere/x", "red", DOCUMENTS, api_key="secret-1", api_base=upstream.url)
     assert failed.value.reason == Reason.PROVIDER_CREDENTIALS_REJECTED
     assert "secret-1" not in repr(failed.value)
+
+
+def test_tls_of_the_call(reranker: Reranker) -> None:
+    with BlockingTlsServer(server_context()) as server:
+
+        def message_with(**options: Any) -> str:
+            with pytest.raises(RerankError) as failed:
+                reranker.rerank("cohere/x", "red", DOCUMENTS, api_key="k", api_base=server.url, **options)
+            return failed.value.message
+
+        assert "the certificate of 127.0.0.1 is not valid" in message_with()
+        named = message_with(tls={"server_name": "other.internal"})
+        assert "the certificate of other.internal is not valid" in named
+
+
+def test_models_of_this_process_take_no_access(reranker: Reranker) -> None:
+    with pytest.raises(RerankError) as failed:
+        reranker.rerank("local/default", "red", DOCUMENTS, api_key="k", api_base="http://host")
+    said = "is for remote providers; local models run in this process without it"
+    assert failed.value.message == f"api_key {said}; api_base {said}"

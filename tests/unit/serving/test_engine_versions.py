@@ -12,9 +12,13 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.messages import BatchItem, BatchRerankRequest, RerankRequest, RerankResponse
 from rerankd.engine.batch import BatchService
+from rerankd.engine.models import Models
 from rerankd.engine.routing.deployment import Deployment
+from rerankd.engine.routing.router import Router
+from rerankd.engine.scoring.estimate import Quote
 from rerankd.serving.engine_versions import EngineVersion, EngineVersions
 from rerankd.settings import Settings
+from tests.support.waiting import settle
 
 CALL = CallContext(request_id="r", transport="grpc")
 REQUEST = RerankRequest(query="q")
@@ -57,8 +61,23 @@ class Engine:
     async def get_model(self, request: Any, call: CallContext) -> messages.GetModelResponse:
         return messages.GetModelResponse(model=messages.Model(name=self.name))
 
+    async def warm_documents(self, request: Any, call: CallContext) -> messages.WarmDocumentsResponse:
+        self.entered.release()
+        await self.may_answer.wait()
+        return messages.WarmDocumentsResponse(model=self.name)
+
+    @property
+    def models(self) -> Models:
+        return Models(Router([], default_model=self.name))
+
+    def with_models(self, models: Models) -> Engine:
+        return self
+
     def deployments(self) -> Iterable[Deployment]:
         return ()
+
+    def quote(self, request: RerankRequest, *, with_estimate: bool) -> Quote:
+        return Quote(self.name, None)
 
     def reachable(self, request: RerankRequest) -> Iterable[Deployment]:
         return ()
@@ -67,11 +86,6 @@ class Engine:
 def version(name: str, transport: Any, *deployments: Any) -> tuple[EngineVersion, Engine]:
     engine = Engine(name)
     return EngineVersion(Settings(), engine, transport, deployments), engine
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("end", ["answer", "failure", "cancellation"])

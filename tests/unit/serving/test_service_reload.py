@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from rerankd.engine.routing.settings import DeploymentSettings, ModelSettings
-from rerankd.providers.settings import HttpClientSettings, ProviderSettings
+from rerankd.http.transport_settings import TlsSettings, TransportSettings
+from rerankd.providers.settings import ProviderSettings
 from rerankd.serving.engine_versions import EngineVersion
 from rerankd.serving.service import Service
 from rerankd.settings import ServerSettings, Settings, SettingsError
@@ -60,6 +61,16 @@ async def test_only_the_changed_provider_is_opened_anew(service: Service) -> Non
     assert after["voyage"] is before["voyage"]
 
 
+async def test_tls_of_one_provider_is_taken_up(service: Service) -> None:
+    before = named(current(service))
+    verified = ProviderSettings(base_url="https://127.0.0.1:1")
+    await service.reload(changed(providers={"cohere": COHERE, "tei": verified}))
+    unverified = ProviderSettings(base_url="https://127.0.0.1:1", tls=TlsSettings(server_name="tei.internal"))
+    update = await service.reload(changed(providers={"cohere": COHERE, "tei": unverified}))
+    assert update.changed == ["providers.tei.tls.server_name"]
+    assert named(current(service))["cohere"] is before["cohere"]
+
+
 async def test_a_provider_of_the_environment_comes_and_goes_with_its_section(service: Service) -> None:
     await service.reload(changed(providers={"voyage": ProviderSettings(api_key="of the settings")}))
     section = named(current(service))["voyage"]
@@ -70,7 +81,7 @@ async def test_a_provider_of_the_environment_comes_and_goes_with_its_section(ser
 
 async def test_another_transport_opens_all_anew(service: Service) -> None:
     before = current(service)
-    await service.reload(changed(transport=HttpClientSettings(read_timeout_s=7)))
+    await service.reload(changed(transport=TransportSettings(read_timeout_s=7)))
     assert current(service).transport is not before.transport
     assert not set(named(current(service)).values()) & set(named(before).values())
 
@@ -85,7 +96,7 @@ async def test_another_transport_opens_all_anew(service: Service) -> None:
                 "providers.tei.base_url is missing: Text Embeddings Inference has no public address",
             ],
         ),
-        ({"transport": HttpClientSettings(ca_file="/nowhere")}, ["transport: /nowhere: No such file or directory"]),
+        ({"transport": TransportSettings(ca_file="/nowhere")}, ["transport: /nowhere: No such file or directory"]),
     ],
 )
 async def test_bad_settings_change_nothing(service: Service, fields: dict[str, Any], problems: list[str]) -> None:

@@ -70,7 +70,7 @@ def test_numbers_truth_values_words_and_nothing(tmp_path: Path, monkeypatch: pyt
 
 def test_text_that_is_no_number_is_refused_only_where_one_is_wanted(tmp_path: Path) -> None:
     assert problems(tmp_path, "server: {http_port: '${REF_SET}'}\n") == ["server.http_port: expected `int`, got `str`"]
-    assert problems(tmp_path, "server: {http_port: '8081'}\n") == ["server.http_port: expected `int`, got `str`"]
+    assert problems(tmp_path, "server: {http_port: '8081'}\n") == ['server.http_port: expected `int`, got `str` "8081"']
 
 
 def test_files(tmp_path: Path) -> None:

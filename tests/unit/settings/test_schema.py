@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from rerankd.settings import NOT_SETTINGS, Settings, SettingsError, load_settings
-from scripts.generate_settings_schema import PATH, render_schema
+from scripts.generate_settings_schema import PATH
+from scripts.generator.settings_schema import render_schema
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads(render_schema())

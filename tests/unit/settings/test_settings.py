@@ -24,7 +24,7 @@ def test_defaults_need_nothing() -> None:
     settings = load_settings()
     assert settings == Settings(source="defaults")
     assert (settings.server.host, settings.server.grpc_port, settings.server.http_port) == (
-        "127.0.0.1",
+        "localhost",
         50051,
         8080,
     )
@@ -74,14 +74,16 @@ def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("server: {http_port: many}", "server.http_port: expected `int`, got `str`"),
+        ("server: {http_port: many}", 'server.http_port: expected `int`, got `str` "many"'),
         ("server: {http_port: 70000}", "server.http_port must be 0 to 65535, is 70000"),
         ("server: {http_port: 50051}", "server.grpc_port and server.http_port are both 50051"),
         ("server: {workers: 0}", "server.workers must be at least 1, is 0"),
         ("server: {drain_grace_s: -1}", "server.drain_grace_s must not be negative, is -1.0"),
         ("limits: {max_documents: 0}", "limits.max_documents must be at least 1, is 0"),
-        ("log: {level: loud}", "log.level: must be one of debug, info, warning, error"),
-        ("server: 5", "server: expected `object`, got `int`"),
+        ("limits: {default_timeout_s: 0}", "limits.default_timeout_s must be at least 1, is 0"),
+        ("limits: {max_provider_share: 1.5}", "limits.max_provider_share must be above 0 and at most 1, is 1.5"),
+        ("log: {level: loud}", 'log.level: must be one of debug, info, warning, error, is "loud"'),
+        ("server: 5", "server: expected `object`, got `int` 5"),
         ("source: x", "source is not a setting"),
     ],
 )

@@ -75,6 +75,14 @@ async def test_docs_may_run_their_own_script_alone(client: httpx.AsyncClient) ->
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
+async def test_docs_show_code_of_descriptions_as_code(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/docs")).text
+    texts = re.findall(r"[\w.]+\.(?:description|summary)\b", page)
+    shown = re.findall(r"prose\(([\w.]+)\)", page)
+    assert set(texts) - set(shown) == {"found.description", "one.description", "p.description"}, "cells of `table`"
+    assert "...prose(text)" in page
+
+
 async def test_metrics_are_rendered_as_accepted(client: httpx.AsyncClient) -> None:
     answer = await client.get("/metrics", headers={"accept": "application/openmetrics-text"})
 
