@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd_client.batch import BatchProgress, BatchResult, BatchRun, BatchSummary
+from rerankd_client.batch import BatchProgress, BatchResult, BatchSummary
+from rerankd_client.batch_run import DEFAULT_MAX_RESUMES, BatchRun
 from rerankd_client.calls import (
     BATCH_RERANK_PATH,
     UNARY_METHODS,
@@ -24,13 +26,16 @@ from rerankd_client.calls import (
     rerank_call,
     serialize,
     serialize_batch,
+    warm_documents_call,
 )
-from rerankd_client.connection import ClientOptions, resolve_connection
+from rerankd_client.connection import ClientOptions, Connection, resolve_connection
 from rerankd_client.errors import error_of_call
 from rerankd_client.health import HealthStatus
+from rerankd_client.key_methods import AsyncKeys
 from rerankd_client.models import Model
 from rerankd_client.requests import BatchDefaults, BatchItem, DocumentInput, RerankOptions, encode_batch_item
 from rerankd_client.responses import RerankResponse
+from rerankd_client.warming import WarmedDocuments, WarmOptions
 
 T = TypeVar("T")
 BatchCall = grpc.aio.StreamStreamCall[pb.BatchRerankRequest, pb.BatchRerankResponse]
@@ -58,7 +63,13 @@ class AsyncRerankClient:
     def __init__(self, address: str | None = None, **options: Unpack[ClientOptions]) -> None:
         self._connection = resolve_connection(address, options)
         self._channel: grpc.aio.Channel | None = None
+        self._is_closed = False
         self._unary: dict[Method, Callable[..., Any]] = {}
+
+    @property
+    def keys(self) -> AsyncKeys:
+        """The server's API keys; needs the scope `admin`."""
+        return AsyncKeys(self._invoke)
 
     async def rerank(
         self,
@@ -104,15 +115,37 @@ class AsyncRerankClient:
         """Return one model by its name or an alias."""
         return await self._invoke(get_model_call(name), timeout_s, metadata)
 
+    async def warm_documents(
+        self,
+        documents: Iterable[DocumentInput],
+        *,
+        timeout_s: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        **options: Unpack[WarmOptions],
+    ) -> WarmedDocuments:
+        """Compute the vectors of documents ahead, so that later calls with them cost little more than the query.
+
+        Args:
+            documents: n texts, `Document`s or mappings, n >= 1, as later calls will have them.
+            timeout_s: Deadline of the call; vectors computed before it are kept.
+            metadata: Sent with the call.
+            **options: `WarmOptions`.
+        """
+        return await self._invoke(warm_documents_call(documents, options), timeout_s, metadata)
+
     async def health(
         self, service: str = "", *, timeout_s: float | None = None, metadata: Mapping[str, str] | None = None
     ) -> HealthStatus:
         """Ask the standard health service about one service, or the server as a whole.
 
+        Over a connection of its own, because calls go to no server that is not serving.
+
         Raises:
             NotFound: The server does not know the service.
         """
-        return await self._invoke(health_call(service), timeout_s, metadata)
+        call = health_call(service)
+        async with _open_channel(self._connection, self._connection.unbalanced_options) as channel:
+            return await self._perform(_bind(channel, call.method), call, timeout_s, metadata)
 
     def batch_rerank(
         self,
@@ -122,6 +155,7 @@ class AsyncRerankClient:
         ordered: bool = False,
         max_concurrency: int | None = None,
         on_progress: Callable[[BatchProgress], None] | None = None,
+        max_resumes: int = DEFAULT_MAX_RESUMES,
         timeout_s: float = math.inf,
         metadata: Mapping[str, str] | None = None,
     ) -> AsyncBatch:
@@ -134,18 +168,28 @@ class AsyncRerankClient:
             ordered: Yield in the order of the items instead of as they finish.
             max_concurrency: Items under way at once, at least 1; the server has its own ceiling.
             on_progress: Called during iteration after every 100 items.
-            timeout_s: Deadline of the whole batch; none by default.
+            max_resumes: How often an item may be sent again because its stream broke, and how many streams
+                may break in a row without an answer (two, before the first one); 0: the first break raises.
+            timeout_s: Deadline of the whole batch, resumes included; none by default.
             metadata: Sent with the call.
         """
-        run = BatchRun(defaults=defaults, ordered=ordered, max_concurrency=max_concurrency, on_progress=on_progress)
+        run = BatchRun(
+            defaults=defaults,
+            ordered=ordered,
+            max_concurrency=max_concurrency,
+            on_progress=on_progress,
+            max_resumes=max_resumes,
+            is_closed=lambda: self._is_closed,
+        )
+        deadline_s = time.monotonic() + timeout_s
 
         def open_call() -> BatchCall:
-            return self._open_channel().stream_stream(
+            return self._opened().stream_stream(
                 BATCH_RERANK_PATH,
                 request_serializer=serialize_batch,
                 response_deserializer=pb.BatchRerankResponse.FromString,
             )(
-                timeout=self._connection.call_timeout_s(timeout_s),
+                timeout=self._connection.call_timeout_s(max(0.0, deadline_s - time.monotonic())),
                 metadata=self._connection.call_metadata(metadata),
             )
 
@@ -153,6 +197,7 @@ class AsyncRerankClient:
 
     async def close(self, grace_s: float | None = None) -> None:
         """Close the connection; calls under way get `grace_s` seconds to end (None: they are cancelled)."""
+        self._is_closed = True
         if self._channel is not None:
             await self._channel.close(grace_s)
 
@@ -167,28 +212,25 @@ class AsyncRerankClient:
     ) -> None:
         await self.close()
 
-    def _open_channel(self) -> grpc.aio.Channel:
+    def _opened(self) -> grpc.aio.Channel:
         # On first use and not in __init__, because a channel belongs to the event loop it is made in.
         if self._channel is None:
-            connection = self._connection
-            if connection.credentials is None:
-                self._channel = grpc.aio.insecure_channel(connection.target, connection.channel_options)
-            else:
-                self._channel = grpc.aio.secure_channel(
-                    connection.target, connection.credentials, connection.channel_options
-                )
-            for method in UNARY_METHODS:
-                self._unary[method] = self._channel.unary_unary(
-                    method.path,
-                    request_serializer=serialize,
-                    response_deserializer=method.response_type.FromString,
-                )
+            self._channel = _open_channel(self._connection, self._connection.channel_options)
+            self._unary = {method: _bind(self._channel, method) for method in UNARY_METHODS}
         return self._channel
 
     async def _invoke(self, call: Call[T], timeout_s: float | None, metadata: Mapping[str, str] | None) -> T:
-        self._open_channel()
+        channel = self._opened()
+        method = self._unary.get(call.method)
+        if method is None:
+            method = self._unary[call.method] = _bind(channel, call.method)
+        return await self._perform(method, call, timeout_s, metadata)
+
+    async def _perform(
+        self, method: Callable[..., Any], call: Call[T], timeout_s: float | None, metadata: Mapping[str, str] | None
+    ) -> T:
         try:
-            response = await self._unary[call.method](
+            response = await method(
                 call.request,
                 timeout=self._connection.call_timeout_s(timeout_s),
                 metadata=self._connection.call_metadata(metadata),
@@ -196,6 +238,18 @@ class AsyncRerankClient:
         except grpc.RpcError as error:
             raise error_of_call(error) from error
         return call.decode(response)
+
+
+def _open_channel(connection: Connection, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
+    if connection.credentials is None:
+        return grpc.aio.insecure_channel(connection.target, options)
+    return grpc.aio.secure_channel(connection.target, connection.credentials, options)
+
+
+def _bind(channel: grpc.aio.Channel, method: Method) -> Callable[..., Any]:
+    return channel.unary_unary(
+        method.path, request_serializer=serialize, response_deserializer=method.response_type.FromString
+    )
 
 
 class AsyncBatch(AsyncIterator[BatchResult]):
@@ -237,44 +291,66 @@ class AsyncBatch(AsyncIterator[BatchResult]):
 async def _stream(
     run: BatchRun, open_call: Callable[[], BatchCall], items: Iterable[BatchItem] | AsyncIterable[BatchItem]
 ) -> AsyncGenerator[BatchResult, None]:
-    call = open_call()
-    window = asyncio.Semaphore(run.window)
-    sender = asyncio.create_task(_send(run, call, items, window))
+    changed = asyncio.Event()
+    # One reader for all streams: to cancel it would end a source that is an asynchronous generator.
+    reader = asyncio.create_task(_read(run, items, changed))
     try:
-        while isinstance(message := await call.read(), pb.BatchRerankResponse):
-            result = run.receive(message)
-            if result is not None:
-                window.release()
-                yield result
-    except grpc.RpcError as error:
-        raise error_of_call(error) from error
+        while True:
+            run.begin_stream()
+            call = open_call()
+            sender = asyncio.create_task(_send(run, call, changed))
+            try:
+                while isinstance(message := await call.read(), pb.BatchRerankResponse):
+                    result = run.receive(message)
+                    changed.set()
+                    if result is not None:
+                        yield result
+                break
+            except grpc.RpcError as error:
+                failure = error_of_call(error)
+                delay_s = run.resume_delay_s(failure)
+                if delay_s is None:
+                    raise failure from error
+            finally:
+                call.cancel()
+                sender.cancel()
+                await asyncio.gather(sender, return_exceptions=True)
+            await asyncio.sleep(delay_s)
     finally:
-        call.cancel()
-        sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
     run.finish()
 
 
-async def _send(
-    run: BatchRun,
-    call: BatchCall,
-    items: Iterable[BatchItem] | AsyncIterable[BatchItem],
-    window: asyncio.Semaphore,
-) -> None:
+async def _read(run: BatchRun, items: Iterable[BatchItem] | AsyncIterable[BatchItem], changed: asyncio.Event) -> None:
+    try:
+        async with contextlib.aclosing(_iterate(items)) as source:
+            while True:
+                while not run.has_room:
+                    changed.clear()
+                    await changed.wait()
+                run.add(encode_batch_item(await anext(source)))
+                changed.set()
+    except StopAsyncIteration:
+        pass
+    except Exception as error:
+        run.source_error = error
+    run.is_source_over = True
+    changed.set()
+
+
+async def _send(run: BatchRun, call: BatchCall, changed: asyncio.Event) -> None:
     # The receiving side says why a call has ended.
     with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
         await call.write(run.opening)
-        async with contextlib.aclosing(_iterate(items)) as source:
-            while True:
-                await window.acquire()
-                try:
-                    message = encode_batch_item(await anext(source))
-                except StopAsyncIteration:
-                    break
-                except Exception as error:
-                    run.source_error = error
-                    break
-                await call.write(message)
+        while True:
+            if run.has_message:
+                await call.write(run.take())
+            elif run.is_source_over:
+                break
+            else:
+                changed.clear()
+                await changed.wait()
         await call.done_writing()
 
 

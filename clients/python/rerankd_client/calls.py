@@ -17,6 +17,7 @@ from rerankd_client.health import HEALTH_CHECK_PATH, HealthStatus, decode_health
 from rerankd_client.models import Model, decode_model
 from rerankd_client.requests import DocumentInput, encode_request
 from rerankd_client.responses import RerankResponse, decode_response
+from rerankd_client.warming import WarmedDocuments, decode_warmed, encode_warm_request
 
 T = TypeVar("T")
 
@@ -56,8 +57,9 @@ class ModelPage:
 RERANK: Final = Method("/rerank.v1.RerankService/Rerank", pb.RerankResponse)
 LIST_MODELS: Final = Method("/rerank.v1.RerankService/ListModels", pb.ListModelsResponse)
 GET_MODEL: Final = Method("/rerank.v1.RerankService/GetModel", pb.GetModelResponse)
+WARM_DOCUMENTS: Final = Method("/rerank.v1.RerankService/WarmDocuments", pb.WarmDocumentsResponse)
 CHECK_HEALTH: Final = Method(HEALTH_CHECK_PATH, Int32Value)
-UNARY_METHODS: Final = (RERANK, LIST_MODELS, GET_MODEL, CHECK_HEALTH)
+UNARY_METHODS: Final = (RERANK, LIST_MODELS, GET_MODEL, WARM_DOCUMENTS, CHECK_HEALTH)
 BATCH_RERANK_PATH: Final = "/rerank.v1.RerankService/BatchRerank"
 
 
@@ -75,6 +77,11 @@ def list_models_call(provider: str | None, page_size: int | None, page_token: st
 def get_model_call(name: str) -> Call[Model]:
     """Build a `GetModel` call."""
     return Call(GET_MODEL, pb.GetModelRequest(model=name), lambda response: decode_model(response.model))
+
+
+def warm_documents_call(documents: Iterable[DocumentInput], options: Mapping[str, object]) -> Call[WarmedDocuments]:
+    """Build a `WarmDocuments` call; errors as `encode_request`."""
+    return Call(WARM_DOCUMENTS, encode_warm_request(documents, options), decode_warmed)
 
 
 def health_call(service: str) -> Call[HealthStatus]:

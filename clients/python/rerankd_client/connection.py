@@ -13,17 +13,21 @@ from typing import Any, Final, TypedDict
 
 import grpc
 
+from rerankd_client.service_config import SERVICE_CONFIG
+
 DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
 DEFAULT_PORT: Final = 50051
 DEFAULT_TIMEOUT_S: Final = 30.0
 ADDRESS_VARIABLE: Final = "RERANKD_ADDRESS"
 API_KEY_VARIABLE: Final = "RERANKD_API_KEY"
 
+SERVICE_CONFIG_OPTION: Final = "grpc.service_config"
 _MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 _KEEPALIVE_EVERY_MS: Final = 60_000
 _KEEPALIVE_TIMEOUT_MS: Final = 20_000
 _DEFAULT_MAX_ATTEMPTS: Final = 4
-_GRPC_SCHEMES: Final = ("unix:", "unix-abstract:", "dns:", "ipv4:", "ipv6:", "vsock:", "xds:", "passthrough:")
+_BALANCED_SCHEMES: Final = ("dns:", "ipv4:", "ipv6:", "xds:")
+_GRPC_SCHEMES: Final = (*_BALANCED_SCHEMES, "unix:", "unix-abstract:", "vsock:", "passthrough:")
 
 
 class ClientOptions(TypedDict, total=False):
@@ -46,7 +50,7 @@ class ClientOptions(TypedDict, total=False):
     metadata: Mapping[str, str]
     """Sent with every call."""
     max_attempts: int
-    """Calls made for one that meets UNAVAILABLE, 1 (no retry) to 5. Default 4."""
+    """Calls made for one that meets UNAVAILABLE, or CANCELLED by a server that stops, 1 (no retry) to 5. Default 4."""
     user_agent: str | None
     """Put in front of this library's own user agent."""
     channel_options: Sequence[tuple[str, Any]]
@@ -67,6 +71,11 @@ class Connection:
     """Default deadline; `math.inf`: none."""
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     """Metadata of every call, the API key included."""
+
+    @property
+    def unbalanced_options(self) -> tuple[tuple[str, Any], ...]:
+        """The options without balancing, which calls no server that says it is not serving."""
+        return tuple(option for option in self.channel_options if option[0] != SERVICE_CONFIG_OPTION)
 
     def call_timeout_s(self, timeout_s: float | None) -> float | None:
         """Return the timeout of a call for gRPC: the default for None, None for infinity."""
@@ -100,10 +109,11 @@ def resolve_connection(address: str | None, options: ClientOptions) -> Connectio
     headers = _lower_keys(options.get("metadata", {}))
     if api_key:
         headers += (("authorization", f"Bearer {api_key}"),)
+    target = resolve_target(address)
     return Connection(
-        target=resolve_target(address),
+        target=target,
         credentials=_credentials(options),
-        channel_options=_channel_options(options),
+        channel_options=_channel_options(options, checks_health=target.startswith(_BALANCED_SCHEMES)),
         timeout_s=options.get("timeout_s", DEFAULT_TIMEOUT_S),
         headers=headers,
     )
@@ -146,7 +156,7 @@ def _credentials(options: ClientOptions) -> grpc.ChannelCredentials | None:
     return grpc.ssl_channel_credentials(roots, key, chain)
 
 
-def _channel_options(options: ClientOptions) -> tuple[tuple[str, Any], ...]:
+def _channel_options(options: ClientOptions, *, checks_health: bool) -> tuple[tuple[str, Any], ...]:
     own_agent = f"rerankd-python/{client_version()}"
     service_config = _service_config(options.get("max_attempts", _DEFAULT_MAX_ATTEMPTS))
     user_agent = options.get("user_agent")
@@ -154,10 +164,15 @@ def _channel_options(options: ClientOptions) -> tuple[tuple[str, Any], ...]:
         "grpc.primary_user_agent": f"{user_agent} {own_agent}" if user_agent else own_agent,
         "grpc.max_send_message_length": _MAX_MESSAGE_BYTES,
         "grpc.max_receive_message_length": _MAX_MESSAGE_BYTES,
+        # A call is retried only if its request fits this buffer; gRPC's default is 256 KiB.
+        "grpc.per_rpc_retry_buffer_size": _MAX_MESSAGE_BYTES,
         "grpc.keepalive_time_ms": _KEEPALIVE_EVERY_MS,
         "grpc.keepalive_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
-        "grpc.service_config": json.dumps(service_config),
+        SERVICE_CONFIG_OPTION: json.dumps(service_config),
     }
+    if not checks_health:
+        # Behind a proxy the watch would be that of one replica: its drain would end all calls through the proxy.
+        chosen["grpc.inhibit_health_checking"] = 1
     server_name = options.get("tls_server_name")
     if server_name:
         chosen["grpc.ssl_target_name_override"] = server_name
@@ -166,25 +181,15 @@ def _channel_options(options: ClientOptions) -> tuple[tuple[str, Any], ...]:
 
 
 def _service_config(max_attempts: int) -> dict[str, Any]:
+    """Return the policy of all clients, with another number of attempts."""
     if not 1 <= max_attempts <= 5:
         raise ValueError(f"max_attempts must be 1 to 5, was {max_attempts}")
-    # One connection to each address of a name, so that replicas behind a headless service share the load.
-    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
-    if max_attempts > 1:
-        # Reranking changes nothing on the server, so every method may be repeated.
-        config["methodConfig"] = [
-            {
-                "name": [{"service": "rerank.v1.RerankService"}],
-                "retryPolicy": {
-                    "maxAttempts": max_attempts,
-                    "initialBackoff": "0.1s",
-                    "maxBackoff": "2s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ]
-        config["retryThrottling"] = {"maxTokens": 10, "tokenRatio": 0.1}
+    config: dict[str, Any] = json.loads(SERVICE_CONFIG)
+    if max_attempts == 1:
+        del config["methodConfig"], config["retryThrottling"]
+        return config
+    for method in config["methodConfig"]:
+        method["retryPolicy"]["maxAttempts"] = max_attempts
     return config
 
 

@@ -36,9 +36,8 @@ DOCUMENT_KEYS: Final = frozenset(member.name for member in fields(Document))
 def encode_document(document: str | Document | Mapping[str, Any], *, is_structured: bool) -> pb.Document:
     """Build the message of one document.
 
-    A mapping with the keys of `Document` is a document; a mapping with none of them is structured content,
-    whole. One with some of them is a document with a mistake in it, unless `is_structured`: then it is
-    content too, if it has no key `fields`.
+    A mapping with the keys of `Document` alone is a document; any other is structured content, whole, and keeps its
+    `text` and `id` unless `is_structured`.
 
     Args:
         document: Text, document or mapping.
@@ -46,7 +45,7 @@ def encode_document(document: str | Document | Mapping[str, Any], *, is_structur
 
     Raises:
         TypeError: It is none of these, or a value has the wrong type.
-        ValueError: A mapping has keys of a document and others.
+        ValueError: A mapping has a value that JSON does not have.
     """
     if isinstance(document, str):
         return pb.Document(text=document)
@@ -85,12 +84,16 @@ def _document_of_mapping(values: Mapping[str, Any], *, is_structured: bool) -> D
     if others and (len(others) == len(values) or (is_structured and "fields" not in values)):
         return Document(fields=values)
     if others:
-        keys = ", ".join(sorted(repr(key) for key in others))
-        raise ValueError(
-            f"a document has no {keys}; its keys are {', '.join(sorted(DOCUMENT_KEYS))}. "
-            "Put structured content under 'fields', or name what to score in rank_fields"
-        )
+        return _with_text(values)
     return Document(**values)
+
+
+def _with_text(values: Mapping[str, Any]) -> Document:
+    """Read content that has a text or an id, as the HTTP interface does: `text`, else `content`, is scored."""
+    text, name = values.get("text", values.get("content")), values.get("id")
+    if "text" in values and not isinstance(text, str):
+        raise TypeError(f"text must be a str, not {type(text).__name__}")
+    return Document(text=text if isinstance(text, str) else "", id=name if isinstance(name, str) else "", fields=values)
 
 
 def _encode(document: Document) -> pb.Document:

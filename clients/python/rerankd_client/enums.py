@@ -88,11 +88,75 @@ class ModelStatus(StrEnum):
     """Cannot be called; `Model.status_detail` says why."""
 
 
-E = TypeVar("E", Truncation, CacheControl, ScoreNormalization, Scoring, ScoreSpace, ModelStatus)
+class ModelKind(StrEnum):
+    """What answers to the name of a model."""
+
+    UNSPECIFIED = "unspecified"
+    """Not known."""
+    MODEL = "model"
+    """A model of a provider, or embedded."""
+    RERANKER = "reranker"
+    """A named configuration of a strategy over other models."""
+
+
+class Strategy(StrEnum):
+    """How a reranker scores."""
+
+    UNSPECIFIED = "unspecified"
+    """Not a reranker."""
+    DEDICATED_MODEL = "dedicated-model"
+    """One model, with results, threshold, normalization and fallbacks of its own."""
+    LLM_JUDGE = "llm-judge"
+    """A chat model grades each document."""
+    LLM_LISTWISE = "llm-listwise"
+    """A chat model orders documents, several at a time."""
+    HEURISTIC = "heuristic"
+    """Words, phrases, dates and lengths; no model."""
+    FUSION = "fusion"
+    """Several models at once, their scores or ranks joined."""
+    CASCADE = "cascade"
+    """Several models in turn, each for the best documents of the one before."""
+
+
+class StageStatus(StrEnum):
+    """How a stage ended."""
+
+    UNSPECIFIED = "unspecified"
+    """Not known."""
+    OK = "ok"
+    """It scored its documents."""
+    FAILED = "failed"
+    """It did not answer; `StageDetail.message` says why."""
+    SKIPPED = "skipped"
+    """It was not asked; `StageDetail.message` says why."""
+
+
+E = TypeVar(
+    "E",
+    Truncation,
+    CacheControl,
+    ScoreNormalization,
+    Scoring,
+    ScoreSpace,
+    ModelStatus,
+    ModelKind,
+    Strategy,
+    StageStatus,
+)
 
 _DESCRIPTORS: Final[dict[type[StrEnum], EnumDescriptor]] = {
     kind: pb.DESCRIPTOR.enum_types_by_name[kind.__name__]
-    for kind in (Truncation, CacheControl, ScoreNormalization, Scoring, ScoreSpace, ModelStatus)
+    for kind in (
+        Truncation,
+        CacheControl,
+        ScoreNormalization,
+        Scoring,
+        ScoreSpace,
+        ModelStatus,
+        ModelKind,
+        Strategy,
+        StageStatus,
+    )
 }
 
 

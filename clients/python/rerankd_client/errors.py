@@ -1,13 +1,13 @@
 """What a failed call raises.
 
-    RerankError                 code, reason, message, metadata, fields, retry_after_s, request_id
+    RerankError                 code, reason, message, metadata, fields, retry_after_s, request_id, quota
     |- InvalidRequest           INVALID_ARGUMENT, OUT_OF_RANGE: change the request; `fields` says where
     |- Unauthenticated          UNAUTHENTICATED: the API key is missing or not valid
     |- PermissionDenied         PERMISSION_DENIED: the key may not do this, or a guardrail refused
-    |- NotFound                 NOT_FOUND: no such model or reranker; `metadata["suggestion"]` may help
+    |- NotFound                 NOT_FOUND: no such model, reranker or key; `metadata["suggestion"]` may help
     |- AlreadyExists            ALREADY_EXISTS
-    |- FailedPrecondition       FAILED_PRECONDITION: the model cannot do what the request asks for
-    |- ResourceExhausted        RESOURCE_EXHAUSTED: rate, budget or load; come back after `retry_after_s`
+    |- FailedPrecondition       FAILED_PRECONDITION: the model, or the server's settings, do not allow it
+    |- ResourceExhausted        RESOURCE_EXHAUSTED: rate, budget or load; come back after `retry_after_s`; `quota`
     |- Unavailable              UNAVAILABLE: no server, or none that can answer now
     |- DeadlineExceeded         DEADLINE_EXCEEDED: the deadline passed before the answer came
     |- Cancelled                CANCELLED: the call was cancelled
@@ -47,6 +47,16 @@ class FieldViolation:
     """The rule."""
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaViolation:
+    """One limit that a call exceeds."""
+
+    subject: str
+    """Name of the limit."""
+    description: str
+    """How it is exceeded."""
+
+
 @dataclass(eq=False)
 class RerankError(Exception):
     """A call, or one item of a batch, failed."""
@@ -66,10 +76,12 @@ class RerankError(Exception):
     """Seconds after which a retry can succeed; None when the server gave no hint."""
     request_id: str | None = None
     """Finds the call in the server's log; None when no server answered."""
+    quota: tuple[QuotaViolation, ...] = ()
+    """The limits that a refused call exceeds."""
 
     def __post_init__(self) -> None:
         # All of them, so that the exception survives pickling between processes.
-        answer = (self.metadata, self.fields, self.retry_after_s, self.request_id)
+        answer = (self.metadata, self.fields, self.retry_after_s, self.request_id, self.quota)
         super().__init__(self.code, self.reason, self.message, *answer)
 
     def __str__(self) -> str:
@@ -89,7 +101,7 @@ class PermissionDenied(RerankError):
 
 
 class NotFound(RerankError):
-    """No such model or reranker."""
+    """No such model, reranker or key."""
 
 
 class AlreadyExists(RerankError):
@@ -97,7 +109,7 @@ class AlreadyExists(RerankError):
 
 
 class FailedPrecondition(RerankError):
-    """The model cannot do what the request asks for."""
+    """The model, or the server's settings, do not allow what the request asks for."""
 
 
 class ResourceExhausted(RerankError):
@@ -146,6 +158,7 @@ def error_of_status(status: status_pb2.Status, *, request_id: str | None = None)
     info = _find_detail(status, error_details_pb2.ErrorInfo)
     bad_request = _find_detail(status, error_details_pb2.BadRequest)
     retry = _find_detail(status, error_details_pb2.RetryInfo)
+    quota = _find_detail(status, error_details_pb2.QuotaFailure)
     metadata = dict(info.metadata) if info else {}
     violations = bad_request.field_violations if bad_request else ()
     return ERROR_OF_CODE.get(code, RerankError)(
@@ -156,6 +169,7 @@ def error_of_status(status: status_pb2.Status, *, request_id: str | None = None)
         fields=tuple(FieldViolation(violation.field, violation.description) for violation in violations),
         retry_after_s=retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9 if retry else None,
         request_id=request_id or metadata.get("request_id"),
+        quota=tuple(QuotaViolation(each.subject, each.description) for each in quota.violations) if quota else (),
     )
 
 
@@ -168,8 +182,15 @@ def error_of_call(error: grpc.RpcError) -> RerankError:
     status = _parse_status(headers.get(DETAILS_KEY))
     if status is None or status.code != code.value[0]:
         # gRPC's own failures, and a proxy's: there is nothing but the code and a text.
-        status = status_pb2.Status(code=code.value[0], message=error.details() or "")
+        status = status_pb2.Status(code=code.value[0], message=_explain(error.details() or ""))
     return error_of_status(status, request_id=headers.get(REQUEST_ID_KEY))
+
+
+def _explain(details: str) -> str:
+    """Return gRPC's own text of a failure, or what it means where that can be told."""
+    if "http1.x server" in details or "Expected SETTINGS frame" in details:
+        return "this looks like an HTTP port: it does not speak HTTP/2 as gRPC does; the gRPC port is usually 50051"
+    return details
 
 
 def _parse_status(serialized: bytes | None) -> status_pb2.Status | None:

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd_client.enums import ModelStatus, ScoreSpace, Scoring, Truncation, enum_of_number
+from rerankd_client.enums import ModelKind, ModelStatus, ScoreSpace, Scoring, Strategy, Truncation, enum_of_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class Model:
     """What happens to documents longer than the window when the caller does not say."""
     takes_images: bool
     """Whether documents may have images."""
+    takes_query_images: bool
+    """Whether the query may be an image."""
     deployments: tuple[str, ...]
     """What it is served by, for models of the operator's own; else empty."""
     price: Price | None
@@ -73,6 +75,12 @@ class Model:
     """SPDX identifier of the weights' licence; local models only."""
     source: str
     """Where the facts or weights come from."""
+    kind: ModelKind
+    """A model, or a reranker over models."""
+    strategy: Strategy
+    """How a reranker scores; `UNSPECIFIED` for models."""
+    members: tuple[str, ...]
+    """Models that a reranker asks; empty for models."""
     message: pb.Model = field(repr=False, compare=False)
     """The message as it came."""
 
@@ -85,6 +93,8 @@ class Model:
             "score_space": str(self.score_space),
             "truncation_default": str(self.truncation_default),
             "status": str(self.status),
+            "kind": str(self.kind),
+            "strategy": str(self.strategy),
         }
 
 
@@ -106,11 +116,15 @@ def decode_model(message: pb.Model) -> Model:
         score_space=enum_of_number(ScoreSpace, message.score_space),
         truncation_default=enum_of_number(Truncation, message.truncation_default),
         takes_images=message.takes_images,
+        takes_query_images=message.takes_query_images,
         deployments=tuple(message.deployments),
         price=Price(price.unit, price.usd_per_million, price.source, price.date) if message.HasField("price") else None,
         status=enum_of_number(ModelStatus, message.status),
         status_detail=message.status_detail,
         license=message.license,
         source=message.source,
+        kind=enum_of_number(ModelKind, message.kind),
+        strategy=enum_of_number(Strategy, message.strategy),
+        members=tuple(message.members),
         message=message,
     )

@@ -9,6 +9,8 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypedDict
 
+from google.protobuf.descriptor import FieldDescriptor
+
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd_client.documents import Document, encode_document, encode_struct
 from rerankd_client.enums import CacheControl, ScoreNormalization, Truncation, number_of_enum
@@ -24,6 +26,8 @@ class RerankOptions(TypedDict, total=False):
     """Model alias, `provider/model`, or key of a named reranker. Unset: the server's default model."""
     top_n: int | None
     """How many results to return, at least 1. Unset: all."""
+    query_image: str | None
+    """An image that the documents are compared with, as a `data:` or `https:` URL, beside or instead of the query."""
     rank_fields: Sequence[str] | None
     """Names of the document fields that are scored, in this order."""
     return_documents: bool | None
@@ -50,6 +54,8 @@ class RerankOptions(TypedDict, total=False):
     """How the pair-score cache is used: "bypass" or "no-store"."""
     normalization: ScoreNormalization | str | None
     """What is done to the scores before `score_threshold` and `top_n`: "none", "minmax" or "sigmoid"."""
+    documents_ranked: bool | None
+    """The documents come in the order of an earlier stage, best first, which may then count. Default False."""
     include_details: bool | None
     """Fill `chunks`, and `indices` of `stages`, in the response. Default False."""
 
@@ -77,6 +83,11 @@ _ENUMS: Final[Mapping[str, type[Truncation | CacheControl | ScoreNormalization]]
     "cache": CacheControl,
     "normalization": ScoreNormalization,
 }
+_KINDS: Final[Mapping[int, str]] = {
+    FieldDescriptor.CPPTYPE_INT32: "an int",
+    FieldDescriptor.CPPTYPE_BOOL: "a bool",
+    FieldDescriptor.CPPTYPE_STRING: "a str",
+}
 _SCALARS: Final = OPTION_NAMES - {"rank_fields", "fallbacks", "provider_options", *_ENUMS}
 
 
@@ -94,10 +105,15 @@ def encode_request(query: str, documents: Iterable[DocumentInput], options: Mapp
     """
     if isinstance(documents, str | Mapping):
         raise TypeError(f"documents must be a list of documents, not one {type(documents).__name__}")
-    request = pb.RerankRequest(query=query)
+    request = pb.RerankRequest()
+    _set_scalar(request, "query", query)
     _encode_options(request, options)
     is_structured = bool(request.rank_fields)
-    request.documents.extend(encode_document(document, is_structured=is_structured) for document in documents)
+    for document in documents:
+        if isinstance(document, str):
+            request.documents.add(text=document)  # `append` copies
+        else:
+            request.documents.append(encode_document(document, is_structured=is_structured))
     return request
 
 
@@ -131,17 +147,34 @@ def _encode_options(request: pb.RerankRequest, options: Mapping[str, Any]) -> No
         if value is None:
             continue
         if name in _SCALARS:
-            setattr(request, name, value)
+            _set_scalar(request, name, value)
         elif name in _ENUMS:
             setattr(request, name, number_of_enum(_ENUMS[name], value))
         elif name == "provider_options":
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{name} must be a mapping, not {type(value).__name__}")
             request.provider_options.CopyFrom(encode_struct(value))
         else:
             getattr(request, name).extend(_names(name, value))
 
 
-def _names(option: str, value: Iterable[str]) -> Iterable[str]:
+def _set_scalar(request: pb.RerankRequest, name: str, value: object) -> None:
+    """Set a field; protobuf's own errors do not name it."""
+    try:
+        setattr(request, name, value)
+    except TypeError:
+        kind = _KINDS.get(request.DESCRIPTOR.fields_by_name[name].cpp_type, "a number")
+        raise TypeError(f"{name} must be {kind}, not {type(value).__name__}") from None
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _names(option: str, value: Iterable[str]) -> list[str]:
     # A bare string is iterable too, and would be sent as its letters.
-    if isinstance(value, str):
-        raise TypeError(f"{option} must be a list of names, not one str")
-    return value
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{option} must be a list of names, not one {type(value).__name__}")
+    names = list(value)
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            raise TypeError(f"{option}[{index}] must be a str, not {type(name).__name__}")
+    return names

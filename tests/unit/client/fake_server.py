@@ -2,7 +2,7 @@
 
 Query                 | what happens
 ----------------------|-----------------------------------------------------------
-`fail <CODE>`         | that code with ErrorInfo, BadRequest and RetryInfo
+`fail <CODE>`         | that code with ErrorInfo, BadRequest, QuotaFailure and RetryInfo
 `fail-bare <CODE>`    | that code without details
 `flaky <n>`           | UNAVAILABLE n times, then an answer
 `slow`                | no answer until the call is cancelled
@@ -51,6 +51,14 @@ MODELS = (
         status=pb.MODEL_STATUS_AVAILABLE,
         license="Apache-2.0",
     ),
+    pb.Model(
+        name="two-stages",
+        provider="rerankd",
+        kind=pb.MODEL_KIND_RERANKER,
+        strategy=pb.STRATEGY_CASCADE,
+        members=["local/bm25", "local/default"],
+        status=pb.MODEL_STATUS_AVAILABLE,
+    ),
 )
 
 
@@ -59,11 +67,14 @@ class Journal:
     """What the server saw."""
 
     requests: list[pb.RerankRequest] = field(default_factory=list)
+    warmed: list[pb.WarmDocumentsRequest] = field(default_factory=list)
     headers: dict[str, Any] = field(default_factory=dict)
     batch_options: list[pb.BatchOptions] = field(default_factory=list)
     items_read: int = 0
     is_slow: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    breaks_left: int = 0
+    """How often a batch stream still breaks at the query `break`, as if its connection were lost."""
     may_read: asyncio.Event = field(default_factory=asyncio.Event)
     """Cleared: the server reads no further item of a batch."""
 
@@ -100,6 +111,14 @@ class FakeRerankService(pb_grpc.RerankServiceServicer):
         await abort(context, grpc.StatusCode.NOT_FOUND, f"there is no model {request.model!r}", info)
         raise AssertionError
 
+    async def WarmDocuments(  # noqa: N802
+        self, request: pb.WarmDocumentsRequest, _context: Any
+    ) -> pb.WarmDocumentsResponse:
+        self._journal.warmed.append(request)
+        return pb.WarmDocumentsResponse(
+            model=request.model, warmed=len(request.documents) - 1, already_warm=1, warnings=["a warning"]
+        )
+
     async def BatchRerank(  # noqa: N802
         self, request_iterator: Any, context: Any
     ) -> AsyncIterator[pb.BatchRerankResponse]:
@@ -112,6 +131,9 @@ class FakeRerankService(pb_grpc.RerankServiceServicer):
             self._journal.items_read += 1
             if message.item.request.query == "fail stream":
                 await abort(context, grpc.StatusCode.UNAVAILABLE, "shutting down")
+            if message.item.request.query == "break" and self._journal.breaks_left:
+                self._journal.breaks_left -= 1
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
             result = answer_item(message.item, index)
             index += 1
             succeeded += result.HasField("response")
@@ -175,6 +197,12 @@ def answer(request: pb.RerankRequest) -> pb.RerankResponse:
     if request.include_details:
         response.extra_fields.chunks.add(documents=len(results), provider="local", attempts=1, latency_ms=2.0)
         response.extra_fields.stages.add(stage="cross-encoder", documents=1, shortened_by="budget", indices=[0])
+        failed = response.extra_fields.stages.add(stage="last", status=pb.STAGE_STATUS_FAILED, message="it is down")
+        failed.reason = "PROVIDER_UNAVAILABLE"
+        failed.usage.cost = 0.5
+        if response.results:
+            parts = response.results[0].explanation.parts
+            parts.add(name="words", rank=1, relevance_score=0.0, weight=0.25)
     return response
 
 
@@ -191,9 +219,11 @@ def answer_item(item: pb.BatchItem, index: int) -> pb.BatchItemResult:
 def details() -> tuple[Any, ...]:
     """Return one of each kind of detail that clients decode."""
     violation = error_details_pb2.BadRequest.FieldViolation(field="top_n", description="must be at least 1, was 0")
+    quota = error_details_pb2.QuotaFailure.Violation(subject="calls", description="600 of 600 are used")
     return (
         error_details_pb2.ErrorInfo(reason="INVALID_REQUEST", domain="rerankd", metadata={"fields": "top_n"}),
         error_details_pb2.BadRequest(field_violations=[violation]),
+        error_details_pb2.QuotaFailure(violations=[quota]),
         error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=1, nanos=500_000_000)),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from rerankd_client import (
     AsyncRerankClient,
     BatchItem,
     BatchProgress,
+    Cancelled,
     InvalidRequest,
     RerankClient,
     Unavailable,
@@ -206,5 +208,97 @@ async def test_blocking_batch_errors(server: FakeServer) -> None:
                 next(batch)
             with pytest.raises(Unavailable):
                 list(client.batch_rerank([{"query": "fail stream", "documents": ["d"]}]))
+
+    await asyncio.to_thread(call)
+
+
+def breaking_source(count: int) -> Iterator[BatchItem]:
+    for number in range(count):
+        query = "break" if number % 50 == 20 else "dune"
+        yield {"item_id": f"i{number}", "query": query, "documents": ["sea", "dune"]}
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_broken_stream_is_resumed(server: FakeServer, ordered: bool) -> None:
+    server.journal.breaks_left = 3
+    async with AsyncRerankClient(server.address, max_attempts=1) as client:
+        batch = client.batch_rerank(breaking_source(200), ordered=ordered)
+        results = [(result.item_id, result.item_index, result.error) async for result in batch]
+
+    assert results == [(f"i{number}", number, None) for number in range(200)]
+    assert batch.summary is not None
+    assert (batch.summary.items_succeeded, batch.summary.resumes) == (200, 3)
+    # The server's summary counts a document an item; of the 20 before the first break, those answered had two each.
+    assert 200 < batch.summary.usage.documents <= 220
+    assert len(server.journal.batch_options) == 4
+
+
+async def test_an_asynchronous_source_survives_resumes(server: FakeServer) -> None:
+    server.journal.breaks_left = 2
+
+    async def items() -> AsyncIterator[BatchItem]:
+        for item in breaking_source(120):
+            await asyncio.sleep(0)
+            yield item
+
+    async with AsyncRerankClient(server.address, max_attempts=1) as client:
+        results = [result.item_index async for result in client.batch_rerank(items(), max_concurrency=1)]
+    assert results == list(range(120))
+
+
+async def test_blocking_batch_is_resumed(server: FakeServer) -> None:
+    server.journal.breaks_left = 3
+
+    def call() -> None:
+        with RerankClient(server.address, max_attempts=1) as client:
+            batch = client.batch_rerank(breaking_source(200), max_concurrency=1)
+            assert [result.item_index for result in batch] == list(range(200))
+            assert batch.summary is not None
+            assert batch.summary.resumes == 3
+
+    await asyncio.to_thread(call)
+
+
+async def test_blocking_source_that_waits_when_the_stream_breaks(server: FakeServer) -> None:
+    server.journal.breaks_left = 1
+    may_go_on = threading.Event()
+
+    def items() -> Iterator[BatchItem]:
+        yield {"query": "dune", "documents": ["d"]}
+        yield {"query": "break", "documents": ["d"]}
+        may_go_on.wait(30)
+        yield {"query": "dune", "documents": ["d"]}
+
+    def call() -> None:
+        with RerankClient(server.address, max_attempts=1) as client:
+            batch = client.batch_rerank(items(), max_concurrency=1)
+            # The second one is answered by the second stream, while the first one's thread waits in the source.
+            assert [next(batch).item_index for _ in range(2)] == [0, 1]
+            may_go_on.set()
+            assert [result.item_index for result in batch] == [2]
+
+    await asyncio.to_thread(call)
+    assert len(server.journal.batch_options) == 2
+
+
+async def test_a_stream_that_breaks_for_good_raises(server: FakeServer) -> None:
+    server.journal.breaks_left = 100
+    async with AsyncRerankClient(server.address, max_attempts=1) as client:
+        with pytest.raises(Unavailable, match="Socket closed"):
+            await anext(client.batch_rerank([{"query": "break", "documents": ["d"]}]))
+        assert server.journal.breaks_left == 97
+        with pytest.raises(Unavailable, match="Socket closed"):
+            await anext(client.batch_rerank([{"query": "break", "documents": ["d"]}], max_resumes=0))
+    assert server.journal.breaks_left == 96
+
+
+async def test_closing_the_client_ends_its_batches(server: FakeServer) -> None:
+    def call() -> None:
+        client = RerankClient(server.address)
+        batch = client.batch_rerank(Source(1000))
+        next(batch)
+        client.close()
+        with pytest.raises(Cancelled):
+            list(batch)
 
     await asyncio.to_thread(call)

@@ -12,6 +12,7 @@ import pytest
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd_client import (
     AsyncRerankClient,
+    Contribution,
     Document,
     HealthStatus,
     ModelStatus,
@@ -19,6 +20,10 @@ from rerankd_client import (
     RerankClient,
     ScoreSpace,
     Scoring,
+    StageStatus,
+    Unavailable,
+    Usage,
+    WarmedDocuments,
 )
 from rerankd_client.calls import BATCH_RERANK_PATH, UNARY_METHODS
 
@@ -58,12 +63,32 @@ async def test_every_option_reaches_the_server(client: AsyncRerankClient, server
         provider_options={"a": {"b": [1, None]}},
         cache="no-store",
         include_details=True,
+        query_image="https://h/q.png",
         normalization="minmax",
+        documents_ranked=True,
     )
 
     request = server.journal.requests[-1]
     assert {field.name for field, _ in request.ListFields()} == set(pb.RerankRequest.DESCRIPTOR.fields_by_name)
     assert (request.truncation, request.cache) == (pb.TRUNCATION_END, pb.CACHE_CONTROL_NO_STORE)
+
+
+async def test_documents_are_warmed(client: AsyncRerankClient, server: FakeServer) -> None:
+    warmed = await client.warm_documents(
+        [Document(text="dune", id="a"), {"title": "sea"}],
+        model="local/default",
+        rank_fields=["title"],
+        max_chunks_per_doc=2,
+        max_tokens_per_doc=3,
+        truncation="start",
+    )
+
+    assert warmed == WarmedDocuments("local/default", 1, 1, 0, ("a warning",))
+    request = server.journal.warmed[-1]
+    assert {field.name for field, _ in request.ListFields()} == set(pb.WarmDocumentsRequest.DESCRIPTOR.fields_by_name)
+    assert (request.documents[0].text, request.documents[1].fields["title"]) == ("dune", "sea")
+    with pytest.raises(TypeError, match="no option 'top_n' of warm_documents"):
+        await client.warm_documents(["a"], top_n=1)  # type: ignore[call-arg]
 
 
 async def test_unset_options_stay_unset(client: AsyncRerankClient, server: FakeServer) -> None:
@@ -93,6 +118,13 @@ async def test_details(client: AsyncRerankClient) -> None:
 
     assert (response.chunks[0].attempts, response.chunks[0].latency_ms) == (1, 2.0)
     assert (response.stages[0].shortened_by, response.stages[0].indices) == ("budget", (0,))
+    assert response.results[0].explanation == (Contribution("words", 1, 0.0, None, 0.25, None),)
+    assert response.results[1].explanation == ()
+    assert (response.stages[0].status, response.stages[0].usage) == (StageStatus.UNSPECIFIED, None)
+    failed = response.stages[1]
+    assert (failed.status, failed.reason, failed.message) == ("failed", "PROVIDER_UNAVAILABLE", "it is down")
+    assert failed.usage == Usage(cost=0.5)
+    assert response.to_dict()["extra_fields"]["stages"][1]["status"] == "failed"
 
 
 async def test_responses_print_zeros_in_json_and_survive_pickling(client: AsyncRerankClient) -> None:
@@ -102,12 +134,20 @@ async def test_responses_print_zeros_in_json_and_survive_pickling(client: AsyncR
     assert pickle.loads(pickle.dumps(response)) == response
 
 
+async def test_responses_are_written_with_the_keys_of_the_http_interface(client: AsyncRerankClient) -> None:
+    response = await client.rerank("dune", [Document(text="sea", id="a"), "land"], return_documents=True)
+
+    written = response.to_dict()
+    assert [result["document"] for result in written["results"]] == [{"text": "sea", "id": "a"}, {"text": "land"}]
+    assert written["extra_fields"]["score_space"] == "unspecified"
+
+
 async def test_list_models_walks_the_pages(client: AsyncRerankClient) -> None:
     names = [model.name async for model in client.list_models(page_size=1)]
     local = [model.name async for model in client.list_models(provider="local")]
 
-    assert names == ["cohere/rerank-v3.5", "local/bm25", "local/default"]
-    assert local == names[1:]
+    assert names == ["cohere/rerank-v3.5", "local/bm25", "local/default", "two-stages"]
+    assert local == names[1:3]
 
 
 async def test_get_model(client: AsyncRerankClient) -> None:
@@ -132,6 +172,23 @@ async def test_health(client: AsyncRerankClient, server: FakeServer, fake: Any) 
     assert await client.health(fake.SERVICE) is HealthStatus.NOT_SERVING
     with pytest.raises(NotFound):
         await client.health("nobody")
+
+
+async def test_no_call_goes_to_a_server_that_is_not_serving(server: FakeServer, fake: Any) -> None:
+    async with AsyncRerankClient(f"ipv4:{server.address}") as client:
+        await client.rerank("dune", DOCUMENTS)
+        await server.health.set(fake.SERVICE, 2)
+        refused = False
+        async with asyncio.timeout(5):
+            while not refused:
+                try:
+                    await client.rerank("dune", DOCUMENTS)
+                except Unavailable:
+                    refused = True
+        received = len(server.journal.requests)
+        with pytest.raises(Unavailable):
+            await client.rerank("dune", DOCUMENTS)
+        assert len(server.journal.requests) == received
 
 
 async def test_metadata_key_and_user_agent_are_sent(server: FakeServer) -> None:
@@ -163,7 +220,7 @@ async def test_blocking_client(server: FakeServer) -> None:
         with RerankClient(server.address) as client:
             response = client.rerank(query="dune", documents=DOCUMENTS, top_n=1)
             assert [result.index for result in response.results] == [1]
-            assert len(list(client.list_models(page_size=2))) == 3
+            assert len(list(client.list_models(page_size=2))) == 4
             assert client.get_model("default").name == "local/default"
             assert client.health() is HealthStatus.SERVING
             with pytest.raises(NotFound, match="there is no model 'x'") as caught:

@@ -16,6 +16,8 @@ import pytest
 from rerankd_client import AsyncRerankClient, RerankClient, Unavailable
 from rerankd_client.connection import resolve_connection, resolve_target
 
+ROOT = Path(__file__).parents[3]
+
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,10 +73,24 @@ def test_timeouts() -> None:
 
 
 def test_service_config() -> None:
+    policy = json.loads(dict(resolve_connection(None, {}).channel_options)["grpc.service_config"])
+    assert policy == json.loads((ROOT / "protos/rerank/v1/service_config.json").read_text())
+    once = json.loads(dict(resolve_connection(None, {"max_attempts": 1}).channel_options)["grpc.service_config"])
+    assert once.keys() == {"loadBalancingConfig", "healthCheckConfig"}
+
+
+@pytest.mark.parametrize("address", ["dns:///a:1", "ipv4:10.0.0.1:1,10.0.0.2:1", "a:1", None, "unix:/run/r.sock"])
+def test_health_is_checked_where_the_client_balances(address: str | None) -> None:
+    options = dict(resolve_connection(address, {}).channel_options)
+    is_balanced = (address or "").startswith(("dns:", "ipv4:"))
+    assert ("grpc.inhibit_health_checking" not in options) is is_balanced
+
+
+def test_channel_options() -> None:
     options = dict(resolve_connection(None, {"max_attempts": 3}).channel_options)
     policy = json.loads(options["grpc.service_config"])["methodConfig"][0]["retryPolicy"]
 
-    assert (policy["maxAttempts"], policy["retryableStatusCodes"]) == (3, ["UNAVAILABLE"])
+    assert (policy["maxAttempts"], policy["retryableStatusCodes"]) == (3, ["UNAVAILABLE", "CANCELLED"])
     assert options["grpc.max_receive_message_length"] == 64 * 1024 * 1024
     own = resolve_connection(None, {"channel_options": [("grpc.max_receive_message_length", 1)]})
     assert dict(own.channel_options)["grpc.max_receive_message_length"] == 1

@@ -16,6 +16,7 @@ from rerankd_client import (
     DeadlineExceeded,
     FieldViolation,
     InvalidRequest,
+    QuotaViolation,
     RerankClient,
     RerankError,
     Unavailable,
@@ -50,6 +51,7 @@ async def test_details_are_decoded(client: AsyncRerankClient) -> None:
     )
     assert error.fields == (FieldViolation("top_n", "must be at least 1, was 0"),)
     assert error.retry_after_s == 1.5
+    assert error.quota == (QuotaViolation("calls", "600 of 600 are used"),)
     assert str(error) == "it failed (INVALID_REQUEST)"
 
 
@@ -58,7 +60,8 @@ async def test_errors_survive_pickling(client: AsyncRerankClient) -> None:
         await client.rerank("fail INVALID_ARGUMENT", ["d"])
 
     copy = pickle.loads(pickle.dumps(caught.value))
-    assert (type(copy), copy.fields, str(copy)) == (InvalidRequest, caught.value.fields, str(caught.value))
+    assert (type(copy), copy.fields, copy.quota) == (InvalidRequest, caught.value.fields, caught.value.quota)
+    assert str(copy) == str(caught.value)
 
 
 async def test_unavailable_is_retried(client: AsyncRerankClient, server: FakeServer) -> None:
@@ -66,6 +69,11 @@ async def test_unavailable_is_retried(client: AsyncRerankClient, server: FakeSer
 
     assert response.results[0].index == 0
     assert len(server.journal.requests) == 3
+
+
+async def test_a_large_request_is_retried(client: AsyncRerankClient, server: FakeServer) -> None:
+    await client.rerank("flaky 1", ["word " * 800_000])
+    assert len(server.journal.requests) == 2
 
 
 async def test_retries_end(client: AsyncRerankClient, server: FakeServer) -> None:
@@ -105,6 +113,22 @@ async def test_no_server() -> None:
         with pytest.raises(Unavailable) as caught:
             await client.rerank("dune", ["d"])
     assert (caught.value.reason, caught.value.request_id) == ("UNAVAILABLE", None)
+
+
+async def test_the_http_port_is_said_to_be_one() -> None:
+    async def answer_in_http1(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer_in_http1, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        async with AsyncRerankClient(f"127.0.0.1:{port}", max_attempts=1) as client:
+            with pytest.raises(Unavailable) as caught:
+                await client.rerank("dune", ["d"])
+    assert caught.value.message == (
+        "this looks like an HTTP port: it does not speak HTTP/2 as gRPC does; the gRPC port is usually 50051"
+    )
 
 
 def test_damaged_details_leave_code_and_message() -> None:

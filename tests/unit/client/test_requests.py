@@ -42,6 +42,8 @@ def test_enums_are_those_of_the_contract(kind: Any) -> None:
         (Document(text="a", id="1"), Document(text="a", id="1")),
         ({"text": "a", "prior_score": 2}, Document(text="a", prior_score=2.0)),
         ({"title": "a", "body": "b"}, Document(fields={"title": "a", "body": "b"})),
+        ({"title": "a", "text": "b", "id": "1"}, Document("b", "1", fields={"title": "a", "text": "b", "id": "1"})),
+        ({"content": "a", "id": 7.0}, Document("a", fields={"content": "a", "id": 7.0})),
         ({"image": "https://host/1.png"}, Document(image="https://host/1.png")),
         ({}, Document()),
     ],
@@ -62,11 +64,17 @@ def test_a_mapping_is_content_where_fields_are_ranked() -> None:
     [
         ("one", {}, TypeError, "not one str"),
         ([1], {}, TypeError, "not int"),
-        ([{"text": "a", "titel": "b"}], {}, ValueError, "no 'titel'"),
+        ([{"text": 1, "title": "b"}], {}, TypeError, "text must be a str, not int"),
         ([{"fields": {"a": object()}}], {}, ValueError, "."),
         (["a"], {"topn": 1}, TypeError, "did you mean 'top_n'"),
-        (["a"], {"top_n": "x"}, TypeError, "."),
-        (["a"], {"top_n": 2**40}, ValueError, "."),
+        (["a"], {"top_n": "x"}, TypeError, "top_n must be an int, not str"),
+        (["a"], {"top_n": 2**40}, ValueError, "top_n: "),
+        (["a"], {"score_threshold": "x"}, TypeError, "score_threshold must be a number, not str"),
+        (["a"], {"return_documents": "x"}, TypeError, "return_documents must be a bool, not str"),
+        (["a"], {"user": 3}, TypeError, "user must be a str, not int"),
+        (["a"], {"provider_options": 3}, TypeError, "provider_options must be a mapping, not int"),
+        (["a"], {"rank_fields": 3}, TypeError, "rank_fields must be a list of names, not one int"),
+        (["a"], {"fallbacks": ["a", 3]}, TypeError, r"fallbacks\[1\] must be a str, not int"),
         (["a"], {"truncation": "middle"}, ValueError, "known are .*'end'"),
         (["a"], {"fallbacks": "local/bm25"}, TypeError, "list of names"),
     ],
@@ -76,6 +84,11 @@ def test_what_cannot_be_sent_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         encode_request("q", documents, options)
+
+
+def test_a_query_that_is_no_text_is_named() -> None:
+    with pytest.raises(TypeError, match="query must be a str, not int"):
+        encode_request(3, ["a"], {})  # type: ignore[arg-type]
 
 
 def test_batch_messages() -> None:
