@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from rerankd_adapters.testing import Received, ScriptedResponse
+from tests.clients.fault_script import Stage
 from tests.clients.table import HERE, NODE, Client
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well
@@ -36,6 +37,8 @@ ALIASES = (
     "rerank-2.5",
     "rerank-v3.5",
 )
+RERANKER = "two-stages"
+STAGES = [{"model": "local/bm25", "keep": 3}, {"model": MODEL}]
 QUERY = "what opened the solar sail"
 TEXTS = [
     "A desert planet with two moons.",
@@ -76,17 +79,21 @@ Ran = Callable[[Client], dict[str, Outcome]]
 
 
 @pytest.fixture(scope="session")
-def gateway() -> Iterator[ServerProcess]:
-    """A server whose default model is the embedded cross-encoder, with a provider `limited` beside it."""
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server whose default model is the embedded cross-encoder, with a provider `limited` and a stored reranker."""
     with Upstream(Limiter()) as upstream:
         limited = {"provider": "cohere", "base_url": upstream.url, "api_key": "upstream-key-0123456789"}
         environment = {
             "NO_PROXY": "127.0.0.1",
             "RERANKD_ALIASES": json.dumps(dict.fromkeys(ALIASES, MODEL)),
             "RERANKD_DEFAULT_MODEL": MODEL,
+            "RERANKD_STORE": json.dumps({"state_dir": str(tmp_path_factory.mktemp("state"))}),
             "RERANKD_PROVIDERS__LIMITED": json.dumps(limited),
         }
         running = ServerProcess(environment=environment)
+        stored = {"name": RERANKER, "strategy": "cascade", "config": {"stages": STAGES}}
+        made = httpx.post(f"{running.http_url}/api/reranker", json=stored, trust_env=False)
+        assert made.status_code == 201, made.text
         yield running
         assert running.stop() == 0
 
@@ -97,9 +104,9 @@ def ranking(gateway: ServerProcess) -> list[tuple[int, float]]:
     return rank(gateway, TEXTS)
 
 
-def rank(gateway: ServerProcess, texts: list[str]) -> list[tuple[int, float]]:
+def rank(gateway: ServerProcess, texts: list[str], model: str = MODEL) -> list[tuple[int, float]]:
     """Ask the server in its own format: (index, score) of each text, best first."""
-    body = {"model": MODEL, "query": QUERY, "documents": texts}
+    body = {"model": model, "query": QUERY, "documents": texts}
     answer = httpx.post(f"{gateway.http_url}/v1/rerank", json=body, trust_env=False, timeout=60).json()
     found = [(result["index"], result["relevance_score"]) for result in answer["results"]]
     assert sorted(index for index, _ in found) == list(range(len(texts)))
@@ -136,9 +143,9 @@ def by_turns(clients: Iterable[Client]) -> list[Client]:
     return [client for _, client in sorted(turns, key=lambda turn: turn[0])]
 
 
-def run_program(client: Client, url: str, home: Path) -> dict[str, Outcome]:
+def run_program(client: Client, url: str, home: Path, **more: str) -> dict[str, Outcome]:
     """Run a client's program in its environment, without this process's variables, proxies and keys."""
-    given = {"url": url, "query": QUERY, "texts": TEXTS, "objects": OBJECTS, **client.given}
+    given = {"url": url, "query": QUERY, "texts": TEXTS, "objects": OBJECTS, **client.given, **more}
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), **QUIET}
     command = [*command_of(client), json.dumps(given)]
     done = subprocess.run(
@@ -159,3 +166,11 @@ def command_of(client: Client) -> list[str]:
     own = re.sub(r"\W+", "-", client.name)
     programs = shutil.copytree(HERE / "programs", folder / "programs" / own, dirs_exist_ok=True)
     return ["node", str(programs / client.program)]
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The servers of the fault script."""
+    servers = Stage(tmp_path_factory.mktemp("faults"))
+    yield servers
+    servers.close()

@@ -84,7 +84,7 @@ def _litellm(provider: str, path: str, model: str) -> Client:
     takes_model = provider != "huggingface"
     raises = _STATUS_ERRORS if takes_model else {"bad_request": "APIError"}
     given = {"provider": provider, "path": path, "model": model, "takes_model": takes_model}
-    checks = ("strings", "top_n", "documents", "asynchronous")
+    checks = ("strings", "top_n", "documents", "asynchronous", *(("reranker",) if takes_model else ()))
     point = f'litellm.rerank("{provider}/{model}", ..., api_base="URL{path}", api_key=KEY)'
     return Client(f"litellm `{provider}/`", "litellm", "litellm", "litellm_sdk.py", checks, raises, point, given)
 
@@ -107,7 +107,7 @@ PYTHON = (
         "cohere",
         "sdks",
         "cohere_v2.py",
-        (*_USUAL, "options", "asynchronous", "versioned_base", "models"),
+        (*_USUAL, "options", "asynchronous", "versioned_base", "models", "reranker"),
         _COHERE_ERRORS,
         'cohere.ClientV2(api_key=KEY, base_url="URL")',
     ),
@@ -116,7 +116,7 @@ PYTHON = (
         "cohere",
         "sdks",
         "cohere_v1.py",
-        (*_USUAL, "objects", "rank_fields", "documents", "default_model", "asynchronous"),
+        (*_USUAL, "objects", "rank_fields", "documents", "default_model", "asynchronous", "reranker"),
         _COHERE_ERRORS,
         'cohere.Client(api_key=KEY, base_url="URL")',
     ),
@@ -161,8 +161,8 @@ PYTHON = (
         "cohere-haystack",
         "sdks",
         "haystack_cohere.py",
-        (*_USUAL, "asynchronous"),
-        {**_COHERE_ERRORS, "empty_document": "BadRequestError"},
+        (*_USUAL, "asynchronous", "empty_document"),
+        _COHERE_ERRORS,
         'CohereRanker(model=MODEL, api_base_url="URL")',
     ),
     Client(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import cohere
-from checks import KEY, LIMITED, OBJECTS, QUERY, TEXTS, UNKNOWN, URL, check, once, pairs, run
+from checks import KEY, LIMITED, OBJECTS, QUERY, RERANKER, TEXTS, UNKNOWN, URL, check, once, pairs, run
 
 client = cohere.Client(api_key=KEY, base_url=URL)
 impatient = cohere.Client(api_key=KEY, base_url=URL, max_retries=0)
@@ -48,6 +48,11 @@ def default_model() -> Any:
 async def asynchronous() -> Any:
     async with cohere.AsyncClient(api_key=KEY, base_url=URL) as patient:
         return pairs((await patient.rerank(model="rerank-v3.5", query=QUERY, documents=TEXTS)).results)
+
+
+@check
+def reranker() -> Any:
+    return pairs(client.rerank(model=RERANKER, query=QUERY, documents=TEXTS).results)
 
 
 @check

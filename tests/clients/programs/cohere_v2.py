@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import cohere
-from checks import KEY, LIMITED, QUERY, TEXTS, UNKNOWN, URL, check, once, pairs, run
+from checks import KEY, LIMITED, QUERY, RERANKER, TEXTS, UNKNOWN, URL, check, once, pairs, run
 
 client = cohere.ClientV2(api_key=KEY, base_url=URL)
 impatient = cohere.ClientV2(api_key=KEY, base_url=URL, max_retries=0)
@@ -43,6 +43,11 @@ def versioned_base() -> Any:
 @check
 def models() -> Any:
     return {"models": [model.name for model in client.models.list(page_size=100, endpoint="rerank").models]}
+
+
+@check
+def reranker() -> Any:
+    return pairs(client.rerank(model=RERANKER, query=QUERY, documents=TEXTS).results)
 
 
 @check

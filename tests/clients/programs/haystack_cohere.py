@@ -32,7 +32,8 @@ def top_n() -> Any:
 
 @check
 def empty_document() -> Any:
-    ranker().run(query=QUERY, documents=[*DOCUMENTS, Document(content=None)])
+    ranked = ranker().run(query=QUERY, documents=[Document(content=None), *DOCUMENTS])["documents"]
+    return {"contents": [document.content for document in ranked]}
 
 
 @check

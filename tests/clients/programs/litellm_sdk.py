@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import litellm
-from checks import GIVEN, KEY, LIMITED, QUERY, TEXTS, UNKNOWN, URL, check, run
+from checks import GIVEN, KEY, LIMITED, QUERY, RERANKER, TEXTS, UNKNOWN, URL, check, run
 
 PROVIDER: str = GIVEN["provider"]
 BASE: str = URL + GIVEN["path"]
@@ -49,6 +49,10 @@ async def asynchronous() -> Any:
 
 
 if GIVEN["takes_model"]:
+
+    @check
+    def reranker() -> Any:
+        return read(call(f"{PROVIDER}/{RERANKER}", return_documents=False))
 
     @check
     def unknown_model() -> Any:
