@@ -28,18 +28,20 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.response_headers import raw_response_headers
 from rerankd.contract.service import Services
+from rerankd.engine.byte_budget import ByteBudget
+from rerankd.engine.limits import RequestLimits
 from rerankd.gateway.app import Gateway
 from rerankd.gateway.asgi import Message, Receive, Scope, Send
-from rerankd.gateway.body import read_body
+from rerankd.gateway.body import BodyReader, GatewayLimits
 from rerankd.gateway.dialects.dialect_service import rerank_in_dialect
 from rerankd.gateway.dialects.registry import identify
 from rerankd.gateway.guard import CallGuard
 from rerankd.gateway.http_middleware import HttpMiddleware
+from rerankd.gateway.large_bodies import LargeBodies
 from rerankd.gateway.negotiation import JSON_TYPES, check_media_type, open_call, read_headers, request_id_of
 from rerankd.http.settings import ListenerSettings
 from rerankd.web.app import create_web_app
 
-MAX_BODY_BYTES: Final = 64 * 2**20
 COMPRESS_FROM_BYTES: Final = ListenerSettings().compress_from_bytes
 BODY: Final = json.dumps({"query": "q" * 40, "documents": ["d" * 490] * 4}).encode()
 HEADERS: Final = [
@@ -69,6 +71,12 @@ class FixedService:
         """Return a model of the name."""
         return messages.GetModelResponse(model=messages.Model(name=request.model))
 
+    async def warm_documents(
+        self, request: messages.WarmDocumentsRequest, _call: CallContext, /
+    ) -> messages.WarmDocumentsResponse:
+        """Keep nothing."""
+        return messages.WarmDocumentsResponse(skipped=len(request.documents))
+
     async def batch_rerank(
         self, requests: AsyncIterator[messages.BatchRerankRequest], call: CallContext, /
     ) -> AsyncIterator[messages.BatchRerankResponse]:
@@ -85,19 +93,22 @@ def by_hand(service: FixedService) -> Gateway:
 
 
 def on_starlette(service: FixedService, *middleware: Middleware) -> Starlette:
+    limits, budget = GatewayLimits(), ByteBudget(RequestLimits().max_bytes_in_flight)
+    reader = BodyReader(limits, budget, LargeBodies(lambda: RequestLimits().max_documents, limits.max_values))
+
     async def rerank(request: Request) -> Response:
         headers = read_headers(request.headers.raw)
         request_id = request_id_of(headers)
         call = open_call(headers, request_id, "1")
         check_media_type(headers, JSON_TYPES)
         async with CallGuard(call.deadline_s) as guard:
-            body = await read_body(request.receive, headers, MAX_BODY_BYTES)
+            body = await reader.read(request.receive, headers, guard)
             dialect, parsed, keys = identify(body)
             parsed = parsed or dialect.read(body, keys)
-            guard.watch_soon(request.receive)
-            answer = await rerank_in_dialect(service, dialect, parsed, call)
+            answer = await rerank_in_dialect(service, parsed, call)
         facts = {
-            name.decode(): value.decode() for name, value in [*raw_response_headers(answer), *dialect.headers(answer)]
+            name.decode(): value.decode()
+            for name, value in [*raw_response_headers(answer, call), *dialect.headers(answer)]
         }
         return Response(
             dialect.write(answer, parsed), headers={"x-request-id": request_id, **facts}, media_type="application/json"

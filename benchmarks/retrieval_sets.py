@@ -1,14 +1,19 @@
-"""Labelled retrieval sets: a corpus, queries, candidates in BM25 order, and judgements."""
+"""Labelled retrieval sets: a corpus, queries, candidates in BM25 order, and judgements.
+
+`python -m benchmarks.retrieval_sets FOLDER > judged.jsonl` writes one as `rerankd tune` reads it.
+"""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from rerankd.evaluation.measures import ndcg, reciprocal_rank
 
 
 @dataclass(frozen=True)
@@ -61,16 +66,21 @@ def _pairs(file: Path) -> dict[str, list[tuple[str, int]]]:
 
 
 def ndcg_at_10(query: LabelledQuery, order: Sequence[int]) -> float:
-    """Normalised discounted cumulative gain of the first ten, gains as judged."""
-    ideal = _discounted(sorted(query.ideal_gains, reverse=True)[:10])
-    return _discounted([query.gains[position] for position in order[:10]]) / ideal if ideal else 0.0
+    """Normalised discounted cumulative gain of the first ten, gains as judged; 0 without a relevant document."""
+    return ndcg([query.gains[position] for position in order], query.ideal_gains) or 0.0
 
 
 def mrr_at_10(query: LabelledQuery, order: Sequence[int]) -> float:
     """Reciprocal rank of the first relevant document among the first ten, 0 without one."""
-    ranks = (rank for rank, position in enumerate(order[:10], start=1) if query.gains[position] > 0)
-    return 1 / next(ranks, math.inf)
+    return reciprocal_rank([query.gains[position] for position in order])
 
 
-def _discounted(gains: Sequence[int]) -> float:
-    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))
+def main() -> None:
+    """Write the set in a folder as judged queries; grades are those of the candidates."""
+    for query in read_set(Path(sys.argv[1])):
+        judged = {"query": query.text, "documents": query.candidates, "grades": query.gains}
+        print(json.dumps(judged, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -24,8 +24,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from rerankd.http.transport import ClientName, TransportSettings
 from rerankd.http.transport_factory import open_transport
+from rerankd.http.transport_settings import ClientName, TransportSettings
 from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, ProviderCall
 from rerankd_adapters.cohere import COHERE
@@ -81,7 +81,7 @@ async def _serve(ports: Connection, documents: int, certificate: Path) -> None:
 
 
 async def measure(name: ClientName, url: str, ca_file: Path, load: Load) -> Reading:
-    transport = open_transport(name, TransportSettings(uses_environment_proxy=False, ca_file=ca_file))
+    transport = open_transport(TransportSettings(client=name, uses_environment_proxy=False, ca_file=str(ca_file)))
     deployment = HttpProvider(COHERE, Endpoint(base_url=url, api_key="a-key"), transport)
     call = ProviderCall(
         model="rerank-v3.5", query="what is the capital of France", documents=["a text about it"] * load.documents

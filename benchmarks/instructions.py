@@ -1,0 +1,175 @@
+"""Instructions that a call executes in the server, counted by Callgrind: the same on a busy and on a quiet machine.
+
+Times of one program differ by a tenth between two processes; instructions by less than a hundredth. With several
+source trees the table has a ratio to the first, which tells what a change costs. Each tree needs the dependencies of
+this environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import grpc
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import workloads
+from benchmarks.processes import MissingToolError, Running, running
+from benchmarks.servers import ready_ports
+from benchmarks.upstream import upstream
+from rerank.v1 import rerank_service_pb2 as pb
+from rerank.v1 import rerank_service_pb2_grpc as pb_grpc
+
+CALLS: Final = 150
+_SETTLE_S: Final = 8
+"""Until models loaded in the background are there."""
+_SOURCES: Final = ("server", "adapters", "clients/python", "protos/gen/python")
+
+Rows = Mapping[str, float]
+
+
+def count(tree: Path, provider_url: str, folder: Path, wanted: str = "") -> Rows:
+    """Return thousands of instructions a call, by row; only of rows whose names have a text."""
+    settings = folder / "rerankd.yaml"
+    provider = {"provider": "cohere", "base_url": f"{provider_url}/4", "api_key": "a-key"}
+    settings.write_text(yaml.safe_dump({"providers": {"far": provider}, "cache": {"enabled": False}}))
+    profile = folder / "callgrind"
+    valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={profile}"]
+    serve = ["-m", "rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0", "--config", str(settings)]
+    variables = {
+        "PYTHONPATH": os.pathsep.join(str(tree / each) for each in _SOURCES),
+        "RERANKD_LOG__FORMAT": "json",
+        "OTEL_SDK_DISABLED": "true",
+    }
+    cores = os.sched_getaffinity(0)
+    with running([*valgrind, sys.executable, *serve], ready_ports, cores, variables) as server:
+        rows = _rows(server)
+        rows["HTTP, local/bm25, 4 documents"](20)
+        time.sleep(_SETTLE_S)
+        return {name: _count(server.pid, profile, call) for name, call in rows.items() if wanted in name}
+
+
+def _rows(server: Running) -> dict[str, Callable[[int], None]]:
+    """Return what makes n calls, by row."""
+
+    def http_calls(model: str, documents: int) -> Callable[[int], None]:
+        body = workloads.Workload(workloads.QUERY, workloads.documents(documents)).json_body(model)
+
+        def call(times: int) -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", server.ports["http"])
+            for _ in range(times):
+                connection.request("POST", "/v2/rerank", body, {"content-type": "application/json"})
+                response = connection.getresponse()
+                content = response.read()
+                if response.status != http.client.OK:
+                    raise SystemExit(f"HTTP {response.status}: {content.decode()}")
+            connection.close()
+
+        return call
+
+    def grpc_calls(model: str) -> Callable[[int], None]:
+        message = workloads.Workload(workloads.QUERY, workloads.documents(4)).message(model)
+
+        def call(times: int) -> None:
+            with grpc.insecure_channel(f"127.0.0.1:{server.ports['grpc']}") as channel:
+                stub = pb_grpc.RerankServiceStub(channel)
+                for _ in range(times):
+                    stub.Rerank(message)
+
+        return call
+
+    def batches(model: str) -> Callable[[int], None]:
+        message = workloads.Workload(workloads.QUERY, workloads.documents(4)).message(model)
+
+        def call(times: int) -> None:
+            items = (pb.BatchRerankRequest(item=pb.BatchItem(item_id=str(n), request=message)) for n in range(times))
+            with grpc.insecure_channel(f"127.0.0.1:{server.ports['grpc']}") as channel:
+                answers = list(pb_grpc.RerankServiceStub(channel).BatchRerank(items))
+            if answers[-1].summary.items_succeeded != times:
+                raise SystemExit(f"BatchRerank: {answers[-1]}")
+
+        return call
+
+    return {
+        "HTTP, local/bm25, 4 documents": http_calls("local/bm25", 4),
+        "HTTP, local/bm25, 100 documents": http_calls("local/bm25", 100),
+        "HTTP, asking the provider, 4 documents": http_calls("far/rerank-v3.5", 4),
+        "gRPC, local/bm25, 4 documents": grpc_calls("local/bm25"),
+        "gRPC, asking the provider, 4 documents": grpc_calls("far/rerank-v3.5"),
+        "item of BatchRerank, local/bm25, 4 documents": batches("local/bm25"),
+        "item of BatchRerank, asking the provider, 4 documents": batches("far/rerank-v3.5"),
+    }
+
+
+def _count(pid: int, profile: Path, call: Callable[[int], None]) -> float:
+    call(CALLS)
+    time.sleep(0.5)
+    _control(pid, "--zero")
+    _control(pid, "--instr=on")
+    call(CALLS)
+    time.sleep(0.3)  # the deferred work of the last calls
+    _control(pid, "--instr=off")
+    _control(pid, "--dump")
+    newest = max(profile.parent.glob(f"{profile.name}*"), key=lambda file: file.stat().st_mtime_ns)
+    total = re.findall(r"^(?:summary|totals): (\d+)", newest.read_text(errors="replace"), re.MULTILINE)[-1]
+    return int(total) / CALLS / 1000
+
+
+def _control(pid: int, command: str) -> None:
+    subprocess.run(["callgrind_control", command, str(pid)], check=True, capture_output=True)
+
+
+def table_of(trees: Sequence[Path], readings: Sequence[Rows]) -> Table:
+    """Make the table: a row a kind of call, a column a tree, and ratios to the first."""
+    table = Table(title="thousands of instructions a call")
+    table.add_column("row", no_wrap=True)
+    for number, tree in enumerate(trees):
+        table.add_column(tree.name, justify="right")
+        if number:
+            table.add_column("ratio", justify="right")
+    for name, first in readings[0].items():
+        cells = [f"{first:,.0f}"]
+        for reading in readings[1:]:
+            cells += [f"{reading[name]:,.0f}", f"{reading[name] / first:.3f}"]
+        table.add_row(name, *cells)
+    return table
+
+
+def main() -> None:
+    """Count the instructions of each tree and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    here = Path(__file__).parent.parent
+    parser.add_argument("trees", nargs="*", type=Path, default=[here], help="checkouts to compare; default: this one")
+    parser.add_argument("--rows", default="", help="text in the names of the rows to count (default: all)")
+    given = parser.parse_args()
+    trees = [tree.resolve() for tree in given.trees]
+    console = Console()
+    if shutil.which("valgrind") is None:
+        raise MissingToolError("valgrind is not installed; Debian's package of that name has it")
+    with tempfile.TemporaryDirectory() as name, console.status("starting") as status:
+        folder = Path(name)
+        with upstream(folder, os.sched_getaffinity(0)) as provider:
+            url = f"http://127.0.0.1:{provider.ports['port']}"
+            readings = []
+            for number, tree in enumerate(trees):
+                status.update(f"counting {tree.name} ({number + 1} of {len(trees)}), about 2 minutes each")
+                own = folder / f"tree-{number}"
+                own.mkdir()
+                readings.append(count(tree, url, own, given.rows))
+    console.print(table_of(trees, readings))
+
+
+if __name__ == "__main__":
+    main()
