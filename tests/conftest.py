@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.support.server import ServerProcess
 
 pytest_plugins = ["tests.support.canary_plugin"]
+
+# A deadline of an example measures how busy the machine is.
+hypothesis.settings.register_profile("rerankd", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("rerankd")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stores of servers under test are not the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
-from rerankd.serving.service import Addresses
+from rerankd.serving.listening import Addresses
 from rerankd.serving.worker import WorkerStart, run_worker
 from rerankd.settings import SettingsOrigin
 from rerankd.telemetry.deferred import DELAY_S

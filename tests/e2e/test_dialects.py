@@ -23,7 +23,7 @@ MOST_BYTES = 4000
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Mapping[str, ServerProcess]]:
-    """A server with a low limit for bodies, and one whose only place a call to a silent provider has taken."""
+    """A server with a low limit for bodies, one whose only place is taken, and one that refuses blank documents."""
     limits = {"RERANKD_LIMITS__MAX_REQUEST_BYTES": str(MOST_BYTES), "NO_PROXY": "127.0.0.1"}
     with socket.create_server(("127.0.0.1", 0)) as silent:
         provider = {
@@ -39,7 +39,9 @@ def servers() -> Iterator[Mapping[str, ServerProcess]]:
         holder = threading.Thread(target=_ask_and_wait, args=(full.http_url, asked), daemon=True)
         holder.start()
         connection, _ = silent.accept()
-        yield {"serving": serving, "full": full}
+        strict = ServerProcess(environment={"RERANKD_BLANK_DOCUMENTS": "reject"})
+        yield {"serving": serving, "full": full, "strict": strict}
+        strict.stop()
         connection.close()
         holder.join(30)
         assert serving.stop() == 0
@@ -54,7 +56,6 @@ def _ask_and_wait(url: str, asked: Mapping[str, object]) -> None:
 FAULTS: dict[str, dict[str, Any]] = {
     "blank query": {"query": " ", "documents": ["a"]},
     "no documents": {"query": "q", "documents": []},
-    "a blank document": {"query": "q", "documents": ["a", " "]},
     "unknown model": {"model": "local/none", "query": "q", "documents": ["a"]},
     "no results asked for": {"query": "q", "documents": ["a"], "top_n": 0},
     "no room": {"query": "q", "documents": ["a"]},

@@ -17,6 +17,11 @@ pytestmark = pytest.mark.slow
 MEASUREMENTS = 3
 """Of the slowest calls; no call may fail in any. One stall of a shared machine is a hundredth of the calls."""
 LONGEST_COOLDOWN_S = 1.0
+DETECTION_S = 1.0
+"""`adaptive_timeout.min_s`: longer than three times the usual latency here."""
+UNANSWERED = ("hangs", "stalls in the body", "dribbles a byte every 200 ms")
+MOST_CAUGHT = 40
+"""Calls that an upstream that hangs may catch: all 16 callers once, and again until its circuit breaker opens."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,22 +37,36 @@ def _told(outcome: Outcome) -> str:
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_broken_upstream_fails_no_call_and_slows_few(fault: str) -> None:
+    """With default settings and callers that set no deadline."""
     told = []
     for _ in range(MEASUREMENTS):
-        outcome = await measure(fault, healthy_s=1.5, broken_s=2.0)
+        outcome = await measure(fault, healthy_s=1.5, broken_s=2.5)
         told.append(_told(outcome))
         assert outcome.broken.failures == []
-        assert outcome.broken.calls > 200, "too few calls for a percentile"
+        assert outcome.broken.calls > 100, "too few calls for a percentile"
         assert outcome.broken.upstream_calls <= 1.2 * outcome.broken.calls + 100
-        # A call that meets the fault takes its hedge delay, the 95th percentile of before, and then an ordinary call:
-        # by construction twice the usual. What is above is this machine's own, a tenth of a second on a busy one.
+        assert fault not in UNANSWERED or outcome.reached <= MOST_CAUGHT
+        # The callers are as many as a limit catches at once: one limit is what they notice. What is above is this
+        # machine's own, a tenth of a second on a busy one.
+        if outcome.broken.percentile_s(0.99) <= 2 * outcome.healthy.percentile_s(0.99) + DETECTION_S + 2 * LATENCY_S:
+            return
+    pytest.fail("\n".join(told))
+
+
+async def test_hedges_hide_a_hanging_upstream() -> None:
+    told = []
+    for _ in range(MEASUREMENTS):
+        outcome = await measure("hangs", healthy_s=1.5, broken_s=2.0, balancing="latency", hedge={"enabled": True})
+        told.append(_told(outcome))
+        assert outcome.broken.failures == []
+        # A call that meets the fault takes its hedge delay, the 95th percentile of before, and then an ordinary call.
         if outcome.broken.percentile_s(0.99) <= 2 * outcome.healthy.percentile_s(0.99) + 2 * LATENCY_S:
             return
     pytest.fail("\n".join(told))
 
 
 async def test_with_everything_down_calls_grow_by_the_budget_and_come_back() -> None:
-    retries = {"budget": 0.1, "burst": 10, "initial_delay_ms": 1}
+    retries = {"budget": 0.1, "burst": 10, "min_per_s": 0, "initial_delay_ms": 1}
     async with service(retries=retries, cooldown={"failures": 0}) as opened:
         for upstream in opened.upstreams:
             upstream.fault = FAULTS["answers 503"]
@@ -75,12 +94,3 @@ async def test_cooldowns_keep_traffic_from_upstreams_that_are_all_down() -> None
             upstream.fault = None
         await asyncio.sleep(1.5 * LONGEST_COOLDOWN_S)
         assert (await opened.load(0.5)).failures == []
-
-
-async def test_without_hedges_a_hanging_upstream_still_fails_no_call() -> None:
-    async with service(balancing="least-in-flight", attempt_timeout_s=0.5) as opened:
-        await opened.load(0.5)
-        opened.upstreams[0].fault = FAULTS["hangs"]
-        load = await opened.load(3.0)
-        assert load.failures == []
-        assert load.calls > 200

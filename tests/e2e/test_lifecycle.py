@@ -33,6 +33,10 @@ MESSAGE = pb.RerankRequest(
     documents=[pb.Document(text=text) for text in REQUEST["documents"]],
     cache=pb.CACHE_CONTROL_BYPASS,
 ).SerializeToString()
+BM25_REQUEST = {"model": "local/bm25", "query": "a", "documents": ["a", "b"]}
+BM25_MESSAGE = pb.RerankRequest(
+    model="local/bm25", query="a", documents=[pb.Document(text=text) for text in "ab"]
+).SerializeToString()
 
 CALLS_BEFORE_SIGTERM = 100
 ARRIVAL_S = 0.1
@@ -95,7 +99,7 @@ def test_a_taken_port_is_named() -> None:
             command = [sys.executable, "-m", "rerankd.cli", "serve", flag, str(port), other, "0"]
             ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert ended.returncode == 1
-            assert f"127.0.0.1:{port}" in ended.stderr
+            assert f"localhost:{port}" in ended.stderr
             assert flag in ended.stderr
             assert "Traceback" not in ended.stderr
 
@@ -112,9 +116,48 @@ def test_workers_share_the_ports_and_are_replaced_when_they_die() -> None:
         time.sleep(0.1)
     with httpx.Client(base_url=server.http_url, trust_env=False) as client:
         for _ in range(10):
-            body = {"model": "local/bm25", "query": "a", "documents": ["a", "b"]}
-            assert client.post("/v1/rerank", json=body).status_code == 200
+            assert client.post("/v1/rerank", json=BM25_REQUEST).status_code == 200
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [("1", "2"), ("2", "1"), ("2", "2")])
+async def test_a_server_starts_at_once_on_the_ports_of_one_that_ended(before: str, after: str) -> None:
+    server = ServerProcess("--workers", before)
+    ports = [str(port_of(address)) for address in (server.grpc_address, server.http_url)]
+    async with grpc.aio.insecure_channel(server.grpc_address) as channel, httpx.AsyncClient(trust_env=False) as client:
+        call: Any = channel.unary_unary(METHOD)
+        assert pb.RerankResponse.FromString(await call(BM25_MESSAGE)).results
+        response = await client.post(f"{server.http_url}/v1/rerank", json=BM25_REQUEST)
+        assert response.status_code == 200
+        # The server closes the HTTP connection, so that its side of it is in TIME_WAIT.
+        assert await asyncio.to_thread(server.stop) == 0
+    assert has_time_wait(int(ports[1]))
+    follower = ServerProcess("--workers", after, "--grpc-port", ports[0], "--http-port", ports[1])
+    async with httpx.AsyncClient(trust_env=False) as client:
+        response = await client.post(f"{follower.http_url}/v1/rerank", json=BM25_REQUEST)
+        assert response.status_code == 200
+    assert await asyncio.to_thread(follower.stop) == 0
+
+
+def test_a_second_server_of_several_workers_is_refused_the_ports() -> None:
+    server = ServerProcess("--workers", "2")
+    for flag, address in (("--grpc-port", server.grpc_address), ("--http-port", server.http_url)):
+        command = [sys.executable, "-m", "rerankd.cli", "serve", "--workers", "2", flag, str(port_of(address))]
+        other = "--http-port" if flag == "--grpc-port" else "--grpc-port"
+        ended = subprocess.run([*command, other, "0"], capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode == 1
+        assert "cannot listen" in ended.stderr
+    assert server.stop() == 0
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def has_time_wait(port: int) -> bool:
+    """Say whether this host has a connection in TIME_WAIT whose local port is `port`."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any(row[1].endswith(f":{port:04X}") and row[3] == "06" for row in rows)
 
 
 @pytest.mark.parametrize(("arguments", "longest_s"), [(["embedded"], 3.0), (["none"], 1.5)])

@@ -117,7 +117,7 @@ def test_answers(service: Service, call: Call, model: str, cost: object) -> None
 @pytest.mark.parametrize(
     ("model", "query", "reason", "status"),
     [
-        ("litellm/by-cohere", "fail 401", "PROVIDER_CREDENTIALS_REJECTED", 500),
+        ("litellm/by-cohere", "fail 401", "PROVIDER_CREDENTIALS_REJECTED", 502),
         ("litellm/by-cohere", "fail 429", "PROVIDER_RATE_LIMITED", 429),
         ("litellm/by-cohere", "fail 500", "PROVIDER_UNAVAILABLE", 503),
         ("litellm/none", "q", "MODEL_NOT_FOUND", 404),

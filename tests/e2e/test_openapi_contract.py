@@ -11,6 +11,9 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
 
+from rerankd.access.key_format import digest_of, new_secret
+from rerankd.access.scopes import ALL_SCOPES
+from rerankd.rpc.servicers import SERVICE_NAMES
 from scripts.generate import ROOT
 from tests.support.server import ServerProcess
 
@@ -39,6 +42,23 @@ def read_last_line(_context: Any, response: Any) -> Any:
     return json.loads(response.content.splitlines()[-1])
 
 
+SETTINGS: Any = settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+ADMIN = new_secret()
+MANAGEMENT = [name.rpartition(".")[2] for name in SERVICE_NAMES[1:]]
+"""Services beside the rerank service; some are closed unless the settings open them."""
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with every service open to one key."""
+    access = {"enabled": True, "keys": {"admin": {"hash": digest_of(ADMIN), "scopes": list(ALL_SCOPES)}}}
+    state = {"state_dir": str(tmp_path_factory.mktemp("state"))}
+    running = ServerProcess(environment={"RERANKD_ACCESS": json.dumps(access), "RERANKD_STORE": json.dumps(state)})
+    yield running
+    assert running.stop() == 0
+    assert [entry for entry in running.log if entry.get("level") in ("error", "critical")] == []
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
     running = ServerProcess(environment={"RERANKD_DEFAULT_MODEL": "local/bm25"})
@@ -49,9 +69,19 @@ def server() -> Iterator[ServerProcess]:
 
 @pytest.mark.slow
 @schema.parametrize()  # type: ignore[untyped-decorator]
-@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@SETTINGS  # type: ignore[untyped-decorator]
 def test_conformance(case: Any, server: ServerProcess) -> None:
     response = case.call_and_validate(base_url=f"{server.http_url}/rerankd", checks=CHECKS)
 
     assert response.status_code != 500
     assert response.headers["x-request-id"]
+
+
+@pytest.mark.slow
+@schema.include(tag=MANAGEMENT).parametrize()  # type: ignore[untyped-decorator]
+@SETTINGS  # type: ignore[untyped-decorator]
+def test_conformance_of_opened_services(case: Any, opened: ServerProcess) -> None:
+    key = {"authorization": f"Bearer {ADMIN}"}
+    response = case.call_and_validate(base_url=f"{opened.http_url}/rerankd", headers=key, checks=CHECKS)
+
+    assert response.status_code not in (500, 503), response.text

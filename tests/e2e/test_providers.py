@@ -179,11 +179,11 @@ def test_images_go_to_models_that_take_them(service: Service, call: Call) -> Non
 @pytest.mark.parametrize(
     ("failure", "code", "reason", "status", "retry_after_s"),
     [
-        ("401", "INTERNAL", "PROVIDER_CREDENTIALS_REJECTED", 500, None),
+        ("401", "INTERNAL", "PROVIDER_CREDENTIALS_REJECTED", 502, None),
         ("429", "RESOURCE_EXHAUSTED", "PROVIDER_RATE_LIMITED", 429, 7.0),
         ("500", "UNAVAILABLE", "PROVIDER_UNAVAILABLE", 503, None),
-        ("garbage", "INTERNAL", "PROVIDER_BAD_RESPONSE", 500, None),
-        ("index", "INTERNAL", "PROVIDER_BAD_RESPONSE", 500, None),
+        ("garbage", "INTERNAL", "PROVIDER_BAD_RESPONSE", 502, None),
+        ("index", "INTERNAL", "PROVIDER_BAD_RESPONSE", 502, None),
     ],
 )
 @pytest.mark.parametrize("model", [MODELS["cohere"], MODELS["alias"]])

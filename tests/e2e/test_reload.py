@@ -23,6 +23,7 @@ from tests.support.canary import CANARY_SECRET
 from tests.support.server import ServerProcess
 from tests.support.transports import METHOD
 from tests.support.upstream import Upstream, answer_well
+from tests.support.waiting import until
 
 RELOADED = "settings reloaded"
 REFUSED = "settings not reloaded; the old ones stay in force"
@@ -62,13 +63,6 @@ def replace(file: Path, text: str) -> None:
 
 def outcomes(server: ServerProcess, *events: str) -> list[dict[str, Any]]:
     return [entry for entry in list(server.log) if entry.get("event") in (events or OUTCOMES)]
-
-
-async def until(condition: Callable[[], Any], timeout_s: float = 30.0) -> None:
-    give_up_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < give_up_s
-        await asyncio.sleep(0.02)
 
 
 def answer_slowly(request: Received) -> ScriptedResponse:

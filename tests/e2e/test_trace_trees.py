@@ -68,6 +68,19 @@ def settings(url: str) -> dict[str, Any]:
                 "hedge": {"enabled": True, "min_delay_ms": 500},
             },
         },
+        "rerankers": {
+            "deep": {
+                "strategy": "cascade",
+                "config": {
+                    "stages": [{"model": "search", "keep": 2, "name": "wide"}, {"model": "inner", "name": "close"}]
+                },
+            },
+            "inner": {"strategy": "dedicated-model", "config": {"model": "search"}},
+            "both": {
+                "strategy": "fusion",
+                "config": {"members": [{"model": "search", "name": "one"}, {"model": "inner", "name": "two"}]},
+            },
+        },
     }
 
 
@@ -205,6 +218,51 @@ def test_an_ndjson_batch_is_one_tree_that_links_its_items(
     assert {each.headers["traceparent"] for each in upstream.received if trace_id in str(each.headers)} == calls
 
 
+def test_each_member_of_a_reranker_is_a_span_within_the_call(
+    server: ServerProcess, upstream: Upstream, collector: Collector
+) -> None:
+    trace_id = "e" * 31 + "1"
+    answer = call_by_http(server, {"model": "deep", "query": "a harbour", "documents": DOCUMENTS}, trace_id)
+    assert answer.status_code == 200
+    spans = trace_of(collector, trace_id)
+    assert outline(spans, CALLER_ID) == [
+        "POST /v1/rerank server 200",
+        "  rerank deep internal ok",
+        "    stage wide internal ok",
+        "      rerank ranker client ok",
+        "      rerank ranker client ok",
+        "    stage close internal ok",
+        "      stage search internal ok",
+        "        rerank ranker client ok",
+    ]
+    calls = [span for span in spans if span.kind == "client"]
+    assert sorted(span.attributes["rerank.chunk.index"] for span in calls) == [0, 1, 2]
+    stages = {span.name: span.attributes for span in spans if span.name.startswith("stage")}
+    assert [(each["rerank.documents"], each["gen_ai.request.model"]) for each in stages.values()] == [
+        (5, "search"),
+        (2, "inner"),
+        (2, "search"),
+    ]
+    parents = {f"00-{trace_id}-{span.span_id}-01" for span in calls}
+    assert {each.headers["traceparent"] for each in upstream.received if trace_id in str(each.headers)} == parents
+
+
+@pytest.mark.parametrize("model", ["deep", "both"])
+def test_a_client_that_goes_away_cancels_every_member(
+    server: ServerProcess, upstream: Upstream, collector: Collector, model: str
+) -> None:
+    trace_id, query = "e" * 31 + {"deep": "2", "both": "3"}[model], f"{STALLS} in {model}"
+    running, left = {"deep": 2, "both": 4}[model], upstream.clients_left
+    body = json.dumps({"model": model, "query": query, "documents": DOCUMENTS}).encode()
+    with open_http(server, "/v1/rerank", "application/json", body, trace_id):
+        wait_until(lambda: came(upstream, query) == running)
+
+    spans = trace_of(collector, trace_id)
+    assert {span.attributes["rerank.outcome"] for span in spans if span.kind == "client"} == {"cancelled"}
+    assert {span.attributes["rerank.outcome"] for span in spans if span.name.startswith("stage")} == {"cancelled"}
+    wait_until(lambda: upstream.clients_left >= left + running)
+
+
 def test_a_client_that_goes_away_over_http(server: ServerProcess, upstream: Upstream, collector: Collector) -> None:
     trace_id, query = "d" * 31 + "2", f"{STALLS} over http"
     before, left = counted(server, "CANCELLED"), upstream.clients_left
@@ -321,8 +379,8 @@ FAILED: list[tuple[dict[str, Any], str, int, list[str]]] = [
     ({"query": "is refused"}, "INVALID_ARGUMENT", 400, [f"{MODEL} PROVIDER_REJECTED_REQUEST!", f"{CALL} rejected!"]),
     ({"query": "is limited"}, "RESOURCE_EXHAUSTED", 429, [f"{MODEL} PROVIDER_RATE_LIMITED!", f"{CALL} rate_limited!"]),
     ({"query": "is broken"}, "UNAVAILABLE", 503, [f"{MODEL} PROVIDER_UNAVAILABLE!", f"{CALL} unavailable!"]),
-    ({"query": "knows no key"}, "INTERNAL", 500, [f"{MODEL} PROVIDER_CREDENTIALS_REJECTED!", f"{CALL} credentials!"]),
-    ({"query": "is nonsense"}, "INTERNAL", 500, [f"{MODEL} PROVIDER_BAD_RESPONSE!", f"{CALL} bad_response!"]),
+    ({"query": "knows no key"}, "INTERNAL", 502, [f"{MODEL} PROVIDER_CREDENTIALS_REJECTED!", f"{CALL} credentials!"]),
+    ({"query": "is nonsense"}, "INTERNAL", 502, [f"{MODEL} PROVIDER_BAD_RESPONSE!", f"{CALL} bad_response!"]),
 ]
 """What is asked, gRPC code, HTTP status, and the spans below the server's."""
 FAULTS = {"UNAVAILABLE", "INTERNAL"}

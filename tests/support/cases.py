@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ class Case:
     timeout_s: float | None = None
     behaviour: str = "call"
     items: int = 0
+    path: str = "/v1/rerank"
+    """HTTP route the request is posted to."""
 
 
 @dataclass
@@ -43,8 +46,15 @@ class Outcome:
 def read_cases(file: str) -> list[Case]:
     """Read a file of golden cases, generators expanded, with canaries in the texts of those that are refused."""
     entries = yaml.safe_load((DIRECTORY / file).read_text(encoding="utf-8"))
+    entries = entries["cases"] if isinstance(entries, dict) else entries
     cases = [Case(**_expand(entry)) for entry in entries]
     return [case if case.expect["code"] == "OK" else replace(case, request=_marked(case.request)) for case in cases]
+
+
+def settings_environment(file: str, server: str) -> dict[str, str]:
+    """Return the settings of a file of golden cases as variables, with the URL of an upstream for `{server}`."""
+    text = (DIRECTORY / file).read_text(encoding="utf-8").replace("{server}", server)
+    return {f"RERANKD_{name.upper()}": json.dumps(value) for name, value in yaml.safe_load(text)["settings"].items()}
 
 
 def _marked(value: Any, place: str = "") -> Any:
@@ -73,14 +83,22 @@ def differences(case: Case, outcome: Outcome) -> Iterator[str]:
     """Yield what an outcome has other than the case expects."""
     expect = case.expect
     results = outcome.response.get("results", [])
+    extra = outcome.response.get("extra_fields", {})
     found = {
         "code": outcome.code,
         "reason": outcome.reason,
         "message": outcome.message,
         "fields": outcome.fields,
         "order": [result["index"] for result in results],
+        "scores": [round(result["relevance_score"], 6) for result in results],
         "documents": [result.get("document") for result in results],
         "model": outcome.response.get("model"),
+        "warnings": outcome.response.get("meta", outcome.response).get("warnings") or [],
+        "score_space": _short(extra.get("score_space", ""), "SCORE_SPACE_"),
+        "stages": [[stage["stage"], _short(stage["status"], "STAGE_STATUS_")] for stage in extra.get("stages", [])],
+        "parts": _parts_of(results[0]) if results else [],
+        "explained": [_parts_of(result) for result in results],
+        **{name: outcome.response.get(name) for name in ("warmed", "already_warm", "skipped")},
     }
     for key in expect.keys() & found.keys():
         if found[key] != expect[key]:
@@ -89,3 +107,13 @@ def differences(case: Case, outcome: Outcome) -> Iterator[str]:
         yield f"status: expected {expect['status']}, got {outcome.status} ({outcome.message})"
     if expect["code"] != "OK" and not outcome.message:
         yield "message: empty"
+
+
+def _short(value: str, prefix: str) -> str:
+    """Return the JSON name of an enum value, which protobuf's own JSON writes with a prefix."""
+    return value.removeprefix(prefix).lower()
+
+
+def _parts_of(result: Mapping[str, Any]) -> list[str]:
+    """Name the parts that explain a result."""
+    return [part["name"] for part in (result.get("explanation") or {}).get("parts", [])]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 HOST = "127.0.0.1"
 
@@ -50,3 +56,37 @@ def write_client(folder: Path, issuer: trustme.CA | None = None) -> Path:
     issued = (issuer or authority()).issue_cert("client.example")
     issued.private_key_and_cert_chain_pem.write_to_path(str(path))
     return path
+
+
+def issue_client(
+    *names: x509.GeneralName, common_name: Sequence[str] = (), lives: timedelta = timedelta(days=1)
+) -> tuple[bytes, bytes]:
+    """Make a client's certificate of the authority, and its key, both PEM.
+
+    Args:
+        names: Alternative names; without any the certificate has no such extension.
+        common_name: Common names of its subject.
+        lives: How long from now it is valid.
+    """
+    issuer = x509.load_pem_x509_certificate(authority().cert_pem.bytes())
+    issuer_key = serialization.load_pem_private_key(authority().private_key_pem.bytes(), None)
+    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in common_name]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now + lives)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not common_name)
+    made = builder.sign(issuer_key, hashes.SHA256())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return made.public_bytes(serialization.Encoding.PEM), private

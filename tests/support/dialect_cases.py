@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import socket
@@ -36,7 +37,8 @@ class DialectCase:
     padding: int = 0
     """Spaces that follow the body."""
     server: str = "serving"
-    """The server it is sent to: "serving", or "full", which has no room for another call."""
+    """The server it is sent to: "serving"; "full", which has no room for another call; or "strict", which refuses blank
+    documents."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def send(url: str, case: DialectCase) -> Reply:
     start, _, content = data.partition(b"\r\n\r\n")
     status, *lines = start.decode("latin-1").split("\r\n")
     received = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if received.get("content-encoding") == "gzip":  # long answers to SDKs that take it
+        content = gzip.decompress(content)
     return Reply(int(status.split()[1]), received, json.loads(content))
 
 

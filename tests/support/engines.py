@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.router import Router
 from rerankd.engine.routing.settings import CircuitBreakerSettings, DeploymentSettings, ModelSettings
+from rerankd.strategies.composition import compose_models
+from rerankd.strategies.settings import AnyReranker
 from rerankd.telemetry.recorder import Recorder
 from rerankd.telemetry.recording import RecordedService
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
@@ -67,6 +70,11 @@ def cools(each: Deployment) -> bool:
     return each.breaker.is_open
 
 
+def is_quiet(each: Deployment) -> bool:
+    """Whether a deployment has calls in flight and answers none now."""
+    return each.is_quiet
+
+
 def is_tripped(each: Deployment) -> bool:
     """Whether the next call to a deployment probes it."""
     return each.breaker.is_tripped
@@ -90,7 +98,7 @@ def group(providers: Sequence[ScriptedProvider], clock: Callable[[], float] | No
     """Make a model, `search`, that every provider serves with its `model`; `policy` as in the settings."""
     options = msgspec.convert(policy, ModelSettings)
     deployments = [deployment(provider, clock, cooldown=options.cooldown) for provider in providers]
-    return ModelGroup("search", deployments, options)
+    return ModelGroup("search", deployments, options, clock or time.monotonic)
 
 
 def engine(
@@ -99,17 +107,21 @@ def engine(
     *,
     is_cached: bool = False,
     aliases: dict[str, str] | None = None,
+    rerankers: dict[str, Any] | None = None,
     **limits: int,
 ) -> Engine:
-    """Make an engine whose default model is the first provider's `model`; `models` as in the settings."""
+    """Make an engine whose default model is the first provider's first; `models`, `rerankers` as in the settings."""
+    strategies = msgspec.convert(rerankers or {}, dict[str, AnyReranker])
     router = Router(
         providers,
-        default_model=f"{providers[0].name}/model",
+        default_model=f"{providers[0].name}/{providers[0].models()[0].name}",
         aliases=aliases,
         models=msgspec.convert(models or {}, dict[str, ModelSettings]),
+        composed=strategies,
     )
     cache = PairScores(ScoreMemory(1 << 24, 3600.0)) if is_cached else None
-    return Engine(router, RequestLimits(**limits), cache)
+    bounds = RequestLimits(**limits)
+    return Engine(router, bounds, models=compose_models(strategies, router, cache, bounds))
 
 
 def services_of(service: RerankService, concurrency: int = 16, recorder: Recorder | None = None) -> Services:

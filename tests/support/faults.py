@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,7 +23,6 @@ from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET
 
 LATENCY_S = 0.05
 DOCUMENTS = ["the capital of France is Paris", f"a text about {CANARY_DOCUMENT}"]
-DEADLINE_S = 5.0
 
 Fault = Callable[[ScriptedResponse], ScriptedResponse]
 
@@ -31,7 +30,7 @@ FAULTS: Mapping[str, Fault] = {
     "hangs": lambda answer: replace(answer, stalls_after_bytes=-1),
     "stalls in the body": lambda answer: replace(answer, stalls_after_bytes=5),
     "resets": lambda answer: replace(answer, breaks_after_bytes=-1, delay_s=0.0),
-    "trickles": lambda answer: replace(answer, byte_delay_s=0.1),
+    "dribbles a byte every 200 ms": lambda answer: replace(answer, byte_delay_s=0.2),
     "answers 429": lambda _: ScriptedResponse.of_json({"message": "too many requests"}, status=429),
     "answers 500": lambda _: ScriptedResponse.of_json({"message": "internal"}, status=500),
     "answers 503": lambda _: ScriptedResponse.of_json({"message": "overloaded"}, status=503),
@@ -58,6 +57,11 @@ def _results(indices: Any) -> bytes:
     return msgspec.json.encode({"results": results, "meta": {"billed_units": {"search_units": 1}}})
 
 
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that `share` of n values, n >= 1, are at most."""
+    return sorted(values)[math.ceil(len(values) * share) - 1]
+
+
 @dataclass(slots=True)
 class Load:
     """What one stretch of load saw."""
@@ -74,8 +78,7 @@ class Load:
 
     def percentile_s(self, share: float) -> float:
         """Return the latency that `share` of the answered calls stayed within."""
-        ordered = sorted(self.latencies_s)
-        return ordered[math.ceil(len(ordered) * share) - 1]
+        return percentile(self.latencies_s, share)
 
 
 @dataclass(slots=True)
@@ -100,7 +103,7 @@ class Service:
         while (began_s := time.monotonic()) < end_s:
             request = RerankRequest(model="search", query="the capital of France", documents=[*DOCUMENTS])
             try:
-                await self.service.rerank(request, CallContext("fault", deadline_s=began_s + DEADLINE_S))
+                await self.service.rerank(request, CallContext("fault"))
             except ServiceError as failure:
                 seen.failures.append(failure)
             else:
@@ -139,6 +142,8 @@ class Outcome:
     fault: str
     healthy: Load
     broken: Load
+    reached: int
+    """Calls that reached the broken upstream."""
 
     @property
     def p99_ratio(self) -> float:
@@ -152,7 +157,8 @@ class Outcome:
         ]
         extra = self.broken.upstream_calls / max(self.broken.calls, 1)
         calls, failed = self.broken.calls, len(self.broken.failures)
-        return [self.fault, *percentiles, f"{self.p99_ratio:.2f}", f"{calls}", f"{failed}", f"{extra:.2f}"]
+        ratio, reached = f"{self.p99_ratio:.2f}", f"{self.reached}"
+        return [self.fault, *percentiles, ratio, f"{calls}", f"{failed}", f"{extra:.2f}", reached]
 
 
 COLUMNS = (
@@ -165,15 +171,21 @@ COLUMNS = (
     "calls",
     "failed",
     "upstream calls a call",
+    "reached the broken one",
 )
 
 
-async def measure(fault: str, *, healthy_s: float = 2.0, broken_s: float = 3.0) -> Outcome:
-    """Load three healthy upstreams, then break one while the load goes on."""
-    async with service(balancing="latency", hedge={"enabled": True}) as opened:
+async def measure(fault: str, *, healthy_s: float = 2.0, broken_s: float = 3.0, **policy: Any) -> Outcome:
+    """Load three healthy upstreams, then break one while the load goes on; callers set no deadline.
+
+    `policy` are settings of the model, by default the default ones.
+    """
+    async with service(**policy) as opened:
         await opened.load(1.0)
         healthy = await opened.load(healthy_s)
+        broken, before = opened.upstreams[2], len(opened.upstreams[2].server.received)
         breaking = asyncio.create_task(opened.load(broken_s))
         await asyncio.sleep(0)
-        opened.upstreams[2].fault = FAULTS[fault]
-        return Outcome(fault, healthy, await breaking)
+        broken.fault = FAULTS[fault]
+        load = await breaking
+        return Outcome(fault, healthy, load, len(broken.server.received) - before)

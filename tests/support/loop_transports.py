@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rerankd.http.transport import TransportSettings
 from rerankd.http.transport_loop import LoopTransport
+from rerankd.http.transport_settings import TransportSettings
 from tests.support.certificates import server_context
 from tests.support.raw_server import RawServer, Script
 
@@ -30,7 +30,7 @@ class LoopTransports:
 
     def __call__(self, **settings: Any) -> LoopTransport:
         """Open a transport that is closed after the test."""
-        usual = {"uses_environment_proxy": False, "ca_file": self._ca_file}
+        usual = {"uses_environment_proxy": False, "ca_file": self._ca_file and str(self._ca_file)}
         self._opened.append(LoopTransport(TransportSettings(**usual | settings)))
         return self._opened[-1]
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from rerankd_adapters.base import Capabilities, ModelInfo, ProviderCall, ProviderReply, ScoreSpace, Scoring
+from rerankd_adapters.parameter import Parameters
 
 Answer = Callable[[ProviderCall], Awaitable[ProviderReply]]
 
@@ -26,13 +27,15 @@ class ScriptedProvider:
         self.facts = facts
         self.calls: list[ProviderCall] = []
         self.cancelled = 0
+        self.parameters: Parameters = None
+        """Of the API; default: it takes any."""
         self._answers = answers or {"model": by_length}
 
     def models(self) -> Sequence[ModelInfo]:
         return [ModelInfo(name, self.facts) for name in sorted(self._answers)]
 
     def describe(self, model: str) -> ModelInfo | None:
-        return ModelInfo(model, self.facts) if model in self._answers else None
+        return ModelInfo(model, self.facts, parameters=self.parameters) if model in self._answers else None
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         self.calls.append(call)
@@ -44,3 +47,13 @@ class ScriptedProvider:
 
     async def close(self) -> None:
         pass
+
+
+def named(**answers: Answer) -> list[ScriptedProvider]:
+    """Make providers by name, each with one answer."""
+    return [ScriptedProvider(name, model=answer) for name, answer in answers.items()]
+
+
+def calls_of(scripted: Sequence[ScriptedProvider]) -> list[int]:
+    """Count the calls that each provider got."""
+    return [len(provider.calls) for provider in scripted]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import httpx
@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
 from rerank.v1 import rerank_service_pb2 as pb
-from rerankd.contract.errors import CODE_OF_REASON, Reason
+from rerankd.contract.errors import STATUS_OF_REASON, Reason
 from tests.support.canary import ERRORS, hear
 from tests.support.cases import Case, Outcome
 
@@ -24,16 +24,23 @@ _ENUM_PREFIXES = {
     "normalization": "SCORE_NORMALIZATION_",
 }
 METHOD = "/rerank.v1.RerankService/Rerank"
+WARM_PATH = "/v1/documents:warm"
+WARM_METHOD = "/rerank.v1.RerankService/WarmDocuments"
+Request = TypeVar("Request", pb.RerankRequest, pb.WarmDocumentsRequest)
 
 
 def to_message(request: Mapping[str, Any]) -> pb.RerankRequest:
     """Turn a request's JSON form into the protobuf message, as a gRPC client would build it."""
+    return _fill(pb.RerankRequest(), request)
+
+
+def _fill(message: Request, request: Mapping[str, Any]) -> Request:
     fields = dict(request)
     documents = fields.pop("documents", [])
     for name, prefix in _ENUM_PREFIXES.items():
         if name in fields:
             fields[name] = prefix + fields[name].upper().replace("-", "_")
-    message = json_format.ParseDict(fields, pb.RerankRequest())
+    json_format.ParseDict(fields, message)
     for document in documents:
         if isinstance(document, str):
             message.documents.add(text=document)
@@ -42,7 +49,7 @@ def to_message(request: Mapping[str, Any]) -> pb.RerankRequest:
     return message
 
 
-def from_message(message: pb.RerankResponse) -> dict[str, Any]:
+def from_message(message: pb.RerankResponse | pb.WarmDocumentsResponse) -> dict[str, Any]:
     """Turn a response into its JSON form."""
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
@@ -59,12 +66,16 @@ class GrpcTransport:
         ]
         self.channel = grpc.insecure_channel(address, options=limits)
         self._rerank: Any = self.channel.unary_unary(METHOD)
+        self._warm: Any = self.channel.unary_unary(WARM_METHOD)
 
     def close(self) -> None:
         self.channel.close()
 
     def start(self, case: Case, request_id: str) -> Any:
         """Start the case's call and return its future."""
+        if case.path == WARM_PATH:
+            message = _fill(pb.WarmDocumentsRequest(), case.request)
+            return self._warm.future(message.SerializeToString(), timeout=case.timeout_s)
         raw = case.raw
         body = bytes.fromhex(raw["grpc"]) if raw else to_message(case.request).SerializeToString()
         return self._rerank.future(body, timeout=case.timeout_s, metadata=[("x-request-id", request_id)])
@@ -74,6 +85,8 @@ class GrpcTransport:
             data = self.start(case, uuid.uuid4().hex).result()
         except grpc.RpcError as error:
             return grpc_outcome(error)
+        if case.path == WARM_PATH:
+            return Outcome("OK", response=from_message(pb.WarmDocumentsResponse.FromString(data)))
         return Outcome("OK", response=_without_empty_documents(from_message(pb.RerankResponse.FromString(data))))
 
 
@@ -116,7 +129,7 @@ class HttpTransport:
         headers = {"content-type": "application/json"}
         if case.timeout_s is not None:
             headers["x-request-timeout-ms"] = str(round(case.timeout_s * 1000))
-        return http_outcome(self.client.post("/v1/rerank", content=body, headers=headers))
+        return http_outcome(self.client.post(case.path, content=body, headers=headers))
 
 
 def http_outcome(response: httpx.Response) -> Outcome:
@@ -125,7 +138,7 @@ def http_outcome(response: httpx.Response) -> Outcome:
     if response.status_code == 200:
         return Outcome("OK", 200, response=body)
     return Outcome(
-        CODE_OF_REASON[Reason(body["reason"])].name,
+        STATUS_OF_REASON[Reason(body["reason"])][0].name,
         response.status_code,
         body["reason"],
         body["message"],

@@ -36,9 +36,15 @@ def venv_of(name: str, *requirements: str) -> Path:
     return _venv(name, "\n".join(requirements), list(requirements))
 
 
-def locked_venv(name: str, lock: Path) -> Path:
-    """Return a virtual environment with exactly what `lock` pins, every file checked against its hash; as `venv_of`."""
-    return _venv(name, lock.read_text(encoding="utf-8"), ["--require-hashes", "--requirement", str(lock)])
+def locked_venv(name: str, lock: Path, *options: str) -> Path:
+    """Return a virtual environment with exactly what `lock` pins, every file checked against its hash; as `venv_of`.
+
+    Args:
+        name: Of its folder.
+        lock: Requirements with hashes.
+        options: For the installer.
+    """
+    return _venv(name, lock.read_text(encoding="utf-8"), ["--require-hashes", *options, "--requirement", str(lock)])
 
 
 def node_folder(name: str, project: Path) -> Path:
