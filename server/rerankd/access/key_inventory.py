@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rerankd.access.api_key import ApiKey, KeyDetails, new_id
@@ -13,7 +12,7 @@ from rerankd.access.key_format import digest_of, hint_of, new_secret, parse_dige
 from rerankd.access.key_settings import BOOTSTRAP_ID, KEY_ID
 from rerankd.access.stored_keys import LazyStoredKeys
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
-from rerankd.store.errors import StoreError
+from rerankd.store.faults import store_faults
 
 if TYPE_CHECKING:
     from rerankd.access.key_table import KeyTable
@@ -105,7 +104,7 @@ class KeyInventory:
             created_at=now,
             expires_at=expires_at,
         )
-        async with _store_faults():
+        with store_faults():
             await (await self._stored.table()).add([key])
         return NewKey(key, secret)
 
@@ -127,7 +126,7 @@ class KeyInventory:
         found = [key for key in declared if source != _STORE and not (source and key.id <= last)][: size + 1]
         if len(found) <= size:
             after = last if source == _STORE else ""
-            async with _store_faults():
+            with store_faults():
                 if (table := await self._stored.table_if_present()) is not None:
                     found += await table.page(after, size + 1 - len(found), with_revoked=with_revoked)
         if len(found) <= size:
@@ -144,7 +143,7 @@ class KeyInventory:
         declared = next((key for key in self._declared() if key.id == key_id), None)
         if declared is not None:
             return declared
-        async with _store_faults():
+        with store_faults():
             table = await self._table_of(key_id)
             found = None if table is None else await table.get(key_id)
         return _found(found, key_id)
@@ -160,7 +159,7 @@ class KeyInventory:
             _refuse([("overlap_s", f"must be 0 to {MAX_OVERLAP_S:.0f} seconds, was {overlap_s:g}")])
         self._check_changeable(key_id)
         secret = new_secret()
-        async with _store_faults():
+        with store_faults():
             table = await self._table_of(key_id)
             key = None if table is None else await table.rotate(key_id, digest_of(secret), hint_of(secret), overlap_s)
             if key is None and table is not None and await table.get(key_id) is not None:
@@ -175,7 +174,7 @@ class KeyInventory:
             ServiceError: `KEY_NOT_FOUND`, `DECLARED_IN_SETTINGS`, `STORE_UNAVAILABLE`.
         """
         self._check_changeable(key_id)
-        async with _store_faults():
+        with store_faults():
             table = await self._table_of(key_id)
             key = None if table is None else await table.revoke(key_id)
         return _found(key, key_id)
@@ -199,7 +198,7 @@ class KeyInventory:
             for key in keys
         ]
         _refuse_known(made, _repeated(made) | {key.digest for key in self._declared()})
-        async with _store_faults():
+        with store_faults():
             clashing = await (await self._stored.table()).add(made)
         _refuse_known(made, {key.digest for key in made if key.id in clashing})
         return made
@@ -238,11 +237,3 @@ def _found(key: ApiKey | None, key_id: str) -> ApiKey:
         shown = key_id[:_SHOWN_CHARS]
         raise ServiceError(Reason.KEY_NOT_FOUND, f"there is no key {shown}", metadata={"key_id": shown})
     return key
-
-
-@asynccontextmanager
-async def _store_faults() -> AsyncIterator[None]:
-    try:
-        yield
-    except StoreError as error:
-        raise ServiceError(Reason.STORE_UNAVAILABLE, str(error)) from None

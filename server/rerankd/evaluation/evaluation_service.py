@@ -16,7 +16,7 @@ from rerankd.contract.messages import GetModelRequest
 from rerankd.contract.service import RerankService
 from rerankd.evaluation import message_conversion as convert
 from rerankd.evaluation.comparison import NO_LABELS, Labels, compare
-from rerankd.evaluation.evaluation_store import EvaluationStore, store_faults
+from rerankd.evaluation.evaluation_store import EvaluationStore
 from rerankd.evaluation.experiment import Experiment, State
 from rerankd.evaluation.experiments import Experiments
 from rerankd.evaluation.feedback import check_feedback, subject_of
@@ -32,6 +32,7 @@ from rerankd.evaluation.selection import (
     filter_of,
     stored_selection,
 )
+from rerankd.store.faults import store_faults
 
 _DEFAULT_PAGE_SIZE: Final = 100
 _MAX_PAGE_SIZE: Final = 1000
@@ -67,7 +68,7 @@ class StoredEvaluation:
     ) -> messages.SendFeedbackResponse:
         """Take a grade or a click."""
         check_feedback(request)
-        async with store_faults():
+        with store_faults():
             subject = subject_of(await self._runs.get_any(request.run_id, call.caller.identity), request)
             table = await self._store.judgements()
             if request.grade is None:
@@ -82,7 +83,7 @@ class StoredEvaluation:
     ) -> messages.SetJudgementsResponse:
         """Store judgements."""
         grades = grades_of(request)
-        async with store_faults():
+        with store_faults():
             stored = await (await self._store.judgements()).judge(grades, Source.API)
         _log.info("judgements stored", judgements=stored, by=call.caller.identity)
         return messages.SetJudgementsResponse(stored=stored)
@@ -95,7 +96,7 @@ class StoredEvaluation:
         after = read_page_token(request.page_token) if request.page_token else None
         source = "" if request.source is messages.JudgementSource.UNSPECIFIED else request.source.value
         found: list[Judgement] = []
-        async with store_faults():
+        with store_faults():
             if self._store.is_there:
                 table = await self._store.judgements()
                 found = await table.page(after, size + 1, query_hash=query_hash, source=source)
@@ -108,7 +109,7 @@ class StoredEvaluation:
     ) -> messages.DeleteJudgementResponse:
         """Delete a judgement; nothing where there is none."""
         subject = deleted_subject(request)
-        async with store_faults():
+        with store_faults():
             if self._store.is_there and await (await self._store.judgements()).delete(subject):
                 _log.info("judgement deleted", query_hash=subject.query_hash, by=call.caller.identity)
         return messages.DeleteJudgementResponse()
@@ -116,7 +117,7 @@ class StoredEvaluation:
     async def replay_run(self, request: messages.ReplayRunRequest, call: CallContext) -> messages.ReplayRunResponse:
         """Run a logged run again and compare."""
         depth = check_depth(request.depth)
-        async with store_faults():
+        with store_faults():
             run = await self._runs.get_any(request.run_id, call.caller.identity)
             replay = replay_of(run, request.model)
             labels = await self._labels(replay)
@@ -162,7 +163,7 @@ class StoredEvaluation:
             seen_at=0.0,
         )
         most = DEFAULT_RUNS if selection.max_runs is None else selection.max_runs
-        async with store_faults():
+        with store_faults():
             chosen = await self._runs.choose(filter_of(selection), most)
             made = await self._experiments.begin(wanted, chosen, call)
         _log.info("experiment begun", experiment_id=made.experiment_id, runs=made.queries, by=made.created_by)
@@ -174,7 +175,7 @@ class StoredEvaluation:
         """List one page of experiments."""
         size = _page_size(request.page_size)
         found: list[Experiment] = []
-        async with store_faults():
+        with store_faults():
             if self._store.is_there:
                 after = await self._experiments.get(request.page_token) if request.page_token else None
                 found = await (await self._store.experiments()).page(after, size + 1)
@@ -187,7 +188,7 @@ class StoredEvaluation:
         self, request: messages.GetExperimentRequest, _call: CallContext
     ) -> messages.GetExperimentResponse:
         """Return an experiment."""
-        async with store_faults():
+        with store_faults():
             found = await self._experiments.get(request.experiment_id)
         return messages.GetExperimentResponse(experiment=self._message(found))
 
@@ -198,7 +199,7 @@ class StoredEvaluation:
         size, skip = _page_size(request.page_size), request.page_token or "0"
         if not skip.isdecimal() or len(skip) > 6:
             raise invalid_request([FieldViolation("page_token", "page_token must be the token of an earlier answer")])
-        async with store_faults():
+        with store_faults():
             found = await self._experiments.get(request.experiment_id)
             table = await self._store.experiments()
             worst = await table.worst(found.experiment_id, skip=int(skip), size=size + 1)
@@ -210,7 +211,7 @@ class StoredEvaluation:
         self, request: messages.CancelExperimentRequest, _call: CallContext
     ) -> messages.CancelExperimentResponse:
         """Stop an experiment."""
-        async with store_faults():
+        with store_faults():
             found = await self._experiments.cancel(request.experiment_id)
         return messages.CancelExperimentResponse(experiment=self._message(found))
 
@@ -218,7 +219,7 @@ class StoredEvaluation:
         self, request: messages.ResumeExperimentRequest, call: CallContext
     ) -> messages.ResumeExperimentResponse:
         """Go on with an interrupted experiment."""
-        async with store_faults():
+        with store_faults():
             found = await self._experiments.resume(request.experiment_id, call)
         return messages.ResumeExperimentResponse(experiment=self._message(found))
 
@@ -226,7 +227,7 @@ class StoredEvaluation:
         self, request: messages.DeleteExperimentRequest, call: CallContext
     ) -> messages.DeleteExperimentResponse:
         """Delete an experiment."""
-        async with store_faults():
+        with store_faults():
             await self._experiments.delete(request.experiment_id)
         _log.info("experiment deleted", experiment_id=request.experiment_id, by=call.caller.identity)
         return messages.DeleteExperimentResponse()

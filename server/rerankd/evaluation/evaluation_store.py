@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rerankd.contract.errors import Reason, ServiceError
-from rerankd.store.errors import StoreError
 from rerankd.store.opening import LazyDatabase
 
 if TYPE_CHECKING:
@@ -52,12 +49,3 @@ class EvaluationStore:
         from rerankd.evaluation.experiment_table import ExperimentTable
 
         return ExperimentTable(await self._database.open(), self._clock)
-
-
-@asynccontextmanager
-async def store_faults() -> AsyncIterator[None]:
-    """Turn a `StoreError` of the body into a `ServiceError`: `STORE_UNAVAILABLE`."""
-    try:
-        yield
-    except StoreError as error:
-        raise ServiceError(Reason.STORE_UNAVAILABLE, str(error)) from None

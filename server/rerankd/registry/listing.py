@@ -8,11 +8,12 @@ from typing import Final, NamedTuple
 import msgspec
 
 from rerankd.contract.errors import FieldViolation, invalid_request
-from rerankd.registry.refusals import not_found, store_faults, version_not_found
+from rerankd.registry.refusals import not_found, version_not_found
 from rerankd.registry.reranker_registry import TableSource
 from rerankd.registry.stored_reranker import Content, RerankerVersion, StoredReranker, Totals
 from rerankd.registry.trial import RunningEngine
 from rerankd.registry.version_diff import Difference, differences
+from rerankd.store.faults import store_faults
 from rerankd.strategies.settings import AnyReranker
 
 MAX_PAGE_SIZE: Final = 200

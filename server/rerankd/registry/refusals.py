@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Final
 
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
 from rerankd.contract.suggestions import closest
 from rerankd.registry.stored_reranker import StoredReranker
-from rerankd.store.errors import StoreError
 
 _SHOWN_CHARS: Final = 100
-_RETRY_AFTER_S: Final = 2.0
-
-
-@contextmanager
-def store_faults() -> Iterator[None]:
-    """Turn a `StoreError` into `STORE_UNAVAILABLE`."""
-    try:
-        yield
-    except StoreError as error:
-        raise ServiceError(Reason.STORE_UNAVAILABLE, str(error), retry_after_s=_RETRY_AFTER_S) from error
 
 
 def not_found(key: str, known: Iterable[str]) -> ServiceError:

@@ -16,7 +16,6 @@ from rerankd.registry.refusals import (
     check_etag,
     not_found,
     read_only,
-    store_faults,
     too_many,
     version_not_found,
 )
@@ -24,6 +23,7 @@ from rerankd.registry.settings import RegistrySettings
 from rerankd.registry.stored_reranker import FIELDS, Content, StoredReranker
 from rerankd.registry.trial import RunningEngine, check_change
 from rerankd.registry.validation import below, settings_of, text_violations
+from rerankd.store.faults import store_faults
 from rerankd.strategies.settings import key_problem
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -13,13 +12,12 @@ from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invali
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_messages import run_message
-from rerankd.store.errors import StoreError
+from rerankd.store.faults import store_faults
 
 _DEFAULT_PAGE: Final = 50
 _MAX_PAGE: Final = 500
 _MAX_CHARS: Final = 300
 """Longest text of a filter: names that are logged are cut to 200 characters."""
-_RETRY_AFTER_S: Final = 2.0
 _SHOWN_CHARS: Final = 64
 _TEXTS: Final = ("reason", "model", "key_id", "user", "source", "request_id", "replay_of", "experiment_id")
 
@@ -55,7 +53,7 @@ class RunReading:
         size = _DEFAULT_PAGE if request.page_size is None else request.page_size
         if violations := list(_violations(request, size)):
             raise invalid_request(violations)
-        with _store_faults():
+        with store_faults():
             page = await self._runs.page(_filter_of(request), size + 1, request.page_token)
         token = page[size - 1].run_id if len(page) > size else ""
         return messages.ListRunsResponse(runs=list(map(run_message, page[:size])), next_page_token=token)
@@ -67,7 +65,7 @@ class RunReading:
             ServiceError: `RUN_NOT_FOUND`, `STORE_UNAVAILABLE`.
         """
         run_id = request.run_id
-        with _store_faults():
+        with store_faults():
             run = await self._runs.get(run_id) if _is_run_id(run_id) else None
         if run is None:
             shown = run_id[:_SHOWN_CHARS]
@@ -108,11 +106,3 @@ def _is_run_id(text: str) -> bool:
         return str(UUID(text)) == text
     except ValueError:
         return False
-
-
-@contextmanager
-def _store_faults() -> Iterator[None]:
-    try:
-        yield
-    except StoreError as error:
-        raise ServiceError(Reason.STORE_UNAVAILABLE, str(error), retry_after_s=_RETRY_AFTER_S) from error

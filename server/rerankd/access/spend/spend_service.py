@@ -14,8 +14,8 @@ from rerankd.access.spend.reports import SpendQuery, SpendRow, dimensions_of, pe
 from rerankd.access.spend.stored_spend import StoredSpend
 from rerankd.contract import access_messages as messages
 from rerankd.contract.call_context import CallContext
-from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
-from rerankd.store.errors import StoreError
+from rerankd.contract.errors import FieldViolation, invalid_request
+from rerankd.store.faults import store_faults
 
 _DEFAULT_PAGE_SIZE: Final = 1000
 _MAX_PAGE_SIZE: Final = 10_000
@@ -42,11 +42,9 @@ class SpendService:
         size = _DEFAULT_PAGE_SIZE if request.page_size is None else request.page_size
         query = self._query_of(request, size)
         after = _names_of(request.page_token, len(query.by))
-        try:
+        with store_faults():
             table = await self._stored.table_if_present()
             rows = [] if table is None else await table.report(query, after, size + 1)
-        except StoreError as error:
-            raise ServiceError(Reason.STORE_UNAVAILABLE, str(error), retry_after_s=1.0) from None
         token = _token_of(rows[size - 1].names) if len(rows) > size else ""
         return messages.ListSpendResponse(
             spend=[_message_of(row, query.by) for row in rows[:size]], next_page_token=token
