@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
@@ -18,6 +20,7 @@ from rerankd.engine.rendering import RenderedRequest
 from rerankd.engine.routing.router import Router
 from rerankd.engine.routing.settings import DeploymentSettings, ModelSettings
 from rerankd.engine.scoring.composed_model import ComposedInfo
+from rerankd.engine.scoring.estimate import Estimate, Quote
 from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.usage import add_usage
@@ -169,12 +172,17 @@ def test_an_alias_that_leads_nowhere_says_where_it_leads() -> None:
     assert str(raised.value) == "model fast (an alias of scripted/b) not found; did you mean scripted/a?"
 
 
-def test_names_that_are_refused_reach_no_deployment() -> None:
+@pytest.mark.parametrize("names", [{"model": "x" * 500_000}, {"fallbacks": ["x" * 500_000]}, {"fallbacks": ["x"] * 99}])
+def test_names_that_are_refused_are_not_looked_up(names: dict[str, Any]) -> None:
     engine = Engine(Router([ScriptedProvider(a=by_length)], default_model="scripted/a"), RequestLimits())
-    request = RerankRequest(model="scripted/a", query="q", documents=["a"])
-    assert [each.name for each in engine.reachable(request)] == ["scripted/a"]
-    for names in ({"model": "x" * 500_000}, {"fallbacks": ["x" * 500_000]}):
-        assert list(engine.reachable(RerankRequest(query="q", documents=["a"], **names))) == []
+    allowed = RerankRequest(query="q", documents=["a"])
+    assert [each.name for each in engine.reachable(allowed)] == ["scripted/a"]
+    assert engine.quote(allowed, with_estimate=False) == Quote("scripted/a", None)
+
+    refused = replace(allowed, **names)
+    assert list(engine.reachable(refused)) == []
+    assert engine.quote(refused, with_estimate=False) == Quote("", None)
+    assert engine.quote(refused, with_estimate=True) == Quote("", Estimate(0, 0.0))
 
 
 def with_fallbacks(name: str, *fallbacks: str) -> Models:
