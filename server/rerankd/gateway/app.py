@@ -25,7 +25,7 @@ from rerankd.gateway.decoding import decode_json, decode_query
 from rerankd.gateway.dialects.base import Dialect
 from rerankd.gateway.dialects.compatibility_routes import (
     COMPATIBILITY_ROUTES,
-    Admission,
+    CallerCheck,
     CompatibilityHandlers,
     admit_everybody,
 )
@@ -94,7 +94,7 @@ class Gateway:
         max_documents: Callable[[], int] = lambda: RequestLimits().max_documents,
         default_model: Callable[[], str] = str,
         tracing: ServerTracing | None = None,
-        admit: Admission = admit_everybody,
+        admit: CallerCheck = admit_everybody,
         session_cookie: str = "",
     ) -> None:
         self._session_cookie = session_cookie

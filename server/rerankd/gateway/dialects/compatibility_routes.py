@@ -21,7 +21,7 @@ Handler = Callable[[bytes, Mapping[str, str], CallContext], Awaitable[Any]]
 _ENDPOINT: Final = "rerank"
 
 
-class Admission(Protocol):
+class CallerCheck(Protocol):
     """Checks who calls, for what is not checked by the service itself."""
 
     async def __call__(self, call: CallContext, /, *scopes: Scope) -> object:
@@ -75,7 +75,7 @@ class CompatibilityHandlers:
     """
 
     def __init__(
-        self, service: RerankService, default_model: Callable[[], str], version: str, admit: Admission
+        self, service: RerankService, default_model: Callable[[], str], version: str, admit: CallerCheck
     ) -> None:
         self._service = service
         self._admit = admit
