@@ -6,7 +6,7 @@ import asyncio
 
 from rerankd.access.spend.reports import SpendQuery, SpendRow
 from rerankd.access.spend.spend_table import SpendTable
-from rerankd.access.spend.sums import Amounts, SpendKey
+from rerankd.access.spend.sums import SpendAmounts, SpendKey
 from rerankd.store.database import Database
 from tests.support.engines import Clock
 
@@ -15,7 +15,7 @@ def spent(day: str = "2026-11-29", user: str = "u", *, group: str = "g", is_firs
     return SpendKey(day, "k", group, is_first, user, "cohere/rerank-v3.5")
 
 
-ONE = Amounts(1, 2, 3, 4, 0.125)
+ONE = SpendAmounts(1, 2, 3, 4, 0.125)
 
 
 def ever(*by: str, **only: str) -> SpendQuery:

@@ -12,7 +12,7 @@ import yaml
 
 from rerankd.access.key_format import digest_of, new_secret
 from rerankd.access.spend.spend_table import SpendTable
-from rerankd.access.spend.sums import Amounts, SpendKey
+from rerankd.access.spend.sums import SpendAmounts, SpendKey
 from rerankd.console.program import run
 from rerankd.store.database import Database
 from rerankd.store.migrating import migrate
@@ -41,7 +41,7 @@ def filled(store: StoreSettings, config: str) -> str:
         database = Database(store)
         await migrate(database)
         rows = {
-            SpendKey(day, key, "g", True, user, model): Amounts(1, 2, 30, 4, cost, unpriced)
+            SpendKey(day, key, "g", True, user, model): SpendAmounts(1, 2, 30, 4, cost, unpriced)
             for day, key, user, model, cost, unpriced in (
                 ("2026-11-28", "key_a", "u", "cohere/rerank-v3.5", 0.5, 0),
                 ("2026-11-28", "key_b", "=1+1", "cohere/rerank-v3.5", 1.5, 0),

@@ -42,7 +42,7 @@ class SpendKey(NamedTuple):
 
 
 @dataclass(slots=True)
-class Amounts:
+class SpendAmounts:
     """What calls used and cost."""
 
     calls: int = 0
@@ -53,7 +53,7 @@ class Amounts:
     unpriced_calls: int = 0
     """Calls of which `cost_usd` lacks a part, because nobody knows the price."""
 
-    def add(self, other: Amounts) -> None:
+    def add(self, other: SpendAmounts) -> None:
         """Add in place."""
         self.calls += other.calls
         self.documents += other.documents
@@ -63,7 +63,7 @@ class Amounts:
         self.unpriced_calls += other.unpriced_calls
 
 
-Rows = Mapping[SpendKey, Amounts]
+Rows = Mapping[SpendKey, SpendAmounts]
 
 
 class SpendSums:
@@ -77,7 +77,7 @@ class SpendSums:
     def __init__(self, max_names: int, max_rows: int = MAX_ROWS) -> None:
         self._max_names = max_names
         self._max_rows = max_rows
-        self._rows: dict[SpendKey, Amounts] = {}
+        self._rows: dict[SpendKey, SpendAmounts] = {}
         self._day = ""
         self._day_number = -1
         self._names: tuple[dict[str, str], ...] = ({}, {}, {}, {})
@@ -108,13 +108,13 @@ class SpendSums:
         rows, self._rows = self._rows, {}
         return rows
 
-    def _add(self, record: CallRecord, used: Amounts, now_s: float) -> None:
+    def _add(self, record: CallRecord, used: SpendAmounts, now_s: float) -> None:
         for key in self._keys(record, now_s):
             row = self._rows.get(key)
             if row is None:
                 if len(self._rows) >= self._max_rows:
                     key = SpendKey(key.day, OTHER, OTHER, key.is_first_group, OTHER, OTHER)
-                row = self._rows.setdefault(key, Amounts())
+                row = self._rows.setdefault(key, SpendAmounts())
             row.add(used)
 
     def _keys(self, record: CallRecord, now_s: float) -> Iterator[SpendKey]:
@@ -149,7 +149,7 @@ class SpendSums:
         return found
 
 
-def _used_by(record: CallRecord) -> Amounts:
+def _used_by(record: CallRecord) -> SpendAmounts:
     used = _sum_of(record.attempts)
     used.calls = 1
     used.unpriced_calls = min(used.unpriced_calls, 1)
@@ -158,9 +158,9 @@ def _used_by(record: CallRecord) -> Amounts:
     return used
 
 
-def _sum_of(attempts: Sequence[AttemptWatch]) -> Amounts:
+def _sum_of(attempts: Sequence[AttemptWatch]) -> SpendAmounts:
     """Add up provider calls: those of models that failed later are billed too, though no answer reports them."""
-    total = Amounts()
+    total = SpendAmounts()
     for attempt in attempts:
         reply = attempt.reply
         if reply is None:

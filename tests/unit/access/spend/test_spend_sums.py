@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rerankd.access.spend.sums import OTHER, Amounts, SpendKey, SpendSums
+from rerankd.access.spend.sums import OTHER, SpendAmounts, SpendKey, SpendSums
 from rerankd.contract.call_context import ANONYMOUS, CallContext, Caller
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse, Usage
@@ -76,9 +76,9 @@ async def test_calls_are_summed_by_key_group_user_and_model() -> None:
         await ask(asked, Caller(key_id="k", groups=("g",)), user=user)
     await ask(asked, Caller(identity="spiffe://a/b"), model="local/model")
     assert book.sums.take() == {
-        of("k", "g", "u1"): Amounts(2, 4, 24, 2, 0.5),
-        of("k", "g", "u2"): Amounts(1, 2, 12, 1, 0.25),
-        of("spiffe://a/b", model="local/model"): Amounts(1, 2, 2, 0, 0.0),
+        of("k", "g", "u1"): SpendAmounts(2, 4, 24, 2, 0.5),
+        of("k", "g", "u2"): SpendAmounts(1, 2, 12, 1, 0.25),
+        of("spiffe://a/b", model="local/model"): SpendAmounts(1, 2, 2, 0, 0.0),
     }
     assert book.sums.take() == {}
 
@@ -86,13 +86,13 @@ async def test_calls_are_summed_by_key_group_user_and_model() -> None:
 async def test_a_price_that_is_not_known_is_said() -> None:
     book = Book()
     await ask(service(book, paid=by_length))
-    assert book.sums.take() == {of(): Amounts(1, 2, 2, 0, 0.0, unpriced_calls=1)}
+    assert book.sums.take() == {of(): SpendAmounts(1, 2, 2, 0, 0.0, unpriced_calls=1)}
 
 
 async def test_a_caller_of_several_groups_counts_in_each() -> None:
     book = Book()
     await ask(service(book, paid=billed), Caller(key_id="k", groups=("a", "b", "a")))
-    one = Amounts(1, 2, 12, 1, 0.25)
+    one = SpendAmounts(1, 2, 12, 1, 0.25)
     assert book.sums.take() == {of("k", "a"): one, of("k", "b", is_first_group=False): one}
 
 
@@ -113,7 +113,7 @@ async def test_a_fallback_costs_what_both_models_took() -> None:
     providers = [ScriptedProvider("paid", cut, model=two_of_three), ScriptedProvider("spare", model=billed)]
     asked = RecordedService(engine(providers, models), Recorder([book]))
     await ask(asked, model="m", documents=["a", "b", "z"])
-    assert book.sums.take() == {of(model="spare/model"): Amounts(1, 3, 36, 3, 0.75)}
+    assert book.sums.take() == {of(model="spare/model"): SpendAmounts(1, 3, 36, 3, 0.75)}
 
 
 async def test_calls_that_reached_no_model_use_nothing() -> None:
@@ -131,7 +131,7 @@ async def test_a_call_that_failed_at_a_provider_is_a_call_that_cost_nothing() ->
     models = {"m": {"deployments": [{"model": "paid/model"}], "retries": {"max_attempts": 1}}}
     with pytest.raises(ServiceError):
         await ask(service(book, models, paid=failing()), model="m")
-    assert book.sums.take() == {of(model="m"): Amounts(calls=1)}
+    assert book.sums.take() == {of(model="m"): SpendAmounts(calls=1)}
 
 
 async def test_a_caller_who_leaves_is_a_call() -> None:
@@ -140,7 +140,7 @@ async def test_a_caller_who_leaves_is_a_call() -> None:
     await asyncio.sleep(0.01)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
-    assert book.sums.take() == {of(): Amounts(calls=1)}
+    assert book.sums.take() == {of(): SpendAmounts(calls=1)}
 
 
 async def test_names_that_callers_choose_are_bounded_in_number_and_length() -> None:
@@ -177,4 +177,4 @@ def test_what_ends_after_its_call_counts_for_its_caller() -> None:
     with record.chunk(0, 1).attempt(("paid", "model", "paid/model"), 1, 1) as attempt:
         record.answered(RerankResponse(model="m", usage=Usage(documents=1)))
         attempt.reply = ProviderReply(indices=[0], scores=[1.0], cost_usd=0.25, prompt_tokens=9)
-    assert book.sums.take() == {of("k", "g", "u", "m"): Amounts(1, 1, 9, 0, 0.25)}
+    assert book.sums.take() == {of("k", "g", "u", "m"): SpendAmounts(1, 1, 9, 0, 0.25)}
