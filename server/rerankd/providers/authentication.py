@@ -32,7 +32,7 @@ OCI_OPTIONS: Final = ("tenancy", "user", "fingerprint")
 ENTRA_OPTIONS: Final = ("tenant_id", "client_id", "client_secret")
 
 
-class Authenticator(Protocol):
+class RequestAuthenticator(Protocol):
     """Adds credentials to requests. Safe for any number of tasks of one event loop."""
 
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
@@ -52,7 +52,7 @@ class StaticHeader:
     value: str = field(repr=False)
 
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
-        """See `Authenticator`."""
+        """See `RequestAuthenticator`."""
         return request.with_headers({self.header: self.value})
 
 
@@ -60,7 +60,7 @@ class NoAuthentication:
     """Sends requests without credentials."""
 
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
-        """See `Authenticator`."""
+        """See `RequestAuthenticator`."""
         return request
 
 
@@ -71,14 +71,14 @@ class BearerToken:
         self._tokens = tokens
 
     async def authenticate(self, request: HttpRequest) -> HttpRequest:
-        """See `Authenticator`."""
+        """See `RequestAuthenticator`."""
         token = await self._tokens.value()
         return request.with_headers({"authorization": f"Bearer {token}"})
 
 
 def open_authenticator(
     provider: Provider, endpoint: Endpoint, options: Mapping[str, object], transport: HttpTransport
-) -> Authenticator:
+) -> RequestAuthenticator:
     """Open the first authentication method of the provider whose inputs are configured.
 
     Args:
@@ -106,7 +106,7 @@ def open_authenticator(
 
 def _open(
     way: Authentication, endpoint: Endpoint, options: Mapping[str, object], transport: HttpTransport
-) -> Authenticator | None:
+) -> RequestAuthenticator | None:
     match way.scheme:
         case Scheme.NONE:
             return NoAuthentication()
@@ -130,14 +130,14 @@ def _open(
             return _oci(options)
 
 
-def _volcengine(way: Authentication, endpoint: Endpoint, options: Mapping[str, object]) -> Authenticator | None:
+def _volcengine(way: Authentication, endpoint: Endpoint, options: Mapping[str, object]) -> RequestAuthenticator | None:
     secret = str(options.get("secret_access_key") or "")
     if not endpoint.api_key or not secret:
         return None
     return VolcengineSignature(endpoint.api_key, secret, way.service, str(options.get("region") or VOLCENGINE_REGION))
 
 
-def _oci(options: Mapping[str, object]) -> Authenticator:
+def _oci(options: Mapping[str, object]) -> RequestAuthenticator:
     pem, file = str(options.get("private_key") or ""), str(options.get("key_file") or "")
     missing = [name for name in OCI_OPTIONS if not options.get(name)]
     missing += [] if pem or file else ["private_key or key_file"]
@@ -147,7 +147,7 @@ def _oci(options: Mapping[str, object]) -> Authenticator:
     return OciSignature("/".join(str(options[name]) for name in OCI_OPTIONS), pem, file)
 
 
-def _entra(way: Authentication, options: Mapping[str, object], transport: HttpTransport) -> Authenticator:
+def _entra(way: Authentication, options: Mapping[str, object], transport: HttpTransport) -> RequestAuthenticator:
     url = str(options.get("token_url") or f"{ENTRA_URL}/{options['tenant_id']}/oauth2/v2.0/token")
     form = {
         "grant_type": "client_credentials",
@@ -158,13 +158,13 @@ def _entra(way: Authentication, options: Mapping[str, object], transport: HttpTr
     return _exchanged(transport, url, form)
 
 
-def _ibm_iam(endpoint: Endpoint, options: Mapping[str, object], transport: HttpTransport) -> Authenticator:
+def _ibm_iam(endpoint: Endpoint, options: Mapping[str, object], transport: HttpTransport) -> RequestAuthenticator:
     url = str(options.get("token_url") or IBM_IAM_URL)
     form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": endpoint.api_key}
     return _exchanged(transport, url, form)
 
 
-def _exchanged(transport: HttpTransport, url: str, form: dict[str, str]) -> Authenticator:
+def _exchanged(transport: HttpTransport, url: str, form: dict[str, str]) -> RequestAuthenticator:
     async def fetch() -> AccessToken:
         return await exchange_token(transport, url, form, time.monotonic)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_settings import TlsSettings, TransportSettings
-from rerankd.providers.authentication import Authenticator, open_authenticator
+from rerankd.providers.authentication import RequestAuthenticator, open_authenticator
 from rerankd.providers.grpc_certificates import FollowedChannelSettings
 from rerankd.providers.refresh import DEFAULT_REFRESH_S
 from rerankd_adapters.base import Capabilities, Endpoint, HttpRequest, Price, Provider
@@ -24,7 +24,7 @@ def open_grpc_provider(
     *,
     name: str = "",
     options: Mapping[str, object] | None = None,
-    authenticator: Authenticator | None = None,
+    authenticator: RequestAuthenticator | None = None,
     overrides: Mapping[str, Capabilities] | None = None,
     prices: Sequence[Price] = (),
     timeout_s: float = DEFAULT_TIMEOUT_S,
@@ -71,7 +71,7 @@ def open_grpc_provider(
     )
 
 
-def _authorize(authenticator: Authenticator, endpoint: Endpoint) -> Callable[[], Awaitable[Headers]]:
+def _authorize(authenticator: RequestAuthenticator, endpoint: Endpoint) -> Callable[[], Awaitable[Headers]]:
     async def authorize() -> Headers:
         return (await authenticator.authenticate(HttpRequest(url=endpoint.base_url))).headers
 

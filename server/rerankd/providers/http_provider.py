@@ -13,7 +13,7 @@ from msgspec import structs
 from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
 from rerankd.http.transport_settings import TlsSettings
-from rerankd.providers.authentication import Authenticator, open_authenticator
+from rerankd.providers.authentication import RequestAuthenticator, open_authenticator
 from rerankd.providers.cloud_defaults import with_cloud_defaults
 from rerankd.providers.refresh import DEFAULT_REFRESH_S
 from rerankd.telemetry.trace_context import trace_headers
@@ -73,7 +73,7 @@ class HttpProvider:
         *,
         name: str | None = None,
         options: Mapping[str, object] | None = None,
-        authenticator: Authenticator | None = None,
+        authenticator: RequestAuthenticator | None = None,
         overrides: Mapping[str, Capabilities] | None = None,
         prices: Sequence[Price] = (),
         timeout_s: float = DEFAULT_TIMEOUT_S,
@@ -244,7 +244,7 @@ class ProviderArguments(TypedDict, total=False):
 
     name: str
     options: Mapping[str, object]
-    authenticator: Authenticator
+    authenticator: RequestAuthenticator
     overrides: Mapping[str, Capabilities]
     prices: Sequence[Price]
     timeout_s: float

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rerankd.http.transport_settings import TransportSettings
-from rerankd.providers.authentication import IBM_IAM_URL, Authenticator, open_authenticator
+from rerankd.providers.authentication import IBM_IAM_URL, RequestAuthenticator, open_authenticator
 from rerankd.providers.aws import SigV4, region_of
 from rerankd.providers.optional_library import require
 from rerankd_adapters.base import (
@@ -50,13 +50,13 @@ class Issuer:
 
 def opened(
     *ways: Authentication, key: str = "", options: dict[str, Any] | None = None, issuer: Issuer | None = None
-) -> Authenticator:
+) -> RequestAuthenticator:
     provider = replace(COHERE, authentication=ways)
     endpoint = Endpoint(base_url="https://h", api_key=key)
     return open_authenticator(provider, endpoint, options or {}, issuer or Issuer())
 
 
-async def headers_of(authenticator: Authenticator) -> dict[str, str]:
+async def headers_of(authenticator: RequestAuthenticator) -> dict[str, str]:
     return dict((await authenticator.authenticate(REQUEST)).headers)
 
 
