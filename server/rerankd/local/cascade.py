@@ -117,7 +117,7 @@ class _Run:
         )
 
 
-class Cascade:
+class EmbeddedCascade:
     """The three stages. Task-safe.
 
     Args:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rerankd.local.cascade import Cascade
+    from rerankd.local.cascade import EmbeddedCascade
 
     HalfArray = npt.NDArray[np.float16]
 
@@ -65,13 +65,15 @@ class DefaultModel:
         pool: WorkPool,
         cache: VectorCache,
     ) -> None:
-        from rerankd.local.cascade import Cascade
+        from rerankd.local.cascade import EmbeddedCascade
         from rerankd.local.cross_encoder import CrossEncoder
 
         self._settings = settings
         self._minilm = minilm
         self._pool = pool
-        self._cascade: Cascade = Cascade(words, minilm, CrossEncoder(MS_MARCO, cross, pool), cross, pool, cache)
+        self._cascade: EmbeddedCascade = EmbeddedCascade(
+            words, minilm, CrossEncoder(MS_MARCO, cross, pool), cross, pool, cache
+        )
         self.loading_detail = ""
         """What is still being prepared, for the listing; empty when nothing is."""
 
