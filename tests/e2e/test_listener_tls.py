@@ -16,7 +16,7 @@ import httpx
 import pytest
 import trustme
 
-from rerankd.http.listener_tls import Certificates, ListenerTls
+from rerankd.http.listener_tls import ListenerCertificates, ListenerTls
 from rerankd.serving.listening import CannotStartError
 from rerankd.serving.service import Service
 from rerankd.settings import ServerSettings, Settings, SettingsError, load_settings
@@ -168,7 +168,7 @@ def test_files_that_cannot_be_used_are_said(tmp_path: Path) -> None:
     ):
         tls = ListenerTls(certificate_file=files[0], key_file=files[1], client_ca_file=files[2])
         with pytest.raises(OSError, match=named):
-            Certificates(tls)
+            ListenerCertificates(tls)
         with pytest.raises(CannotStartError, match=r"server\.tls: .*" + named):
             Service(Settings(server=ServerSettings(tls=tls)))
 

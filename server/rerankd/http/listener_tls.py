@@ -53,7 +53,7 @@ class Material(NamedTuple):
     """Authorities of callers' certificates, PEM; None where callers need none."""
 
 
-class Certificates:
+class ListenerCertificates:
     """The files of `ListenerTls` as they are now. Safe for any thread.
 
     Args:
@@ -95,10 +95,10 @@ class ServerContext(ssl.SSLContext):
     asyncio and uvloop call `wrap_bio` for each connection. Open connections keep what they began with.
     """
 
-    _certificates: Certificates
+    _certificates: ListenerCertificates
 
     @classmethod
-    def following(cls, certificates: Certificates) -> ServerContext:
+    def following(cls, certificates: ListenerCertificates) -> ServerContext:
         """Make a context that follows certificates."""
         made = cls(ssl.PROTOCOL_TLS_SERVER)
         made._certificates = certificates

@@ -10,7 +10,7 @@ from grpc_health.v1 import health
 
 from rerankd.contract.service import Services
 from rerankd.engine.byte_budget import ByteBudget
-from rerankd.http.listener_tls import Certificates
+from rerankd.http.listener_tls import ListenerCertificates
 from rerankd.rpc.health import Health
 from rerankd.rpc.large_messages import LargeMessages
 from rerankd.rpc.reflection import add_reflection
@@ -44,7 +44,7 @@ class GrpcServer:
         budget: ByteBudget | None = None,
         is_port_shared: bool = False,
         on_health_check: Callable[[str], None] = lambda _peer: None,
-        certificates: Certificates | None = None,
+        certificates: ListenerCertificates | None = None,
     ) -> None:
         """Build the server.
 
@@ -103,7 +103,7 @@ class GrpcServer:
         await self._server.stop(grace_s)
 
 
-def _credentials(certificates: Certificates) -> grpc.ServerCredentials:
+def _credentials(certificates: ListenerCertificates) -> grpc.ServerCredentials:
     """Make credentials that ask for the certificates at each handshake, in a thread of the gRPC library."""
 
     def fetch() -> grpc.ServerCertificateConfiguration:

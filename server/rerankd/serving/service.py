@@ -18,7 +18,7 @@ from rerankd.gateway.body import GatewayLimits
 from rerankd.gateway.dialects.compatibility_routes import admit_everybody
 from rerankd.gateway.http_middleware import HttpMiddleware
 from rerankd.gateway.server import HttpServer, bind
-from rerankd.http.listener_tls import Certificates, ListenerTls, ServerContext
+from rerankd.http.listener_tls import ListenerCertificates, ListenerTls, ServerContext
 from rerankd.providers.factory import (
     ProviderSettingsError,
     open_configured_transport,
@@ -218,14 +218,14 @@ def _session_cookie(access: Access | None) -> str:
     return "" if access is None or access.logins is None else access.logins.sessions.cookie_name
 
 
-def _open_certificates(tls: ListenerTls) -> Certificates | None:
+def _open_certificates(tls: ListenerTls) -> ListenerCertificates | None:
     """Read the certificates of the listeners; None where they speak plain HTTP and gRPC.
 
     Raises:
         CannotStartError: A file cannot be used.
     """
     try:
-        return Certificates(tls) if tls.is_on else None
+        return ListenerCertificates(tls) if tls.is_on else None
     except OSError as error:
         raise CannotStartError(f"server.tls: {error.filename}: {error.strerror}") from None
 
