@@ -8,7 +8,7 @@ from rerankd.local.lazy import Lazy
 from rerankd.local.static_table import StaticMatch, StaticTable
 from rerankd.local.tiles import cut_tiles
 from rerankd.local.token_cache import TokenCache
-from rerankd.local.tokenizer import Tokenizer, Tokens
+from rerankd.local.tokenizer import TextTokens, Tokenizer
 from rerankd.local.windows import Window
 from rerankd_adapters.base import ProviderCall, Truncation
 
@@ -39,7 +39,7 @@ class CallDocuments:
         self._table = table
         self.query = Lazy(lambda: tokenizer.tokenize(call.query, WINDOW_TOKENS // 2))
         self._static_query = Lazy(lambda: None if table is None else table.read_query(self.query.get().ids))
-        self._tokens: dict[int, Tokens] = {}
+        self._tokens: dict[int, TextTokens] = {}
         self._matches: dict[int, StaticMatch] = {}
         self.cuts: set[int] = set()
         """Positions of the documents that were truncated."""

@@ -9,7 +9,7 @@ from rerankd.local.lazy import Lazy
 from rerankd.local.loading import Loaded
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.specs import ModelSpec
-from rerankd.local.tokenizer import Tokens
+from rerankd.local.tokenizer import TextTokens
 from rerankd.local.windows import Window, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply, Truncation
 from rerankd_adapters.scores import sigmoid
@@ -71,7 +71,7 @@ class CrossEncoder:
         logit = float(logits[0]) if len(logits) == 1 else float(logits[1] - logits[0])
         return logit, len(ids)
 
-    def _read_query(self, query: str) -> Tokens:
+    def _read_query(self, query: str) -> TextTokens:
         # A query is cut only when nothing sensible would be left for the documents.
         return self._tokenizer.tokenize(self._spec.query_prefix + query, self._spec.window_tokens // 2, Truncation.END)
 

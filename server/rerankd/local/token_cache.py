@@ -6,7 +6,7 @@ import hashlib
 from array import array
 from dataclasses import dataclass
 
-from rerankd.local.tokenizer import Tokenizer, Tokens
+from rerankd.local.tokenizer import TextTokens, Tokenizer
 from rerankd.local.vectors import VectorCache
 from rerankd_adapters.base import Truncation
 
@@ -38,7 +38,7 @@ class TokenCache:
         self._identity = identity
         self._cache = cache
 
-    def tokenize(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Tokens:
+    def tokenize(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> TextTokens:
         """Return what `Tokenizer.tokenize` returns, from the cache where it is known."""
         found = self.find(text, limit_tokens, cut)
         if found is not None:
@@ -48,12 +48,12 @@ class TokenCache:
             self._cache.put(self._key(text, limit_tokens, cut), _Entry(array("i", tokens.ids), tokens.is_cut))
         return tokens
 
-    def find(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Tokens | None:
+    def find(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> TextTokens | None:
         """Return the cached tokens; `None` when they are not known."""
         if len(text) > _LONGEST_CHARACTERS:
             return None
         entry: _Entry | None = self._cache.get(self._key(text, limit_tokens, cut))
-        return None if entry is None else Tokens(entry.ids.tolist(), entry.is_cut)
+        return None if entry is None else TextTokens(entry.ids.tolist(), entry.is_cut)
 
     def _key(self, text: str, limit_tokens: int, cut: Truncation) -> bytes:
         digest = hashlib.blake2b(f"{self._identity}\x1f{limit_tokens}\x1f{cut}\x1f".encode(), digest_size=16)

@@ -22,7 +22,7 @@ _SPARE_TOKENS = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TextTokens:
     """The tokens of one text, special tokens left out."""
 
     ids: list[int]
@@ -78,7 +78,7 @@ class Tokenizer:
         """Special tokens around a query and a document."""
         return self._pair.tokens
 
-    def tokenize(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Tokens:
+    def tokenize(self, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> TextTokens:
         """Tokenize `text` and truncate the result to `limit_tokens`.
 
         Args:
@@ -93,12 +93,12 @@ class Tokenizer:
                 break
             ids = self._encode(text[-span:] if from_end else text[:span])
             if len(ids) >= limit_tokens + _SPARE_TOKENS:
-                return Tokens(_keep(ids, limit_tokens, from_end=from_end), is_cut=True)
+                return TextTokens(_keep(ids, limit_tokens, from_end=from_end), is_cut=True)
             span *= 4
         part = text[-span:] if from_end else text[:span]
         ids = self._encode(part)
         is_cut = len(ids) > limit_tokens or len(part) < len(text)
-        return Tokens(_keep(ids, limit_tokens, from_end=from_end), is_cut=is_cut)
+        return TextTokens(_keep(ids, limit_tokens, from_end=from_end), is_cut=is_cut)
 
     def frame_single(self, ids: list[int]) -> tuple[list[int], list[int]]:
         """Put the special tokens around one text; returns ids and types."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rerankd.local.token_cache import TokenCache
-from rerankd.local.tokenizer import Tokenizer, Tokens, cut_passages, passage_reach
+from rerankd.local.tokenizer import TextTokens, Tokenizer, cut_passages, passage_reach
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, Truncation
 
 
@@ -43,7 +43,7 @@ class Window:
 
     def tokenize(
         self, tokenizer: Tokenizer | TokenCache, text: str, index: int, window_tokens: int
-    ) -> tuple[Tokens, bool]:
+    ) -> tuple[TextTokens, bool]:
         """Tokenize one document.
 
         Returns:
@@ -55,11 +55,11 @@ class Window:
         tokens = tokenizer.tokenize(text, self.limit_tokens, self.cut)
         return tokens, self.check(tokens, index, window_tokens)
 
-    def find(self, tokenizer: TokenCache, text: str) -> Tokens | None:
+    def find(self, tokenizer: TokenCache, text: str) -> TextTokens | None:
         """Return the cached tokens of one document, else `None`."""
         return tokenizer.find(text, self.limit_tokens, self.cut)
 
-    def check(self, tokens: Tokens, index: int, window_tokens: int) -> bool:
+    def check(self, tokens: TextTokens, index: int, window_tokens: int) -> bool:
         """Tell whether the model's window truncated the tokens.
 
         Raises:

@@ -8,7 +8,7 @@ import pytest
 
 from rerankd.local.similarity import maxsim, normalise, widen
 from rerankd.local.token_cache import TokenCache
-from rerankd.local.tokenizer import Tokenizer, Tokens
+from rerankd.local.tokenizer import TextTokens, Tokenizer
 from rerankd.local.vectors import VectorCache, content_key
 from rerankd.local.weights import TOKENIZER
 from rerankd_adapters.base import Truncation
@@ -45,7 +45,7 @@ def _counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     tokenize = Tokenizer.tokenize
     texts: list[str] = []
 
-    def note(self: Tokenizer, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> Tokens:
+    def note(self: Tokenizer, text: str, limit_tokens: int, cut: Truncation = Truncation.END) -> TextTokens:
         texts.append(text)
         return tokenize(self, text, limit_tokens, cut)
 
