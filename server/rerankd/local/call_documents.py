@@ -9,7 +9,7 @@ from rerankd.local.static_table import StaticMatch, StaticTable
 from rerankd.local.tiles import cut_tiles
 from rerankd.local.token_cache import TokenCache
 from rerankd.local.tokenizer import TextTokens, Tokenizer
-from rerankd.local.windows import Window
+from rerankd.local.windows import TokenWindow
 from rerankd_adapters.base import ProviderCall, Truncation
 
 WINDOW_TOKENS = 256
@@ -33,7 +33,7 @@ class CallDocuments:
         self._texts = call.documents
         self._token_cache = token_cache
         self._pair_specials = tokenizer.pair_specials
-        self._window = Window.plan(
+        self._window = TokenWindow.plan(
             structs.replace(call, max_passages_per_doc=1), WINDOW_TOKENS - tokenizer.single_specials
         )
         self._table = table

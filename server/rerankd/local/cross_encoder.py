@@ -10,7 +10,7 @@ from rerankd.local.loading import Loaded
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.specs import ModelSpec
 from rerankd.local.tokenizer import TextTokens
-from rerankd.local.windows import Window, warn_of_cuts
+from rerankd.local.windows import TokenWindow, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply, Truncation
 from rerankd_adapters.scores import sigmoid
 
@@ -42,7 +42,7 @@ class CrossEncoder:
         def score(index: int) -> _Scored:
             ids = query.get().ids
             window_tokens = self._spec.window_for(call, len(ids))
-            window = Window.plan(call, window_tokens - self._tokenizer.pair_specials - len(ids))
+            window = TokenWindow.plan(call, window_tokens - self._tokenizer.pair_specials - len(ids))
             text = self._spec.document_prefix + call.documents[index]
             tokens, is_cut = window.tokenize(self._tokenizer, text, index, window_tokens)
             best, tokens_read = -math.inf, 0

@@ -18,7 +18,7 @@ from rerankd.local.specs import Kind, ModelSpec
 from rerankd.local.token_cache import TokenCache
 from rerankd.local.vectors import VectorCache, content_key
 from rerankd.local.warming import Piece, warm
-from rerankd.local.windows import Window, warn_of_cuts
+from rerankd.local.windows import TokenWindow, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from rerankd_adapters.warming import WarmReply
 
@@ -67,7 +67,7 @@ class DualEncoder:
             AdapterError: `REJECTED` when a document is too long and cutting is off.
         """
         window_tokens = self._spec.window_for(call)
-        window = Window.plan(call, window_tokens - self._tokenizer.single_specials)
+        window = TokenWindow.plan(call, window_tokens - self._tokenizer.single_specials)
         query = Lazy(lambda: self._read_query(call))
 
         def score(index: int) -> _Scored:
@@ -101,7 +101,7 @@ class DualEncoder:
     async def warm(self, call: ProviderCall) -> WarmReply:
         """Compute and keep the vectors of the documents of `call`; see `WarmingProvider`."""
         window_tokens = self._spec.window_for(call)
-        window = Window.plan(call, window_tokens - self._tokenizer.single_specials)
+        window = TokenWindow.plan(call, window_tokens - self._tokenizer.single_specials)
 
         def read(index: int) -> list[Piece]:
             text = self._spec.document_prefix + call.documents[index]
@@ -114,7 +114,7 @@ class DualEncoder:
         return await warm(self._pool, self._cache, len(call.documents), read)
 
     def _score_cached(
-        self, document: str, index: int, window: Window, window_tokens: int, query: Lazy[_Query]
+        self, document: str, index: int, window: TokenWindow, window_tokens: int, query: Lazy[_Query]
     ) -> _Scored | None:
         """Score a document from cached tokens and vectors; `None` unless all of its passages are cached."""
         tokens = window.find(self._token_cache, self._spec.document_prefix + document)
@@ -144,7 +144,7 @@ class DualEncoder:
         return _Query(vectors, len(ids), tokens.is_cut)
 
     def _read_document(
-        self, document: str, index: int, window: Window, window_tokens: int
+        self, document: str, index: int, window: TokenWindow, window_tokens: int
     ) -> tuple[list[FloatArray], int, bool]:
         """Encode a document; return its vectors by passage, how many tokens were encoded, and whether it was cut."""
         text = self._spec.document_prefix + document

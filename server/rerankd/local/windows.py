@@ -10,7 +10,7 @@ from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, 
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TokenWindow:
     """How the documents of one call are truncated and split into passages."""
 
     width_tokens: int
@@ -23,7 +23,7 @@ class Window:
     """Whether the caller's own limit truncates, which needs neither warning nor refusal."""
 
     @classmethod
-    def plan(cls, call: ProviderCall, room_tokens: int) -> Window:
+    def plan(cls, call: ProviderCall, room_tokens: int) -> TokenWindow:
         """Derive the window of one call.
 
         Args:
