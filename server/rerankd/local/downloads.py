@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rerankd.local.scheduler import run_blocking
 from rerankd.local.settings import LocalModelSettings
-from rerankd.local.specs import Kind, ModelSpec
+from rerankd.local.specs import EncoderKind, ModelSpec
 from rerankd.local.weights import DiskFile, WeightsError
 
 _GRAPHS = ("onnx/model.onnx", "model.onnx")
@@ -68,7 +68,7 @@ def describe_model(name: str, settings: LocalModelSettings, graph: Path, tokeniz
     """Put the operator's settings and the files found into one description."""
     return ModelSpec(
         name=name,
-        kind=Kind(settings.kind),
+        kind=EncoderKind(settings.kind),
         matches_query_specials=settings.kind == "colbert",
         network=DiskFile(graph),
         tokenizer=DiskFile(tokenizer),
@@ -77,7 +77,7 @@ def describe_model(name: str, settings: LocalModelSettings, graph: Path, tokeniz
         activation=settings.activation,
         query_prefix=settings.query_prefix,
         document_prefix=settings.document_prefix,
-        takes_instruction=Kind(settings.kind) is Kind.BI_ENCODER,
+        takes_instruction=EncoderKind(settings.kind) is EncoderKind.BI_ENCODER,
         description=settings.description,
         license=settings.license,
         source=source,

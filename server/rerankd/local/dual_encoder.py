@@ -14,7 +14,7 @@ from rerankd.local.lazy import Lazy
 from rerankd.local.loading import Loaded
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.similarity import cosine, maxsim, normalise, pool
-from rerankd.local.specs import Kind, ModelSpec
+from rerankd.local.specs import EncoderKind, ModelSpec
 from rerankd.local.token_cache import TokenCache
 from rerankd.local.vectors import VectorCache, content_key
 from rerankd.local.warming import Piece, warm
@@ -57,8 +57,8 @@ class DualEncoder:
         self._pool = pool
         self._token_cache = TokenCache(loaded.tokenizer, loaded.identity, cache)
         self._cache = cache
-        self._use = spec.pooling if spec.kind is Kind.BI_ENCODER else "tokens"
-        self._compare = cosine if spec.kind is Kind.BI_ENCODER else maxsim
+        self._use = spec.pooling if spec.kind is EncoderKind.BI_ENCODER else "tokens"
+        self._compare = cosine if spec.kind is EncoderKind.BI_ENCODER else maxsim
 
     async def rerank(self, call: ProviderCall) -> ProviderReply:
         """Score every document of `call`; for documents whose vectors are cached only the query is encoded.

@@ -20,7 +20,7 @@ from rerankd.local.lexical import BM25_INFO, Bm25, WordScorer
 from rerankd.local.loading import Loader
 from rerankd.local.scheduler import PoolClosedError, WorkPool
 from rerankd.local.settings import LocalSettings, usable_cores
-from rerankd.local.specs import ALL_MINILM, EMBEDDED, MS_MARCO, Kind, ModelSpec
+from rerankd.local.specs import ALL_MINILM, EMBEDDED, MS_MARCO, EncoderKind, ModelSpec
 from rerankd.local.vectors import VectorCache
 from rerankd.local.weights import WeightFile, WeightsError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ProviderCall, ProviderReply
@@ -181,10 +181,10 @@ class LocalProvider:
 
     async def _load(self, spec: ModelSpec) -> _Model:
         loaded = await self._loader.load(spec)
-        if loaded.session.axes != (2 if spec.kind is Kind.CROSS_ENCODER else 3):
+        if loaded.session.axes != (2 if spec.kind is EncoderKind.CROSS_ENCODER else 3):
             gives = "logits" if loaded.session.axes == 2 else "no logits"
             raise WeightsError(f"the graph gives {gives}, so it is no {spec.kind}")
-        if spec.kind is Kind.CROSS_ENCODER:
+        if spec.kind is EncoderKind.CROSS_ENCODER:
             from rerankd.local.cross_encoder import CrossEncoder
 
             return CrossEncoder(spec, loaded, self._pool)

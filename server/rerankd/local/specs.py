@@ -10,7 +10,7 @@ from rerankd.local.weights import BGE_SMALL, COLBERT_SMALL, CROSS_ENCODER, MINIL
 from rerankd_adapters.base import Capabilities, ModelInfo, ProviderCall, ScoreSpace, Scoring, Truncation
 
 
-class Kind(StrEnum):
+class EncoderKind(StrEnum):
     """How a model compares a query with a document."""
 
     CROSS_ENCODER = "cross-encoder"
@@ -26,7 +26,7 @@ class ModelSpec:
     """One neural model."""
 
     name: str
-    kind: Kind
+    kind: EncoderKind
     network: WeightFile
     tokenizer: WeightFile
     window_tokens: int
@@ -60,7 +60,7 @@ class ModelSpec:
     def capabilities(self) -> Capabilities:
         """Return the model's capabilities."""
         space = ScoreSpace.COSINE
-        if self.kind is Kind.CROSS_ENCODER:
+        if self.kind is EncoderKind.CROSS_ENCODER:
             space = ScoreSpace.PROBABILITY if self.activation == "sigmoid" else ScoreSpace.LOGIT
         return Capabilities(
             scoring=Scoring.POINTWISE,
@@ -89,7 +89,7 @@ class ModelSpec:
 
 MS_MARCO = ModelSpec(
     name="ms-marco-minilm-l12-v2",
-    kind=Kind.CROSS_ENCODER,
+    kind=EncoderKind.CROSS_ENCODER,
     network=CROSS_ENCODER,
     tokenizer=TOKENIZER,
     window_tokens=512,
@@ -100,7 +100,7 @@ MS_MARCO = ModelSpec(
 )
 BGE = ModelSpec(
     name="bge-small-en-v1.5",
-    kind=Kind.BI_ENCODER,
+    kind=EncoderKind.BI_ENCODER,
     network=BGE_SMALL,
     tokenizer=TOKENIZER,
     window_tokens=512,
@@ -114,7 +114,7 @@ BGE = ModelSpec(
 )
 ANSWERAI_COLBERT = ModelSpec(
     name="answerai-colbert-small-v1",
-    kind=Kind.COLBERT,
+    kind=EncoderKind.COLBERT,
     network=COLBERT_SMALL,
     tokenizer=TOKENIZER,
     window_tokens=512,
@@ -129,7 +129,7 @@ ANSWERAI_COLBERT = ModelSpec(
 )
 ALL_MINILM = ModelSpec(
     name="all-minilm-l6-v2",
-    kind=Kind.BI_ENCODER,
+    kind=EncoderKind.BI_ENCODER,
     network=MINILM,
     tokenizer=TOKENIZER,
     window_tokens=256,
@@ -139,7 +139,7 @@ ALL_MINILM = ModelSpec(
 )
 ALL_MINILM_MAXSIM = ModelSpec(
     name="all-minilm-l6-v2-maxsim",
-    kind=Kind.COLBERT,
+    kind=EncoderKind.COLBERT,
     network=MINILM,
     tokenizer=TOKENIZER,
     window_tokens=256,
