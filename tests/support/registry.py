@@ -9,19 +9,19 @@ from rerankd.registry.listing import RerankerListing
 from rerankd.registry.live_rerankers import LiveRerankers
 from rerankd.registry.reranker_registry import RerankerRegistry
 from rerankd.registry.settings import RegistrySettings
-from rerankd.registry.stored_reranker import Content
+from rerankd.registry.stored_reranker import RerankerContent
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings
 from rerankd.store.opening import LazyDatabase
 from rerankd.store.settings import StoreSettings
 
 
-def content(name: str = "Docs search", model: str = "local/bm25", **more: Any) -> Content:
+def content(name: str = "Docs search", model: str = "local/bm25", **more: Any) -> RerankerContent:
     """Make a reranker of the strategy dedicated-model; `more` are other fields."""
-    return Content(**{"name": name, "strategy": "dedicated-model", "config": {"model": model}, **more})
+    return RerankerContent(**{"name": name, "strategy": "dedicated-model", "config": {"model": model}, **more})
 
 
-def fusion(*models: str, **more: Any) -> Content:
+def fusion(*models: str, **more: Any) -> RerankerContent:
     """Make a reranker that fuses models."""
     config = {"members": [{"model": model} for model in models]}
     return content(strategy="fusion", config=config, **more)

@@ -21,7 +21,7 @@ from rerankd.registry.listing import MAX_PAGE_SIZE, RerankerFilter, RerankerList
 from rerankd.registry.loading import LoadedRerankers
 from rerankd.registry.message_forms import difference_message, reranker_message, version_message
 from rerankd.registry.reranker_registry import RerankerRegistry
-from rerankd.registry.stored_reranker import Content, StoredReranker
+from rerankd.registry.stored_reranker import RerankerContent, StoredReranker
 from rerankd.serving.engine_host import EngineHost
 from rerankd.store.opening import LazyDatabase
 from rerankd.strategies.settings import AnyReranker
@@ -218,19 +218,19 @@ def _sections(text: str) -> dict[str, dict[str, Any]]:
     return {str(key): each for key, each in found.items()}
 
 
-def _content(fields: Mapping[str, Any], key: str = "") -> Content:
+def _content(fields: Mapping[str, Any], key: str = "") -> RerankerContent:
     try:
-        return Content(**msgspec.structs.asdict(msgspec.convert(fields, _StrictContent)))
+        return RerankerContent(**msgspec.structs.asdict(msgspec.convert(fields, _StrictContent)))
     except msgspec.ValidationError as error:
         where = f"{key}: " if key else ""
         raise CommandError(f"{where}{error}", exit_code=USAGE) from None
 
 
-class _StrictContent(Content, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _StrictContent(RerankerContent, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fields of a command or of a file."""
 
 
-def _exported(content: Content) -> dict[str, Any]:
+def _exported(content: RerankerContent) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(content)
     return {name: value for name, value in fields.items() if value not in ("", {}) or name == "config"}
 

@@ -10,7 +10,7 @@ import msgspec
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.registry.refusals import not_found, version_not_found
 from rerankd.registry.reranker_registry import TableSource
-from rerankd.registry.stored_reranker import Content, RerankerVersion, StoredReranker, Totals
+from rerankd.registry.stored_reranker import RerankerContent, RerankerVersion, StoredReranker, Totals
 from rerankd.registry.trial import RunningEngine
 from rerankd.registry.version_diff import Difference, differences
 from rerankd.store.faults import store_faults
@@ -176,7 +176,7 @@ def _declared(key: str, settings: AnyReranker) -> StoredReranker:
     default = {field.encode_name: field for field in msgspec.structs.fields(settings.config)}
     said = {name: value for name, value in config.items() if not _is_default(default[name], value)}
     strategy = str(settings.__struct_config__.tag)
-    content = Content(
+    content = RerankerContent(
         name=key, description=settings.description, strategy=strategy, status=settings.status, config=said
     )
     return StoredReranker(key=key, content=content)

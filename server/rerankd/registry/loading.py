@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from rerankd.registry.stored_reranker import Content, StoredReranker
+from rerankd.registry.stored_reranker import RerankerContent, StoredReranker
 from rerankd.registry.validation import Checked, settings_of
 from rerankd.strategies.settings import AnyReranker
 
@@ -23,7 +23,7 @@ class LoadedRerankers(NamedTuple):
 
 
 _MAX_KEPT: Final = 2_000
-_kept: Final[dict[str, tuple[Content, Checked]]] = {}
+_kept: Final[dict[str, tuple[RerankerContent, Checked]]] = {}
 """What was read last, by key: reading takes a millisecond, and of all rerankers few change at a time."""
 
 
@@ -42,7 +42,7 @@ def load(rerankers: Iterable[StoredReranker]) -> LoadedRerankers:
     return LoadedRerankers(settings, faulty, versions)
 
 
-def _checked(key: str, content: Content) -> Checked:
+def _checked(key: str, content: RerankerContent) -> Checked:
     kept = _kept.get(key)
     if kept is not None and kept[0] == content:
         return kept[1]

@@ -20,7 +20,7 @@ from rerankd.registry.refusals import (
     version_not_found,
 )
 from rerankd.registry.settings import RegistrySettings
-from rerankd.registry.stored_reranker import FIELDS, Content, StoredReranker
+from rerankd.registry.stored_reranker import FIELDS, RerankerContent, StoredReranker
 from rerankd.registry.trial import RunningEngine, check_change
 from rerankd.registry.validation import below, settings_of, text_violations
 from rerankd.store.faults import store_faults
@@ -78,7 +78,7 @@ class RerankerRegistry:
         self._settings = settings
         self._changed = changed
 
-    async def create(self, content: Content, *, key: str = "", author: str = "") -> StoredReranker:
+    async def create(self, content: RerankerContent, *, key: str = "", author: str = "") -> StoredReranker:
         """Store a new reranker.
 
         Args:
@@ -141,7 +141,7 @@ class RerankerRegistry:
             _check_content(wanted.content, key)
             return await self._put(changing, {key: wanted.content}, author, f"rollback to {version}")
 
-    async def put_all(self, contents: Mapping[str, Content], *, author: str = "") -> list[str]:
+    async def put_all(self, contents: Mapping[str, RerankerContent], *, author: str = "") -> list[str]:
         """Create and update rerankers, all or none; they may refer to each other.
 
         Returns:
@@ -200,7 +200,13 @@ class RerankerRegistry:
         return read_only(key) if key in self.engine.declared else not_found(key, [*stored, *self.engine.declared])
 
     async def _put(
-        self, changing: Changing, contents: Mapping[str, Content], author: str, origin: str, *, names_keys: bool = False
+        self,
+        changing: Changing,
+        contents: Mapping[str, RerankerContent],
+        author: str,
+        origin: str,
+        *,
+        names_keys: bool = False,
     ) -> StoredReranker:
         """Check and store new contents, n >= 1; return the last one."""
         settings = self._settings()
@@ -217,7 +223,7 @@ class RerankerRegistry:
         return after[list(contents)[-1]]
 
 
-def _next(changing: Changing, key: str, content: Content) -> StoredReranker:
+def _next(changing: Changing, key: str, content: RerankerContent) -> StoredReranker:
     """Return a reranker with new content: the next version, or the same one where nothing differs."""
     found = changing.rerankers.get(key)
     if found is not None and _is_same(found, content):
@@ -232,11 +238,11 @@ def _next(changing: Changing, key: str, content: Content) -> StoredReranker:
     )
 
 
-def _is_same(found: StoredReranker | None, content: Content) -> bool:
+def _is_same(found: StoredReranker | None, content: RerankerContent) -> bool:
     return found is not None and found.content == content
 
 
-def _check_content(content: Content, key: str, changed: Collection[str] = FIELDS, prefix: str = "") -> None:
+def _check_content(content: RerankerContent, key: str, changed: Collection[str] = FIELDS, prefix: str = "") -> None:
     """Check a reranker by itself; settings that were wrong before are refused only where they change."""
     violations = [each for each in text_violations(content) if each.field in changed]
     if problem := key_problem(key):
@@ -247,7 +253,7 @@ def _check_content(content: Content, key: str, changed: Collection[str] = FIELDS
         raise invalid_request([below(prefix, each) for each in violations])
 
 
-def _plain(content: Content) -> Content:
+def _plain(content: RerankerContent) -> RerankerContent:
     """Return a content whose whole numbers are integers: gRPC's `Struct` has no others than doubles."""
     return msgspec.structs.replace(content, config=_whole(content.config), metadata=_whole(content.metadata))
 

@@ -17,10 +17,10 @@ from rerankd.registry.listing import RerankerFilter, RerankerListing
 from rerankd.registry.message_forms import difference_message, reranker_message, version_message
 from rerankd.registry.reranker_registry import RerankerRegistry
 from rerankd.registry.runs import RerankerRuns
-from rerankd.registry.stored_reranker import FIELDS, Content, StoredReranker
+from rerankd.registry.stored_reranker import FIELDS, RerankerContent, StoredReranker
 from rerankd.runs.run_reading import RunReading
 
-_DEFAULTS: Final = msgspec.structs.asdict(Content())
+_DEFAULTS: Final = msgspec.structs.asdict(RerankerContent())
 _REQUIRED: Final = ("name", "strategy", "config")
 _log = structlog.get_logger("rerankd.registry")
 
@@ -54,7 +54,7 @@ class StoredRerankerService:
         missing = [name for name in _REQUIRED if not getattr(request, name) and getattr(request, name) != {}]
         if missing:
             raise invalid_request([FieldViolation(name, f"{name} is required") for name in missing])
-        content = Content(
+        content = RerankerContent(
             name=request.name,
             description=request.description,
             strategy=request.strategy,

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rerankd.registry.stored_reranker import Content, RerankerVersion, StoredReranker, Totals
+from rerankd.registry.stored_reranker import RerankerContent, RerankerVersion, StoredReranker, Totals
 from rerankd.store.changes import last_change, next_change
 from rerankd.store.database import METADATA, Database
 
@@ -211,9 +211,9 @@ async def _version(connection: AsyncConnection, key: str, version: int) -> Reran
 
 def _reranker_of(row: RowMapping) -> StoredReranker:
     values = {name: value for name, value in row.items() if name != "content"}
-    return StoredReranker(**values, content=msgspec.convert(row["content"], Content))
+    return StoredReranker(**values, content=msgspec.convert(row["content"], RerankerContent))
 
 
 def _version_of(row: RowMapping) -> RerankerVersion:
     values = {name: value for name, value in row.items() if name not in ("key", "content")}
-    return RerankerVersion(**values, content=msgspec.convert(row["content"], Content))
+    return RerankerVersion(**values, content=msgspec.convert(row["content"], RerankerContent))

@@ -10,7 +10,7 @@ FIELDS: Final = ("name", "description", "strategy", "status", "config", "metadat
 """What can be changed of a reranker, and what its versions keep."""
 
 
-class Content(msgspec.Struct, frozen=True, kw_only=True):
+class RerankerContent(msgspec.Struct, frozen=True, kw_only=True):
     """What its owner says of a reranker."""
 
     name: str = ""
@@ -46,7 +46,7 @@ class StoredReranker(msgspec.Struct, frozen=True, kw_only=True):
     """A reranker of the store or of the settings. Times are seconds since 1970."""
 
     key: str
-    content: Content
+    content: RerankerContent
     version: int = 0
     """Counts its changes, from 1; 0 for one of the settings."""
     change: int = 0
@@ -73,7 +73,7 @@ class RerankerVersion(msgspec.Struct, frozen=True, kw_only=True):
     """What a reranker was after one of its changes."""
 
     version: int
-    content: Content
+    content: RerankerContent
     created_at: float
     """Seconds since 1970."""
     author: str = ""

@@ -12,7 +12,7 @@ import msgspec
 from rerankd.configuration.shape import check
 from rerankd.contract.errors import FieldViolation
 from rerankd.registry.documented_config import own_config
-from rerankd.registry.stored_reranker import Content
+from rerankd.registry.stored_reranker import RerankerContent
 from rerankd.strategies.settings import AnyReranker, reranker_problems
 
 MAX_NAME_CHARS: Final = 200
@@ -29,10 +29,10 @@ class Checked(NamedTuple):
 
     settings: AnyReranker | None
     violations: Sequence[FieldViolation]
-    """Field paths are those of `Content`; empty where there are settings."""
+    """Field paths are those of `RerankerContent`; empty where there are settings."""
 
 
-def settings_of(key: str, content: Content) -> Checked:
+def settings_of(key: str, content: RerankerContent) -> Checked:
     """Read the settings of a reranker.
 
     Args:
@@ -82,7 +82,7 @@ def below(prefix: str, violation: FieldViolation) -> FieldViolation:
     return FieldViolation(prefix + violation.field, prefix + violation.description)
 
 
-def text_violations(content: Content) -> Iterator[FieldViolation]:
+def text_violations(content: RerankerContent) -> Iterator[FieldViolation]:
     """Yield what cannot be stored of names, texts and metadata."""
     if not content.name.strip():
         yield FieldViolation("name", "name must not be empty")

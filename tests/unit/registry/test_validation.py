@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rerankd.registry.keys import key_of_name
-from rerankd.registry.stored_reranker import Content
+from rerankd.registry.stored_reranker import RerankerContent
 from rerankd.registry.validation import settings_of, text_violations
 from rerankd.registry.version_diff import MISSING, Difference, differences
 from tests.support.registry import content
@@ -15,7 +15,7 @@ from tests.support.registry import content
 
 def violations(**fields: Any) -> list[tuple[str, str]]:
     given = {"name": "n", "strategy": "dedicated-model", "config": {"model": "local/bm25"}, **fields}
-    return [(each.field, each.description) for each in settings_of("key", Content(**given)).violations]
+    return [(each.field, each.description) for each in settings_of("key", RerankerContent(**given)).violations]
 
 
 def test_a_dedicated_model_in_the_names_of_the_dashboards_api() -> None:
