@@ -13,7 +13,7 @@ from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import RerankRequest
 from rerankd.registry.listing import RerankerFilter
 from rerankd.registry.settings import RegistrySettings
-from rerankd.registry.stored_reranker import StoredReranker, Totals
+from rerankd.registry.stored_reranker import CallTotals, StoredReranker
 from rerankd.registry.version_diff import Difference
 from rerankd.settings import Settings
 from rerankd.store.database import Database
@@ -188,9 +188,9 @@ async def test_several_that_refer_to_each_other_are_put_all_or_none(replica: Rep
 async def test_totals_of_processes_add_up(replica: Replica, other: Replica) -> None:
     await replica.changes.create(content())
     tables = [await each.table.table() for each in (replica, other)]
-    one = {"docs-search": Totals(runs=3, failures=1, latency_ms=4.0, last_used_at=7.0)}
+    one = {"docs-search": CallTotals(runs=3, failures=1, latency_ms=4.0, last_used_at=7.0)}
     await asyncio.gather(*(each.add_totals(one) for each in tables for _ in range(5)))
-    await tables[0].add_totals({"docs-search": Totals(runs=1, latency_ms=2.0, last_used_at=5.0)})
+    await tables[0].add_totals({"docs-search": CallTotals(runs=1, latency_ms=2.0, last_used_at=5.0)})
     totals = (await replica.listing.get("docs-search")).totals
-    assert totals == Totals(runs=31, failures=10, latency_ms=42.0, last_used_at=7.0)
+    assert totals == CallTotals(runs=31, failures=10, latency_ms=42.0, last_used_at=7.0)
     assert totals.average_latency_ms == 2.0

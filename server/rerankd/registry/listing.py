@@ -10,7 +10,7 @@ import msgspec
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.registry.refusals import not_found, version_not_found
 from rerankd.registry.reranker_registry import TableSource
-from rerankd.registry.stored_reranker import RerankerContent, RerankerVersion, StoredReranker, Totals
+from rerankd.registry.stored_reranker import CallTotals, RerankerContent, RerankerVersion, StoredReranker
 from rerankd.registry.trial import RunningEngine
 from rerankd.registry.version_diff import Difference, differences
 from rerankd.store.faults import store_faults
@@ -132,12 +132,12 @@ class RerankerListing:
 
     async def completed(self, rerankers: Sequence[StoredReranker]) -> list[StoredReranker]:
         """Return rerankers with their totals, and why they cannot be served."""
-        totals: Mapping[str, Totals] = {}
+        totals: Mapping[str, CallTotals] = {}
         with store_faults():
             if rerankers and self._source.is_there:
                 totals = await (await self._source.table()).totals([each.key for each in rerankers])
         return [
-            msgspec.structs.replace(self._with_problem(each), totals=totals.get(each.key, Totals()))
+            msgspec.structs.replace(self._with_problem(each), totals=totals.get(each.key, CallTotals()))
             for each in rerankers
         ]
 

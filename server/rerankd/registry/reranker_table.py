@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rerankd.registry.stored_reranker import RerankerContent, RerankerVersion, StoredReranker, Totals
+from rerankd.registry.stored_reranker import CallTotals, RerankerContent, RerankerVersion, StoredReranker
 from rerankd.store.changes import last_change, next_change
 from rerankd.store.database import METADATA, Database
 
@@ -146,11 +146,11 @@ class RerankerTable:
             row = (await connection.execute(select(RERANKERS).where(RERANKERS.c.key == key))).mappings().one_or_none()
             return None if row is None else _reranker_of(row)
 
-    async def totals(self, keys: Sequence[str]) -> dict[str, Totals]:
+    async def totals(self, keys: Sequence[str]) -> dict[str, CallTotals]:
         """Return the totals of these rerankers, without those never used."""
         async with self._database.begin() as connection:
             rows = (await connection.execute(select(TOTALS).where(TOTALS.c.key.in_(keys)))).mappings()
-            return {row["key"]: Totals(**{name: row[name] for name in row if name != "key"}) for row in rows}
+            return {row["key"]: CallTotals(**{name: row[name] for name in row if name != "key"}) for row in rows}
 
     async def versions(self, key: str, before: int | None, size: int) -> list[RerankerVersion]:
         """Return up to `size` versions, the newest first, the first one older than `before`."""
@@ -173,7 +173,7 @@ class RerankerTable:
             rerankers = {each.key: each for each in await _all(connection)}
             yield Changing(connection, change, rerankers, self._clock())
 
-    async def add_totals(self, added: Mapping[str, Totals]) -> None:
+    async def add_totals(self, added: Mapping[str, CallTotals]) -> None:
         """Add to totals, of whatever processes at once. `last_used_at` becomes the later one."""
         values: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for column in TOTALS.c}
         is_sqlite, had = self._database.is_sqlite, TOTALS.c
@@ -188,7 +188,7 @@ class RerankerTable:
             await connection.execute(statement, rows)
 
 
-def _totals_row(key: str, totals: Totals) -> dict[str, object]:
+def _totals_row(key: str, totals: CallTotals) -> dict[str, object]:
     return {
         "new_key": key,
         "new_runs": totals.runs,

@@ -24,7 +24,7 @@ class RerankerContent(msgspec.Struct, frozen=True, kw_only=True):
     """Free JSON; nothing of the service reads it."""
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
+class CallTotals(msgspec.Struct, frozen=True, kw_only=True):
     """What the calls of a reranker add up to."""
 
     runs: int = 0
@@ -54,7 +54,7 @@ class StoredReranker(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float = 0.0
     """0 for one of the settings."""
     updated_at: float = 0.0
-    totals: Totals = Totals()
+    totals: CallTotals = CallTotals()
     problem: str = ""
     """Why it cannot be served; empty where it can, or where that is not known."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from rerankd.registry.stored_reranker import Totals
+from rerankd.registry.stored_reranker import CallTotals
 from rerankd.telemetry.call_record import CallRecord
 from rerankd.telemetry.recorder import EndedBatch
 
@@ -52,7 +52,7 @@ class TotalsSink:
         self._source = source
         self._key_of = key_of
         self._clock = clock
-        self._waiting: dict[str, Totals] = {}
+        self._waiting: dict[str, CallTotals] = {}
         self._counting = threading.Lock()
         self._has_failed = False
         self._is_closing = asyncio.Event()
@@ -97,14 +97,14 @@ class TotalsSink:
                     await self._is_closing.wait()
             await self.flush()
 
-    def _counted(self, calls: Iterable[CallRecord]) -> dict[str, Totals]:
-        found: dict[str, Totals] = {}
+    def _counted(self, calls: Iterable[CallRecord]) -> dict[str, CallTotals]:
+        found: dict[str, CallTotals] = {}
         now_s = self._clock()
         for record in calls:
             if record.path or not (key := self._key_of(record.requested_model)):
                 continue
             has_failed = record.reason is not None
-            one = Totals(
+            one = CallTotals(
                 runs=1,
                 failures=int(has_failed),
                 latency_ms=0.0 if has_failed else record.latency_ms,
@@ -113,15 +113,15 @@ class TotalsSink:
             found[key] = _sum(found[key], one) if key in found else one
         return found
 
-    def _add(self, counted: dict[str, Totals]) -> None:
+    def _add(self, counted: dict[str, CallTotals]) -> None:
         with self._counting:
             for key, totals in counted.items():
                 waiting = self._waiting.get(key)
                 self._waiting[key] = totals if waiting is None else _sum(waiting, totals)
 
 
-def _sum(first: Totals, second: Totals) -> Totals:
-    return Totals(
+def _sum(first: CallTotals, second: CallTotals) -> CallTotals:
+    return CallTotals(
         runs=first.runs + second.runs,
         failures=first.failures + second.failures,
         latency_ms=first.latency_ms + second.latency_ms,

@@ -10,7 +10,7 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest
 from rerankd.registry.reranker_table import RerankerTable
-from rerankd.registry.stored_reranker import Totals
+from rerankd.registry.stored_reranker import CallTotals
 from rerankd.registry.totals_sink import TotalsSink
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings
@@ -57,7 +57,7 @@ async def test_calls_are_counted_under_the_reranker_that_was_asked_for(tmp_path:
     recorder.flush()
     source.is_away = True
     await sink.flush()
-    assert (await replica.listing.get("mine")).totals == Totals()
+    assert (await replica.listing.get("mine")).totals == CallTotals()
     source.is_away = False
     await sink.flush()
     await sink.flush()
