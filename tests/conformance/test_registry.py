@@ -14,7 +14,7 @@ from rerankd.contract.messages import RerankRequest
 from rerankd.registry.listing import RerankerFilter
 from rerankd.registry.settings import RegistrySettings
 from rerankd.registry.stored_reranker import CallTotals, StoredReranker
-from rerankd.registry.version_diff import Difference
+from rerankd.registry.version_diff import FieldDifference
 from rerankd.settings import Settings
 from rerankd.store.database import Database
 from rerankd.store.settings import StoreSettings
@@ -115,7 +115,7 @@ async def test_versions_are_kept_compared_and_gone_back_to(replica: Replica) -> 
     versions, more = await replica.listing.versions("docs-search", size=2, before=more)
     assert ([each.version for each in versions], more) == ([2], None)
     assert (await refusal(replica.changes.rollback("docs-search", 1))).reason is Reason.RERANKER_NOT_FOUND
-    assert await replica.listing.diff("docs-search", 2, 4) == [Difference("config.top_n", 1, 3)]
+    assert await replica.listing.diff("docs-search", 2, 4) == [FieldDifference("config.top_n", 1, 3)]
     back = await replica.changes.rollback("docs-search", 2)
     assert (back.version, back.content.config["top_n"]) == (5, 1)
     assert (await replica.listing.version("docs-search", 5)).origin == "rollback to 2"

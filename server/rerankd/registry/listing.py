@@ -12,7 +12,7 @@ from rerankd.registry.refusals import not_found, version_not_found
 from rerankd.registry.reranker_registry import TableSource
 from rerankd.registry.stored_reranker import CallTotals, RerankerContent, RerankerVersion, StoredReranker
 from rerankd.registry.trial import RunningEngine
-from rerankd.registry.version_diff import Difference, differences
+from rerankd.registry.version_diff import FieldDifference, differences
 from rerankd.store.faults import store_faults
 from rerankd.strategies.settings import AnyReranker
 
@@ -108,7 +108,7 @@ class RerankerListing:
             raise version_not_found(key, version)
         return found
 
-    async def diff(self, key: str, before: int, after: int) -> list[Difference]:
+    async def diff(self, key: str, before: int, after: int) -> list[FieldDifference]:
         """Return what changed from one version to another.
 
         Raises:

@@ -9,7 +9,7 @@ import msgspec
 
 from rerankd.contract import reranker_messages as messages
 from rerankd.registry.stored_reranker import RerankerVersion, StoredReranker
-from rerankd.registry.version_diff import MISSING, Difference
+from rerankd.registry.version_diff import MISSING, FieldDifference
 
 
 def reranker_message(reranker: StoredReranker) -> messages.Reranker:
@@ -53,7 +53,7 @@ def version_message(version: RerankerVersion) -> messages.RerankerVersion:
     )
 
 
-def difference_message(difference: Difference) -> messages.RerankerDifference:
+def difference_message(difference: FieldDifference) -> messages.RerankerDifference:
     """Return a difference as it is told."""
     return messages.RerankerDifference(
         path=difference.path, before=_json(difference.before), after=_json(difference.after)

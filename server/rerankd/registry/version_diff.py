@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 MISSING: Final = object()
 
 
-class Difference(NamedTuple):
+class FieldDifference(NamedTuple):
     """One value that differs."""
 
     path: str
@@ -19,7 +19,7 @@ class Difference(NamedTuple):
     """`MISSING` where there is none."""
 
 
-def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]:
+def differences(before: Any, after: Any, path: str = "") -> Iterator[FieldDifference]:
     """Yield what differs between two JSON values, the smallest parts that do, in the order of the first."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in {**before, **after}:
@@ -29,4 +29,4 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]
         for index, (was, is_) in enumerate(zip(before, after, strict=True)):
             yield from differences(was, is_, f"{path}[{index}]")
     elif before != after:
-        yield Difference(path, before, after)
+        yield FieldDifference(path, before, after)

@@ -9,7 +9,7 @@ import pytest
 from rerankd.registry.keys import key_of_name
 from rerankd.registry.stored_reranker import RerankerContent
 from rerankd.registry.validation import settings_of, text_violations
-from rerankd.registry.version_diff import MISSING, Difference, differences
+from rerankd.registry.version_diff import MISSING, FieldDifference, differences
 from tests.support.registry import content
 
 
@@ -102,8 +102,8 @@ def test_the_smallest_parts_that_differ_are_told() -> None:
     before = {"a": [1, {"b": 2}], "c": 1, "same": {}}
     after: dict[str, Any] = {"a": [1, {"b": 3}], "d": None, "same": {}}
     assert list(differences(before, after)) == [
-        Difference("a[1].b", 2, 3),
-        Difference("c", 1, MISSING),
-        Difference("d", MISSING, None),
+        FieldDifference("a[1].b", 2, 3),
+        FieldDifference("c", 1, MISSING),
+        FieldDifference("d", MISSING, None),
     ]
-    assert list(differences([1], [1, 2], "x")) == [Difference("x", [1], [1, 2])]
+    assert list(differences([1], [1, 2], "x")) == [FieldDifference("x", [1], [1, 2])]
