@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rerankd.console.litellm_entries import Entry, SkippedError, read_entry, reference
+from rerankd.console.litellm_entries import LitellmEntry, SkippedError, read_entry, reference
 
 BALANCING: Final = {
     "simple-shuffle": "weighted",
@@ -58,7 +58,7 @@ def import_config(config: Mapping[str, Any]) -> ImportResult:
     return imported
 
 
-def _entries(config: Mapping[str, Any], imported: ImportResult) -> Iterator[Entry]:
+def _entries(config: Mapping[str, Any], imported: ImportResult) -> Iterator[LitellmEntry]:
     listed = config.get("credential_list") or []
     credentials = {
         str(each.get("credential_name")): _mapping(each.get("credential_values"))
@@ -77,7 +77,7 @@ def _entries(config: Mapping[str, Any], imported: ImportResult) -> Iterator[Entr
         yield entry
 
 
-def _providers(entries: list[Entry], timeout: Any, settings: dict[str, Any]) -> list[str]:
+def _providers(entries: list[LitellmEntry], timeout: Any, settings: dict[str, Any]) -> list[str]:
     """Add deduplicated sections to `settings["providers"]`; return the section name of each entry."""
     providers: dict[str, dict[str, Any]] = {}
     facts: dict[str, dict[str, Any]] = {}
@@ -103,7 +103,7 @@ def _providers(entries: list[Entry], timeout: Any, settings: dict[str, Any]) -> 
     return names
 
 
-def _models(entries: list[Entry], provider_names: list[str]) -> dict[str, dict[str, Any]]:
+def _models(entries: list[LitellmEntry], provider_names: list[str]) -> dict[str, dict[str, Any]]:
     models: dict[str, dict[str, Any]] = {}
     for entry, provider in zip(entries, provider_names, strict=True):
         deployment = {"model": f"{provider}/{entry.model}", **entry.limits}

@@ -43,7 +43,7 @@ class SkippedError(Exception):
 
 
 @dataclass(slots=True)
-class Entry:
+class LitellmEntry:
     """A converted entry."""
 
     group: str
@@ -61,7 +61,7 @@ class Entry:
     """Settings that were not converted or need review."""
 
 
-def read_entry(entry: object, credentials: Mapping[str, Mapping[str, object]]) -> Entry:
+def read_entry(entry: object, credentials: Mapping[str, Mapping[str, object]]) -> LitellmEntry:
     """Convert one entry.
 
     Args:
@@ -82,7 +82,7 @@ def read_entry(entry: object, credentials: Mapping[str, Mapping[str, object]]) -
     provider, model = _served_by(params)
     _check_mode(info.get("mode"), provider, model)
     group = str(entry.get("model_name") or params["model"])
-    found = Entry(group, provider, model, section={}, facts={}, limits={})
+    found = LitellmEntry(group, provider, model, section={}, facts={}, limits={})
     _translate(params, found)
     for name, value in info.items():
         if name in _PRICES:
@@ -127,7 +127,7 @@ def _check_mode(mode: object, provider: Provider, model: str) -> None:
         raise SkippedError("it does not look like a reranker; set model_info.mode to rerank if it is one")
 
 
-def _translate(params: Mapping[str, object], found: Entry) -> None:
+def _translate(params: Mapping[str, object], found: LitellmEntry) -> None:
     section = found.section
     for name, value in params.items():
         option = _OPTIONS.get(name, name)
@@ -153,7 +153,7 @@ def _translate(params: Mapping[str, object], found: Entry) -> None:
             found.notices.append(f"litellm_params.{name} has no counterpart{_hint(name)}")
 
 
-def _set_price(found: Entry, name: str, value: Any) -> None:
+def _set_price(found: LitellmEntry, name: str, value: Any) -> None:
     """Convert a price to the unit that the provider reports; a price per query comes before one per token."""
     try:
         usd = float(value)
