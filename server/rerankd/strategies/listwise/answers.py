@@ -32,7 +32,7 @@ _MARKS: Final = re.compile(r"[\s\[\](){}<>\"'`,;:.>=*_\-\d]|ranking")
 _THOUGHT: Final = "</think>"
 
 
-class Outcome(StrEnum):
+class AnswerOutcome(StrEnum):
     """What became of one answer; the first that is true of it."""
 
     UNUSABLE = "unusable"
@@ -51,7 +51,7 @@ class Reading(NamedTuple):
 
     order: Sequence[int]
     """All documents, best first: n positions in the window."""
-    outcome: Outcome
+    outcome: AnswerOutcome
     named: int
     """Documents that the answer names."""
 
@@ -77,14 +77,14 @@ def read_answer(text: str, ids: Sequence[str], behind: Sequence[int]) -> Reading
     return Reading(order, _outcome(text, mentions, len(named), len(ids)), len(named))
 
 
-def _outcome(text: str, mentions: Sequence[int | None], named: int, count: int) -> Outcome:
+def _outcome(text: str, mentions: Sequence[int | None], named: int, count: int) -> AnswerOutcome:
     if 2 * named < count:
-        return Outcome.UNUSABLE
+        return AnswerOutcome.UNUSABLE
     if None in mentions or _MARKS.sub("", _ALONE.sub("", text).lower()):
-        return Outcome.WRONG_FORMAT
+        return AnswerOutcome.WRONG_FORMAT
     if len(mentions) > named:
-        return Outcome.REPETITION
-    return Outcome.MISSING if named < count else Outcome.OK
+        return AnswerOutcome.REPETITION
+    return AnswerOutcome.MISSING if named < count else AnswerOutcome.OK
 
 
 def read_probabilities(probabilities: Sequence[float], behind: Sequence[int]) -> Reading:
@@ -98,5 +98,11 @@ def read_probabilities(probabilities: Sequence[float], behind: Sequence[int]) ->
     order = sorted(named, key=probabilities.__getitem__, reverse=True)
     order += [position for position in behind if probabilities[position] <= 0]
     count = len(probabilities)
-    outcome = Outcome.UNUSABLE if 2 * len(named) < count else Outcome.MISSING if len(named) < count else Outcome.OK
+    outcome = (
+        AnswerOutcome.UNUSABLE
+        if 2 * len(named) < count
+        else AnswerOutcome.MISSING
+        if len(named) < count
+        else AnswerOutcome.OK
+    )
     return Reading(order, outcome, len(named))

@@ -16,7 +16,7 @@ from rerankd.strategies.chat_model import ChatModel, GroupChatModel
 from rerankd.strategies.chat_stage import beginning_of
 from rerankd.strategies.listwise.answers import (
     FIRST_TOKENS,
-    Outcome,
+    AnswerOutcome,
     Reading,
     read_answer,
     read_probabilities,
@@ -27,7 +27,7 @@ from rerankd.telemetry.strategy_events import window_ordered
 from rerankd_adapters.chat import ChatCall, ChatReply
 
 _ATTEMPTS: Final = 2
-_REPAIRED: Final = (Outcome.WRONG_FORMAT, Outcome.REPETITION, Outcome.MISSING)
+_REPAIRED: Final = (AnswerOutcome.WRONG_FORMAT, AnswerOutcome.REPETITION, AnswerOutcome.MISSING)
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Windows:
     total: int
     calls: list[ChunkCall] = field(default_factory=list)
     """Every chat call."""
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    outcomes: Counter[AnswerOutcome] = field(default_factory=Counter)
     """Of all answers."""
     _slots: asyncio.Semaphore = field(init=False)
 
@@ -74,7 +74,7 @@ class Windows:
                 reading = self._read(reply, prompt, positions)
                 self.outcomes[reading.outcome] += 1
                 window_ordered(self.model.name, reading.outcome)
-                if reading.outcome is not Outcome.UNUSABLE:
+                if reading.outcome is not AnswerOutcome.UNUSABLE:
                     return [positions[place] for place in reading.order]
         raise _unreadable(self.model, reply, reading, len(positions))
 
@@ -111,7 +111,7 @@ class Windows:
             named = ", ".join(f"{each.value} {count}" for each, count in repaired.items())
             answers = f"{sum(repaired.values())} of {counted(self.outcomes.total(), 'answer')} of {self.model.name}"
             found.append(f"{answers} did not keep to the form and were repaired: {named}")
-        if again := self.outcomes[Outcome.UNUSABLE]:
+        if again := self.outcomes[AnswerOutcome.UNUSABLE]:
             found.append(f"{counted(again, 'answer')} of {self.model.name} could not be read and was asked for again")
         return found
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rerankd.strategies.listwise.answers import (
     MAX_WINDOW,
-    Outcome,
+    AnswerOutcome,
     draw_ids,
     read_answer,
     read_probabilities,
@@ -20,23 +20,23 @@ IDS = ["qk", "zr", "wp", "bg"]
 @pytest.mark.parametrize(
     ("text", "order", "outcome"),
     [
-        ("[wp] > [qk] > [bg] > [zr]", [2, 0, 3, 1], Outcome.OK),
-        ("wp, qk, bg, zr", [2, 0, 3, 1], Outcome.OK),
-        ('{"ranking": ["wp", "qk", "bg", "zr"]}', [2, 0, 3, 1], Outcome.OK),
-        ("1. WP\n2. QK\n3. BG\n4. ZR", [2, 0, 3, 1], Outcome.OK),
-        ("\uff37\uff30 > \uff31\uff2b > bg > zr", [2, 0, 3, 1], Outcome.OK),
-        ("<think>[bg] first? [zr]!</think>\n[wp] > [qk] > [bg] > [zr]", [2, 0, 3, 1], Outcome.OK),
-        ("Sure! [wp] > [qk] > [bg] > [zr]", [2, 0, 3, 1], Outcome.WRONG_FORMAT),
-        ("[wp] > [qk] > [xy] > [bg] > [zr]", [2, 0, 3, 1], Outcome.WRONG_FORMAT),
-        ("[wp] > [wp] > [qk] > [bg] > [zr] > [qk]", [2, 0, 3, 1], Outcome.REPETITION),
-        ("[wp] > [bg]", [2, 3, 0, 1], Outcome.MISSING),
-        ("[wp]", [2, 0, 1, 3], Outcome.UNUSABLE),
-        ("", [0, 1, 2, 3], Outcome.UNUSABLE),
-        ("awp qkb wp1", [0, 1, 2, 3], Outcome.UNUSABLE),
-        ("I cannot rank these documents", [0, 1, 2, 3], Outcome.UNUSABLE),
+        ("[wp] > [qk] > [bg] > [zr]", [2, 0, 3, 1], AnswerOutcome.OK),
+        ("wp, qk, bg, zr", [2, 0, 3, 1], AnswerOutcome.OK),
+        ('{"ranking": ["wp", "qk", "bg", "zr"]}', [2, 0, 3, 1], AnswerOutcome.OK),
+        ("1. WP\n2. QK\n3. BG\n4. ZR", [2, 0, 3, 1], AnswerOutcome.OK),
+        ("\uff37\uff30 > \uff31\uff2b > bg > zr", [2, 0, 3, 1], AnswerOutcome.OK),
+        ("<think>[bg] first? [zr]!</think>\n[wp] > [qk] > [bg] > [zr]", [2, 0, 3, 1], AnswerOutcome.OK),
+        ("Sure! [wp] > [qk] > [bg] > [zr]", [2, 0, 3, 1], AnswerOutcome.WRONG_FORMAT),
+        ("[wp] > [qk] > [xy] > [bg] > [zr]", [2, 0, 3, 1], AnswerOutcome.WRONG_FORMAT),
+        ("[wp] > [wp] > [qk] > [bg] > [zr] > [qk]", [2, 0, 3, 1], AnswerOutcome.REPETITION),
+        ("[wp] > [bg]", [2, 3, 0, 1], AnswerOutcome.MISSING),
+        ("[wp]", [2, 0, 1, 3], AnswerOutcome.UNUSABLE),
+        ("", [0, 1, 2, 3], AnswerOutcome.UNUSABLE),
+        ("awp qkb wp1", [0, 1, 2, 3], AnswerOutcome.UNUSABLE),
+        ("I cannot rank these documents", [0, 1, 2, 3], AnswerOutcome.UNUSABLE),
     ],
 )
-def test_answers_are_read_by_rules(text: str, order: list[int], outcome: Outcome) -> None:
+def test_answers_are_read_by_rules(text: str, order: list[int], outcome: AnswerOutcome) -> None:
     reading = read_answer(text, IDS, range(4))
     assert (list(reading.order), reading.outcome) == (order, outcome)
 
@@ -52,7 +52,7 @@ def test_no_document_is_lost_whatever_is_answered(text: str, count: int, seed: i
     for answer in (text, text.join(draw.sample(ids, count // 2))):
         reading = read_answer(answer, ids, range(count))
         assert sorted(reading.order) == list(range(count))
-        assert (2 * reading.named < count) == (reading.outcome is Outcome.UNUSABLE)
+        assert (2 * reading.named < count) == (reading.outcome is AnswerOutcome.UNUSABLE)
 
 
 def test_identifiers_are_no_words_and_differ_from_call_to_call() -> None:
@@ -64,7 +64,7 @@ def test_identifiers_are_no_words_and_differ_from_call_to_call() -> None:
 
 def test_probabilities_order_the_documents() -> None:
     reading = read_probabilities([0.1, 0.0, 0.6, 0.2], range(4))
-    assert (list(reading.order), reading.outcome) == ([2, 3, 0, 1], Outcome.MISSING)
+    assert (list(reading.order), reading.outcome) == ([2, 3, 0, 1], AnswerOutcome.MISSING)
     assert read_probabilities([0.1, 0.2, 0.6, 0.1], [3, 2, 1, 0]).order == [2, 1, 3, 0]
-    assert read_probabilities([0.1, 0.0, 0.0, 0.0], range(4)).outcome is Outcome.UNUSABLE
-    assert read_probabilities([0.25] * 4, range(4)).outcome is Outcome.OK
+    assert read_probabilities([0.1, 0.0, 0.0, 0.0], range(4)).outcome is AnswerOutcome.UNUSABLE
+    assert read_probabilities([0.25] * 4, range(4)).outcome is AnswerOutcome.OK
