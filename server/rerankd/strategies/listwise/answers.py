@@ -46,7 +46,7 @@ class AnswerOutcome(StrEnum):
     OK = "ok"
 
 
-class Reading(NamedTuple):
+class AnswerReading(NamedTuple):
     """One answer as it is read."""
 
     order: Sequence[int]
@@ -61,7 +61,7 @@ def draw_ids(count: int, draw: random.Random) -> list[str]:
     return draw.sample(_PAIRS, count)
 
 
-def read_answer(text: str, ids: Sequence[str], behind: Sequence[int]) -> Reading:
+def read_answer(text: str, ids: Sequence[str], behind: Sequence[int]) -> AnswerReading:
     """Read the order of n documents in an answer.
 
     Args:
@@ -74,7 +74,7 @@ def read_answer(text: str, ids: Sequence[str], behind: Sequence[int]) -> Reading
     mentions = [position_of.get(found[0].lower()) for found in _ALONE.finditer(text)]
     named = list(dict.fromkeys(position for position in mentions if position is not None))
     order = [*named, *(position for position in behind if position not in set(named))]
-    return Reading(order, _outcome(text, mentions, len(named), len(ids)), len(named))
+    return AnswerReading(order, _outcome(text, mentions, len(named), len(ids)), len(named))
 
 
 def _outcome(text: str, mentions: Sequence[int | None], named: int, count: int) -> AnswerOutcome:
@@ -87,7 +87,7 @@ def _outcome(text: str, mentions: Sequence[int | None], named: int, count: int) 
     return AnswerOutcome.MISSING if named < count else AnswerOutcome.OK
 
 
-def read_probabilities(probabilities: Sequence[float], behind: Sequence[int]) -> Reading:
+def read_probabilities(probabilities: Sequence[float], behind: Sequence[int]) -> AnswerReading:
     """Read the order of n documents in the probabilities of the first token of an answer.
 
     Args:
@@ -105,4 +105,4 @@ def read_probabilities(probabilities: Sequence[float], behind: Sequence[int]) ->
         if len(named) < count
         else AnswerOutcome.OK
     )
-    return Reading(order, outcome, len(named))
+    return AnswerReading(order, outcome, len(named))

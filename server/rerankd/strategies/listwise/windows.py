@@ -17,7 +17,7 @@ from rerankd.strategies.chat_stage import beginning_of
 from rerankd.strategies.listwise.answers import (
     FIRST_TOKENS,
     AnswerOutcome,
-    Reading,
+    AnswerReading,
     read_answer,
     read_probabilities,
 )
@@ -93,7 +93,7 @@ class Windows:
         self.calls.append(ChunkCall([self.indices[position] for position in positions], found.result))
         return found.reply
 
-    def _read(self, reply: ChatReply, prompt: WindowPrompt, positions: Sequence[int]) -> Reading:
+    def _read(self, reply: ChatReply, prompt: WindowPrompt, positions: Sequence[int]) -> AnswerReading:
         """Read an answer; documents that it does not name follow in the order so far, not in that of the reading."""
         behind = sorted(range(len(positions)), key=positions.__getitem__)
         if self.config.answer != "first_token":
@@ -116,7 +116,7 @@ class Windows:
         return found
 
 
-def _unreadable(model: ChatModel, reply: ChatReply, reading: Reading, count: int) -> ServiceError:
+def _unreadable(model: ChatModel, reply: ChatReply, reading: AnswerReading, count: int) -> ServiceError:
     cause = beginning_of(reply)
     if reply.finish_reason == "length":
         cause += " and was cut off"
