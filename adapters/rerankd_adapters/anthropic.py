@@ -13,7 +13,7 @@ from rerankd_adapters.chat import ChatCall, ChatReply
 from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
 from rerankd_adapters.chat_dialect import ChatDialect, TokenIds
 from rerankd_adapters.failure import clean
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.openai import price, text_of
 from rerankd_adapters.wire import as_count, at, bad_response
 
@@ -29,7 +29,7 @@ class AnthropicChatAdapter(ChatDialect):
         """Return the version of the API."""
         return {"anthropic-version": "2023-06-01"}
 
-    def body_of(self, call: ChatCall, reading: Reading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
         """Return the JSON object to send."""
         traits = self.traits_of(call)
         system = "\n\n".join(message.content for message in call.messages if message.role == "system")

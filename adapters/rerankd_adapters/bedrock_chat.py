@@ -17,7 +17,7 @@ from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Http
 from rerankd_adapters.chat import ChatCall, ChatReply
 from rerankd_adapters.chat_api import ChatApi
 from rerankd_adapters.chat_dialect import ChatDialect, TokenIds
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.wire import as_count, at, bad_response, post_json
 
 _REASONS = {"end_turn": "stop", "max_tokens": "length"}
@@ -40,7 +40,7 @@ class BedrockChatAdapter(ChatDialect):
         request = post_json(regional, self.path_of(call), body, names_model=True)
         return aws.signed_for(request, call.model, endpoint, self.options)
 
-    def body_of(self, call: ChatCall, reading: Reading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
         """Return the JSON object to send."""
         config: dict[str, Any] = {"maxTokens": self.max_tokens_of(call, reading), "temperature": call.temperature}
         left_out = self._of(call.model).left_out

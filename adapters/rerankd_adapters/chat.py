@@ -11,7 +11,7 @@ import msgspec
 from rerankd_adapters.call import ModelProvider, ProviderCall, ProviderReply, RoutedCall, RoutedReply
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.http import Endpoint, HttpAdapter, HttpRequest, HttpResponse
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.provider import Provider
 
 _TOKEN_CHARS = 4
@@ -33,7 +33,7 @@ class ChatReply(RoutedReply, frozen=True, kw_only=True):
     label_probabilities: Sequence[float] | None = None
     """One for each of the call's labels, in their order, 0 to 1: of the first token, not normalised. `None` where the
     server gives none."""
-    reading: Reading | None = None
+    reading: LabelReading | None = None
     """How the labels were asked for; `None` for a call without labels."""
     first_token: str = ""
     """What the model wrote first, where the server reports tokens, such as `<think>`."""
@@ -52,7 +52,7 @@ class ChatCall(RoutedCall[ChatReply], frozen=True, kw_only=True):
     temperature: float = 0.0
     labels: tuple[str, ...] = ()
     """If given: the probabilities of these answers, each of one token, are wanted."""
-    reading: Reading | None = None
+    reading: LabelReading | None = None
     """How to ask for them; `None`: as the deployment can, which is found out once."""
     answer_schema: Mapping[str, Any] | None = None
     """JSON schema of the answer, where the server enforces one."""

@@ -8,13 +8,13 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from rerankd_adapters.capability import ChatPrice
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 
 LABEL_READING: Final = "label_reading"
 """Option of every provider with chat models."""
 CHAT_OPTIONS: Final[Mapping[str, str]] = {
     LABEL_READING: "How its chat models tell which label they answer: "
-    + ", ".join(f"`{each.value}`" for each in Reading)
+    + ", ".join(f"`{each.value}`" for each in LabelReading)
     + "; default: found out at the first call of a model.",
 }
 
@@ -32,7 +32,7 @@ class ChatTraits:
     thinking_tokens: int = 0
     """Added to the tokens of an answer, for models whose reasoning cannot be switched off."""
     takes_temperature: bool = True
-    readings: tuple[Reading, ...] = (Reading.JSON_SCHEMA, Reading.TEXT)
+    readings: tuple[LabelReading, ...] = (LabelReading.JSON_SCHEMA, LabelReading.TEXT)
     """How labels can be read, best first."""
     label_token_ids: Mapping[str, int] = field(default_factory=dict)
     """Ids of the tokens of some labels; an equal bias raises these among the likeliest tokens."""

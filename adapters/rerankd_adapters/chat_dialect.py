@@ -28,7 +28,7 @@ from rerankd_adapters.failure import (
     words_of,
 )
 from rerankd_adapters.http import Endpoint, HttpRequest, HttpResponse
-from rerankd_adapters.label_reading import SCHEMA_TOKENS, Reading, label_in_json, schema_of
+from rerankd_adapters.label_reading import SCHEMA_TOKENS, LabelReading, label_in_json, schema_of
 from rerankd_adapters.provider import Provider
 from rerankd_adapters.wire import post_json, read_json
 
@@ -42,10 +42,10 @@ _MAX_SILENT: Final = 3
 _MAX_MODELS: Final = 1024
 _MAX_SEARCHED: Final = 2048
 """Bytes of a refusal that are searched for the name of a field."""
-_READING_WORDS: Final[Mapping[Reading, tuple[str, ...]]] = {
-    Reading.LOGPROB_TOKEN_IDS: ("logprob",),
-    Reading.TOP_LOGPROBS: ("logprob", "logit_bias"),
-    Reading.JSON_SCHEMA: ("response_format", "schema", "structured", "output_config", "outputconfig", "mimetype"),
+_READING_WORDS: Final[Mapping[LabelReading, tuple[str, ...]]] = {
+    LabelReading.LOGPROB_TOKEN_IDS: ("logprob",),
+    LabelReading.TOP_LOGPROBS: ("logprob", "logit_bias"),
+    LabelReading.JSON_SCHEMA: ("response_format", "schema", "structured", "output_config", "outputconfig", "mimetype"),
 }
 """Words of refusals, lower-case."""
 
@@ -54,9 +54,9 @@ _READING_WORDS: Final[Mapping[Reading, tuple[str, ...]]] = {
 class Learned:
     """What is known of one model of the endpoint."""
 
-    reading: Reading | None = None
+    reading: LabelReading | None = None
     """How labels are read; `None` until an answer has shown it."""
-    refused: set[Reading] = field(default_factory=set)
+    refused: set[LabelReading] = field(default_factory=set)
     silent: int = 0
     """Answers without any text, before it was known how labels are read."""
     left_out: set[str] = field(default_factory=set)
@@ -80,7 +80,7 @@ class ChatDialect(ChatAdapter):
         self._fixed = _fixed_reading(self.options)
 
     @abstractmethod
-    def body_of(self, call: ChatCall, reading: Reading | None, token_ids: TokenIds) -> dict[str, Any]:
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:
         """Return the JSON object to send.
 
         Args:
@@ -114,19 +114,19 @@ class ChatDialect(ChatAdapter):
         """Return what the model of a call takes."""
         return self.api.traits_of(call.model)
 
-    def max_tokens_of(self, call: ChatCall, reading: Reading | None) -> int:
+    def max_tokens_of(self, call: ChatCall, reading: LabelReading | None) -> int:
         """Return the tokens to ask for: with those of JSON around a label, and of reasoning that cannot be helped."""
         tokens = call.max_tokens
         if reading is not None and not reading.gives_probabilities:
             tokens = max(tokens, SCHEMA_TOKENS)
         return tokens if call.thinking else tokens + self.traits_of(call).thinking_tokens
 
-    def schema_of(self, call: ChatCall, reading: Reading | None) -> Mapping[str, Any] | None:
+    def schema_of(self, call: ChatCall, reading: LabelReading | None) -> Mapping[str, Any] | None:
         """Return the schema that the answer must have; `None` without one."""
         if call.labels:
-            return schema_of(call.labels) if reading is Reading.JSON_SCHEMA else None
-        is_taken = Reading.JSON_SCHEMA not in self._of(call.model).refused
-        return call.answer_schema if is_taken and Reading.JSON_SCHEMA in self.traits_of(call).readings else None
+            return schema_of(call.labels) if reading is LabelReading.JSON_SCHEMA else None
+        is_taken = LabelReading.JSON_SCHEMA not in self._of(call.model).refused
+        return call.answer_schema if is_taken and LabelReading.JSON_SCHEMA in self.traits_of(call).readings else None
 
     def build(self, call: ChatCall, endpoint: Endpoint) -> HttpRequest:
         """Build the request, as far as is known of the endpoint."""
@@ -152,7 +152,9 @@ class ChatDialect(ChatAdapter):
         learned = self._of(call.model)
         for _ in range(_MAX_REQUESTS):
             reading = self._reading_of(call, learned)
-            if reading is Reading.LOGPROB_TOKEN_IDS and not (yield from self.learn_token_ids(call, endpoint, learned)):
+            if reading is LabelReading.LOGPROB_TOKEN_IDS and not (
+                yield from self.learn_token_ids(call, endpoint, learned)
+            ):
                 self._refuse(call, learned, reading)
                 continue
             response = yield self._request(call, endpoint, reading, learned)
@@ -197,12 +199,16 @@ class ChatDialect(ChatAdapter):
         """Classify an error response; override if the body matters."""
         return kind_of_status(response.status)
 
-    def _request(self, call: ChatCall, endpoint: Endpoint, reading: Reading | None, learned: Learned) -> HttpRequest:
+    def _request(
+        self, call: ChatCall, endpoint: Endpoint, reading: LabelReading | None, learned: Learned
+    ) -> HttpRequest:
         body = self.body_of(call, reading, self._token_ids(call, learned))
         sent = {name: value for name, value in body.items() if name not in learned.left_out}
         return self.request_of(call, endpoint, sent)
 
-    def _parse(self, call: ChatCall, response: HttpResponse, reading: Reading | None, learned: Learned) -> ChatReply:
+    def _parse(
+        self, call: ChatCall, response: HttpResponse, reading: LabelReading | None, learned: Learned
+    ) -> ChatReply:
         if response.status != 200:
             raise self.failure_of(call, response)
         body: object = None
@@ -213,7 +219,7 @@ class ChatDialect(ChatAdapter):
             raise _explained(error, body, call, plain_words(response)) from None
         return told_by(reply, call, reading)
 
-    def _is_settled(self, call: ChatCall, reply: ChatReply, reading: Reading, learned: Learned) -> bool:
+    def _is_settled(self, call: ChatCall, reply: ChatReply, reading: LabelReading, learned: Learned) -> bool:
         """Whether the reply shows that labels can be read like this; the next way is tried if it does not."""
         if learned.reading is not None or call.reading is not None:
             return True
@@ -222,7 +228,7 @@ class ChatDialect(ChatAdapter):
             learned.reading = reading if learned.silent >= _MAX_SILENT else None
             return True
         probabilities = reply.label_probabilities or ()
-        if reading is Reading.LOGPROB_TOKEN_IDS:  # a server that does not know the field tells of one token alone
+        if reading is LabelReading.LOGPROB_TOKEN_IDS:  # a server that does not know the field tells of one token alone
             shows = bool(probabilities) and all(probabilities)
         else:
             shows = bool(reply.first_token or probabilities) or not reading.gives_probabilities
@@ -231,7 +237,7 @@ class ChatDialect(ChatAdapter):
         learned.reading = reading
         return True
 
-    def _adapt(self, call: ChatCall, response: HttpResponse, reading: Reading | None, learned: Learned) -> bool:
+    def _adapt(self, call: ChatCall, response: HttpResponse, reading: LabelReading | None, learned: Learned) -> bool:
         """Leave out what a refusal names; return whether there is something else to try."""
         words = f"{error_text(response)} {response.body[:_MAX_SEARCHED].decode('utf-8', 'replace')}"
         said = withhold_echo(words, (message.content for message in call.messages)).casefold()
@@ -248,24 +254,24 @@ class ChatDialect(ChatAdapter):
     def _adapt_schema(self, call: ChatCall, said: str, learned: Learned) -> bool:
         """Leave out the schema of an answer if a refusal names it."""
         is_sent = self.schema_of(call, None) is not None
-        if not is_sent or not any(word in said for word in _READING_WORDS[Reading.JSON_SCHEMA]):
+        if not is_sent or not any(word in said for word in _READING_WORDS[LabelReading.JSON_SCHEMA]):
             return False
-        learned.refused.add(Reading.JSON_SCHEMA)
+        learned.refused.add(LabelReading.JSON_SCHEMA)
         return True
 
-    def _refuse(self, call: ChatCall, learned: Learned, reading: Reading) -> bool:
+    def _refuse(self, call: ChatCall, learned: Learned, reading: LabelReading) -> bool:
         """Note that labels cannot be read like this; return whether there is another way."""
         if call.reading is not None or self._fixed is not None:
             return False
         learned.refused.add(reading)
         return self._reading_of(call, learned) is not reading
 
-    def _reading_of(self, call: ChatCall, learned: Learned) -> Reading | None:
+    def _reading_of(self, call: ChatCall, learned: Learned) -> LabelReading | None:
         if not call.labels:
             return None
         known = call.reading or self._fixed or learned.reading
         left = [each for each in self.traits_of(call).readings if each not in learned.refused]
-        return known or next(iter(left), Reading.TEXT)
+        return known or next(iter(left), LabelReading.TEXT)
 
     def _token_ids(self, call: ChatCall, learned: Learned) -> TokenIds:
         known = learned.token_ids.get(call.labels)
@@ -290,12 +296,12 @@ def _explained(error: AdapterError, body: object, call: ChatCall, text: str) -> 
     return error
 
 
-def told_by(reply: ChatReply, call: ChatCall, reading: Reading | None) -> ChatReply:
+def told_by(reply: ChatReply, call: ChatCall, reading: LabelReading | None) -> ChatReply:
     """Return the reply with how its label was read; the text of an answer in JSON becomes the label."""
     if reading is None:
         return reply
     text, probabilities = reply.text, reply.label_probabilities
-    if reading is Reading.JSON_SCHEMA:
+    if reading is LabelReading.JSON_SCHEMA:
         text = label_in_json(call.labels, text) or text
     if not reading.gives_probabilities:
         probabilities = None
@@ -324,13 +330,13 @@ def _ids_in(response: HttpResponse) -> list[int]:
     return [each for each in ids if type(each) is int and each >= 0]
 
 
-def _fixed_reading(options: Mapping[str, object]) -> Reading | None:
+def _fixed_reading(options: Mapping[str, object]) -> LabelReading | None:
     told = options.get(LABEL_READING)
     if told is None or told == "auto":
         return None
     try:
-        return Reading(str(told))
+        return LabelReading(str(told))
     except ValueError:
-        known = ", ".join(("auto", *(each.value for each in Reading)))
+        known = ", ".join(("auto", *(each.value for each in LabelReading)))
         message = f"{LABEL_READING} must be one of {known}"
         raise AdapterError(AdapterErrorKind.REJECTED, message) from None

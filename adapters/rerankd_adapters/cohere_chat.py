@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from rerankd_adapters.chat import ChatCall, ChatReply
 from rerankd_adapters.chat_api import ChatApi, ChatTraits
 from rerankd_adapters.chat_dialect import ChatDialect, TokenIds
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.openai import price, text_of
 from rerankd_adapters.wire import at, bad_response, read_count
 
@@ -23,7 +23,7 @@ class CohereChatAdapter(ChatDialect):
 
     optional: ClassVar[Mapping[str, tuple[str, ...]]] = {"thinking": ("thinking", "reasoning")}
 
-    def body_of(self, call: ChatCall, reading: Reading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
         """Return the JSON object to send."""
         traits = self.traits_of(call)
         body: dict[str, Any] = {

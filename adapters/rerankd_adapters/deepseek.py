@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rerankd_adapters.base import Provider
 from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.openai import price
 
 DEEPSEEK = Provider(
@@ -27,7 +27,7 @@ DEEPSEEK = Provider(
             ChatTraits(
                 thinking_off={"thinking": {"type": "disabled"}},
                 thinking_on={"thinking": {"type": "enabled"}},
-                readings=(Reading.TOP_LOGPROBS, Reading.TEXT),
+                readings=(LabelReading.TOP_LOGPROBS, LabelReading.TEXT),
             ),
         ),
         prices=(

@@ -13,7 +13,7 @@ from rerankd_adapters.chat import ChatCall, ChatReply
 from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
 from rerankd_adapters.chat_dialect import ChatDialect, TokenIds
 from rerankd_adapters.failure import clean, error_text
-from rerankd_adapters.label_reading import Reading, label_probabilities
+from rerankd_adapters.label_reading import LabelReading, label_probabilities
 from rerankd_adapters.openai import MODEL_READINGS, price
 from rerankd_adapters.wire import as_count, at, bad_response, path_segments
 
@@ -29,7 +29,7 @@ class GeminiChatAdapter(ChatDialect):
         """Return the path of the model's method."""
         return f"/v1beta/models/{path_segments(call.model.removeprefix('models/'))}:generateContent"
 
-    def body_of(self, call: ChatCall, reading: Reading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
         """Return the JSON object to send; optional fields are those of `generationConfig`."""
         traits = self.traits_of(call)
         system = [{"text": message.content} for message in call.messages if message.role == "system"]
@@ -40,7 +40,7 @@ class GeminiChatAdapter(ChatDialect):
         }
         if (schema := self.schema_of(call, reading)) is not None:
             config |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
-        if reading is Reading.TOP_LOGPROBS:
+        if reading is LabelReading.TOP_LOGPROBS:
             config |= {"responseLogprobs": True, "logprobs": self.api.top_logprobs}
         contents = [
             {"role": "model" if message.role == "assistant" else "user", "parts": [{"text": message.content}]}

@@ -18,7 +18,7 @@ _SPACE_MARKS: Final = "\u2581\u0120\u010a"
 _MIN_LOGPROB: Final = -700.0
 
 
-class Reading(StrEnum):
+class LabelReading(StrEnum):
     """How a deployment tells which of several labels a model answers."""
 
     LOGPROB_TOKEN_IDS = "logprob_token_ids"  # noqa: S105 - a way of asking, not a secret
@@ -36,7 +36,7 @@ class Reading(StrEnum):
     @property
     def gives_probabilities(self) -> bool:
         """Whether a reply has `label_probabilities`."""
-        return self not in (Reading.JSON_SCHEMA, Reading.TEXT)
+        return self not in (LabelReading.JSON_SCHEMA, LabelReading.TEXT)
 
 
 def schema_of(labels: Sequence[str]) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from rerankd_adapters.chat import ChatCall, ChatReply
 from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
 from rerankd_adapters.chat_dialect import ChatDialect, TokenIds, without_reasoning
 from rerankd_adapters.failure import clean
-from rerankd_adapters.label_reading import Reading, label_probabilities
+from rerankd_adapters.label_reading import LabelReading, label_probabilities
 from rerankd_adapters.usage_fields import read_completion_tokens, read_prompt_tokens
 from rerankd_adapters.wire import at, bad_response, read_usd
 
 LABEL_BIAS: Final = 5
 """Added to the logits of all labels: it raises them among the tokens that are told and keeps their ratios."""
-MODEL_READINGS: Final = (Reading.TOP_LOGPROBS, Reading.JSON_SCHEMA, Reading.TEXT)
+MODEL_READINGS: Final = (LabelReading.TOP_LOGPROBS, LabelReading.JSON_SCHEMA, LabelReading.TEXT)
 """Of models that give log-probabilities."""
 _ID: Final = "token_id:"
 
@@ -37,7 +37,7 @@ class OpenAiChatAdapter(ChatDialect):
         "logit_bias": ("logit_bias",),
     }
 
-    def body_of(self, call: ChatCall, reading: Reading | None, token_ids: TokenIds) -> dict[str, Any]:
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:
         """Return the JSON object to send."""
         traits = self.traits_of(call)
         body: dict[str, Any] = {
@@ -51,10 +51,10 @@ class OpenAiChatAdapter(ChatDialect):
         if (schema := self.schema_of(call, reading)) is not None:
             named = {"name": "answer", "strict": True, "schema": schema}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
-        if reading is Reading.LOGPROB_TOKEN_IDS:
+        if reading is LabelReading.LOGPROB_TOKEN_IDS:
             ids = [each for spelled in token_ids.values() for each in spelled]
             body |= {"logprobs": True, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
-        elif reading is Reading.TOP_LOGPROBS:
+        elif reading is LabelReading.TOP_LOGPROBS:
             body |= {"logprobs": True, "top_logprobs": self.api.top_logprobs}
             if token_ids:
                 body["logit_bias"] = {str(each): LABEL_BIAS for spelled in token_ids.values() for each in spelled}

@@ -13,7 +13,7 @@ from rerankd_adapters.chat_api import ChatApi, ChatTraits, TokenRoute
 from rerankd_adapters.chat_dialect import TokenIds
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.http import Endpoint, HttpResponse
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.openai import OpenAiChatAdapter
 from rerankd_adapters.usage_fields import read_prompt_tokens
 from rerankd_adapters.wire import at, bad_response, post_json, read_json
@@ -32,7 +32,7 @@ class VllmChatAdapter(OpenAiChatAdapter):
             AdapterError: As `build` and `parse`; `UNSUPPORTED` for labels of more than one token.
         """
         learned = self._of(call.model)
-        if self._reading_of(call, learned) is not Reading.GENERATIVE_SCORING:
+        if self._reading_of(call, learned) is not LabelReading.GENERATIVE_SCORING:
             return (yield from super().exchange(call, endpoint))
         if not (yield from self.learn_token_ids(call, endpoint, learned)):
             message = "generative_scoring needs labels of one token each, and the server's /tokenize"
@@ -50,7 +50,9 @@ class VllmChatAdapter(OpenAiChatAdapter):
             scores.append(_score_in(answer))
             read += read_prompt_tokens(answer, (("usage", "prompt_tokens"),))
         best = call.labels[scores.index(max(scores))]
-        return ChatReply(text=best, label_probabilities=scores, reading=Reading.GENERATIVE_SCORING, prompt_tokens=read)
+        return ChatReply(
+            text=best, label_probabilities=scores, reading=LabelReading.GENERATIVE_SCORING, prompt_tokens=read
+        )
 
     def _prompt(self, call: ChatCall) -> dict[str, Any]:
         fields = self.traits_of(call).thinking_on if call.thinking else self.traits_of(call).thinking_off
@@ -92,7 +94,12 @@ VLLM_CHAT = ChatApi(
         ChatTraits(
             thinking_off=NO_THINKING,
             thinking_on={"chat_template_kwargs": {"enable_thinking": True}},
-            readings=(Reading.LOGPROB_TOKEN_IDS, Reading.TOP_LOGPROBS, Reading.JSON_SCHEMA, Reading.TEXT),
+            readings=(
+                LabelReading.LOGPROB_TOKEN_IDS,
+                LabelReading.TOP_LOGPROBS,
+                LabelReading.JSON_SCHEMA,
+                LabelReading.TEXT,
+            ),
         ),
     ),
     quirks=(

@@ -13,7 +13,7 @@ import yaml
 
 from rerankd_adapters.base import AdapterError, Endpoint, Provider, ProviderCall, ProviderReply
 from rerankd_adapters.chat import ChatCall, ChatMessage, ChatReply
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.testing.recordings import KEY, Case, Recording, Step, check_error, check_request, scripted
 from rerankd_adapters.testing.server import LoopbackServer, Received, ScriptedResponse
 
@@ -124,7 +124,7 @@ def _case(data: Mapping[str, Any]) -> ChatCase:
     call["messages"] = tuple(ChatMessage(role, content) for role, content in call["messages"])
     call["labels"] = tuple(call.get("labels", ()))
     if "reading" in call:
-        call["reading"] = Reading(call["reading"])
+        call["reading"] = LabelReading(call["reading"])
     steps = data.get("steps") or [{"request": data["request"], "response": data["response"]}]
     return ChatCase(
         name=data["name"],

@@ -29,7 +29,7 @@ from rerankd.strategies.parts import Parts
 from rerankd.telemetry.strategy_events import document_judged
 from rerankd_adapters.base import ScoreSpace, Scoring
 from rerankd_adapters.chat import ChatCall, ChatReply
-from rerankd_adapters.label_reading import Reading, label_in_text
+from rerankd_adapters.label_reading import LabelReading, label_in_text
 
 _NO_VERDICT: Final = math.nan
 _MOST_NAMED: Final = 5
@@ -158,7 +158,7 @@ class _Judging:
             messages=prompt.messages,
             max_tokens=1,
             labels=self._labels,
-            reading=None if self.config.reading == "auto" else Reading(self.config.reading),
+            reading=None if self.config.reading == "auto" else LabelReading(self.config.reading),
             priority=self.request.request.priority or 0,
             documents=1,
         )

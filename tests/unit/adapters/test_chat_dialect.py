@@ -10,7 +10,7 @@ import pytest
 
 from rerankd_adapters.base import AdapterError, Endpoint, HttpRequest, HttpResponse
 from rerankd_adapters.chat import ChatAdapter, ChatCall, ChatMessage, ChatReply
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.registry import find_provider, open_chat_adapter
 
 ENDPOINT = Endpoint(base_url="http://host")
@@ -57,7 +57,7 @@ def test_a_blocked_prompt_tells_nothing_of_the_server() -> None:
     assert (reply.text, reply.finish_reason, len(requests)) == ("", "safety", 1)
     assert adapter.must_probe(GRADE)
     reply, _ = exchanged(adapter, gemini_of("1"))
-    assert reply.reading is Reading.TOP_LOGPROBS
+    assert reply.reading is LabelReading.TOP_LOGPROBS
     assert not adapter.must_probe(GRADE)
 
 
@@ -72,7 +72,7 @@ def test_a_server_that_ignores_logprobs_is_asked_for_json() -> None:
     adapter = opened("openai_compatible")
     plain = answered({"choices": [{"message": {"content": '{"answer": "1"}'}}]})
     reply, requests = exchanged(adapter, plain, plain)
-    assert (reply.reading, reply.text, len(requests)) == (Reading.JSON_SCHEMA, "1", 2)
+    assert (reply.reading, reply.text, len(requests)) == (LabelReading.JSON_SCHEMA, "1", 2)
     _, requests = exchanged(adapter, plain)
     assert "logprobs" not in json.loads(requests[0].body)
 

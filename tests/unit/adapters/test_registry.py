@@ -17,7 +17,7 @@ from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters import registry
 from rerankd_adapters.base import AdapterError, HttpAdapter, Scheme, Scoring
 from rerankd_adapters.chat_api import LABEL_READING
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.registry import find_provider, open_adapter, parse_model, provider_names
 from rerankd_adapters.vllm import VLLM
 
@@ -64,7 +64,7 @@ def test_declaration(name: str) -> None:
     if chat := provider.chat:
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", chat.checked)
         assert chat.traits[-1].models == "*"
-        assert all(traits.readings[-1] is Reading.TEXT for traits in chat.traits)
+        assert all(traits.readings[-1] is LabelReading.TEXT for traits in chat.traits)
         assert all(price.source and price.date and price.usd_per_million > 0 for price in chat.prices)
         assert all(quirk.endswith(".") for quirk in chat.quirks)
         assert LABEL_READING in provider.options

@@ -14,7 +14,7 @@ from rerankd.providers.http_provider import HttpProvider
 from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, ProviderCall
 from rerankd_adapters.chat import ChatCall, ChatMessage
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.registry import find_provider
 from rerankd_adapters.testing import LoopbackServer, Received, ScriptedResponse
 
@@ -44,7 +44,7 @@ async def test_one_call_of_many_finds_out_how_labels_are_read() -> None:
         assert len([each for each in server.received if "logprobs" in each.json()]) == 2
     await transport.close()
     assert len(refused) == 1
-    assert {(reply.text, reply.reading) for reply in (*replies, *others)} == {("1", Reading.JSON_SCHEMA)}
+    assert {(reply.text, reply.reading) for reply in (*replies, *others)} == {("1", LabelReading.JSON_SCHEMA)}
 
 
 async def test_the_next_call_finds_out_if_the_first_is_cancelled() -> None:
@@ -75,7 +75,7 @@ async def test_the_way_can_be_set() -> None:
         reply = await provider.chat(GRADE)
         assert "response_format" in server.received[0].json()
     await transport.close()
-    assert (reply.text, reply.reading) == ("1", Reading.JSON_SCHEMA)
+    assert (reply.text, reply.reading) == ("1", LabelReading.JSON_SCHEMA)
 
 
 async def test_a_wrong_way_is_refused_when_the_provider_is_opened() -> None:

@@ -34,7 +34,7 @@ from rerankd.strategies.settings import reranker_problems
 from rerankd.telemetry.metrics import metrics
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 from rerankd_adapters.chat import ChatCall, ChatReply
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from tests.support.chat import ChatAnswerer, ScriptedChat
 from tests.support.engines import engine
 from tests.support.providers import ScriptedProvider
@@ -67,7 +67,7 @@ def likely(*probabilities: float) -> ChatReply:
         text=best,
         first_token=best,
         label_probabilities=probabilities,
-        reading=Reading.TOP_LOGPROBS,
+        reading=LabelReading.TOP_LOGPROBS,
         prompt_tokens=100,
         completion_tokens=1,
         cost_usd=0.001,
@@ -78,7 +78,7 @@ async def by_first_digit(call: ChatCall) -> ChatReply:
     """Give the grade that the document begins with; write something else for one that begins with none."""
     grade = text_in(call)[0]
     if not grade.isdigit():
-        return ChatReply(text="<think>", first_token="<think>", reading=Reading.TOP_LOGPROBS, prompt_tokens=100)
+        return ChatReply(text="<think>", first_token="<think>", reading=LabelReading.TOP_LOGPROBS, prompt_tokens=100)
     return likely(*(0.9 if str(each) == grade else 0.0 for each in range(4)))
 
 
@@ -128,11 +128,11 @@ def counted(outcome: str) -> float:
         (likely(0.25, 0.25, 0.25, 0.25), 0.5),
         (likely(0.0, 0.2, 0.2, 0.0), 0.5),
         (likely(0.0, 0.004, 0.004, 0.0), None),
-        (ChatReply(text="3", reading=Reading.TOP_LOGPROBS), None),
-        (ChatReply(text="3", reading=Reading.JSON_SCHEMA), 1.0),
-        (ChatReply(text="Grade: 1.", reading=Reading.TEXT), 1 / 3),
-        (ChatReply(text="1 or 2", reading=Reading.TEXT), None),
-        (ChatReply(text="", reading=Reading.TEXT), None),
+        (ChatReply(text="3", reading=LabelReading.TOP_LOGPROBS), None),
+        (ChatReply(text="3", reading=LabelReading.JSON_SCHEMA), 1.0),
+        (ChatReply(text="Grade: 1.", reading=LabelReading.TEXT), 1 / 3),
+        (ChatReply(text="1 or 2", reading=LabelReading.TEXT), None),
+        (ChatReply(text="", reading=LabelReading.TEXT), None),
     ],
 )
 def test_the_expected_grade(reply: ChatReply, grade: float | None) -> None:
@@ -332,7 +332,7 @@ async def test_the_instruction_of_the_request_takes_the_place_of_the_settings() 
 
 async def test_the_template_of_qwen3_reranker() -> None:
     async def yes(_: ChatCall) -> ChatReply:
-        return ChatReply(text="yes", label_probabilities=(0.25, 0.75), reading=Reading.LOGPROB_TOKEN_IDS)
+        return ChatReply(text="yes", label_probabilities=(0.25, 0.75), reading=LabelReading.LOGPROB_TOKEN_IDS)
 
     found, chat = opened(yes, mode="yes-no")
     answer = await ask(found, ['It is "tall".'])
@@ -355,7 +355,7 @@ async def test_the_template_of_qwen3_reranker() -> None:
 
 async def test_own_labels_rubric_and_templates() -> None:
     async def good(_: ChatCall) -> ChatReply:
-        return ChatReply(text="good", reading=Reading.TEXT)
+        return ChatReply(text="good", reading=LabelReading.TEXT)
 
     found, chat = opened(
         good,
@@ -368,7 +368,7 @@ async def test_own_labels_rubric_and_templates() -> None:
     )
     assert scores_of(await ask(found, ["a {labels}"])) == {0: 1.0}
     (call,) = chat.calls
-    assert (call.labels, call.reading) == (("bad", "fair", "good"), Reading.TEXT)
+    assert (call.labels, call.reading) == (("bad", "fair", "good"), LabelReading.TEXT)
     assert [message.content for message in call.messages] == [
         'bad: useless\nfair: so so\ngood: useful|bad, fair, good|"how tall is it"|"a {labels}"|in brief'
     ]

@@ -27,7 +27,7 @@ from rerankd.strategies.settings import reranker_problems
 from rerankd.telemetry.metrics import metrics
 from rerankd_adapters.base import Capabilities
 from rerankd_adapters.chat import ChatCall, ChatReply
-from rerankd_adapters.label_reading import Reading
+from rerankd_adapters.label_reading import LabelReading
 from tests.support.chat import ChatAnswerer, ScriptedChat
 from tests.support.engines import engine, failing
 from tests.support.listwise_model import best_first, documents_in, listed, reply_of
@@ -317,7 +317,7 @@ async def test_json_asks_for_a_schema() -> None:
     assert schema["properties"]["ranking"]["items"]["enum"] == list(documents_in(chat.calls[0]))
 
 
-def first_token(reading: Reading) -> ChatAnswerer:
+def first_token(reading: LabelReading) -> ChatAnswerer:
     async def answer(call: ChatCall) -> ChatReply:
         names = by_number(call)
         told = [0.9 ** names.index(label) / 10 for label in call.labels]
@@ -327,7 +327,7 @@ def first_token(reading: Reading) -> ChatAnswerer:
 
 
 async def test_the_first_token_tells_an_order() -> None:
-    found, chat = opened(first_token(Reading.TOP_LOGPROBS), answer="first_token")
+    found, chat = opened(first_token(LabelReading.TOP_LOGPROBS), answer="first_token")
     answer = await ask(found, numbered(30))
     assert order(answer)[:4] == [29, 28, 27, 26]
     assert {call.max_tokens for call in chat.calls} == {1}
@@ -335,7 +335,7 @@ async def test_the_first_token_tells_an_order() -> None:
 
 
 async def test_a_first_token_without_probabilities_is_refused() -> None:
-    found, _ = opened(first_token(Reading.TEXT), answer="first_token")
+    found, _ = opened(first_token(LabelReading.TEXT), answer="first_token")
     assert (await failure_of(found, numbered(3))).reason is Reason.CAPABILITY_UNSUPPORTED
 
 
