@@ -133,7 +133,7 @@ def run(
     from rerankd.console.runs import filter_of
 
     wanted = filter_of(since, until, None, model=model, reranker=reranker, key_id=key, user=user, source=source)
-    plan = commands.Plan(candidate, name, wanted, max_runs, depth, concurrency, detach)
+    plan = commands.ExperimentPlan(candidate, name, wanted, max_runs, depth, concurrency, detach)
     target = Target(address, api_key, timeout_s, tls, ca_file)
     raise typer.Exit(commands.run(target, plan, worst, is_json=json))
 

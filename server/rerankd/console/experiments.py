@@ -23,7 +23,7 @@ _LOOK_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ExperimentPlan:
     """Options of `rerankd experiment run`."""
 
     candidate: str
@@ -42,7 +42,7 @@ class _Show(Protocol):
         ...
 
 
-def run(target: Target, plan: Plan, worst: int, *, is_json: bool) -> int:
+def run(target: Target, plan: ExperimentPlan, worst: int, *, is_json: bool) -> int:
     """Begin an experiment, wait for its end and print what it found."""
     with connect(target) as client:
         begun = client.create(_request(plan))
@@ -80,7 +80,7 @@ def resume(target: Target, experiment_id: str, worst: int, *, is_json: bool) -> 
         return _wait_and_print(client, client.resume(experiment_id), worst, is_json=is_json)
 
 
-def _request(plan: Plan) -> pb.CreateExperimentRequest:
+def _request(plan: ExperimentPlan) -> pb.CreateExperimentRequest:
     wanted = plan.wanted
     runs = pb.RunSelection(
         model=wanted.model,
