@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.retrieval_sets import LabelledQuery, read_set
-from rerankd.cache.keys import Naming, Scope
+from rerankd.cache.keys import Naming, ScoreScope
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.opening import open_pair_scores
 from rerankd.cache.pair_scores import CacheUse, PairScores
@@ -26,7 +26,7 @@ from rerankd.cache.settings import CacheSettings
 from tests.support.redis import RedisServer
 
 SETS = ("scifact", "cranfield", "wikiqa", "noveleval")
-SCOPE = Scope("a-provider", "a-model", "what is the capital of France", parameters={"truncate": "end"})
+SCOPE = ScoreScope("a-provider", "a-model", "what is the capital of France", parameters={"truncate": "end"})
 PATIENT_MS = 10_000.0
 """Redis is to be measured here, not given up on."""
 
@@ -142,7 +142,7 @@ async def replay(log: Sequence[tuple[str, list[str]]]) -> tuple[int, float]:
     scores, sent = open_pair_scores(CacheSettings()), 0
     began_s = time.perf_counter()
     for query, documents in log:
-        scope = Scope("a-provider", "a-model", query)
+        scope = ScoreScope("a-provider", "a-model", query)
         sent += (await scores.fill(scope, documents, CacheUse.READ_WRITE, one_score_each)).fetched
     return sent, (time.perf_counter() - began_s) / sum(len(documents) for _, documents in log) * 1e6
 

@@ -20,7 +20,7 @@ _TEXT, _BYTES = b"t", b"b"
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
-class Scope(msgspec.Struct, frozen=True):
+class ScoreScope(msgspec.Struct, frozen=True):
     """Everything but the documents that the scores of one call depend on."""
 
     provider: str
@@ -46,7 +46,7 @@ class Naming:
 
     __slots__ = ("_bytes_seed", "_text_seed", "shard")
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: ScoreScope) -> None:
         query = scope.query
         parts = (KEY_VERSION, scope.provider, scope.model, scope.revision, isinstance(query, str), _raw(query))
         seed = blake2b(_encode((*parts, scope.parameters)), digest_size=KEY_BYTES)

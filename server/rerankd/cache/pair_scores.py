@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from msgspec import Struct, field
 
 from rerankd.cache.flight import Flight, FlightBoard, only_finite
-from rerankd.cache.keys import SLICE_CHARS, Naming, Scope
+from rerankd.cache.keys import SLICE_CHARS, Naming, ScoreScope
 from rerankd.cache.memory import ScoreMemory, Shard
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class PairScores:
             is_redis_up=redis.is_up if redis else None,
         )
 
-    async def fill(self, scope: Scope, documents: Sequence[str | bytes], use: CacheUse, fetch: Fetch) -> Filled:
+    async def fill(self, scope: ScoreScope, documents: Sequence[str | bytes], use: CacheUse, fetch: Fetch) -> Filled:
         """Score documents, fetching only pairs that are not cached.
 
         Pairs that another call is fetching are awaited. If that call fails, is cancelled or times out, one of the

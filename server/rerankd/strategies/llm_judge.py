@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from rerankd.cache.keys import Scope
+from rerankd.cache.keys import ScoreScope
 from rerankd.cache.pair_scores import CacheUse
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.wording import counted
@@ -87,7 +87,7 @@ class LlmJudge:
             minimum_score=0.0,
         )
 
-    def _scope(self, model: GroupChatModel, request: RenderedRequest) -> Scope:
+    def _scope(self, model: GroupChatModel, request: RenderedRequest) -> ScoreScope:
         """Return everything the scores depend on except the documents."""
         config = self.config
         told = (
@@ -102,7 +102,7 @@ class LlmJudge:
             config.min_label_probability,
         )
         parameters = {"strategy": "llm-judge", "config": msgspec.to_builtins(told)}
-        return Scope(model.group.served_by, model.name, request.query, model.group.info().revision, parameters)
+        return ScoreScope(model.group.served_by, model.name, request.query, model.group.info().revision, parameters)
 
 
 @dataclass(slots=True)

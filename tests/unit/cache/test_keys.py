@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from rerankd.cache.keys import Naming, Scope
+from rerankd.cache.keys import Naming, ScoreScope
 
-SCOPE = Scope("cohere", "rerank-v3.5", "a query", revision="r1", parameters={"max_tokens": 512})
+SCOPE = ScoreScope("cohere", "rerank-v3.5", "a query", revision="r1", parameters={"max_tokens": 512})
 CONTENTS = st.text(max_size=4) | st.binary(max_size=4)
 VALUES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 1.0]) | st.sampled_from("abc")
 SCOPES = st.builds(
-    Scope,
+    ScoreScope,
     provider=st.text("abc", max_size=3),
     model=st.text("abc", max_size=3),
     query=st.text("abc", max_size=3) | st.sampled_from([b"", b"a", b"ab"]),
@@ -25,14 +25,14 @@ SCOPES = st.builds(
 )
 
 
-def identity(scope: Scope, document: str | bytes) -> object:
+def identity(scope: ScoreScope, document: str | bytes) -> object:
     parameters = sorted((name, type(value).__name__, value) for name, value in scope.parameters.items())
     query = (type(scope.query).__name__, scope.query)
     return scope.provider, scope.model, scope.revision, query, parameters, type(document).__name__, document
 
 
 @given(SCOPES, CONTENTS, SCOPES, CONTENTS)
-def test_equal_keys_mean_equal_inputs(one: Scope, a: str | bytes, other: Scope, b: str | bytes) -> None:
+def test_equal_keys_mean_equal_inputs(one: ScoreScope, a: str | bytes, other: ScoreScope, b: str | bytes) -> None:
     is_same = identity(one, a) == identity(other, b)
     assert (Naming(one).keys([a]) == Naming(other).keys([b])) == is_same
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from rerankd.cache.keys import Scope
+from rerankd.cache.keys import ScoreScope
 from rerankd.cache.memory import ScoreMemory
 from rerankd.cache.pair_scores import CacheUse, Filled, PairScores
 from rerankd.cache.redis_tier import RedisTier
 from tests.support.waiting import settle
 
-SCOPE = Scope("a-provider", "a-model", "a query")
+SCOPE = ScoreScope("a-provider", "a-model", "a query")
 """Turns of the event loop after which nothing moves any more without an answer from upstream."""
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct, field, structs
 
-from rerankd.cache.keys import Scope
+from rerankd.cache.keys import ScoreScope
 from rerankd.cache.pair_scores import PairScores
 from rerankd.contract.errors import ServiceError
 from rerankd.engine.routing.model_group import ModelGroup
@@ -113,7 +113,7 @@ class RequestScoring(Struct):
             return positions
         return list(map(self.indices.__getitem__, positions))
 
-    def _scope(self) -> Scope:
+    def _scope(self) -> ScoreScope:
         """Return everything the scores depend on except the documents."""
         call = self.call
         parameters: dict[str, Any] = {
@@ -124,7 +124,7 @@ class RequestScoring(Struct):
             "query_image": call.query_image,
             "options": call.options,
         }
-        return Scope(self.group.served_by, self.info.name, call.query, self.info.revision, parameters)
+        return ScoreScope(self.group.served_by, self.info.name, call.query, self.info.revision, parameters)
 
     async def _fetch(self, positions: Sequence[int]) -> Sequence[float]:
         """Score the documents at `positions`, without `top_n`."""
