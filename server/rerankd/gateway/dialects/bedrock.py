@@ -52,7 +52,7 @@ class InlineSource(Struct, rename="camel"):
     json_document: dict[str, Any] | None = None
 
 
-class Source(Struct, rename="camel"):
+class BedrockSource(Struct, rename="camel"):
     """One document."""
 
     inline_document_source: InlineSource = field(default_factory=InlineSource)
@@ -82,7 +82,7 @@ class BedrockBody(Struct, rename="camel"):
     """Bedrock's request."""
 
     queries: list[BedrockQuery] | None = None
-    sources: list[Source] | None = None
+    sources: list[BedrockSource] | None = None
     reranking_configuration: Configuration = field(default_factory=Configuration)
 
 
