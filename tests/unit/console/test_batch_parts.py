@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerankd.console.batch.display import print_summary, show_progress
-from rerankd.console.batch.journal import FinishedItems, Journal, State
+from rerankd.console.batch.journal import FinishedItems, Journal, JournalState
 from rerankd.console.batch.outcomes import ItemStatus, Outcome
 from rerankd.console.batch.plan import BatchPlan
 from rerankd.console.batch.totals import Totals
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def open_journal(tmp_path: Path, **given: Any) -> tuple[Journal, Totals]:
     totals = Totals()
     plan = BatchPlan(tmp_path / "in.jsonl", tmp_path / "out.jsonl", **given)
-    return Journal(plan, State(input_sha256="x", options={}), totals), totals
+    return Journal(plan, JournalState(input_sha256="x", options={}), totals), totals
 
 
 def outcome(index: int, code: int = 0) -> Outcome:

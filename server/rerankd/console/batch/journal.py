@@ -27,7 +27,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(RecordedOutcome).decode
 
 
-class State(msgspec.Struct, kw_only=True):
+class JournalState(msgspec.Struct, kw_only=True):
     """Content of the state file."""
 
     version: int = 1
@@ -71,7 +71,7 @@ class Journal:
         CommandError: The output belongs to another batch or to no batch, is locked, or cannot be written.
     """
 
-    def __init__(self, plan: BatchPlan, state: State, totals: Totals) -> None:
+    def __init__(self, plan: BatchPlan, state: JournalState, totals: Totals) -> None:
         self._output = plan.output
         self._format = format_of(plan.output)
         self._lines = plan.output if self._format is Format.LINES else _beside(plan.output, ".journal.jsonl")
@@ -215,9 +215,9 @@ class Journal:
             for line in lines:
                 yield msgspec.json.decode(line)
 
-    def _read_state(self) -> State | None:
+    def _read_state(self) -> JournalState | None:
         try:
-            return msgspec.json.decode(self._state_file.read_bytes(), type=State)
+            return msgspec.json.decode(self._state_file.read_bytes(), type=JournalState)
         except FileNotFoundError:
             return None
         except msgspec.DecodeError:

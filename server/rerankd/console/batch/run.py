@@ -17,7 +17,7 @@ import grpc
 from rerankd.console.batch.display import print_failures, print_summary, show_progress
 from rerankd.console.batch.executors import BatchExecutor, InProcessExecutor, RemoteExecutor
 from rerankd.console.batch.files import Format, format_of, inspect_file
-from rerankd.console.batch.journal import Journal, State
+from rerankd.console.batch.journal import Journal, JournalState
 from rerankd.console.batch.outcomes import Outcome, bad_row, outcome_of
 from rerankd.console.batch.parquet import count_rows, require_pyarrow
 from rerankd.console.batch.plan import BatchPlan
@@ -218,7 +218,7 @@ class _Stream(Iterator[BatchItem]):
         return BatchItem(item_id=row.item_id, **row.item)  # type: ignore[typeddict-item,no-any-return]
 
 
-def _inspect_input(plan: BatchPlan, totals: Totals) -> State:
+def _inspect_input(plan: BatchPlan, totals: Totals) -> JournalState:
     """Check the input before anything is written; determine its length and digest.
 
     Raises:
@@ -233,7 +233,7 @@ def _inspect_input(plan: BatchPlan, totals: Totals) -> State:
         if plan.is_resumed and not plan.is_piped_out and plan.output.exists():
             hint = "standard input cannot be resumed: name another output, or replace it with --no-resume"
             raise CommandError(f"{plan.output} exists", hint, USAGE)
-        return State(input_sha256="standard input", options={})
+        return JournalState(input_sha256="standard input", options={})
     if plan.is_piped_out and format_of(plan.input) is not Format.PARQUET:
         digest = ""
         if not plan.input.is_file():
@@ -251,7 +251,7 @@ def _inspect_input(plan: BatchPlan, totals: Totals) -> State:
     }
     named |= {"--text-field": columns.text, "--ignore-unknown": columns.is_lenient}
     known = dict.fromkeys(("model", "top_n", "return_documents", "fallbacks"))
-    return State(input_sha256=digest, options={**known, **options, **named})
+    return JournalState(input_sha256=digest, options={**known, **options, **named})
 
 
 def _open_server(target: Target, plan: BatchPlan) -> RemoteExecutor:
