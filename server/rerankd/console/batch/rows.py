@@ -28,7 +28,7 @@ class RowProblem(Exception):  # noqa: N818 - it stops nothing but the row
 
 
 @dataclass(slots=True)
-class Row:
+class InputRow:
     """One input row."""
 
     index: int
@@ -41,7 +41,7 @@ class Row:
     """Why the row is invalid, with row number and field."""
 
 
-def read_rows(plan: BatchPlan) -> Iterator[Row]:
+def read_rows(plan: BatchPlan) -> Iterator[InputRow]:
     """Yield every input row in order; holds one row in memory at a time (Parquet: one row batch).
 
     Raises:
@@ -62,23 +62,23 @@ def read_rows(plan: BatchPlan) -> Iterator[Row]:
                 index += 1
 
 
-def _row_of_line(index: int, place: str, line: bytes, columns: Columns) -> Row:
+def _row_of_line(index: int, place: str, line: bytes, columns: Columns) -> InputRow:
     try:
         values = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why = str(error) if isinstance(error, msgspec.DecodeError) else "it is not UTF-8, or nested too deeply"
-        return Row(index, "", {}, f"{place} is not JSON: {why}")
+        return InputRow(index, "", {}, f"{place} is not JSON: {why}")
     return _row(index, place, values, columns)
 
 
-def _row(index: int, place: str, values: object, columns: Columns) -> Row:
+def _row(index: int, place: str, values: object, columns: Columns) -> InputRow:
     if not isinstance(values, dict):
-        return Row(index, "", {}, f"{place}: a row must be an object, is {_kind(values)}")
+        return InputRow(index, "", {}, f"{place}: a row must be an object, is {_kind(values)}")
     item_id = _item_id(values, columns) or str(index)
     try:
-        return Row(index, item_id, _item(values, columns))
+        return InputRow(index, item_id, _item(values, columns))
     except RowProblem as error:
-        return Row(index, item_id, {}, f"{place}: {error}")
+        return InputRow(index, item_id, {}, f"{place}: {error}")
 
 
 def _item_id(values: dict[str, object], columns: Columns) -> str:

@@ -21,7 +21,7 @@ from rerankd.console.batch.journal import Journal, JournalState
 from rerankd.console.batch.outcomes import Outcome, bad_row, outcome_of
 from rerankd.console.batch.parquet import count_rows, require_pyarrow
 from rerankd.console.batch.plan import BatchPlan
-from rerankd.console.batch.rows import Row, read_rows
+from rerankd.console.batch.rows import InputRow, read_rows
 from rerankd.console.batch.stdout import StandardOutput
 from rerankd.console.batch.totals import Totals
 from rerankd.console.calls import Target
@@ -110,7 +110,7 @@ class _Run:
     def __init__(self, plan: BatchPlan, outcomes: Journal | StandardOutput, totals: Totals) -> None:
         self._plan = plan
         self._rows = read_rows(plan)
-        self._unanswered: deque[Row] = deque()
+        self._unanswered: deque[InputRow] = deque()
         self._last_answer_s: float | None = None
         self._stopping = asyncio.Event()
         self.outcomes = outcomes
@@ -172,7 +172,7 @@ class _Run:
         if time.monotonic() - self._last_answer_s > self._plan.retry_for_s:
             raise error
 
-    def next_row(self) -> Row | None:
+    def next_row(self) -> InputRow | None:
         """Return the next row to execute, None at the end; invalid rows are recorded as failed."""
         while not self.is_stopping:
             row = self._unanswered.popleft() if self._unanswered else next(self._rows, None)
@@ -203,7 +203,7 @@ class _Stream(Iterator[BatchItem]):
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._sent = 0
-        self.pending: dict[int, Row] = {}
+        self.pending: dict[int, InputRow] = {}
         """Unanswered rows by zero-based position in the stream, in order."""
 
     def __iter__(self) -> Self:
