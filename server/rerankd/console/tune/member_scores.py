@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rerankd.console.errors import CommandError
 from rerankd.console.rendering import make_console
 from rerankd.console.tune.judged_queries import JudgedQuery
-from rerankd.console.tune.plan import TUNED, Subject
+from rerankd.console.tune.plan import TUNED, TunedFusion
 from rerankd.console.tune.weight_search import ScoredQuery
 from rerankd.sdk import Reranker, RerankError, RerankResponse, RerankResult
 
@@ -36,7 +36,7 @@ class Advance(Protocol):
         ...
 
 
-def score_queries(subject: Subject, queries: Sequence[JudgedQuery], concurrency: int) -> list[Answered]:
+def score_queries(subject: TunedFusion, queries: Sequence[JudgedQuery], concurrency: int) -> list[Answered]:
     """Let every member score every query, with a progress bar on standard error.
 
     Args:
@@ -52,7 +52,7 @@ def score_queries(subject: Subject, queries: Sequence[JudgedQuery], concurrency:
 
 
 async def _score_all(
-    subject: Subject, queries: Sequence[JudgedQuery], concurrency: int, advance: Advance
+    subject: TunedFusion, queries: Sequence[JudgedQuery], concurrency: int, advance: Advance
 ) -> list[Answered]:
     turns = asyncio.Semaphore(concurrency)
     failures: list[CommandError] = []

@@ -41,7 +41,7 @@ class TunePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class TunedFusion:
     """The fusion that is tuned."""
 
     key: str
@@ -52,7 +52,7 @@ class Subject:
     """Settings in which it is the reranker `TUNED`, with every member asked and required."""
 
 
-def subject_of(plan: TunePlan) -> Subject:
+def subject_of(plan: TunePlan) -> TunedFusion:
     """Read the settings and find the fusion.
 
     Raises:
@@ -79,7 +79,7 @@ def subject_of(plan: TunePlan) -> Subject:
         config, members=members, top_n=None, score_threshold=None, normalization="none", fallbacks=[]
     )
     rerankers = {**settings.rerankers, TUNED: FusionSettings(config=whole)}
-    return Subject(key, config, msgspec.structs.replace(settings, rerankers=rerankers))
+    return TunedFusion(key, config, msgspec.structs.replace(settings, rerankers=rerankers))
 
 
 def _fusion(settings: Settings, key: str) -> FusionConfig:

@@ -14,7 +14,7 @@ from rerankd.console.errors import OK, USAGE, CommandError
 from rerankd.console.rendering import make_console, make_table, print_json
 from rerankd.console.tune.judged_queries import read_judged_queries
 from rerankd.console.tune.member_scores import Answered, score_queries
-from rerankd.console.tune.plan import Subject, TunePlan, subject_of
+from rerankd.console.tune.plan import TunedFusion, TunePlan, subject_of
 from rerankd.console.tune.weight_search import Evaluation, Weights, cross_validate, search
 from rerankd.contract.wording import counted
 from rerankd.evaluation.intervals import Interval, bootstrap
@@ -71,7 +71,7 @@ def run_tuning(plan: TunePlan, *, is_json: bool) -> int:
     return OK
 
 
-def _tune(subject: Subject, answered: Sequence[Answered], skipped: int) -> Tuned:
+def _tune(subject: TunedFusion, answered: Sequence[Answered], skipped: int) -> Tuned:
     members, count = subject.config.members, len(answered)
     evaluation = Evaluation([each.query for each in answered])
     starts = [*_present(answered), [1.0] * len(members)]
@@ -106,7 +106,7 @@ def _shares(weights: Weights) -> list[float]:
     return [round(weight / sum(weights), 4) for weight in weights]
 
 
-def _snippet(subject: Subject, weights: Sequence[float]) -> dict[str, Any]:
+def _snippet(subject: TunedFusion, weights: Sequence[float]) -> dict[str, Any]:
     """Return the settings of the fusion with the learnt weights; values at their defaults are left out."""
     config = msgspec.to_builtins(subject.config)
     defaults = msgspec.to_builtins(type(subject.config)(members=[]))
