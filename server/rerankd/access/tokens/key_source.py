@@ -31,7 +31,7 @@ class _Discovery(msgspec.Struct):
     jwks_uri: str
 
 
-class KeySource:
+class IssuerKeys:
     """The keys of one issuer. For one event loop.
 
     Keys are read again every `refresh_s`; calls go on with those that were read last. Where they cannot be read, those

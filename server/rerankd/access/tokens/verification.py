@@ -14,7 +14,7 @@ from jwt import exceptions as errors
 
 from rerankd.access.grant import Grant
 from rerankd.access.tokens.claims import ClaimError, grant_of
-from rerankd.access.tokens.key_source import KeySource
+from rerankd.access.tokens.key_source import IssuerKeys
 from rerankd.access.tokens.settings import TokenIssuer
 from rerankd.access.tokens.shape import MAX_CHARS
 from rerankd.access.tokens.verified import VerifiedToken
@@ -48,7 +48,7 @@ class _Claims(msgspec.Struct):
 
 class _Kept(NamedTuple):
     token: VerifiedToken
-    source: KeySource
+    source: IssuerKeys
     version: int
 
 
@@ -128,8 +128,8 @@ class TokenVerifier:
         self._kept[digest] = _Kept(verified, source, version)
         return verified
 
-    def _open(self, issuer: TokenIssuer) -> KeySource:
-        return KeySource(issuer, self._transport, self._monotonic)
+    def _open(self, issuer: TokenIssuer) -> IssuerKeys:
+        return IssuerKeys(issuer, self._transport, self._monotonic)
 
     def _is_current(self, known: _Kept) -> bool:
         source = known.source
@@ -159,7 +159,7 @@ def _decoded(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-async def _key_of(header: _Header, source: KeySource) -> jwt.PyJWK:
+async def _key_of(header: _Header, source: IssuerKeys) -> jwt.PyJWK:
     """Return the key that a token names, which may be a new one of its issuer.
 
     Raises:
