@@ -18,7 +18,7 @@ from rerankd.engine.ranking import Normalisation
 from rerankd.engine.routing.router import Router
 from rerankd.strategies.parts import Parts
 from rerankd.strategies.registry import STRATEGIES
-from rerankd.strategies.reranker import Reranker
+from rerankd.strategies.reranker import RerankerModel
 from rerankd.strategies.settings import AnyReranker
 from rerankd.strategies.unservable import UnservableReranker
 from rerankd.telemetry.deployment_events import model_known
@@ -102,7 +102,7 @@ def compose_all(
     """
     if not rerankers and not stored and not faulty:
         return Composed(Models(router, cache), {})
-    composed: dict[str, Reranker | UnservableReranker] = {}
+    composed: dict[str, RerankerModel | UnservableReranker] = {}
     composition = _Composition(Models(router, cache, composed), composed, limits, frozenset(unusable))
     for key, settings in rerankers.items():
         composition.add(key, settings)
@@ -116,7 +116,7 @@ class _Composition:
     """The rerankers of one version of the settings, while they are built."""
 
     models: Models
-    composed: dict[str, Reranker | UnservableReranker]
+    composed: dict[str, RerankerModel | UnservableReranker]
     limits: RequestLimits
     unusable: frozenset[str]
     parts: dict[str, Parts] = field(default_factory=dict)
@@ -128,7 +128,7 @@ class _Composition:
         strategy = entry.build(settings.config, parts)
         asked = [each.member for each in parts.members]
         members = dict.fromkeys(each.member.model for each in parts.members)
-        self.composed[key] = Reranker(key, settings, entry.strategy, strategy, list(members), asked, version)
+        self.composed[key] = RerankerModel(key, settings, entry.strategy, strategy, list(members), asked, version)
 
     def problems(self) -> Iterator[str]:
         """Yield everything that is wrong with names, cycles and sizes, and, without these, with what members are."""
@@ -206,7 +206,7 @@ class _Composition:
         router = self.models.router
         return "" if self._reranker(name) or router.name_of(name) in self.unusable else router.unservable(name)
 
-    def _reranker(self, name: str) -> Reranker | UnservableReranker | None:
+    def _reranker(self, name: str) -> RerankerModel | UnservableReranker | None:
         return self.composed.get(self.models.router.name_of(name))
 
     def _asked(self, key: str) -> Iterator[str]:

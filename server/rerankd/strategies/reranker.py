@@ -21,7 +21,7 @@ from rerankd.telemetry.call_record import RerankerIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Reranker:
+class RerankerModel:
     """A model that scores by a strategy. Satisfies `ComposedModel`.
 
     Its members hold their providers' shares of the admission while they score; it has a share of its own, so that no
