@@ -23,7 +23,7 @@ from rerankd.evaluation.feedback import check_feedback, subject_of
 from rerankd.evaluation.judgement import Judgement, Source, labels_of
 from rerankd.evaluation.judging import deleted_subject, grades_of, listed_query, page_token, read_page_token
 from rerankd.evaluation.replay import Replay, replay_of, side_of_response
-from rerankd.evaluation.run_lookup import ReadableRuns, RunLookup
+from rerankd.evaluation.run_lookup import RunLookup
 from rerankd.evaluation.selection import (
     DEFAULT_CONCURRENCY,
     DEFAULT_RUNS,
@@ -32,6 +32,7 @@ from rerankd.evaluation.selection import (
     filter_of,
     stored_selection,
 )
+from rerankd.runs.run_reading import ReadableRuns
 from rerankd.store.faults import store_faults
 
 _DEFAULT_PAGE_SIZE: Final = 100

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from rerankd.contract.call_context import MAX_REQUEST_ID_CHARS
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
+from rerankd.runs.run_reading import ReadableRuns
 
 _PAGE: Final = 500
-
-
-class ReadableRuns(Protocol):
-    """Where runs are read: `rerankd.runs.stored_runs.StoredRuns`. Its methods raise `StoreError`."""
-
-    async def get(self, run_id: str) -> Run | None:
-        """Return a run with its details; `None` where there is none."""
-        ...
-
-    async def page(self, wanted: RunFilter, size: int, before: str = "", *, with_details: bool = False) -> list[Run]:
-        """Return up to `size` runs, the newest first, the first one older than the run `before`."""
-        ...
 
 
 class RunLookup:
