@@ -15,6 +15,7 @@ import structlog
 from rerankd.access.api_key import ApiKey
 from rerankd.access.grant import Grant, grant_of
 from rerankd.contract.errors import Reason, ServiceError
+from rerankd.telemetry.fault_log import FaultLog
 
 _MIN_REFRESH_S: Final = 0.25
 """Shortest time between two looks at the store that unknown keys cause."""
@@ -72,7 +73,7 @@ class KeyRing:
         self._digests: dict[str, tuple[str, ...]] = {}
         self._change = 0
         self._read_at_s = -math.inf
-        self._has_failed = False
+        self._faults = FaultLog(_log, "API keys cannot be read", "API keys can be read again")
         self._reading: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[None] | None = None
         self.declare(declared)
@@ -114,7 +115,7 @@ class KeyRing:
             raise ServiceError(Reason.API_KEY_INVALID, "the API key has expired; use another one")
         if (
             entry.is_stored
-            and self._has_failed
+            and self._faults.lasts
             and asyncio.get_running_loop().time() - self._read_at_s > self._stale_for_s
         ):
             message = "API keys cannot be checked, since their store cannot be read; try again later"
@@ -146,14 +147,10 @@ class KeyRing:
     async def _try_to_read(self) -> None:
         try:
             await asyncio.wait_for(self._read(), max(self._period_s, _MIN_READ_S))
-        except Exception as error:
-            if not self._has_failed:
-                _log.warning("API keys cannot be read", problem=str(error) or type(error).__name__)
-            self._has_failed = True
+        except Exception as error:  # whatever it is, the keys that are known serve until it is over
+            self._faults.failed(error)
         else:
-            if self._has_failed:
-                _log.info("API keys can be read again")
-            self._has_failed = False
+            self._faults.succeeded()
 
     async def _read(self) -> None:
         assert self._stored is not None  # noqa: S101 - checked by the callers

@@ -11,6 +11,7 @@ import structlog
 
 from rerankd.registry.loading import LoadedRerankers, load
 from rerankd.registry.stored_reranker import StoredReranker
+from rerankd.telemetry.fault_log import FaultLog
 
 _READ_TIMEOUT_S: Final = 10.0
 _NEVER: Final = -1
@@ -42,7 +43,7 @@ class LiveRerankers:
         self._use = use
         self._poll_s = poll_s
         self._change = _NEVER
-        self._has_failed = False
+        self._faults = FaultLog(_log, "stored rerankers cannot be read", "stored rerankers can be read again")
         self._reading = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
 
@@ -59,18 +60,14 @@ class LiveRerankers:
                 await self._loop
 
     async def refresh(self) -> None:
-        """Take what has changed. Faults are logged when they begin."""
+        """Take what has changed. Faults are logged."""
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S), self._reading:
                 await self._read()
-        except Exception as error:
-            if not self._has_failed:
-                _log.warning("stored rerankers cannot be read", problem=str(error) or type(error).__name__)
-            self._has_failed = True
+        except Exception as error:  # whatever it is, the rerankers that were read last stay in use
+            self._faults.failed(error)
         else:
-            if self._has_failed:
-                _log.info("stored rerankers can be read again")
-            self._has_failed = False
+            self._faults.succeeded()
 
     async def _read(self) -> None:
         change, rerankers = await self._stored.read_if_changed(self._change)

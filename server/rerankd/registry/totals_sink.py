@@ -13,6 +13,7 @@ import structlog
 
 from rerankd.registry.stored_reranker import CallTotals
 from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.fault_log import FaultLog
 from rerankd.telemetry.recorder import EndedBatch
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class TotalsSink:
         self._clock = clock
         self._waiting: dict[str, CallTotals] = {}
         self._counting = threading.Lock()
-        self._has_failed = False
+        self._faults = FaultLog(_log, "totals of rerankers cannot be stored", "totals of rerankers are stored again")
         self._is_closing = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
@@ -75,20 +76,18 @@ class TotalsSink:
         await self.flush()
 
     async def flush(self) -> None:
-        """Add what was counted to the store. Faults are logged when they begin."""
+        """Add what was counted to the store. Faults are logged."""
         if not self._waiting:
             return
         with self._counting:
             counted, self._waiting = self._waiting, {}
         try:
             await (await self._source.table()).add_totals(counted)
-        except Exception as error:
+        except Exception as error:  # whatever it is, what was counted is added later
             self._add(counted)
-            if not self._has_failed:
-                _log.warning("totals of rerankers cannot be stored", problem=str(error) or type(error).__name__)
-            self._has_failed = True
+            self._faults.failed(error)
         else:
-            self._has_failed = False
+            self._faults.succeeded()
 
     async def _keep_flushing(self) -> None:
         while not self._is_closing.is_set():

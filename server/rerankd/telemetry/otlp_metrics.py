@@ -27,9 +27,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import Metric as Family
 from prometheus_client.samples import Sample
 
+from rerankd.telemetry.fault_log import FaultLog
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.names import METRICS, SERVICE_NAME
 
+_log = structlog.get_logger("rerankd.telemetry")
 _OURS = frozenset(metric.name for metric in METRICS)
 
 
@@ -48,7 +50,7 @@ class MetricsPush:
         self._interval_s = interval_s
         self._started_ns = time.time_ns()
         self._closing = threading.Event()
-        self._is_failing = False
+        self._faults = FaultLog(_log, "metrics cannot be exported by OTLP", "metrics are exported by OTLP again")
         self._thread = threading.Thread(target=self._run, name="rerankd-metrics", daemon=True)
         self._thread.start()
 
@@ -67,12 +69,13 @@ class MetricsPush:
     def _export(self) -> None:
         data = as_otlp(metrics.registry.collect(), self._resource, self._started_ns, time.time_ns())
         try:
-            has_failed = self._exporter.export(data) is not MetricExportResult.SUCCESS
-        except Exception:
-            has_failed = True
-        if has_failed and not self._is_failing:
-            structlog.get_logger("rerankd.telemetry").warning("metrics cannot be exported by OTLP")
-        self._is_failing = has_failed
+            is_exported = self._exporter.export(data) is MetricExportResult.SUCCESS
+        except Exception:  # whatever the exporter raises, the next export is tried
+            is_exported = False
+        if is_exported:
+            self._faults.succeeded()
+        else:
+            self._faults.failed()
 
 
 def as_otlp(families: Iterable[Family], resource: Resource, started_ns: int, now_ns: int) -> MetricsData:

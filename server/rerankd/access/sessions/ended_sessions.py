@@ -13,6 +13,7 @@ import structlog
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.store.errors import StoreError
 from rerankd.store.opening import LazyDatabase
+from rerankd.telemetry.fault_log import FaultLog
 
 if TYPE_CHECKING:
     from rerankd.access.sessions.ended_table import EndedTable
@@ -55,7 +56,7 @@ class EndedSessions:
         self._change = 0
         self._read_at_s = -math.inf
         self._tried_at_s = -math.inf
-        self._has_failed = False
+        self._faults = FaultLog(_log, "ended sessions cannot be read", "ended sessions can be read again")
         self._reading: asyncio.Task[None] | None = None
 
     async def contains(self, session_id: str) -> bool:
@@ -105,7 +106,7 @@ class EndedSessions:
         return self._table
 
     def _answer(self, session_id: str) -> bool:
-        if self._has_failed and self._now_s() - self._read_at_s > self._stale_for_s:
+        if self._faults.lasts and self._now_s() - self._read_at_s > self._stale_for_s:
             message = "sessions cannot be checked, since their store cannot be read; try again later"
             raise ServiceError(Reason.ACCESS_UNAVAILABLE, message, retry_after_s=self._known_within_s)
         return session_id in self._ended
@@ -114,12 +115,10 @@ class EndedSessions:
         began_s = self._now_s()
         try:
             await asyncio.wait_for(self._read(), max(self._known_within_s, _MIN_READ_S))
-        except Exception as error:
-            if not self._has_failed:
-                _log.warning("ended sessions cannot be read", problem=str(error) or type(error).__name__)
-            self._has_failed = True
+        except Exception as error:  # whatever it is, what was read is relied upon until it is over
+            self._faults.failed(error)
         else:
-            self._has_failed = False
+            self._faults.succeeded()
             self._read_at_s = began_s
 
     async def _read(self) -> None:

@@ -16,6 +16,7 @@ from rerankd.access.spend.stored_spend import StoredSpend
 from rerankd.access.spend.sums import Rows, SpendSums
 from rerankd.store.errors import StoreError
 from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.fault_log import FaultLog
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.recorder import EndedBatch
 
@@ -58,7 +59,9 @@ class SpendSink:
         self._writer = secrets.token_hex(8)
         self._batch = _Batch(0, {})
         self._pruned_s = 0.0
-        self._has_failed = False
+        self._faults = FaultLog(
+            _log, "spend cannot be written now, and is kept until it can be", "spend can be written again"
+        )
         self._task: asyncio.Task[None] | None = None
 
     def consume(self, batch: EndedBatch) -> None:
@@ -90,7 +93,7 @@ class SpendSink:
             _log.error("spend is lost: the store cannot be used", calls=self._waiting_calls())
 
     async def write(self) -> bool:
-        """Write all sums; return whether that succeeded. Faults are counted, and logged when they begin."""
+        """Write all sums; return whether that succeeded. Faults are counted and logged."""
         try:
             while self._next().rows:
                 table = await self._stored.table()
@@ -99,13 +102,9 @@ class SpendSink:
                 await self._prune(table)
         except StoreError as error:
             metrics.store_errors.of("spend").inc()
-            if not self._has_failed:
-                _log.warning("spend cannot be written now, and is kept until it can be", problem=str(error))
-            self._has_failed = True
+            self._faults.failed(error)
             return False
-        if self._has_failed:
-            _log.info("spend can be written again")
-        self._has_failed = False
+        self._faults.succeeded()
         return True
 
     async def _keep_writing(self) -> None:

@@ -14,6 +14,7 @@ import structlog
 from rerankd.access.tokens.key_set import KeySet, KeySetError
 from rerankd.access.tokens.settings import TokenIssuer, is_secure_url
 from rerankd.http.transport import HttpTransport
+from rerankd.telemetry.fault_log import FaultLog
 from rerankd_adapters.base import AdapterError, HttpRequest
 
 _MIN_READ_S: Final = 30.0
@@ -59,7 +60,12 @@ class IssuerKeys:
         self._read_at_s = -math.inf
         """When the keys that are known now were read."""
         self._tried_at_s = -math.inf
-        self._has_failed = False
+        self._faults = FaultLog(
+            _log,
+            "keys of a token issuer cannot be read",
+            "keys of a token issuer can be read again",
+            issuer=settings.name,
+        )
         self._reading: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[None] | None = None
 
@@ -75,7 +81,7 @@ class IssuerKeys:
 
     def current(self) -> KeySet | None:
         """Return the keys; None where they were never read, or not for too long."""
-        if self._has_failed and self._now_s() - self._read_at_s > self.settings.stale_for_s:
+        if self._faults.lasts and self._now_s() - self._read_at_s > self.settings.stale_for_s:
             return None
         return self._keys
 
@@ -91,20 +97,15 @@ class IssuerKeys:
     async def _keep_reading(self) -> None:
         while True:
             await self.refresh()
-            await asyncio.sleep(_MIN_READ_S if self._has_failed else self.settings.refresh_s)
+            await asyncio.sleep(_MIN_READ_S if self._faults.lasts else self.settings.refresh_s)
 
     async def _try_to_read(self) -> None:
         try:
             await self._read()
-        except Exception as error:
-            if not self._has_failed:
-                problem = str(error) if isinstance(error, AdapterError | KeySetError) else type(error).__name__
-                _log.warning("keys of a token issuer cannot be read", issuer=self.settings.name, problem=problem)
-            self._has_failed = True
+        except Exception as error:  # whatever it is, the keys that are known serve until it is over
+            self._faults.failed(error if isinstance(error, AdapterError | KeySetError) else type(error).__name__)
         else:
-            if self._has_failed:
-                _log.info("keys of a token issuer can be read again", issuer=self.settings.name)
-            self._has_failed = False
+            self._faults.succeeded()
             self._read_at_s = self._now_s()
 
     async def _read(self) -> None:

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, Tra
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
+from rerankd.telemetry.fault_log import FaultLog
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.names import SERVICE_NAME
 from rerankd.telemetry.trace_context import Parent
@@ -99,7 +100,9 @@ class _CountingExporter(SpanExporter):
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
-        self._is_failing = False
+        self._faults = FaultLog(
+            _log, "spans cannot be exported; they are dropped until the collector answers", "spans are exported again"
+        )
         self._exported = metrics.spans.of("exported")
         self._dropped = metrics.spans.of("dropped")
         self.given = 0
@@ -109,16 +112,15 @@ class _CountingExporter(SpanExporter):
         """Send spans; those that cannot be sent are dropped."""
         try:
             result = self._exporter.export(spans)
-        except Exception:
+        except Exception:  # whatever the exporter raises, these spans are lost and the next ones are tried
             result = SpanExportResult.FAILURE
         self.given += len(spans)
-        has_failed = result is not SpanExportResult.SUCCESS
-        (self._dropped if has_failed else self._exported).inc(len(spans))
-        if has_failed and not self._is_failing:
-            _log.warning("spans cannot be exported; they are dropped until the collector answers")
-        elif self._is_failing and not has_failed:
-            _log.info("spans are exported again")
-        self._is_failing = has_failed
+        if result is SpanExportResult.SUCCESS:
+            self._exported.inc(len(spans))
+            self._faults.succeeded()
+        else:
+            self._dropped.inc(len(spans))
+            self._faults.failed()
         return result
 
     def shutdown(self) -> None:
