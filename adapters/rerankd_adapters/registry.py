@@ -192,7 +192,7 @@ def _read(target: str) -> Provider | str:
     """Import a declaration; return the reason if it fails. Third-party packages may raise anything."""
     try:
         provider = _load(target)
-    except Exception as error:
+    except Exception as error:  # a package of somebody else, which may raise anything
         return _unloadable(target, error)
     return provider if isinstance(provider, Provider) else f"{target} is not a Provider"
 

@@ -333,7 +333,7 @@ async def _read(run: BatchRun, items: Iterable[BatchItem] | AsyncIterable[BatchI
                 changed.set()
     except StopAsyncIteration:
         pass
-    except Exception as error:
+    except Exception as error:  # the caller's iterable; raised where the answers are read
         run.source_error = error
     run.is_source_over = True
     changed.set()

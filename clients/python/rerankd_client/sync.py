@@ -320,7 +320,7 @@ class _Feed:
                 message = encode_batch_item(next(self._source))
             except StopIteration:
                 pass
-            except Exception as error:
+            except Exception as error:  # the caller's iterable; raised where the answers are read
                 run.source_error = error
             with self._changed:
                 if message is None:

@@ -98,7 +98,7 @@ class KeyRing:
         for task in (self._loop, self._reading):
             if task is not None:
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
+                with contextlib.suppress(asyncio.CancelledError, Exception):  # logged by then
                     await task
 
     def find(self, digest: str) -> Grant | None:

@@ -82,7 +82,7 @@ class RedisLink:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        with suppress(Exception):
+        with suppress(Exception):  # nothing depends on a connection that is given up
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 await self._client.aclose()
 

@@ -177,7 +177,7 @@ class _BatchRun:
             result.response = await self._rerank(request, call)
         except ServiceError as error:
             result.status = status_of(error)
-        except Exception:
+        except Exception:  # a fault of ours fails this item alone
             _log.exception("batch item failed", request_id=call.request_id)
             result.status = status_of(internal_error(call.request_id))
         return result

@@ -175,7 +175,7 @@ class Experiments:
         try:
             tables = await self._store.experiments(), await self._store.judgements()
             await ExperimentRunner(*tables, self._runs, self._service).run(experiment, self._owner, call)
-        except Exception:
+        except Exception:  # a fault of ours ends this experiment, not the service
             _log.exception("experiment interrupted; it can be resumed", experiment_id=experiment.experiment_id)
 
     def _not_runnable(self, experiment: Experiment, advice: str) -> ServiceError:

@@ -143,7 +143,7 @@ class Gateway:
         except ClientGoneError:
             span.is_client_gone = True
             _log.debug("client gone", request_id=writer.request_id)
-        except Exception:
+        except Exception:  # a fault of ours; the caller gets no text of it
             _log.exception("call failed", request_id=writer.request_id, path=scope["path"])
             await writer.refuse(internal_error(writer.request_id))
 

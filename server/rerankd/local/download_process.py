@@ -13,7 +13,7 @@ def main(arguments: Sequence[str]) -> int:
     repository, revision, *patterns = arguments
     try:
         print(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-    except Exception as error:
+    except Exception as error:  # the parent process reads its type
         print(type(error).__name__)
         return 1
     return 0

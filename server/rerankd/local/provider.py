@@ -203,7 +203,7 @@ class LocalProvider:
             await default.prepare_table()
         except PoolClosedError:
             return
-        except Exception:
+        except Exception:  # whatever it is, `local/default` works without them
             _log.exception("the static word vectors of local/default cannot be made; words alone order first")
 
     async def _load_own_models(self) -> None:

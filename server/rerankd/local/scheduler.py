@@ -235,7 +235,7 @@ class WorkPool:
             began_s = self._clock()
             try:
                 result = job.work(unit)
-            except BaseException as raised:
+            except BaseException as raised:  # handed to the call that waits for it
                 error = raised
             with self._wake:
                 self._charge(job.ticket, self._clock() - began_s)

@@ -86,8 +86,7 @@ async def _ask(deployment: Refreshable) -> str | None:
         return "" if await deployment.refresh() else None
     except AdapterError as error:
         return error.message
-    except Exception as error:
-        # A third-party adapter may raise anything; that must not end the refresh loop.
+    except Exception as error:  # a third-party adapter may raise anything; that must not end the refresh loop
         return f"its answer could not be read: {type(error).__name__}"
 
 

@@ -73,7 +73,7 @@ def _answering_once(
         with GrpcCallSpan(span, call, context, tracing):
             try:
                 response = await answer(message, call)
-            except Exception as error:
+            except Exception as error:  # whatever it is, the caller gets a status
                 _record(error, call, span, tracing, started_s)
                 await _abort(error, context, call.request_id)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id), *response_headers(response, call)))
@@ -97,7 +97,7 @@ def streaming(
             try:
                 async for response in method(accept_stream(messages), call):
                     yield response
-            except Exception as error:
+            except Exception as error:  # whatever it is, the caller gets a status
                 _record(error, call, span, tracing, started_s)
                 await _abort(error, context, call.request_id)
 

@@ -135,7 +135,7 @@ class RunWriter:
                 self._insert(self._store)
             if now_s >= self._next_retention_s:
                 self._delete_old(self._store)
-        except Exception as error:
+        except Exception as error:  # whatever it is, the runs wait and it is tried again
             self._note_fault(error)
         else:
             if self._backoff_s:

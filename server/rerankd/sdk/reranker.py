@@ -163,7 +163,7 @@ class Reranker:
                 raise
             # The caller did not cancel: `close` stopped the engine.
             raise error_of(ServiceError(Reason.DRAINING, "the reranker was closed before the answer")) from None
-        except Exception as error:
+        except Exception as error:  # a fault of ours; the caller gets no text of it
             _log.exception("call failed", request_id=call.request_id)
             raise error_of(internal_error(call.request_id)) from error
         answer = response_of(response, plan.documents)

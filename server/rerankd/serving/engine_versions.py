@@ -170,5 +170,5 @@ class EngineVersions:
             del self._reference_counts[resource]
             try:
                 await resource.close()
-            except Exception:
+            except Exception:  # the other connections are closed all the same
                 _log.exception("could not close a connection of a replaced version")

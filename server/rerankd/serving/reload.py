@@ -66,7 +66,7 @@ class Reloader:
         except SettingsError as error:
             _log.warning("settings not reloaded; the old ones stay in force", problems=error.problems)
             return
-        except Exception:
+        except Exception:  # whatever new settings do, the old ones stay in force
             _log.exception("settings not reloaded; the old ones stay in force")
             return
         if any(is_within(path, ("log",)) for path in update.changed):

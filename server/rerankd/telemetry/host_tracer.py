@@ -135,5 +135,5 @@ class HostTracerSpans:
         """Hand a span to the program's processors, whose errors are logged."""
         try:
             self._spans.write(span)
-        except Exception as error:
+        except Exception as error:  # code of the embedding program, which may raise anything
             _log.warning("the program's tracer failed", error=type(error).__name__)

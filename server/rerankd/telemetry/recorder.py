@@ -129,7 +129,7 @@ class Recorder:
         for sink, guarded in durable:
             try:
                 await sink.sync()
-            except Exception as error:
+            except Exception as error:  # no call fails for a sink
                 guarded.note_fault(error)
 
     def flush(self) -> None:
@@ -176,7 +176,7 @@ class _Guarded:
     def consume(self, batch: EndedBatch) -> None:
         try:
             self._sink.consume(batch)
-        except Exception as error:
+        except Exception as error:  # no call fails for a sink, and the other sinks go on
             self.note_fault(error)
         else:
             self._is_failing = False

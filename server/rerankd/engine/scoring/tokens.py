@@ -138,7 +138,6 @@ def _open_counter(path: str) -> TokenCounter:
         return TokenizerFile(path)
     except ImportError:
         _log.warning("tokenizer_unusable", path=path, fault="package tokenizers is not installed")
-    except Exception as error:
-        # The library raises bare Exception; an estimated count is better than a failed call.
+    except Exception as error:  # the library raises no other; an estimated count is better than a failed call
         _log.warning("tokenizer_unusable", path=path, fault=type(error).__name__)
     return ESTIMATE
