@@ -23,7 +23,7 @@ Calls = list[tuple[str, list[str]]]
 
 
 def open_session(folder: Path, threads: int) -> Any:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
@@ -117,8 +117,8 @@ class CallByCall:
 
 
 def open_sentence_transformers(folder: Path, threads: int) -> CallByCall:
-    import torch  # type: ignore[import-not-found]
-    from sentence_transformers import CrossEncoder  # type: ignore[import-not-found]
+    import torch  # type: ignore[import-not-found]  # installed for this alone
+    from sentence_transformers import CrossEncoder  # type: ignore[import-not-found]  # installed for this alone
 
     torch.set_num_threads(threads)
     settings = {"file_name": "onnx/model.onnx", "provider": "CPUExecutionProvider"}
@@ -127,7 +127,7 @@ def open_sentence_transformers(folder: Path, threads: int) -> CallByCall:
 
 
 def open_flashrank(folder: Path, threads: int) -> CallByCall:
-    from flashrank import Ranker, RerankRequest  # type: ignore[import-not-found]
+    from flashrank import Ranker, RerankRequest  # type: ignore[import-not-found]  # installed for this alone
 
     ranker = Ranker(model_name="ms-marco-MiniLM-L-12-v2", cache_dir=str(folder / "flashrank"), max_length=WINDOW_TOKENS)
 
@@ -143,7 +143,7 @@ class Infinity:
     """Infinity's engine, called by so many tasks at once; it makes batches of their pairs."""
 
     def __init__(self, folder: Path, concurrency: int) -> None:
-        from infinity_emb import AsyncEmbeddingEngine, EngineArgs  # type: ignore[import-not-found]
+        from infinity_emb import AsyncEmbeddingEngine, EngineArgs  # type: ignore[import-not-found]  # installed for this alone
 
         self._concurrency = concurrency
         self._loop = asyncio.new_event_loop()

@@ -197,7 +197,7 @@ def telemetry() -> Stage:
     cases = []
     for kind, driver in (("gRPC", "grpc"), ("HTTP", "http")):
         for name in TELEMETRY:
-            case = Case(f"{kind}: {name}", f"telemetry: {name}", driver, fresh(4), "local/bm25")  # type: ignore[arg-type]
+            case = Case(f"{kind}: {name}", f"telemetry: {name}", driver, fresh(4), "local/bm25")  # type: ignore[arg-type]  # both are drivers
             cases.append(replace(case, beside=f"{kind}: {next(iter(TELEMETRY))}"))
     title = "what telemetry costs: local/bm25, 4 documents, 16 calls at once; medians of rounds with new servers"
     return Stage("telemetry", title, cases, is_restarted=True)

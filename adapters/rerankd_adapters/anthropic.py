@@ -29,7 +29,7 @@ class AnthropicChatAdapter(ChatDialect):
         """Return the version of the API."""
         return {"anthropic-version": "2023-06-01"}
 
-    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:
         """Return the JSON object to send."""
         traits = self.traits_of(call)
         system = "\n\n".join(message.content for message in call.messages if message.role == "system")
@@ -49,7 +49,7 @@ class AnthropicChatAdapter(ChatDialect):
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         return {**body, **call.options}
 
-    def reply_of(self, call: ChatCall, body: object, token_ids: TokenIds) -> ChatReply:  # noqa: ARG002
+    def reply_of(self, call: ChatCall, body: object, token_ids: TokenIds) -> ChatReply:
         """Return the text blocks of the message."""
         content = at(body, ("content",))
         if not isinstance(content, list):

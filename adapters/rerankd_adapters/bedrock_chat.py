@@ -40,7 +40,7 @@ class BedrockChatAdapter(ChatDialect):
         request = post_json(regional, self.path_of(call), body, names_model=True)
         return aws.signed_for(request, call.model, endpoint, self.options)
 
-    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:
         """Return the JSON object to send."""
         config: dict[str, Any] = {"maxTokens": self.max_tokens_of(call, reading), "temperature": call.temperature}
         left_out = self._of(call.model).left_out
@@ -59,7 +59,7 @@ class BedrockChatAdapter(ChatDialect):
             body["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": named}}}
         return {**body, **call.options}
 
-    def reply_of(self, call: ChatCall, body: object, token_ids: TokenIds) -> ChatReply:  # noqa: ARG002
+    def reply_of(self, call: ChatCall, body: object, token_ids: TokenIds) -> ChatReply:
         """Return the text blocks of the message."""
         content = at(body, ("output", "message", "content"))
         if not isinstance(content, list):

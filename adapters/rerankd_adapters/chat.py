@@ -132,7 +132,7 @@ class ChatAdapter(ABC):
             AdapterError: The response is an error or invalid.
         """
 
-    def must_probe(self, call: ChatCall) -> bool:  # noqa: ARG002
+    def must_probe(self, call: ChatCall) -> bool:
         """Whether the endpoint's abilities that `call` needs are not known yet; the next call finds them out."""
         return False
 
@@ -149,7 +149,7 @@ class ChatAdapter(ABC):
 class NoRerankAdapter(HttpAdapter):
     """Refuses rerank calls, for providers that have a chat API alone."""
 
-    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:  # noqa: ARG002
+    def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
         """Refuse the call.
 
         Raises:
@@ -158,7 +158,7 @@ class NoRerankAdapter(HttpAdapter):
         message = f"{call.model} is a chat model: {self.provider.title} has no rerank API"
         raise AdapterError(AdapterErrorKind.UNSUPPORTED, message, field="model")
 
-    def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:  # noqa: ARG002
+    def parse(self, call: ProviderCall, response: HttpResponse) -> ProviderReply:
         """Refuse the call.
 
         Raises:

@@ -97,7 +97,7 @@ class ChatDialect(ChatAdapter):
             AdapterError: `BAD_RESPONSE`.
         """
 
-    def path_of(self, call: ChatCall) -> str:  # noqa: ARG002
+    def path_of(self, call: ChatCall) -> str:
         """Return the path below the base URL."""
         return self.api.path
 

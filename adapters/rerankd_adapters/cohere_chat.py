@@ -23,7 +23,7 @@ class CohereChatAdapter(ChatDialect):
 
     optional: ClassVar[Mapping[str, tuple[str, ...]]] = {"thinking": ("thinking", "reasoning")}
 
-    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:
         """Return the JSON object to send."""
         traits = self.traits_of(call)
         body: dict[str, Any] = {
@@ -38,7 +38,7 @@ class CohereChatAdapter(ChatDialect):
             body["response_format"] = {"type": "json_object", "json_schema": schema}
         return {**body, **call.options}
 
-    def reply_of(self, call: ChatCall, body: object, token_ids: TokenIds) -> ChatReply:  # noqa: ARG002
+    def reply_of(self, call: ChatCall, body: object, token_ids: TokenIds) -> ChatReply:
         """Return the text of the message."""
         message = at(body, ("message",))
         if not isinstance(message, dict):

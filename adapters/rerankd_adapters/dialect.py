@@ -141,7 +141,7 @@ class JsonDialect(HttpAdapter):
         set_by_operator = {name: self.options.get(option) for name, option in wire.option_headers.items()}
         return {**wire.headers, **{name: str(value) for name, value in set_by_operator.items() if value}}
 
-    def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
+    def path_of(self, call: ProviderCall) -> str:
         """Return the path below the base URL; the option `path` overrides it."""
         return self.wire.path
 
@@ -218,7 +218,7 @@ class JsonDialect(HttpAdapter):
         """Return a warning for every parameter of the call that is not sent."""
         return ignored(call, self.wire, self.provider.title, self.parameters(call.model))
 
-    def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:  # noqa: ARG002
+    def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:
         """Return indices and scores, one per result, in the order of the response.
 
         Raises:
@@ -226,11 +226,11 @@ class JsonDialect(HttpAdapter):
         """
         return read_ranking(at(body, self.wire.results), self.wire.index, self.wire.score)
 
-    def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:  # noqa: ARG002
+    def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:
         """Return the prompt tokens; 0 if not reported."""
         return read_prompt_tokens(body, self.wire.prompt_tokens)
 
-    def cost_usd_of(self, body: object, response: HttpResponse) -> float | None:  # noqa: ARG002
+    def cost_usd_of(self, body: object, response: HttpResponse) -> float | None:
         """Return the cost in US dollars; `None` if not reported."""
         return read_usd(body, self.wire.cost_usd)
 

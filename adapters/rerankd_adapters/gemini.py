@@ -29,7 +29,7 @@ class GeminiChatAdapter(ChatDialect):
         """Return the path of the model's method."""
         return f"/v1beta/models/{path_segments(call.model.removeprefix('models/'))}:generateContent"
 
-    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:  # noqa: ARG002
+    def body_of(self, call: ChatCall, reading: LabelReading | None, token_ids: TokenIds) -> dict[str, Any]:
         """Return the JSON object to send; optional fields are those of `generationConfig`."""
         traits = self.traits_of(call)
         system = [{"text": message.content} for message in call.messages if message.role == "system"]
@@ -56,7 +56,7 @@ class GeminiChatAdapter(ChatDialect):
             body["systemInstruction"] = {"parts": system}
         return {**body, **call.options}
 
-    def reply_of(self, call: ChatCall, body: object, token_ids: TokenIds) -> ChatReply:  # noqa: ARG002
+    def reply_of(self, call: ChatCall, body: object, token_ids: TokenIds) -> ChatReply:
         """Return the reply of the first candidate; a blocked prompt is a reply without text."""
         usage, model, blocked = (at(body, path) for path in (("usageMetadata",), ("modelVersion",), _BLOCKED))
         candidates = at(body, ("candidates",))

@@ -102,7 +102,7 @@ class HttpAdapter(ABC):
             AdapterError: The response is an error or invalid.
         """
 
-    def warnings_of(self, call: ProviderCall) -> list[str]:  # noqa: ARG002
+    def warnings_of(self, call: ProviderCall) -> list[str]:
         """Return a warning for every parameter of the call that is not sent; `parse` adds them to the reply."""
         return []
 
@@ -114,11 +114,11 @@ class HttpAdapter(ABC):
         """Return the own parameters that `model` has, as the declaration states; `None` if any is sent."""
         return self.provider.parameters_of(model)
 
-    def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:  # noqa: ARG002
+    def capabilities_request(self, endpoint: Endpoint) -> HttpRequest | None:
         """Build the request for the served models and their capabilities; `None` if there is no such route."""
         return None
 
-    def parse_capabilities(self, response: HttpResponse) -> Mapping[str, Capabilities]:  # noqa: ARG002
+    def parse_capabilities(self, response: HttpResponse) -> Mapping[str, Capabilities]:
         """Parse the response to `capabilities_request`.
 
         Returns:

@@ -23,7 +23,7 @@ class InfinityAdapter(ListingDialect):
         defaults={"raw_scores": False},
     )
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:
         """Return capabilities without limits; `None` if the model does not rerank."""
         abilities = entry.get("capabilities")
         return self.reported_capabilities() if not isinstance(abilities, list) or "rerank" in abilities else None

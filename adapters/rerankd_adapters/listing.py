@@ -40,7 +40,7 @@ class ListingDialect(JsonDialect):
                 found[name] = facts
         return found
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:
         """Return the capabilities that an entry reports; `None` if the model is not a reranker."""
         return self.reported_capabilities()
 

@@ -50,11 +50,11 @@ class LitellmProxyAdapter(ListingDialect):
 
     name_key = "model_name"
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:
         """Return capabilities without limits; `None` if the model's mode is not rerank."""
         return self.reported_capabilities() if at(entry, ("model_info", "mode")) == "rerank" else None
 
-    def cost_usd_of(self, body: object, response: HttpResponse) -> float | None:  # noqa: ARG002
+    def cost_usd_of(self, body: object, response: HttpResponse) -> float | None:
         """Return the cost that the proxy computes."""
         try:
             cost = float(response.headers.get("x-litellm-response-cost", ""))

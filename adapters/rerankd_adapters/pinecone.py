@@ -77,7 +77,7 @@ class PineconeAdapter(ListingDialect):
             return object_documents(call)
         return [{"text": text} for text in call.documents]
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:
         """Return the limits of an entry."""
         facts = Capabilities(
             max_documents=read_limit(entry, "max_batch_size"),

@@ -57,12 +57,12 @@ class SgLangAdapter(ListingDialect):
         pairs = zip(call.documents, call.images, strict=True)
         return [text if image is None else content_parts(text, image) for text, image in pairs]
 
-    def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:  # noqa: ARG002
+    def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:
         """Return the sum of the results' tokens, all of which are returned since `top_n` is not sent."""
         results = body if isinstance(body, list) else []
         return sum(read_count(at(result, ("meta_info",)), (("prompt_tokens",),)) for result in results)
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:
         """Return the context window."""
         facts = self.reported_capabilities()
         return replace(facts, max_tokens_per_document=read_limit(entry, "max_model_len"))

@@ -57,7 +57,7 @@ class TeiAdapter(JsonDialect):
         score="score",
     )
 
-    def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:  # noqa: ARG002
+    def prompt_tokens_of(self, body: object, response: HttpResponse) -> int:
         """Return the tokens of the response header."""
         return compute_tokens(response)
 

@@ -74,7 +74,7 @@ class VertexAdapter(JsonDialect):
             for position, text in enumerate(call.documents)
         ]
 
-    def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:  # noqa: ARG002
+    def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:
         """Convert record ids to positions."""
         records = at(body, self.wire.results)
         if isinstance(records, list):

@@ -32,7 +32,7 @@ class VllmScoreAdapter(JsonDialect):
         score="score",
     )
 
-    def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:  # noqa: ARG002
+    def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:
         """Return indices and scores; before 0.7 a score was a list of one number.
 
         Raises:

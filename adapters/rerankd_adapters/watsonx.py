@@ -45,7 +45,7 @@ class WatsonxAdapter(JsonDialect):
         completion_tokens=(),
     )
 
-    def path_of(self, call: ProviderCall) -> str:  # noqa: ARG002
+    def path_of(self, call: ProviderCall) -> str:
         """Return the path, with the API version as query parameter."""
         date = str(self.options.get("version") or API_DATE)
         return f"{self.wire.path}?version={quote(date, safe='')}"

@@ -49,7 +49,7 @@ class XinferenceAdapter(ListingDialect):
             return AdapterErrorKind.MODEL_NOT_FOUND
         return super().kind_of(response)
 
-    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:  # noqa: ARG002
+    def capabilities_of_entry(self, model: str, entry: Mapping[str, object]) -> Capabilities | None:
         """Return capabilities without limits; `None` if the model is not launched as a reranker."""
         return self.reported_capabilities() if entry.get("model_type") == "rerank" else None
 

@@ -113,7 +113,7 @@ class GrpcUpstream(ABC):
         """Classify a failed status; override for provider-specific meanings."""
         return kind_of_code(code, details)
 
-    def headers_of(self, call: ProviderCall) -> Headers:  # noqa: ARG002
+    def headers_of(self, call: ProviderCall) -> Headers:
         """Return additional metadata of a call, without credentials."""
         return {}
 
@@ -166,7 +166,7 @@ class GrpcUpstream(ABC):
         """Return the query, prefixed by the instruction if there is one."""
         return f"{call.instruction}\n{call.query}" if call.instruction else call.query
 
-    def warnings_of(self, call: ProviderCall) -> list[str]:  # noqa: ARG002
+    def warnings_of(self, call: ProviderCall) -> list[str]:
         """Return a warning for every parameter of the call that is not sent."""
         return []
 

@@ -54,7 +54,7 @@ class VertexGrpc(GrpcUpstream):
         self._config = f"projects/{project or '-'}/locations/{location}/rankingConfigs/{name}"
         self._has_project = bool(project)
 
-    def headers_of(self, call: ProviderCall) -> Headers:  # noqa: ARG002
+    def headers_of(self, call: ProviderCall) -> Headers:
         """Return Google's routing header, and the quota project if it is not the credentials' project."""
         headers = {"x-goog-request-params": f"ranking_config={quote(self._config, safe='')}"}
         payer = str(self.options.get("quota_project") or "")

@@ -79,7 +79,7 @@ class ChatRecording:
 class _ChatAnswers(Recording):
     """Answers with the recorded chat response, whatever the results."""
 
-    def answer_with(self, results: Sequence[tuple[Any, Any]]) -> Any:  # noqa: ARG002
+    def answer_with(self, results: Sequence[tuple[Any, Any]]) -> Any:
         return msgspec.json.decode(self.cases[0].steps[0].response.body)
 
 

@@ -175,8 +175,7 @@ def error_of_status(status: status_pb2.Status, *, request_id: str | None = None)
 
 def error_of_call(error: grpc.RpcError) -> RerankError:
     """Build the exception for a failed call of `grpc` or `grpc.aio`."""
-    # The two libraries differ in the type of the metadata; both iterate as pairs.
-    trailing: Iterable[tuple[str, Any]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    trailing: Iterable[tuple[str, Any]] = error.trailing_metadata() or ()  # type: ignore[assignment]  # pairs in `grpc` and `grpc.aio`
     headers = dict(trailing)
     code = error.code()
     status = _parse_status(headers.get(DETAILS_KEY))

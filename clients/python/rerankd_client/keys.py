@@ -172,7 +172,7 @@ def _decode_new(response: pb.CreateKeyResponse | pb.RotateKeyResponse) -> NewKey
 
 def _decode_key(message: pb.ApiKey) -> ApiKey:
     def time_of(name: str) -> datetime | None:
-        if not message.HasField(name):  # type: ignore[arg-type]
+        if not message.HasField(name):  # type: ignore[arg-type]  # a name that is no literal
             return None
         moment: datetime = getattr(message, name).ToDatetime(tzinfo=UTC)
         return moment

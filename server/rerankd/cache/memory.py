@@ -55,9 +55,9 @@ class Shard:
         taken = list(map(entries.pop, keys, repeat(None)))
         if not any(taken):
             return [None] * len(keys)
-        if all(taken) and min(map(_end_s, taken)) > now_s:  # type: ignore[arg-type]
-            entries.update(zip(keys, taken, strict=True))  # type: ignore[arg-type]
-            return list(map(_score, taken))  # type: ignore[arg-type]
+        if all(taken) and min(map(_end_s, taken)) > now_s:  # type: ignore[arg-type]  # none is None, also below
+            entries.update(zip(keys, taken, strict=True))  # type: ignore[arg-type]  # likewise
+            return list(map(_score, taken))  # type: ignore[arg-type]  # likewise
         held = dict(zip(compress(keys, taken), filter(None, taken), strict=True))
         if min(map(_end_s, held.values())) <= now_s:
             held = {key: entry for key, entry in held.items() if entry.imag > now_s}

@@ -92,12 +92,12 @@ def field_descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
 
 def _own_descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
-    assert isinstance(tree, ast.ClassDef)  # noqa: S101  the source of a class is a class
+    assert isinstance(tree, ast.ClassDef)  # noqa: S101 - the source of a class is a class
     found = {}
     for field, below in zip(tree.body, tree.body[1:], strict=False):
         is_text = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
-            found[field.target.id] = _one_line(str(below.value.value))  # type: ignore[attr-defined]
+            found[field.target.id] = _one_line(str(below.value.value))  # type: ignore[attr-defined]  # is_text
     return found
 
 

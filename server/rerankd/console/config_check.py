@@ -137,7 +137,7 @@ class _FaultyProvider:
         """Refuse; a provider of this kind is never served."""
         raise ProviderSettingsError(f"providers.{self.name} cannot be used for {call.model}")
 
-    def chat_problem(self, model: str) -> str:  # noqa: ARG002
+    def chat_problem(self, model: str) -> str:  # noqa: ARG002 - see `ChatProvider`
         """Let any model chat."""
         return ""
 

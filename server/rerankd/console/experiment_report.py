@@ -102,7 +102,7 @@ def _counts(found: pb.ExperimentSummary) -> str:
 def _measures(found: pb.ExperimentSummary, depth: int) -> Iterator[tuple[str, pb.MeasuredDifference]]:
     named = (("NDCG", "ndcg"), ("MRR", "reciprocal_rank"), ("clicked MRR", "clicked_rank"))
     for name, field in named:
-        if found.HasField(field):  # type: ignore[arg-type]
+        if found.HasField(field):  # type: ignore[arg-type]  # a name that is no literal
             yield f"{name}@{depth}", getattr(found, field)
 
 

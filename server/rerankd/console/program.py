@@ -307,7 +307,7 @@ def run(arguments: Sequence[str] | None) -> int:
     """Run the command line and return its exit code; errors are printed as one message on standard error."""
     for stream in (sys.stdout, sys.stderr):
         # A character that the terminal cannot encode must not fail the command.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # both are text files
     try:
         app(args=None if arguments is None else list(arguments), prog_name="rerankd")
     except SystemExit as exit_:

@@ -28,7 +28,7 @@ class ConfigSource(StrEnum):
 
 
 def import_config(
-    source: Annotated[ConfigSource, typer.Argument(help="Whose file it is.")],  # noqa: ARG001  there is one so far
+    source: Annotated[ConfigSource, typer.Argument(help="Whose file it is.")],  # noqa: ARG001 - there is one so far
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Its settings, YAML.")],
     *,
     output: Annotated[

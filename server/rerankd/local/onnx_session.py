@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 # Read when ONNX Runtime is imported: its telemetry is on by default (Privacy.md of onnxruntime 1.31).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
 from rerankd.local.costs import CostMeter
 from rerankd.local.weights import DiskFile, WeightFile, WeightsError

@@ -125,9 +125,9 @@ class Tokenizer:
     @staticmethod
     def _frame(sample: object, *, pair: bool) -> Frame:
         """Derive the special tokens from how the tokenizer encodes a sample of one-token texts."""
-        ids: list[int] = list(sample.ids)  # type: ignore[attr-defined]
-        types: list[int] = list(sample.type_ids)  # type: ignore[attr-defined]
-        special: list[int] = list(sample.special_tokens_mask)  # type: ignore[attr-defined]
+        ids: list[int] = list(sample.ids)  # type: ignore[attr-defined]  # `tokenizers` names no type, also below
+        types: list[int] = list(sample.type_ids)  # type: ignore[attr-defined]  # likewise
+        special: list[int] = list(sample.special_tokens_mask)  # type: ignore[attr-defined]  # likewise
         words = [place for place, is_special in enumerate(special) if not is_special]
         first, last = words[0], words[-1]
         # In some vocabularies a sample is more than one token, so the gap between the texts is searched for.

@@ -93,7 +93,7 @@ class RunTable:
         first = given[0] if given else ""
         rule = RULES.get("errors" if first in ("status", "reason") and wanted.status != "ok" else first)
         if rule is not None:
-            rules.append(text(rule))  # type: ignore[arg-type]
+            rules.append(text(rule))  # type: ignore[arg-type]  # a condition as well
         return [*rules, *(_equals(name, wanted, is_indexed=is_any or name == first) for name in given)], False
 
 

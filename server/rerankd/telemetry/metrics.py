@@ -157,7 +157,7 @@ class Metrics:
         encode, content_type = choose_encoder(accept)
         if self.is_shared:
             shared = CollectorRegistry()
-            MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # the library's
             return encode(shared), content_type
         return encode(self.registry), content_type
 
@@ -170,4 +170,4 @@ metrics: Final = Metrics()
 def forget_process(pid: int | None) -> None:
     """Remove the gauges of a worker that has ended from the sum; its counters stay."""
     if pid is not None:
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library's

@@ -135,7 +135,7 @@ def _histogram_points(samples: Iterable[Sample], started_ns: int, now_ns: int) -
                 bucket_counts=counts,
                 explicit_bounds=bounds[:-1],
                 min=None,  # type: ignore[arg-type]  # Prometheus keeps neither
-                max=None,  # type: ignore[arg-type]
+                max=None,  # type: ignore[arg-type]  # likewise
             )
         )
     return points

@@ -153,7 +153,7 @@ class _Run:
             else:
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), wait_s * random.uniform(0.5, 1.0))  # noqa: S311
+                await asyncio.wait_for(self._stopping.wait(), wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
     async def _take(self, executor: BatchExecutor, stream: _Stream) -> None:
@@ -215,7 +215,7 @@ class _Stream(Iterator[BatchItem]):
             raise StopIteration
         self.pending[self._sent] = row
         self._sent += 1
-        return BatchItem(item_id=row.item_id, **row.item)  # type: ignore[typeddict-item,no-any-return]
+        return BatchItem(item_id=row.item_id, **row.item)  # type: ignore[typeddict-item,no-any-return]  # checked when it was read
 
 
 def _inspect_input(plan: BatchPlan, totals: Totals) -> JournalState:

@@ -19,7 +19,7 @@ MIN_PASSAGE_TOKENS: Final = 16
 """Smallest passage; with less than this left beside the query, documents are not cut."""
 _BOUNDARY_SEARCH_SHARE: Final = 0.2
 """Share of a passage, at its end, that is searched for the end of a sentence or word."""
-_SENTENCE_ENDS: Final = (". ", "! ", "? ", "\n", "。", "！", "？")  # noqa: RUF001
+_SENTENCE_ENDS: Final = (". ", "! ", "? ", "\n", "。", "！", "？")  # noqa: RUF001 - marks of other scripts
 _EXPECTED_CHARS_PER_TOKEN: Final = 4
 """First guess, before any of the text is counted."""
 _MAX_CHARS_PER_TOKEN: Final = 12

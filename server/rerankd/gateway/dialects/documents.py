@@ -23,7 +23,7 @@ def as_documents(
         ServiceError: `INVALID_REQUEST` for a `text` that is no string, or a part that is neither text nor image.
     """
     if set(map(type, sent)) <= {str}:
-        return sent  # type: ignore[return-value]
+        return sent  # type: ignore[return-value]  # the types were compared
     ranked = frozenset(rank_fields or ()) - {"text"}
     return [
         item if isinstance(item, str) else _read_object(item, ranked, f"{name}[{index}]")

@@ -25,7 +25,7 @@ _LENGTH_NOT_APPLIED: Final = (
 class VllmBody(RerankBody):
     """The common body; `documents` may be a single string, or one object with content parts."""
 
-    documents: str | dict[str, Any] | list[str | dict[str, Any]] | None = None  # type: ignore[assignment]
+    documents: str | dict[str, Any] | list[str | dict[str, Any]] | None = None  # type: ignore[assignment]  # wider on purpose
 
 
 class Vllm(Dialect):

@@ -88,7 +88,7 @@ class _BoundedProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """Send what waits and end the exporter."""
-        self._batches.shutdown()  # type: ignore[no-untyped-call]
+        self._batches.shutdown()  # type: ignore[no-untyped-call]  # the library's
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what waits now."""
