@@ -28,15 +28,19 @@ from rerankd.evaluation.experiments import MOST_RUNNING, Experiments
 from rerankd.evaluation.judgement import Source, Subject
 from rerankd.evaluation.judgement_table import JudgementTable
 from rerankd.evaluation.measures import ndcg
+from rerankd.evaluation.replay import replay_of
 from rerankd.evaluation.run_lookup import RunLookup
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
+from rerankd.runs.run_store import RunStore
+from rerankd.runs.stored_runs import StoredRuns
 from rerankd.store.database import Database
 from rerankd.store.migrating import migrate
 from rerankd.store.opening import LazyDatabase
 from rerankd.store.settings import StoreSettings
 from tests.support.engines import Clock
-from tests.support.logged_runs import CALL, EARLIER, LoggedEngine, logged_engine
+from tests.support.logged_runs import CALL, EARLIER, WORDS, LoggedEngine, logged_engine
+from tests.support.runs import rows_of
 
 OWNER = "process 1"
 DOCUMENTS = [
@@ -143,6 +147,38 @@ async def test_replays_are_runs_of_their_own(
         assert {each.id: each for each in replay.details.documents} == {
             each.id: each for each in origin.details.documents
         }
+
+
+async def test_a_stored_request_is_sent_again_as_it_came(
+    engine: LoggedEngine, experiments: ExperimentTable, judgements: JudgementTable, settings: StoreSettings
+) -> None:
+    documents: list[str | Document] = [
+        Document(id="a", text="the solar sail", metadata={"date": "2026-01-31", "tags": [None, 1.5]}),
+        Document(text="unread", fields={"title": "solar", "rest": {"deep": [True]}}, prior_score=0.5),
+        " ",
+        Document(id="blank", metadata={"kept": 1}),
+        Document(fields={"other": "soil"}),
+        "sail",
+    ]
+    asked: dict[str, Any] = {"rank_fields": ["title"], "top_n": 5, "return_documents": True, "priority": 3}
+    request = RerankRequest(model=WORDS, query="solar sail", documents=documents, **asked)
+    await engine.service.rerank(request, replace(CALL, ranks_blank_last=True))
+    (run,) = engine.runs.runs.values()
+    store = await asyncio.to_thread(RunStore, settings)
+    await asyncio.to_thread(store.insert, rows_of([run]))
+    store.close()
+    stored = StoredRuns(settings)
+    experiment = await begin(experiments, [run], candidate="")
+
+    await ExperimentRunner(experiments, judgements, RunLookup(stored), engine.service).run(experiment, OWNER, CALL)
+
+    await stored.close()
+    (replay,) = [each for each in engine.runs.runs.values() if each.replay_of == run.run_id]
+    assert run.details is not None
+    assert replay.details is not None
+    assert replay_of(replay, "").request == replace(request, priority=999)
+    assert replay.details.results == run.details.results
+    assert len(run.details.results) == 5
 
 
 async def test_what_cannot_be_replayed_is_skipped_and_what_fails_is_counted(

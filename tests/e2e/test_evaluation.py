@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     yield from _serve(folder, {"calls": "all", "capture": "full", "durability": "sync"})
 
 
-def _serve(folder: Path, runs: dict[str, str]) -> Iterator[ServerProcess]:
+def _serve(folder: Path, runs: dict[str, Any]) -> Iterator[ServerProcess]:
     weights = {"bm25": 0, "phrase": 0, "proximity": 0, "prior": 1}
     settings = {
         "runs": runs,
@@ -218,6 +218,24 @@ def test_runs_without_texts_are_refused_by_name_of_the_setting(tmp_path: Path) -
                 assert "runs.capture: full" in answer.json()["message"]
             graded = http.post("/api/feedback", json={"runId": name, "index": 1, "grade": 1}).json()
             assert graded["judgement"]["documentHash"] == hash_of(DOCUMENTS[1])
+
+
+def test_a_run_is_kept_up_to_its_size_and_says_what_is_missing(tmp_path: Path) -> None:
+    runs = {"calls": "all", "capture": "full", "durability": "sync", "max_run_kb": 1}
+    for server in _serve(tmp_path, runs):
+        with httpx.Client(base_url=server.http_url) as http:
+            for metadata, is_kept in (({"date": "2026-01-31"}, True), ({"notes": "x" * 2000}, False)):
+                documents = [{"text": text, "metadata": metadata} for text in DOCUMENTS]
+                made = http.post("/v1/rerank", json={"model": WORDS, "query": "solar sail", "documents": documents})
+                assert made.status_code == 200, made.text
+                run = http.get("/api/runs", params={"limit": 1}).json()["runs"][0]
+                details = http.get(f"/api/runs/{run['runId']}").json()["run"]["details"]
+                assert [each.get("metadata") for each in details["documents"]] == [metadata if is_kept else None] * 4
+                assert details["leftOut"].get("texts", "") == ("" if is_kept else "runs.max_run_kb")
+                answer = http.post(f"/api/runs/{run['runId']}:replay", json={})
+                assert answer.status_code == (200 if is_kept else 409), answer.text
+            assert answer.json()["reason"] == "RUN_INCOMPLETE"
+            assert "a larger runs.max_run_kb keeps later requests whole" in answer.json()["message"]
 
 
 def test_nothing_is_created_by_reading(tmp_path: Path) -> None:

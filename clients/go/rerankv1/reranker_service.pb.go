@@ -2145,7 +2145,7 @@ type RunDetails struct {
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
 	// Hash of a query of which the beginning is kept.
 	QueryHash string `protobuf:"bytes,2,opt,name=query_hash,json=queryHash,proto3" json:"query_hash,omitempty"`
-	// Documents that are kept, the best ranked first; of a failed call in the order of the request.
+	// Documents that are kept, the best ranked first; of a failed call in the order of the request. Blank ones come last.
 	Documents []*LoggedDocument `protobuf:"bytes,3,rep,name=documents,proto3" json:"documents,omitempty"`
 	// Results that are kept, best first.
 	Results []*LoggedResult `protobuf:"bytes,4,rep,name=results,proto3" json:"results,omitempty"`
@@ -2168,7 +2168,12 @@ type RunDetails struct {
 	// Deployment that answered.
 	Deployment string `protobuf:"bytes,13,opt,name=deployment,proto3" json:"deployment,omitempty"`
 	// What the scores are: "probability", "logit", "cosine", "unbounded" or "relative".
-	ScoreSpace    string `protobuf:"bytes,14,opt,name=score_space,json=scoreSpace,proto3" json:"score_space,omitempty"`
+	ScoreSpace string `protobuf:"bytes,14,opt,name=score_space,json=scoreSpace,proto3" json:"score_space,omitempty"`
+	// The query's image, with `runs.capture: full`.
+	QueryImage string `protobuf:"bytes,15,opt,name=query_image,json=queryImage,proto3" json:"query_image,omitempty"`
+	// What of the request was not kept, so that it cannot be replayed: "texts", "fields" (and metadata) or "images", each with
+	// the setting because of which it was not.
+	LeftOut       map[string]string `protobuf:"bytes,16,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2301,6 +2306,20 @@ func (x *RunDetails) GetScoreSpace() string {
 	return ""
 }
 
+func (x *RunDetails) GetQueryImage() string {
+	if x != nil {
+		return x.QueryImage
+	}
+	return ""
+}
+
+func (x *RunDetails) GetLeftOut() map[string]string {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
 // A document of a run.
 type LoggedDocument struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2313,7 +2332,17 @@ type LoggedDocument struct {
 	// The caller's identifier.
 	Id string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
 	// Characters of the whole text.
-	Chars         int32 `protobuf:"varint,5,opt,name=chars,proto3" json:"chars,omitempty"`
+	Chars int32 `protobuf:"varint,5,opt,name=chars,proto3" json:"chars,omitempty"`
+	// The caller's fields; these and what follows with `runs.capture: full`, where guardrails changed nothing of the document.
+	Fields *structpb.Struct `protobuf:"bytes,6,opt,name=fields,proto3" json:"fields,omitempty"`
+	// The caller's score of an earlier stage; with `truncated` too.
+	PriorScore *float64 `protobuf:"fixed64,7,opt,name=prior_score,json=priorScore,proto3,oneof" json:"prior_score,omitempty"`
+	// The caller's text of a document that was scored by its fields; unset where `text` is the caller's.
+	OwnText *string `protobuf:"bytes,8,opt,name=own_text,json=ownText,proto3,oneof" json:"own_text,omitempty"`
+	// The caller's metadata.
+	Metadata *structpb.Struct `protobuf:"bytes,9,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	// The caller's image.
+	Image         string `protobuf:"bytes,10,opt,name=image,proto3" json:"image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2381,6 +2410,41 @@ func (x *LoggedDocument) GetChars() int32 {
 		return x.Chars
 	}
 	return 0
+}
+
+func (x *LoggedDocument) GetFields() *structpb.Struct {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *LoggedDocument) GetPriorScore() float64 {
+	if x != nil && x.PriorScore != nil {
+		return *x.PriorScore
+	}
+	return 0
+}
+
+func (x *LoggedDocument) GetOwnText() string {
+	if x != nil && x.OwnText != nil {
+		return *x.OwnText
+	}
+	return ""
+}
+
+func (x *LoggedDocument) GetMetadata() *structpb.Struct {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *LoggedDocument) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
 }
 
 // A result of a run.
@@ -3268,7 +3332,7 @@ const file_rerank_v1_reranker_service_proto_rawDesc = "" +
 	"\rexperiment_id\x18\x19 \x01(\tR\fexperimentId\x12\x18\n" +
 	"\acapture\x18\x1a \x01(\tR\acapture\x12/\n" +
 	"\adetails\x18\x1b \x01(\v2\x15.rerank.v1.RunDetailsR\adetailsB\v\n" +
-	"\t_cost_usd\"\xab\x04\n" +
+	"\t_cost_usd\"\xc7\x05\n" +
 	"\n" +
 	"RunDetails\x12\x14\n" +
 	"\x05query\x18\x01 \x01(\tR\x05query\x12\x1d\n" +
@@ -3291,13 +3355,28 @@ const file_rerank_v1_reranker_service_proto_rawDesc = "" +
 	"deployment\x18\r \x01(\tR\n" +
 	"deployment\x12\x1f\n" +
 	"\vscore_space\x18\x0e \x01(\tR\n" +
-	"scoreSpace\"t\n" +
+	"scoreSpace\x12\x1f\n" +
+	"\vquery_image\x18\x0f \x01(\tR\n" +
+	"queryImage\x12=\n" +
+	"\bleft_out\x18\x10 \x03(\v2\".rerank.v1.RunDetails.LeftOutEntryR\aleftOut\x1a:\n" +
+	"\fLeftOutEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd3\x02\n" +
 	"\x0eLoggedDocument\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x12\n" +
 	"\x04hash\x18\x03 \x01(\tR\x04hash\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x14\n" +
-	"\x05chars\x18\x05 \x01(\x05R\x05chars\"M\n" +
+	"\x05chars\x18\x05 \x01(\x05R\x05chars\x12/\n" +
+	"\x06fields\x18\x06 \x01(\v2\x17.google.protobuf.StructR\x06fields\x12$\n" +
+	"\vprior_score\x18\a \x01(\x01H\x00R\n" +
+	"priorScore\x88\x01\x01\x12\x1e\n" +
+	"\bown_text\x18\b \x01(\tH\x01R\aownText\x88\x01\x01\x123\n" +
+	"\bmetadata\x18\t \x01(\v2\x17.google.protobuf.StructR\bmetadata\x12\x14\n" +
+	"\x05image\x18\n" +
+	" \x01(\tR\x05imageB\x0e\n" +
+	"\f_prior_scoreB\v\n" +
+	"\t_own_text\"M\n" +
 	"\fLoggedResult\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12'\n" +
 	"\x0frelevance_score\x18\x02 \x01(\x01R\x0erelevanceScore\"\xa3\x01\n" +
@@ -3412,7 +3491,7 @@ func file_rerank_v1_reranker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_rerank_v1_reranker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_rerank_v1_reranker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_rerank_v1_reranker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_rerank_v1_reranker_service_proto_goTypes = []any{
 	(RerankerStatus)(0),                  // 0: rerank.v1.RerankerStatus
 	(RerankerSource)(0),                  // 1: rerank.v1.RerankerSource
@@ -3451,82 +3530,86 @@ var file_rerank_v1_reranker_service_proto_goTypes = []any{
 	(*ListRunsResponse)(nil),             // 34: rerank.v1.ListRunsResponse
 	(*GetRunRequest)(nil),                // 35: rerank.v1.GetRunRequest
 	(*GetRunResponse)(nil),               // 36: rerank.v1.GetRunResponse
-	(*structpb.Struct)(nil),              // 37: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),        // 38: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),        // 39: google.protobuf.FieldMask
+	nil,                                  // 37: rerank.v1.RunDetails.LeftOutEntry
+	(*structpb.Struct)(nil),              // 38: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),        // 39: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),        // 40: google.protobuf.FieldMask
 }
 var file_rerank_v1_reranker_service_proto_depIdxs = []int32{
 	0,  // 0: rerank.v1.Reranker.status:type_name -> rerank.v1.RerankerStatus
-	37, // 1: rerank.v1.Reranker.config:type_name -> google.protobuf.Struct
-	37, // 2: rerank.v1.Reranker.metadata:type_name -> google.protobuf.Struct
-	38, // 3: rerank.v1.Reranker.last_used_at:type_name -> google.protobuf.Timestamp
-	38, // 4: rerank.v1.Reranker.created_at:type_name -> google.protobuf.Timestamp
-	38, // 5: rerank.v1.Reranker.updated_at:type_name -> google.protobuf.Timestamp
+	38, // 1: rerank.v1.Reranker.config:type_name -> google.protobuf.Struct
+	38, // 2: rerank.v1.Reranker.metadata:type_name -> google.protobuf.Struct
+	39, // 3: rerank.v1.Reranker.last_used_at:type_name -> google.protobuf.Timestamp
+	39, // 4: rerank.v1.Reranker.created_at:type_name -> google.protobuf.Timestamp
+	39, // 5: rerank.v1.Reranker.updated_at:type_name -> google.protobuf.Timestamp
 	1,  // 6: rerank.v1.Reranker.source:type_name -> rerank.v1.RerankerSource
 	0,  // 7: rerank.v1.CreateRerankerRequest.status:type_name -> rerank.v1.RerankerStatus
-	37, // 8: rerank.v1.CreateRerankerRequest.config:type_name -> google.protobuf.Struct
-	37, // 9: rerank.v1.CreateRerankerRequest.metadata:type_name -> google.protobuf.Struct
+	38, // 8: rerank.v1.CreateRerankerRequest.config:type_name -> google.protobuf.Struct
+	38, // 9: rerank.v1.CreateRerankerRequest.metadata:type_name -> google.protobuf.Struct
 	3,  // 10: rerank.v1.CreateRerankerResponse.reranker:type_name -> rerank.v1.Reranker
 	3,  // 11: rerank.v1.GetRerankerResponse.reranker:type_name -> rerank.v1.Reranker
 	0,  // 12: rerank.v1.ListRerankersRequest.status:type_name -> rerank.v1.RerankerStatus
 	3,  // 13: rerank.v1.ListRerankersResponse.rerankers:type_name -> rerank.v1.Reranker
 	0,  // 14: rerank.v1.UpdateRerankerRequest.status:type_name -> rerank.v1.RerankerStatus
-	37, // 15: rerank.v1.UpdateRerankerRequest.config:type_name -> google.protobuf.Struct
-	37, // 16: rerank.v1.UpdateRerankerRequest.metadata:type_name -> google.protobuf.Struct
-	39, // 17: rerank.v1.UpdateRerankerRequest.update_mask:type_name -> google.protobuf.FieldMask
+	38, // 15: rerank.v1.UpdateRerankerRequest.config:type_name -> google.protobuf.Struct
+	38, // 16: rerank.v1.UpdateRerankerRequest.metadata:type_name -> google.protobuf.Struct
+	40, // 17: rerank.v1.UpdateRerankerRequest.update_mask:type_name -> google.protobuf.FieldMask
 	3,  // 18: rerank.v1.UpdateRerankerResponse.reranker:type_name -> rerank.v1.Reranker
-	37, // 19: rerank.v1.RunDocument.metadata:type_name -> google.protobuf.Struct
+	38, // 19: rerank.v1.RunDocument.metadata:type_name -> google.protobuf.Struct
 	14, // 20: rerank.v1.RunRerankerRequest.documents:type_name -> rerank.v1.RunDocument
-	37, // 21: rerank.v1.RunResult.metadata:type_name -> google.protobuf.Struct
+	38, // 21: rerank.v1.RunResult.metadata:type_name -> google.protobuf.Struct
 	16, // 22: rerank.v1.RunRerankerResponse.results:type_name -> rerank.v1.RunResult
-	38, // 23: rerank.v1.RerankerVersion.created_at:type_name -> google.protobuf.Timestamp
+	39, // 23: rerank.v1.RerankerVersion.created_at:type_name -> google.protobuf.Timestamp
 	0,  // 24: rerank.v1.RerankerVersion.status:type_name -> rerank.v1.RerankerStatus
-	37, // 25: rerank.v1.RerankerVersion.config:type_name -> google.protobuf.Struct
-	37, // 26: rerank.v1.RerankerVersion.metadata:type_name -> google.protobuf.Struct
+	38, // 25: rerank.v1.RerankerVersion.config:type_name -> google.protobuf.Struct
+	38, // 26: rerank.v1.RerankerVersion.metadata:type_name -> google.protobuf.Struct
 	18, // 27: rerank.v1.ListRerankerVersionsResponse.versions:type_name -> rerank.v1.RerankerVersion
 	22, // 28: rerank.v1.DiffRerankerVersionsResponse.differences:type_name -> rerank.v1.RerankerDifference
 	3,  // 29: rerank.v1.RollbackRerankerResponse.reranker:type_name -> rerank.v1.Reranker
-	38, // 30: rerank.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	39, // 30: rerank.v1.Run.started_at:type_name -> google.protobuf.Timestamp
 	2,  // 31: rerank.v1.Run.status:type_name -> rerank.v1.RunStatus
 	27, // 32: rerank.v1.Run.details:type_name -> rerank.v1.RunDetails
 	28, // 33: rerank.v1.RunDetails.documents:type_name -> rerank.v1.LoggedDocument
 	29, // 34: rerank.v1.RunDetails.results:type_name -> rerank.v1.LoggedResult
-	37, // 35: rerank.v1.RunDetails.parameters:type_name -> google.protobuf.Struct
+	38, // 35: rerank.v1.RunDetails.parameters:type_name -> google.protobuf.Struct
 	30, // 36: rerank.v1.RunDetails.stages:type_name -> rerank.v1.RunStage
 	31, // 37: rerank.v1.RunDetails.attempts:type_name -> rerank.v1.RunAttempt
 	32, // 38: rerank.v1.RunDetails.usage:type_name -> rerank.v1.RunUsage
-	38, // 39: rerank.v1.ListRunsRequest.started_from:type_name -> google.protobuf.Timestamp
-	38, // 40: rerank.v1.ListRunsRequest.started_to:type_name -> google.protobuf.Timestamp
-	2,  // 41: rerank.v1.ListRunsRequest.status:type_name -> rerank.v1.RunStatus
-	26, // 42: rerank.v1.ListRunsResponse.runs:type_name -> rerank.v1.Run
-	26, // 43: rerank.v1.GetRunResponse.run:type_name -> rerank.v1.Run
-	4,  // 44: rerank.v1.RerankerService.CreateReranker:input_type -> rerank.v1.CreateRerankerRequest
-	6,  // 45: rerank.v1.RerankerService.GetReranker:input_type -> rerank.v1.GetRerankerRequest
-	8,  // 46: rerank.v1.RerankerService.ListRerankers:input_type -> rerank.v1.ListRerankersRequest
-	10, // 47: rerank.v1.RerankerService.UpdateReranker:input_type -> rerank.v1.UpdateRerankerRequest
-	12, // 48: rerank.v1.RerankerService.DeleteReranker:input_type -> rerank.v1.DeleteRerankerRequest
-	15, // 49: rerank.v1.RerankerService.RunReranker:input_type -> rerank.v1.RunRerankerRequest
-	19, // 50: rerank.v1.RerankerService.ListRerankerVersions:input_type -> rerank.v1.ListRerankerVersionsRequest
-	21, // 51: rerank.v1.RerankerService.DiffRerankerVersions:input_type -> rerank.v1.DiffRerankerVersionsRequest
-	24, // 52: rerank.v1.RerankerService.RollbackReranker:input_type -> rerank.v1.RollbackRerankerRequest
-	33, // 53: rerank.v1.RerankerService.ListRuns:input_type -> rerank.v1.ListRunsRequest
-	35, // 54: rerank.v1.RerankerService.GetRun:input_type -> rerank.v1.GetRunRequest
-	5,  // 55: rerank.v1.RerankerService.CreateReranker:output_type -> rerank.v1.CreateRerankerResponse
-	7,  // 56: rerank.v1.RerankerService.GetReranker:output_type -> rerank.v1.GetRerankerResponse
-	9,  // 57: rerank.v1.RerankerService.ListRerankers:output_type -> rerank.v1.ListRerankersResponse
-	11, // 58: rerank.v1.RerankerService.UpdateReranker:output_type -> rerank.v1.UpdateRerankerResponse
-	13, // 59: rerank.v1.RerankerService.DeleteReranker:output_type -> rerank.v1.DeleteRerankerResponse
-	17, // 60: rerank.v1.RerankerService.RunReranker:output_type -> rerank.v1.RunRerankerResponse
-	20, // 61: rerank.v1.RerankerService.ListRerankerVersions:output_type -> rerank.v1.ListRerankerVersionsResponse
-	23, // 62: rerank.v1.RerankerService.DiffRerankerVersions:output_type -> rerank.v1.DiffRerankerVersionsResponse
-	25, // 63: rerank.v1.RerankerService.RollbackReranker:output_type -> rerank.v1.RollbackRerankerResponse
-	34, // 64: rerank.v1.RerankerService.ListRuns:output_type -> rerank.v1.ListRunsResponse
-	36, // 65: rerank.v1.RerankerService.GetRun:output_type -> rerank.v1.GetRunResponse
-	55, // [55:66] is the sub-list for method output_type
-	44, // [44:55] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	37, // 39: rerank.v1.RunDetails.left_out:type_name -> rerank.v1.RunDetails.LeftOutEntry
+	38, // 40: rerank.v1.LoggedDocument.fields:type_name -> google.protobuf.Struct
+	38, // 41: rerank.v1.LoggedDocument.metadata:type_name -> google.protobuf.Struct
+	39, // 42: rerank.v1.ListRunsRequest.started_from:type_name -> google.protobuf.Timestamp
+	39, // 43: rerank.v1.ListRunsRequest.started_to:type_name -> google.protobuf.Timestamp
+	2,  // 44: rerank.v1.ListRunsRequest.status:type_name -> rerank.v1.RunStatus
+	26, // 45: rerank.v1.ListRunsResponse.runs:type_name -> rerank.v1.Run
+	26, // 46: rerank.v1.GetRunResponse.run:type_name -> rerank.v1.Run
+	4,  // 47: rerank.v1.RerankerService.CreateReranker:input_type -> rerank.v1.CreateRerankerRequest
+	6,  // 48: rerank.v1.RerankerService.GetReranker:input_type -> rerank.v1.GetRerankerRequest
+	8,  // 49: rerank.v1.RerankerService.ListRerankers:input_type -> rerank.v1.ListRerankersRequest
+	10, // 50: rerank.v1.RerankerService.UpdateReranker:input_type -> rerank.v1.UpdateRerankerRequest
+	12, // 51: rerank.v1.RerankerService.DeleteReranker:input_type -> rerank.v1.DeleteRerankerRequest
+	15, // 52: rerank.v1.RerankerService.RunReranker:input_type -> rerank.v1.RunRerankerRequest
+	19, // 53: rerank.v1.RerankerService.ListRerankerVersions:input_type -> rerank.v1.ListRerankerVersionsRequest
+	21, // 54: rerank.v1.RerankerService.DiffRerankerVersions:input_type -> rerank.v1.DiffRerankerVersionsRequest
+	24, // 55: rerank.v1.RerankerService.RollbackReranker:input_type -> rerank.v1.RollbackRerankerRequest
+	33, // 56: rerank.v1.RerankerService.ListRuns:input_type -> rerank.v1.ListRunsRequest
+	35, // 57: rerank.v1.RerankerService.GetRun:input_type -> rerank.v1.GetRunRequest
+	5,  // 58: rerank.v1.RerankerService.CreateReranker:output_type -> rerank.v1.CreateRerankerResponse
+	7,  // 59: rerank.v1.RerankerService.GetReranker:output_type -> rerank.v1.GetRerankerResponse
+	9,  // 60: rerank.v1.RerankerService.ListRerankers:output_type -> rerank.v1.ListRerankersResponse
+	11, // 61: rerank.v1.RerankerService.UpdateReranker:output_type -> rerank.v1.UpdateRerankerResponse
+	13, // 62: rerank.v1.RerankerService.DeleteReranker:output_type -> rerank.v1.DeleteRerankerResponse
+	17, // 63: rerank.v1.RerankerService.RunReranker:output_type -> rerank.v1.RunRerankerResponse
+	20, // 64: rerank.v1.RerankerService.ListRerankerVersions:output_type -> rerank.v1.ListRerankerVersionsResponse
+	23, // 65: rerank.v1.RerankerService.DiffRerankerVersions:output_type -> rerank.v1.DiffRerankerVersionsResponse
+	25, // 66: rerank.v1.RerankerService.RollbackReranker:output_type -> rerank.v1.RollbackRerankerResponse
+	34, // 67: rerank.v1.RerankerService.ListRuns:output_type -> rerank.v1.ListRunsResponse
+	36, // 68: rerank.v1.RerankerService.GetRun:output_type -> rerank.v1.GetRunResponse
+	58, // [58:69] is the sub-list for method output_type
+	47, // [47:58] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_rerank_v1_reranker_service_proto_init() }
@@ -3542,6 +3625,7 @@ func file_rerank_v1_reranker_service_proto_init() {
 	file_rerank_v1_reranker_service_proto_msgTypes[16].OneofWrappers = []any{}
 	file_rerank_v1_reranker_service_proto_msgTypes[19].OneofWrappers = []any{}
 	file_rerank_v1_reranker_service_proto_msgTypes[23].OneofWrappers = []any{}
+	file_rerank_v1_reranker_service_proto_msgTypes[25].OneofWrappers = []any{}
 	file_rerank_v1_reranker_service_proto_msgTypes[28].OneofWrappers = []any{}
 	file_rerank_v1_reranker_service_proto_msgTypes[29].OneofWrappers = []any{}
 	file_rerank_v1_reranker_service_proto_msgTypes[30].OneofWrappers = []any{}
@@ -3551,7 +3635,7 @@ func file_rerank_v1_reranker_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rerank_v1_reranker_service_proto_rawDesc), len(file_rerank_v1_reranker_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rerankd.console.batch.parquet import require_pyarrow
 from rerankd.console.errors import CommandError
 from rerankd.console.rendering import make_console
-from rerankd.runs.run import Run, RunDetails
+from rerankd.runs.run import Run, RunDetails, RunDocument
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_table import RunTable
 
@@ -23,6 +23,13 @@ _PAGE: Final = 500
 _MOST_COUNTED: Final = 100_000_000
 _OWN_COLUMNS: Final = ("query", "documents", "results")
 """Details with columns of their own in Parquet; the others are JSON text in one."""
+_DOCUMENT: Final = {
+    "index": "int32", "text": "string", "hash": "string", "id": "string", "chars": "int64", "fields": "string",
+    "prior_score": "float64", "own_text": "string", "metadata": "string", "image": "string",
+}  # fmt: skip
+"""Columns of a document in Parquet."""
+_JSON: Final = ("fields", "metadata")
+"""Those of them that are JSON text."""
 
 
 async def export_runs(table: RunTable, wanted: RunFilter, output: Path | None) -> int:
@@ -105,8 +112,7 @@ def _schema(pa: Any) -> Any:
     }
     columns["started_at"] = pa.timestamp("us", tz="UTC")
     columns["query"] = pa.string()
-    text = {name: pa.string() for name in ("text", "hash", "id")}
-    columns["documents"] = pa.list_(pa.struct({"index": pa.int32(), **text, "chars": pa.int64()}))
+    columns["documents"] = pa.list_(pa.struct({name: getattr(pa, kind)() for name, kind in _DOCUMENT.items()}))
     columns["results"] = pa.list_(pa.struct({"index": pa.int32(), "relevance_score": pa.float64()}))
     columns["details"] = pa.string()
     return pa.schema(columns)
@@ -117,13 +123,17 @@ def _flat(run: Run) -> dict[str, Any]:
     row = facts_of(run)
     row["started_at"] = datetime.fromtimestamp(run.started_at, UTC)
     row["query"] = details.query
-    row["documents"] = [
-        {name: getattr(each, name) for name in ("index", "text", "hash", "id", "chars")} for each in details.documents
-    ]
+    row["documents"] = [_flat_document(each) for each in details.documents]
     row["results"] = [{"index": each.index, "relevance_score": each.relevance_score} for each in details.results]
     others = {name: value for name, value in row["details"].items() if name not in _OWN_COLUMNS}
     row["details"] = msgspec.json.encode(others).decode()
     return row
+
+
+def _flat_document(document: RunDocument) -> dict[str, Any]:
+    values = {name: getattr(document, name) for name in _DOCUMENT}
+    objects = {name: values[name] for name in _JSON if values[name] is not None}
+    return values | {name: msgspec.json.encode(value).decode() for name, value in objects.items()}
 
 
 _EMPTY: Final = Run(run_id="", started_at=0.0, latency_ms=0.0, source="", transport="", status="ok")

@@ -147,7 +147,8 @@ def _print_run(run: Run, details: RunDetails) -> None:
     ):
         if more:
             print(f"{name:18} {more}")
-    for name, lines in (("warning", details.warnings), ("event", details.events)):
+    not_kept = [f"{what}, because of {setting}" for what, setting in details.left_out.items()]
+    for name, lines in (("warning", details.warnings), ("event", details.events), ("not kept", not_kept)):
         for line in lines:
             print(f"{name:18} {line}")
     console = make_console()

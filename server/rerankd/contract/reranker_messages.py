@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from rerankd.contract.messages import Int32, Int64
-from rerankd.contract.value_types import FieldMask, Timestamp, empty_list
+from rerankd.contract.value_types import FieldMask, Timestamp, empty_list, empty_map
 
 
 class RerankerStatus(StrEnum):
@@ -447,7 +447,8 @@ class RunDetails(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields
     query_hash: str = field(default_factory=str, name="queryHash")
     """Hash of a query of which the beginning is kept."""
     documents: list[LoggedDocument] = field(default_factory=empty_list)
-    """Documents that are kept, the best ranked first; of a failed call in the order of the request."""
+    """Documents that are kept, the best ranked first; of a failed call in the order of the request. Blank
+    ones come last."""
     results: list[LoggedResult] = field(default_factory=empty_list)
     """Results that are kept, best first."""
     parameters: dict[str, Any] | None = None
@@ -470,6 +471,11 @@ class RunDetails(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields
     """Deployment that answered."""
     score_space: str = field(default_factory=str, name="scoreSpace")
     """What the scores are: "probability", "logit", "cosine", "unbounded" or "relative"."""
+    query_image: str = field(default_factory=str, name="queryImage")
+    """The query's image, with `runs.capture: full`."""
+    left_out: dict[str, str] = field(default_factory=empty_map, name="leftOut")
+    """What of the request was not kept, so that it cannot be replayed: "texts", "fields" (and metadata) or
+    "images", each with the setting because of which it was not."""
 
 
 class LoggedDocument(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -485,6 +491,17 @@ class LoggedDocument(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
     """The caller's identifier."""
     chars: Int32 = field(default_factory=int)
     """Characters of the whole text."""
+    fields: dict[str, Any] | None = None
+    """The caller's fields; these and what follows with `runs.capture: full`, where guardrails changed
+    nothing of the document."""
+    prior_score: float | None = field(default=None, name="priorScore")
+    """The caller's score of an earlier stage; with `truncated` too."""
+    own_text: str | None = field(default=None, name="ownText")
+    """The caller's text of a document that was scored by its fields; unset where `text` is the caller's."""
+    metadata: dict[str, Any] | None = None
+    """The caller's metadata."""
+    image: str = field(default_factory=str)
+    """The caller's image."""
 
 
 class LoggedResult(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 from msgspec import Struct, structs
@@ -28,6 +28,8 @@ class RenderedRequest(Struct, frozen=True):
     """n indices: that in the request of each text, ascending; blank documents may be omitted."""
     blank_indices: Sequence[int] = ()
     """Indices in the request of omitted blank documents, ascending."""
+    changed_indices: Collection[int] = ()
+    """Indices in the request of documents whose text was changed before it is scored."""
     rank_fields: Sequence[str] = ()
     """Names of the fields of `objects` that are scored."""
     objects: Sequence[dict[str, Any] | None] | None = None

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from msgspec.structs import replace
 
 from rerankd.contract import evaluation_messages as messages
 from rerankd.contract.call_context import CallContext
@@ -122,9 +121,7 @@ class StoredEvaluation:
             run = await self._runs.get_any(request.run_id, call.caller.identity)
             replay = replay_of(run, request.model)
             labels = await self._labels(replay)
-        context = replace(call, source="replay", replay_of=run.run_id)
-        replay.request.priority = None
-        response = await self._service.rerank(replay.request, context)
+        response = await self._service.rerank(replay.request, replay.context_of(call))
         results = [
             messages.ReplayedResult(index=index, relevance_score=result.relevance_score)
             for index, result in zip(

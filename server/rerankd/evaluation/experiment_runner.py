@@ -30,6 +30,7 @@ from rerankd.evaluation.judgement_table import JudgementTable
 from rerankd.evaluation.replay import Replay, replay_of, side_of_response
 from rerankd.runs.run import Run
 
+LOWEST_PRIORITY: Final = 999
 PULSE_S: Final = 10.0
 """Seconds between two signs of life."""
 _PATIENCE: Final = 10
@@ -104,7 +105,7 @@ class ExperimentRunner:
 
         def context_of(item: BatchItem, context: CallContext) -> CallContext:
             _, replay = replays[item.item_id]
-            return replace(context, source="replay", replay_of=replay.run_id, experiment_id=experiment.experiment_id)
+            return replay.context_of(context, experiment.experiment_id)
 
         requests = self._requests(experiment, owner, replays)
         context = background_call(call)
@@ -147,6 +148,7 @@ class ExperimentRunner:
                 continue
             name = str(query.position)
             replays[name] = (query, replay)
+            replay.request.priority = LOWEST_PRIORITY
             yield BatchRerankRequest(item=BatchItem(item_id=name, request=replay.request))
 
     async def _ended(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
+from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.evaluation.experiment import Side
 from rerankd.evaluation.identity import hash_of
 from rerankd.runs.run import Run, RunDetails, RunDocument
 
-LOWEST_PRIORITY: Final = 999
 _OF_ONE_MODEL: Final = frozenset({"fallbacks", "provider_options", "score_threshold", "normalization"})
 """Parameters that mean something else to another model."""
-_NOT_REPEATED: Final = frozenset({"priority"})
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -24,9 +24,11 @@ class Replay(msgspec.Struct, frozen=True):
 
     run_id: str
     request: RerankRequest
-    """For the model that was asked for; n documents."""
+    """For the model that was asked for; n documents. It names no `user`."""
     indices: Sequence[int]
-    """n indices: that in the run's own request of each document, ascending; blank ones were not scored."""
+    """n indices: that in the run's own request of each document, ascending."""
+    has_blank: bool
+    """Whether some of the documents are blank; they were ranked last."""
     order: Sequence[int]
     """Indices in the run's own request, best first, as the run answered."""
     documents: Sequence[tuple[str, str]]
@@ -34,6 +36,16 @@ class Replay(msgspec.Struct, frozen=True):
     query_hash: str
     side: Side
     """What the run took."""
+
+    def context_of(self, call: CallContext, experiment_id: str = "") -> CallContext:
+        """Return the context of the replay as a call of the same caller."""
+        return replace(
+            call,
+            source="replay",
+            replay_of=self.run_id,
+            experiment_id=experiment_id,
+            ranks_blank_last=call.ranks_blank_last or self.has_blank,
+        )
 
     def order_of(self, positions: Sequence[int]) -> list[int]:
         """Return the indices in the run's own request of documents of `request`."""
@@ -80,24 +92,21 @@ def replay_of(run: Run, model: str) -> Replay:
         model: Model or reranker to send it to; empty: the one that the run asked for, with all of its parameters.
 
     Raises:
-        ServiceError: `RUN_INCOMPLETE`: it failed, or not all of its texts were kept; says which setting keeps them.
+        ServiceError: `RUN_INCOMPLETE`: it failed, or not all of the request was kept; says which setting keeps it.
     """
     details = run.details or RunDetails()
     if run.status != "ok":
-        raise _not_replayable(run, f"it failed with {run.reason}", "")
-    if problem := _missing(run, details):
-        raise _not_replayable(run, problem, "runs.capture")
-    kept = sorted(details.documents, key=lambda each: each.index)
+        raise _not_replayable(run, _Gap(f"it failed with {run.reason}", ""))
+    if (gap := _gap(run, details)) is not None:
+        raise _not_replayable(run, gap)
+    kept = sorted([*details.documents, *details.blank_documents], key=lambda each: each.index)
     is_same = model in ("", details.requested_model)
-    parameters = {
-        name: value
-        for name, value in details.parameters.items()
-        if name not in _NOT_REPEATED and (is_same or name not in _OF_ONE_MODEL)
-    }
+    parameters = {name: value for name, value in details.parameters.items() if is_same or name not in _OF_ONE_MODEL}
     return Replay(
         run_id=run.run_id,
         request=_request(details, kept, parameters, model or details.requested_model),
         indices=[each.index for each in kept],
+        has_blank=bool(details.blank_documents),
         order=[result.index for result in details.results],
         documents=documents_of(run, details),
         query_hash=query_hash_of(run, details),
@@ -106,38 +115,65 @@ def replay_of(run: Run, model: str) -> Replay:
 
 
 def _request(details: RunDetails, kept: Sequence[RunDocument], parameters: dict[str, Any], model: str) -> RerankRequest:
-    given = {**parameters, "model": model, "query": details.query, "priority": LOWEST_PRIORITY}
+    given = {**parameters, "model": model, "query": details.query, "query_image": details.query_image}
     request = msgspec.convert(given, RerankRequest)
     request.documents = [_document(each) for each in kept]
     return request
 
 
 def _document(kept: RunDocument) -> str | Document:
-    if not kept.id and kept.fields is None and kept.prior_score is None:
-        return kept.text
-    text = "" if kept.fields else kept.text  # which is how the fields were written
-    return Document(text=text, id=kept.id, fields=kept.fields, prior_score=kept.prior_score)
+    document = Document(
+        text=kept.text if kept.own_text is None else kept.own_text,
+        id=kept.id,
+        fields=kept.fields,
+        prior_score=kept.prior_score,
+        metadata=kept.metadata,
+        image=kept.image,
+    )
+    return document.text if document == Document(text=document.text) else document
 
 
-def _missing(run: Run, details: RunDetails) -> str:
-    """Return what of a run's request was not kept; empty if it is complete."""
+class _Gap(NamedTuple):
+    """Why a run cannot be replayed."""
+
+    problem: str
+    setting: str
+    """What to change so that later runs can be; may be empty."""
+
+
+_LEFT_OUT: Final[dict[str, str]] = {
+    "texts": "it takes more than {setting}, so its texts were cut",
+    "images": "its images were not kept, because of {setting}",
+    "fields": "fields and metadata of its documents were not kept, because of {setting}",
+}
+_ADVICE: Final = {
+    "runs.capture": "runs.capture: full keeps later requests whole",
+    "runs.max_run_kb": "a larger runs.max_run_kb keeps later requests whole",
+    "access.guardrails": "of documents that guardrails change, only the text that they leave is kept",
+}
+
+
+def _gap(run: Run, details: RunDetails) -> _Gap | None:
+    """Return what of a run's request was not kept; `None` if it is complete."""
     if run.capture in ("none", "hashes"):
-        return f"runs.capture was {run.capture} when it was logged, so its texts were not kept"
-    if not details.query:
-        return "its query was not kept"
-    if details.query_hash or "instruction_hash" in details.parameters:
-        return "its query or its instruction was cut"
-    if len(details.documents) < details.scored_documents:
-        return f"only {len(details.documents)} of its {details.scored_documents} documents were kept"
-    if any(each.hash for each in details.documents):
-        return "some of its documents were cut"
-    if any(not each.text for each in details.documents):
-        return "it has images, which are not kept"
-    return ""
+        problem = f"runs.capture was {run.capture} when it was logged, so its texts were not kept"
+        return _Gap(problem, "runs.capture")
+    for what, setting in details.left_out.items():
+        return _Gap(_LEFT_OUT[what].format(setting=setting), setting)
+    problem = ""
+    if not details.query and not details.query_image:
+        problem = "its query was not kept"
+    elif details.query_hash or "instruction_hash" in details.parameters:
+        problem = "its query or its instruction was cut"
+    elif len(details.documents) < details.scored_documents:
+        problem = f"only {len(details.documents)} of its {details.scored_documents} documents were kept"
+    elif any(each.hash for each in details.documents):
+        problem = "some of its documents were cut"
+    return _Gap(problem, "runs.capture") if problem else None
 
 
-def _not_replayable(run: Run, problem: str, setting: str) -> ServiceError:
-    advice = f"; {setting}: full keeps all texts of later runs" if setting else ""
-    metadata = {"run_id": run.run_id, "setting": setting, "capture": run.capture}
-    message = f"run {run.run_id} cannot be replayed: {problem}{advice}"
+def _not_replayable(run: Run, gap: _Gap) -> ServiceError:
+    advice = f"; {_ADVICE[gap.setting]}" if gap.setting else ""
+    metadata = {"run_id": run.run_id, "setting": gap.setting, "capture": run.capture}
+    message = f"run {run.run_id} cannot be replayed: {gap.problem}{advice}"
     return ServiceError(Reason.RUN_INCOMPLETE, message, metadata={k: v for k, v in metadata.items() if v})

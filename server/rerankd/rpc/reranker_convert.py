@@ -967,6 +967,8 @@ def run_details_from_proto(message: pb.RunDetails) -> reranker_messages.RunDetai
         provider=message.provider,
         deployment=message.deployment,
         score_space=message.score_space,
+        query_image=message.query_image,
+        left_out=dict(message.left_out),
     )
 
 
@@ -996,6 +998,16 @@ def _fill_run_details(value: reranker_messages.RunDetails, message: pb.RunDetail
                 documents_added.id = documents_item.id
             if documents_item.chars:
                 documents_added.chars = documents_item.chars
+            if documents_item.fields is not None:
+                documents_added.fields.CopyFrom(struct_to_proto(documents_item.fields))
+            if documents_item.prior_score is not None:
+                documents_added.prior_score = documents_item.prior_score
+            if documents_item.own_text is not None:
+                documents_added.own_text = documents_item.own_text
+            if documents_item.metadata is not None:
+                documents_added.metadata.CopyFrom(struct_to_proto(documents_item.metadata))
+            if documents_item.image:
+                documents_added.image = documents_item.image
     if value.results:
         add_to_results = message.results.add
         for results_item in value.results:
@@ -1063,6 +1075,9 @@ def _fill_run_details(value: reranker_messages.RunDetails, message: pb.RunDetail
         message.deployment = value.deployment
     if value.score_space:
         message.score_space = value.score_space
+    if value.query_image:
+        message.query_image = value.query_image
+    message.left_out.update(value.left_out)
 
 
 def logged_document_from_proto(message: pb.LoggedDocument) -> reranker_messages.LoggedDocument:
@@ -1073,6 +1088,11 @@ def logged_document_from_proto(message: pb.LoggedDocument) -> reranker_messages.
         hash=message.hash,
         id=message.id,
         chars=message.chars,
+        fields=struct_from_proto(message.fields) if message.HasField("fields") else None,
+        prior_score=message.prior_score if message.HasField("prior_score") else None,
+        own_text=message.own_text if message.HasField("own_text") else None,
+        metadata=struct_from_proto(message.metadata) if message.HasField("metadata") else None,
+        image=message.image,
     )
 
 
@@ -1094,6 +1114,16 @@ def _fill_logged_document(value: reranker_messages.LoggedDocument, message: pb.L
         message.id = value.id
     if value.chars:
         message.chars = value.chars
+    if value.fields is not None:
+        message.fields.CopyFrom(struct_to_proto(value.fields))
+    if value.prior_score is not None:
+        message.prior_score = value.prior_score
+    if value.own_text is not None:
+        message.own_text = value.own_text
+    if value.metadata is not None:
+        message.metadata.CopyFrom(struct_to_proto(value.metadata))
+    if value.image:
+        message.image = value.image
 
 
 def logged_result_from_proto(message: pb.LoggedResult) -> reranker_messages.LoggedResult:

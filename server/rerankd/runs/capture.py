@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from hashlib import blake2b
-from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from rerankd.contract.errors import Reason
-from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.runs.run import Run, RunAttempt, RunDetails, RunDocument, RunMember, RunResult
+from rerankd.runs.run import Run, RunAttempt, RunDetails, RunMember, RunResult
 from rerankd.runs.run_id import RunIds
 from rerankd.runs.settings import RunSettings
+from rerankd.runs.text_capture import TextCapture, has_texts_alone, images_of, sizes_of
 from rerankd.telemetry.call_record import CallEvent, CallRecord, Fallback, Hedge, Retry, ScoredTexts
 from rerankd.telemetry.watches import AttemptWatch
 
 PREVIEW_CHARS: Final = 200
 """Characters of the query in lists of runs."""
 _UNIDENTIFIED: Final = frozenset({Reason.API_KEY_MISSING, Reason.API_KEY_INVALID, Reason.ACCESS_UNAVAILABLE})
-_PARAMETERS: Final = (
-    "top_n", "score_threshold", "rank_fields", "max_chunks_per_doc", "max_tokens_per_doc", "truncation",
-    "normalization", "cache", "documents_ranked", "priority", "fallbacks",
-)  # fmt: skip
-_UNSET: Final = RerankRequest()
-_values_of: Final = attrgetter(*_PARAMETERS)
-_DEFAULTS: Final = _values_of(_UNSET)
 
 
 class RunCapture:
@@ -36,10 +26,11 @@ class RunCapture:
     """
 
     def __init__(self, settings: RunSettings) -> None:
-        self._settings = settings
         self._takes_all = settings.calls == "all"
-        self._most = None if settings.capture == "full" else settings.max_documents
-        self._has_texts = settings.capture in ("truncated", "full")
+        self._whole = TextCapture(settings.capture, settings)
+        self._without_images = TextCapture("full", settings, "images")
+        self._cut = TextCapture("truncated", settings, "texts")
+        self._max_run = settings.max_run_kb * 1024
         self._ids = RunIds()
 
     def takes(self, record: CallRecord) -> bool:
@@ -51,11 +42,16 @@ class RunCapture:
             return False
         return not record.path and record.reason not in _UNIDENTIFIED
 
+    def is_quick(self, record: CallRecord) -> bool:
+        """Whether number and length of its texts tell how long it takes to write a call down."""
+        return self._whole.capture != "full" or record.texts is None or has_texts_alone(record.texts.request)
+
     def run_of(self, record: CallRecord) -> Run:
         """Make the run of an ended call."""
         call, usage, reranker, trace = record.call, record.usage, record.reranker, record.trace
         started_at = time.time() - time.perf_counter() + record.started_s
-        details = self._details(record)
+        kept = self._kept(record.texts)
+        details = self._details(record, kept)
         return Run(
             run_id=self._ids.new(started_at),
             started_at=started_at,
@@ -82,105 +78,43 @@ class RunCapture:
             request_id=call.request_id,
             replay_of=call.replay_of,
             experiment_id=call.experiment_id,
-            capture="none" if record.texts is None else self._settings.capture,
+            capture="none" if record.texts is None else kept.capture,
             details=details,
         )
 
-    def _details(self, record: CallRecord) -> RunDetails:
+    def _details(self, record: CallRecord, kept: TextCapture) -> RunDetails:
         texts, response = record.texts, record.response
-        results = [] if response is None else response.results[: self._most]
-        extra = None if response is None else response.extra_fields
-        return RunDetails(
-            query="" if texts is None else self._kept(texts.query),
-            query_hash="" if texts is None else self._hash_of_cut(texts.query),
-            scored_documents=0 if texts is None else len(texts.indices),
-            documents=[] if texts is None else list(self._documents(texts, response)),
-            results=[RunResult(each.index, each.relevance_score) for each in results],
-            parameters={} if texts is None else self._parameters(texts.request),
-            requested_model=record.requested_model,
-            stages=[] if extra is None else extra.stages,
-            members=[
-                RunMember(each.name, each.model, each.documents, round(each.elapsed_s * 1000, 3), each.outcome)
-                for each in record.members
-                if each.outcome
-            ],
-            attempts=[_attempt(each, record.started_s) for each in record.attempts],
-            events=[_sentence(event) for event in record.events],
-            usage=record.usage,
-            warnings=[] if response is None or response.meta is None else response.meta.warnings,
-            provider=record.provider,
-            deployment=record.deployment,
-            score_space="" if extra is None else extra.score_space.value,
-        )
+        details = RunDetails() if texts is None else kept.details_of(texts, response)
+        details.requested_model = record.requested_model
+        details.members = [
+            RunMember(each.name, each.model, each.documents, round(each.elapsed_s * 1000, 3), each.outcome)
+            for each in record.members
+            if each.outcome
+        ]
+        details.attempts = [_attempt(each, record.started_s) for each in record.attempts]
+        details.events = [_sentence(event) for event in record.events]
+        details.usage = record.usage
+        details.provider, details.deployment = record.provider, record.deployment
+        if response is not None:
+            details.results = [RunResult(each.index, each.relevance_score) for each in response.results[: kept.most]]
+            details.warnings = [] if response.meta is None else response.meta.warnings
+            if (extra := response.extra_fields) is not None:
+                details.stages, details.score_space = extra.stages, extra.score_space.value
+        return details
 
-    def _documents(self, texts: ScoredTexts, response: RerankResponse | None) -> Iterator[RunDocument]:
-        """Yield the documents that are kept: the best ranked first, then, with `full`, the others."""
-        if self._settings.capture == "none":
-            return
-        indices, most = texts.indices, self._most
-        position_of: Sequence[int] | dict[int, int] = indices
-        if not isinstance(indices, range):  # of all documents, so that positions equal indices
-            position_of = {index: position for position, index in enumerate(indices)}
-        ranked = (
-            [] if response is None else [each.index for each in response.results[:most] if each.index in position_of]
-        )
-        if most is None or not ranked:
-            seen = set(ranked)
-            ranked += [index for index in indices if index not in seen][:most]
-        documents, is_full = texts.request.documents, self._settings.capture == "full"
-        for index in ranked:
-            position = position_of[index]
-            text, document = texts.texts[position], documents[index]
-            kept = self._kept(text) if self._has_texts else ""
-            yield RunDocument(
-                index,
-                kept,
-                "" if len(kept) == len(text) else hash_of(text),
-                "" if isinstance(document, str) else document.id,
-                len(text),
-                texts.objects[position] if is_full and texts.objects is not None else None,
-                None if isinstance(document, str) or not self._has_texts else document.prior_score,
-            )
-
-    def _kept(self, text: str) -> str:
-        match self._settings.capture:
-            case "full":
-                return text
-            case "truncated":
-                return text[: self._settings.max_chars]
-            case "hashes":
-                return hash_of(text)
-            case _:
-                return ""
-
-    def _hash_of_cut(self, text: str) -> str:
-        """Return the hash of a text that is kept in part; empty for one that is kept whole, or not at all."""
-        is_cut = self._settings.capture == "truncated" and len(text) > self._settings.max_chars
-        return hash_of(text) if is_cut else ""
-
-    def _parameters(self, request: RerankRequest) -> dict[str, Any]:
-        found = {}
-        if (values := _values_of(request)) != _DEFAULTS:  # most requests set none
-            found = {
-                name: value for name, value, unset in zip(_PARAMETERS, values, _DEFAULTS, strict=True) if value != unset
-            }
-        if self._has_texts and request.instruction:
-            found["instruction"] = self._kept(request.instruction)
-            if cut := self._hash_of_cut(request.instruction):
-                found["instruction_hash"] = cut
-        if self._settings.capture == "full" and request.provider_options:
-            found["provider_options"] = request.provider_options
-        return found
-
-
-def hash_of(text: str) -> str:
-    """Return the BLAKE2b of a text's UTF-8 form, 16 bytes as 32 hexadecimal digits; judgements know texts by it too."""
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    def _kept(self, texts: ScoredTexts | None) -> TextCapture:
+        """Return what is kept of texts: less than `full` says of those that take more than `max_run_kb`."""
+        if texts is None or self._whole.capture != "full":
+            return self._whole
+        content, images = sizes_of(texts)
+        if content > self._max_run:
+            return self._cut
+        return self._whole if content + images <= self._max_run else self._without_images
 
 
 def chars_of(texts: ScoredTexts | None) -> int:
     """Return how many characters a record keeps alive, about."""
-    return 0 if texts is None else len(texts.query) + sum(map(len, texts.texts))
+    return 0 if texts is None else len(texts.query) + sum(map(len, texts.texts)) + images_of(texts)
 
 
 def _source(transport: str, request_type: str) -> str:

@@ -9,9 +9,11 @@ import msgspec
 from rerankd.contract.messages import StageDetail, Usage
 
 Capture = Literal["none", "hashes", "truncated", "full"]
+LeftOut = Literal["texts", "fields", "images"]
+"""What of a request was not kept, or not all of it: texts, fields and metadata of documents, images."""
 
 
-class RunDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunDocument(msgspec.Struct, omit_defaults=True):
     """A document of a run."""
 
     index: int
@@ -25,9 +27,15 @@ class RunDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     chars: int = 0
     """Of the whole text."""
     fields: dict[str, Any] | None = None
-    """Of a document that was scored by its fields, where whole texts are kept and guardrails masked nothing of it."""
+    """The caller's, where requests are kept whole and guardrails changed nothing of this document; as what follows."""
     prior_score: float | None = None
     """The caller's, where texts are kept."""
+    own_text: str | None = None
+    """The caller's `text` where that is not what was scored, but fields; `None` where it is."""
+    metadata: dict[str, Any] | None = None
+    """The caller's."""
+    image: str = ""
+    """The caller's."""
 
 
 class RunResult(msgspec.Struct, frozen=True, array_like=True):
@@ -67,7 +75,7 @@ class RunMember(msgspec.Struct, frozen=True, omit_defaults=True):
     """`ok`, the `ErrorReason`, or `cancelled`."""
 
 
-class RunDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunDetails(msgspec.Struct, omit_defaults=True):
     """What is read for one run alone, not for lists of them."""
 
     query: str = ""
@@ -78,6 +86,12 @@ class RunDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     """Documents that models were given: blank ones are not."""
     documents: list[RunDocument] = []
     """The best ranked first; of a failed call in the order of the request."""
+    blank_documents: list[RunDocument] = []
+    """Those that no model was given, where requests are kept whole."""
+    query_image: str = ""
+    """The caller's, where requests are kept whole."""
+    left_out: dict[LeftOut, str] = {}
+    """What of the request was not kept, each with the setting because of which it was not."""
     results: list[RunResult] = []
     """Best first."""
     parameters: dict[str, Any] = {}

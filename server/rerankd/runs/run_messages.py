@@ -9,10 +9,11 @@ from msgspec import structs
 
 from rerankd.contract import reranker_messages as messages
 from rerankd.contract.messages import Usage
-from rerankd.runs.run import Run, RunAttempt, RunDetails
+from rerankd.runs.run import Run, RunAttempt, RunDetails, RunDocument
 
 _SAME: Final = tuple(name for name in Run.__struct_fields__ if name not in ("started_at", "status", "details"))
 _ATTEMPT: Final = RunAttempt.__struct_fields__
+_DOCUMENT: Final = RunDocument.__struct_fields__
 
 
 def run_message(run: Run) -> messages.Run:
@@ -30,8 +31,8 @@ def _details(details: RunDetails) -> messages.RunDetails:
         query=details.query,
         query_hash=details.query_hash,
         documents=[
-            messages.LoggedDocument(index=each.index, text=each.text, hash=each.hash, id=each.id, chars=each.chars)
-            for each in details.documents
+            messages.LoggedDocument(**{name: getattr(each, name) for name in _DOCUMENT})
+            for each in (*details.documents, *details.blank_documents)
         ],
         results=[
             messages.LoggedResult(index=each.index, relevance_score=each.relevance_score) for each in details.results
@@ -58,6 +59,8 @@ def _details(details: RunDetails) -> messages.RunDetails:
         provider=details.provider,
         deployment=details.deployment,
         score_space=details.score_space,
+        query_image=details.query_image,
+        left_out=dict(details.left_out.items()),
     )
 
 

@@ -170,7 +170,8 @@ class RunQueue:
 
     def _small(self, record: CallRecord) -> CallRecord | Row | None:
         """Return the row of a small call, or the record of another; `None` for one that cannot be written down."""
-        if record.documents > _SMALL_DOCUMENTS or chars_of(record.texts) > _SMALL_CHARS:
+        is_large = record.documents > _SMALL_DOCUMENTS or chars_of(record.texts) > _SMALL_CHARS
+        if is_large or not self._capture.is_quick(record):
             return record
         return self.row_of(record, self._encoder)
 

@@ -15,12 +15,16 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     without a valid API key where one is needed, are never logged."""
     capture: Literal["none", "hashes", "truncated", "full"] = "truncated"
     """What is kept of query and documents, after guardrails have masked them: nothing, a BLAKE2b hash of each text, its
-    first `max_chars` characters, or all of it. Calls that fail before guardrails have read them keep no text."""
+    first `max_chars` characters, or the whole request, which replays need. Calls that fail before guardrails have read
+    them keep no text."""
     max_chars: int = 500
     """Characters kept of the query and of each document with `capture: truncated`."""
     max_documents: int = 100
     """Documents and results kept of a call unless `capture` is `full`: the best ranked, or the first of a failed
     call."""
+    max_run_kb: int = 4096
+    """KiB, about, of one call that `capture: full` keeps: query, documents with their fields and metadata, and images.
+    Beyond it images are left out, and where that is not enough, the call is kept as with `truncated`."""
     durability: Literal["async", "sync"] = "async"
     """`sync` answers a call when its run is committed; `async` loses the last half second if the process is killed."""
     sync_timeout_s: float = 2.0
@@ -42,7 +46,7 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """
         found = [
             f"{path}.{name} must be at least 1, is {value}"
-            for name in ("max_chars", "max_documents", "queue_size", "queue_mb", "max_mb")
+            for name in ("max_chars", "max_documents", "max_run_kb", "queue_size", "queue_mb", "max_mb")
             if (value := getattr(self, name)) < 1
         ]
         found += [

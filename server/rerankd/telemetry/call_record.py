@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
@@ -87,8 +87,18 @@ class ScoredTexts(Protocol):
         ...
 
     @property
-    def objects(self) -> Sequence[dict[str, Any] | None] | None:
-        """Fields of each document that is scored by them and of which nothing was masked; `None` if there is none."""
+    def blank_indices(self) -> Sequence[int]:
+        """Index in the request of each blank document that is not scored, ascending."""
+        ...
+
+    @property
+    def changed_indices(self) -> Collection[int]:
+        """Index in the request of each document whose text guardrails have changed."""
+        ...
+
+    @property
+    def images(self) -> Sequence[str | None] | None:
+        """The image of each document of `texts`, or `None`; `None` if no document has one."""
         ...
 
 

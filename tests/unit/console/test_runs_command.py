@@ -118,7 +118,8 @@ def test_runs_are_exported_as_parquet(
     assert capsys.readouterr().out == f"2 runs in {output}\n"
     rows: list[dict[str, Any]] = pq.read_table(output).to_pylist()
     assert [row["run_id"] for row in rows] == [ids[2], ids[1]]
-    assert rows[0]["documents"] == [{"index": 1, "text": DOCUMENTS[1], "hash": "", "id": "", "chars": 28}]
+    plain = {"index": 1, "text": DOCUMENTS[1], "hash": "", "id": "", "chars": 28, "own_text": None, "image": ""}
+    assert rows[0]["documents"] == [{**plain, "fields": None, "metadata": None, "prior_score": None}]
     assert rows[0]["results"][0] == {"index": 1, "relevance_score": 0.5}
     assert abs(rows[0]["started_at"].timestamp() - time.time()) < 60
     assert (rows[1]["latency_ms"], rows[1]["cost_usd"], json.loads(rows[1]["details"])) == (900.0, None, {})

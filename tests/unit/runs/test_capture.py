@@ -12,11 +12,12 @@ from msgspec import structs
 from rerankd.contract.errors import Reason
 from rerankd.contract.messages import Document, RerankRequest
 from rerankd.engine.rendering import render
-from rerankd.runs.capture import RunCapture, hash_of
+from rerankd.runs.capture import RunCapture, chars_of
 from rerankd.runs.rows import COLUMNS, RowEncoder, run_of
 from rerankd.runs.run import RunDocument
 from rerankd.runs.settings import RunSettings
 from rerankd.runs.tables import RUNS
+from rerankd.runs.text_capture import hash_of
 from tests.support.runs import DOCUMENTS, QUERY, ended_call
 
 LONG = "x" * 900
@@ -83,26 +84,45 @@ def test_full_keeps_every_document_whole_and_what_else_was_asked() -> None:
     assert details.parameters == asked
 
 
-def test_what_a_replay_needs_beside_texts_is_kept() -> None:
+def test_full_keeps_documents_as_they_came() -> None:
     scored = Document(id="d", fields={"title": "a"}, prior_score=1.5)
-    documents: list[str | Document] = [scored, Document(text="b", fields={"c": 1}), "e"]
+    documents: list[str | Document] = [scored, Document(text="b", fields={"c": 1}, metadata={"d": 2}), "e"]
     request = RerankRequest(model="support", query=LONG, documents=documents, instruction=LONG)
     record = ended_call()
     record.texts = asyncio.run(render(request))
     details = RunCapture(RunSettings(capture="full")).run_of(record).details
     assert details is not None
     assert sorted(details.documents, key=lambda each: each.index) == [
-        RunDocument(0, "a", id="d", chars=1, fields={"title": "a"}, prior_score=1.5),
-        RunDocument(1, "b", chars=1),
+        RunDocument(0, "a", id="d", chars=1, fields={"title": "a"}, prior_score=1.5, own_text=""),
+        RunDocument(1, "b", chars=1, fields={"c": 1}, metadata={"d": 2}),
         RunDocument(2, "e", chars=1),
     ]
     assert (details.query, details.query_hash, details.scored_documents) == (LONG, "", 3)
+    assert details.left_out == {}
     cut = RunCapture(RunSettings()).run_of(record).details
     assert cut is not None
     assert (cut.query, cut.query_hash) == (LONG[:500], hash_of(LONG))
     assert cut.parameters == {"instruction": LONG[:500], "instruction_hash": hash_of(LONG)}
     (first,) = [each for each in cut.documents if each.index == 0]
     assert (first.fields, first.prior_score) == (None, 1.5)
+    assert cut.left_out == {"fields": "runs.capture"}
+
+
+def test_only_texts_of_known_length_are_written_down_in_the_event_loop() -> None:
+    """With `full`, fields, metadata and options of any size are; otherwise nothing but texts is."""
+    plain, structured = RerankRequest(documents=["a"]), RerankRequest(documents=[Document(text="a")])
+    optional = RerankRequest(documents=["a"], provider_options={"b": 1})
+    for request, is_quick in ((plain, True), (structured, False), (optional, False)):
+        record = ended_call()
+        record.texts = asyncio.run(render(request))
+        assert RunCapture(RunSettings(capture="full")).is_quick(record) is is_quick
+        assert RunCapture(RunSettings()).is_quick(record)
+
+
+def test_what_waits_for_the_store_is_counted_with_its_images() -> None:
+    documents: list[str | Document] = [Document(text="abc", image="x" * 1000), "de"]
+    texts = asyncio.run(render(RerankRequest(query="q", documents=documents, query_image="y" * 100)))
+    assert chars_of(texts) == 1 + 5 + 1100
 
 
 def test_hashes_tell_texts_apart_without_them() -> None:

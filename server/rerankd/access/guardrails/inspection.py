@@ -200,7 +200,8 @@ def _with_texts(rendered: RenderedRequest, query: str, texts: Mapping[int, str])
     objects = rendered.objects
     if objects is not None:
         objects = [None if position in texts else each for position, each in enumerate(objects)]
-    return structs.replace(rendered, query=query, texts=new, objects=objects)
+    changed = {*rendered.changed_indices, *(rendered.indices[position] for position in texts)}
+    return structs.replace(rendered, query=query, texts=new, objects=objects, changed_indices=changed)
 
 
 def _is_for(settings: AnyGuardrail, call: CallContext, model: str) -> bool:

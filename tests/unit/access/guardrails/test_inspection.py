@@ -19,6 +19,7 @@ from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
+from rerankd.engine.rendering import render
 from rerankd.engine.routing.router import Router
 from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
@@ -100,6 +101,24 @@ async def test_masked_texts_go_out_and_the_callers_own_come_back(opened: Opened)
     assert texts[2].fields == {"to": SECRET, "body": "x"}
     assert answer.meta is not None
     assert "guardrail pii: 4 email masked" in answer.meta.warnings
+
+
+async def test_what_was_changed_is_told_by_its_index(transport: HttpTransport) -> None:
+    """The run log keeps nothing else of these documents, whatever was left out before them."""
+    found = [pii(mode="drop", reads=["documents"], kinds=["card"]), pii(name="mail", mode="mask", kinds=["email"])]
+    settings = msgspec.convert({"guardrails": found}, AccessSettings)
+    documents: list[str | Document] = [
+        "card 4111 1111 1111 1111",
+        "fine",
+        f"mail {SECRET}",
+        Document(fields={"to": SECRET}),
+    ]
+    rendered = await render(RerankRequest(query=SECRET, documents=documents))
+    assert rendered.changed_indices == ()
+
+    changed = await Guardrails(settings.guardrails, transport).inspect(rendered, CALL, "model")
+
+    assert (list(changed.indices), set(changed.changed_indices)) == ([1, 2, 3], {2, 3})
 
 
 async def test_masked_and_other_texts_do_not_share_cached_scores(opened: Opened) -> None:

@@ -1090,6 +1090,26 @@ class RunDetails(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LeftOutEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     QUERY_FIELD_NUMBER: _builtins.int
     QUERY_HASH_FIELD_NUMBER: _builtins.int
     DOCUMENTS_FIELD_NUMBER: _builtins.int
@@ -1104,6 +1124,8 @@ class RunDetails(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
     SCORE_SPACE_FIELD_NUMBER: _builtins.int
+    QUERY_IMAGE_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """The query as models read it: whole, its beginning, or its hash."""
     query_hash: _builtins.str
@@ -1116,9 +1138,11 @@ class RunDetails(_message.Message):
     """Deployment that answered."""
     score_space: _builtins.str
     """What the scores are: "probability", "logit", "cosine", "unbounded" or "relative"."""
+    query_image: _builtins.str
+    """The query's image, with `runs.capture: full`."""
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoggedDocument]:
-        """Documents that are kept, the best ranked first; of a failed call in the order of the request."""
+        """Documents that are kept, the best ranked first; of a failed call in the order of the request. Blank ones come last."""
 
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoggedResult]:
@@ -1148,6 +1172,12 @@ class RunDetails(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the caller was told."""
 
+    @_builtins.property
+    def left_out(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What of the request was not kept, so that it cannot be replayed: "texts", "fields" (and metadata) or "images", each with
+        the setting because of which it was not.
+        """
+
     def __init__(
         self,
         *,
@@ -1165,10 +1195,12 @@ class RunDetails(_message.Message):
         provider: _builtins.str = ...,
         deployment: _builtins.str = ...,
         score_space: _builtins.str = ...,
+        query_image: _builtins.str = ...,
+        left_out: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "deployment", b"deployment", "documents", b"documents", "events", b"events", "parameters", b"parameters", "provider", b"provider", "query", b"query", "query_hash", b"query_hash", "requested_model", b"requested_model", "results", b"results", "score_space", b"score_space", "stages", b"stages", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "deployment", b"deployment", "documents", b"documents", "events", b"events", "left_out", b"left_out", "parameters", b"parameters", "provider", b"provider", "query", b"query", "query_hash", b"query_hash", "query_image", b"query_image", "requested_model", b"requested_model", "results", b"results", "score_space", b"score_space", "stages", b"stages", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1185,6 +1217,11 @@ class LoggedDocument(_message.Message):
     HASH_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     CHARS_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    PRIOR_SCORE_FIELD_NUMBER: _builtins.int
+    OWN_TEXT_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Number of the document in the request, from 0."""
     text: _builtins.str
@@ -1195,6 +1232,20 @@ class LoggedDocument(_message.Message):
     """The caller's identifier."""
     chars: _builtins.int
     """Characters of the whole text."""
+    prior_score: _builtins.float
+    """The caller's score of an earlier stage; with `truncated` too."""
+    own_text: _builtins.str
+    """The caller's text of a document that was scored by its fields; unset where `text` is the caller's."""
+    image: _builtins.str
+    """The caller's image."""
+    @_builtins.property
+    def fields(self) -> _struct_pb2.Struct:
+        """The caller's fields; these and what follows with `runs.capture: full`, where guardrails changed nothing of the document."""
+
+    @_builtins.property
+    def metadata(self) -> _struct_pb2.Struct:
+        """The caller's metadata."""
+
     def __init__(
         self,
         *,
@@ -1203,12 +1254,24 @@ class LoggedDocument(_message.Message):
         hash: _builtins.str = ...,
         id: _builtins.str = ...,
         chars: _builtins.int = ...,
+        fields: _struct_pb2.Struct | None = ...,
+        prior_score: _builtins.float | None = ...,
+        own_text: _builtins.str | None = ...,
+        metadata: _struct_pb2.Struct | None = ...,
+        image: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_own_text", b"_own_text", "_prior_score", b"_prior_score", "fields", b"fields", "metadata", b"metadata", "own_text", b"own_text", "prior_score", b"prior_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chars", b"chars", "hash", b"hash", "id", b"id", "index", b"index", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_own_text", b"_own_text", "_prior_score", b"_prior_score", "chars", b"chars", "fields", b"fields", "hash", b"hash", "id", b"id", "image", b"image", "index", b"index", "metadata", b"metadata", "own_text", b"own_text", "prior_score", b"prior_score", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__own_text: _TypeAlias = _typing.Literal["own_text"]  # noqa: Y015
+    _WhichOneofArgType__own_text: _TypeAlias = _typing.Literal["_own_text", b"_own_text"]  # noqa: Y015
+    _WhichOneofReturnType__prior_score: _TypeAlias = _typing.Literal["prior_score"]  # noqa: Y015
+    _WhichOneofArgType__prior_score: _TypeAlias = _typing.Literal["_prior_score", b"_prior_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__own_text) -> _WhichOneofReturnType__own_text | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prior_score) -> _WhichOneofReturnType__prior_score | None: ...
 
 Global___LoggedDocument: _TypeAlias = LoggedDocument  # noqa: Y015
 
