@@ -16,15 +16,19 @@ import pytest
 import yaml
 
 from rerankd import Reranker
+from rerankd.gateway.dialects.registry import DIALECTS
 from rerankd.settings import load_settings
 from tests.e2e.test_golden_cases_sdk import call
 from tests.support.cases import DIRECTORY, Case, differences, read_cases
+from tests.support.dialect_bodies import request_of
 from tests.support.server import SERVE, ServerProcess
 from tests.support.transports import GrpcTransport, HttpTransport
 
 SETTINGS = DIRECTORY / "rerankers.settings.yaml"
 CASES = [pytest.param(case, id=case.name) for case in read_cases("rerankers.yaml")]
 REFUSED = "settings not reloaded; the old ones stay in force"
+TIMES = frozenset({"created", "latency", "runtime_ms", "inference_latency", "e2e_latency"})
+VOLATILE = TIMES | {"id", "request_id", "model", "stages"}
 STAGES: list[dict[str, Any]] = [{"model": "local/bm25", "keep": 2}, {"model": "local/default"}]
 BAD = {
     "rerankers.x.config.model": {"strategy": "dedicated-model", "config": {"model": "local/bm52"}},
@@ -87,27 +91,27 @@ def test_rerankers_are_models_in_every_list(configured: ServerProcess) -> None:
     assert model["members"] == ["local/bm25", "local/ms-marco-minilm-l12-v2"]
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "results"),
-    [
-        ("/v1/rerank", {"model": "usual"}, "results"),
-        ("/v2/rerank", {"model": "usual"}, "results"),
-        ("/jina/v1/rerank", {"model": "usual"}, "results"),
-        ("/voyage/v1/rerank", {"model": "usual"}, "data"),
-        ("/together/v1/rerank", {"model": "usual"}, "results"),
-        ("/infinity/rerank", {"model": "usual"}, "results"),
-        ("/tei/rerank", {}, ""),
-    ],
-)
-def test_other_services_sdks_call_a_reranker_by_name_or_as_default(
-    path: str, body: dict[str, str], results: str, configured: ServerProcess
-) -> None:
-    documents = ["pear", "apple", "apple and very much else"]
-    texts = {"texts": documents} if path.startswith("/tei") else {"documents": documents}
-    sent = {**body, "query": "apple", **texts}
-    answer = httpx.post(f"{configured.http_url}{path}", json=sent, trust_env=False).json()
-    ranked = answer[results] if results else answer
-    assert [each["index"] for each in ranked] == [1, 2]
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_answers_for_a_reranker_as_for_a_model(dialect: str, configured: ServerProcess) -> None:
+    answers = {}
+    for model in ("usual", "local/bm25"):
+        path, body = request_of(dialect, model, {})
+        if dialect == "tei":  # its requests name no model: they get the default one, which is `usual`
+            del body["model"]
+        response = httpx.post(f"{configured.http_url}{path}", json=body, trust_env=False)
+        assert response.status_code == 200, response.text
+        answers[model] = response.json()
+        assert response.headers["rerankd-model"] == ("usual" if dialect == "tei" else model)
+    assert scrubbed(answers["usual"]) == scrubbed(answers["local/bm25"])
+
+
+def scrubbed(answer: Any) -> Any:
+    """Leave out what differs from call to call, and what an answer says of the model."""
+    if isinstance(answer, list):
+        return [scrubbed(each) for each in answer]
+    if isinstance(answer, dict):
+        return {key: scrubbed(value) for key, value in answer.items() if key not in VOLATILE}
+    return answer
 
 
 def test_each_item_of_a_batch_may_name_a_reranker(configured: ServerProcess) -> None:
