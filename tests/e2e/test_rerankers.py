@@ -30,6 +30,14 @@ REFUSED = "settings not reloaded; the old ones stay in force"
 TIMES = frozenset({"created", "latency", "runtime_ms", "inference_latency", "e2e_latency"})
 VOLATILE = TIMES | {"id", "request_id", "model", "stages"}
 STAGES: list[dict[str, Any]] = [{"model": "local/bm25", "keep": 2}, {"model": "local/default"}]
+
+
+def weighted(*weights: float) -> list[dict[str, Any]]:
+    return [
+        {"model": f"local/{name}", "weight": weight} for name, weight in zip(("bm25", "default"), weights, strict=True)
+    ]
+
+
 BAD = {
     "rerankers.x.config.model": {"strategy": "dedicated-model", "config": {"model": "local/bm52"}},
     "rerankers.x.config": {"strategy": "dedicated-model", "config": {"model": "x"}},
@@ -48,6 +56,11 @@ BAD = {
         "config": {"stages": [{**STAGES[0], "keep": 0}, STAGES[1]]},
     },
     "rerankers.x.config.budget_ms": {"strategy": "cascade", "config": {"stages": STAGES, "budget_ms": 0}},
+    "rerankers.x.config.members[1].weight": {"strategy": "fusion", "config": {"members": weighted(1, -1)}},
+    "rerankers.x.config.members": {"strategy": "fusion", "config": {"members": weighted(0, 0)}},
+    "rerankers.x.config.weights.bm25": {"strategy": "heuristic", "config": {"weights": {"bm25": -1}}},
+    "rerankers.x.config.prompt": {"strategy": "llm-judge", "config": {"model": "ollama/m", "prompt": "{query}"}},
+    "rerankers.x.config.window": {"strategy": "llm-listwise", "config": {"model": "ollama/m", "window": 101}},
 }
 
 
@@ -140,7 +153,9 @@ def test_calls_of_a_reranker_are_counted_under_its_key(configured: ServerProcess
 
 
 def written(file: Path, reranker: dict[str, Any] | None) -> Path:
-    file.write_text(yaml.safe_dump({"aliases": {}, "rerankers": {} if reranker is None else {"x": reranker}}))
+    providers = {"ollama": {"base_url": "http://127.0.0.1:9"}}
+    rerankers = {} if reranker is None else {"x": reranker}
+    file.write_text(yaml.safe_dump({"aliases": {}, "providers": providers, "rerankers": rerankers}))
     return file
 
 
