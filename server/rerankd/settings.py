@@ -24,6 +24,7 @@ from rerankd.configuration.shape import check, usable
 from rerankd.engine.blank_documents import BlankDocuments
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.routing.settings import ModelSettings
+from rerankd.evaluation.settings import EvaluationSettings
 from rerankd.http.listener_tls import ListenerTls
 from rerankd.http.settings import ListenerSettings, http_problems
 from rerankd.http.transport_settings import TransportSettings
@@ -47,6 +48,7 @@ FIXED: Final = (
     "cache",
     "store",
     "runs",
+    "evaluation",
     "registry.poll_s",
     "access.enabled",
     "access.revoked_within_s",
@@ -140,6 +142,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Database of API keys, stored rerankers, runs and spend; a change needs a restart."""
     runs: RunSettings = RunSettings()
     """Which calls are logged; a change needs a restart."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """How long experiments and judgements are kept; a change needs a restart."""
     cache: CacheSettings = CacheSettings()
     """Pair-score cache; a change needs a restart."""
     source: str = ""
@@ -307,6 +311,7 @@ def _out_of_range(settings: Settings) -> list[str]:
     if settings.server.workers < 1:
         problems.append(f"server.workers must be at least 1, is {settings.server.workers}")
     problems += settings.limits.problems("limits")
+    problems += settings.evaluation.problems()
     problems += http_problems(settings.server.http, "server.http")
     problems += settings.server.tls.problems("server.tls")
     problems += [

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
+from rerankd.contract import evaluation_messages as messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
+from rerankd.evaluation.evaluation_service import StoredEvaluation
 from rerankd.evaluation.evaluation_store import EvaluationStore
 from rerankd.evaluation.experiment import (
     STALE_S,
@@ -308,6 +310,9 @@ class ReadableRuns:
         found = [run for run in newest if not before or run.run_id < before]
         return [run for run in found if not wanted.user or run.user == wanted.user][:size]
 
+    async def known(self, run_ids: Sequence[str]) -> Collection[str]:
+        return self._runs.keys() & set(run_ids)
+
 
 WANTED = Experiment(
     experiment_id="", name="", candidate=EARLIER, baseline=[], filter={}, depth=10, concurrency=1,
@@ -394,6 +399,26 @@ async def test_an_experiment_of_incomplete_runs_does_not_begin(engine: LoggedEng
     assert done.summary is not None
     assert (done.summary.skipped, done.summary.measures.queries) == (2, 1)
     await experiments.close()
+    await database.close()
+
+
+async def test_a_compared_query_says_that_its_run_was_deleted(engine: LoggedEngine, settings: StoreSettings) -> None:
+    chosen = await log(engine, 3)
+    await migrated(settings)
+    database = LazyDatabase(settings)
+    evaluation = StoredEvaluation(EvaluationStore(database), ReadableRuns(engine), engine.service)
+    begun = (await evaluation.create_experiment(messages.CreateExperimentRequest(candidate=EARLIER), CALL)).experiment
+    assert begun is not None
+    asked = messages.GetExperimentRequest(experiment_id=begun.id)
+    while (found := (await evaluation.get_experiment(asked, CALL)).experiment) is None or found.ended_at is None:
+        await asyncio.sleep(0.01)
+    del engine.runs.runs[chosen[1].run_id]
+
+    listed = messages.ListExperimentQueriesRequest(experiment_id=begun.id)
+    queries = (await evaluation.list_experiment_queries(listed, CALL)).queries
+
+    assert {each.run_id: each.run_deleted for each in queries} == {run.run_id: run is chosen[1] for run in chosen}
+    await evaluation.close()
     await database.close()
 
 

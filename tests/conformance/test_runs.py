@@ -194,10 +194,20 @@ async def test_pages_follow_each_other_while_runs_are_logged(store: RunStore, da
     assert await table.get("unknown") is None
 
 
+async def test_runs_that_are_still_there_are_known(store: RunStore, database: Database) -> None:
+    runs = [a_run(NOW + number) for number in range(3)]
+    await insert(store, rows_of(runs))
+    await asyncio.to_thread(store.delete_before, NOW + 1.0)
+    ids = [run.run_id for run in runs]
+    assert await RunTable(database).known([*ids, "unknown"]) == {*ids[1:]}
+    assert await RunTable(database).known([]) == set()
+
+
 async def test_reading_a_store_that_is_not_there_creates_none(tmp_path: Path) -> None:
     settings = StoreSettings(state_dir=str(tmp_path / "none"))
     opened = StoredRuns(settings)
     assert (await opened.page(RunFilter(), 5), await opened.get("a")) == ([], None)
+    assert list(await opened.known(["a"])) == []
     assert await opened.count(RunFilter(), 5) == 0
     assert not settings.sqlite_path().exists()
     await opened.close()

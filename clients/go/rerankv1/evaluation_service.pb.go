@@ -2445,7 +2445,9 @@ type ExperimentQuery struct {
 	// What the logged run took.
 	Before *CallFigures `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
 	// What the new one took.
-	After         *CallFigures `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	After *CallFigures `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	// Whether the run log has deleted the run since; what was compared stays.
+	RunDeleted    bool `protobuf:"varint,6,opt,name=run_deleted,json=runDeleted,proto3" json:"run_deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2513,6 +2515,13 @@ func (x *ExperimentQuery) GetAfter() *CallFigures {
 		return x.After
 	}
 	return nil
+}
+
+func (x *ExperimentQuery) GetRunDeleted() bool {
+	if x != nil {
+		return x.RunDeleted
+	}
+	return false
 }
 
 // One page of queries.
@@ -3051,7 +3060,7 @@ const file_rerank_v1_evaluation_service_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageTokenB\f\n" +
 	"\n" +
-	"_page_size\"\xda\x01\n" +
+	"_page_size\"\xfb\x01\n" +
 	"\x0fExperimentQuery\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05query\x18\x02 \x01(\tR\x05query\x12<\n" +
@@ -3059,7 +3068,9 @@ const file_rerank_v1_evaluation_service_proto_rawDesc = "" +
 	"comparison\x18\x03 \x01(\v2\x1c.rerank.v1.RankingComparisonR\n" +
 	"comparison\x12.\n" +
 	"\x06before\x18\x04 \x01(\v2\x16.rerank.v1.CallFiguresR\x06before\x12,\n" +
-	"\x05after\x18\x05 \x01(\v2\x16.rerank.v1.CallFiguresR\x05after\"}\n" +
+	"\x05after\x18\x05 \x01(\v2\x16.rerank.v1.CallFiguresR\x05after\x12\x1f\n" +
+	"\vrun_deleted\x18\x06 \x01(\bR\n" +
+	"runDeleted\"}\n" +
 	"\x1dListExperimentQueriesResponse\x124\n" +
 	"\aqueries\x18\x01 \x03(\v2\x1a.rerank.v1.ExperimentQueryR\aqueries\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\">\n" +

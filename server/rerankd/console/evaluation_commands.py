@@ -196,6 +196,28 @@ def cancel(
 
 
 @experiment.command(cls=Command)
+def delete(
+    experiment_id: ExperimentId,
+    *,
+    json: Json = False,
+    address: Address = None,
+    api_key: ApiKey = None,
+    timeout_s: TimeoutS = 30.0,
+    tls: Tls = False,
+    ca_file: CaFile = None,
+) -> None:
+    """Delete an experiment that has ended, with its compared queries.
+
+    Old ones go by themselves: evaluation.keep_experiments_days.
+    """
+    from rerankd.console import experiments as commands
+    from rerankd.console.calls import Target
+
+    target = Target(address, api_key, timeout_s, tls, ca_file)
+    raise typer.Exit(commands.delete(target, experiment_id, is_json=json))
+
+
+@experiment.command(cls=Command)
 def resume(
     experiment_id: ExperimentId,
     *,

@@ -51,6 +51,10 @@ class ExperimentClient:
         request = pb.ResumeExperimentRequest(experiment_id=experiment_id)
         return self._call(self._stub.ResumeExperiment, request).experiment
 
+    def delete(self, experiment_id: str) -> None:
+        """Delete an experiment that has ended."""
+        self._call(self._stub.DeleteExperiment, pb.DeleteExperimentRequest(experiment_id=experiment_id))
+
     def newest(self, most: int) -> list[pb.Experiment]:
         """Return the newest experiments."""
         found: list[pb.Experiment] = []

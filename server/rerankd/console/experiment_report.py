@@ -140,7 +140,7 @@ def _print_worst(worst: Sequence[pb.ExperimentQuery]) -> None:
             f"{ndcg.before:.3f} -> {ndcg.after:.3f}" if each.comparison.HasField("ndcg") else "not judged",
             f"{each.comparison.kendall_tau:.2f}" if each.comparison.HasField("kendall_tau") else "",
             ", ".join(map(_change, _telling(each.comparison.changes))),
-            each.run_id,
+            "deleted" if each.run_deleted else each.run_id,
         )
     table.expand = True
     make_console().print(table)

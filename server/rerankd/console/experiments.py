@@ -74,6 +74,17 @@ def cancel(target: Target, experiment_id: str, *, is_json: bool) -> int:
         return _print(client.cancel(experiment_id), [], is_json=is_json)
 
 
+def delete(target: Target, experiment_id: str, *, is_json: bool) -> int:
+    """Delete an experiment that has ended."""
+    with connect(target) as client:
+        client.delete(experiment_id)
+    if is_json:
+        print_json({"deleted": experiment_id})
+    else:
+        print(f"deleted {experiment_id}; its replays stay in the run log until runs.keep_days")
+    return OK
+
+
 def resume(target: Target, experiment_id: str, worst: int, *, is_json: bool) -> int:
     """Go on with an interrupted experiment, wait for its end and print what it found."""
     with connect(target) as client:

@@ -488,6 +488,8 @@ class ExperimentQuery(Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
     """What the logged run took."""
     after: CallFigures | None = None
     """What the new one took."""
+    run_deleted: bool = field(default_factory=bool, name="runDeleted")
+    """Whether the run log has deleted the run since; what was compared stays."""
 
 
 class ListExperimentQueriesResponse(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -22,6 +22,7 @@ from rerankd.evaluation.feedback import check_feedback, subject_of
 from rerankd.evaluation.judgement import Judgement, Source, labels_of
 from rerankd.evaluation.judging import deleted_subject, grades_of, listed_query, page_token, read_page_token
 from rerankd.evaluation.replay import Replay, replay_of, side_of_response
+from rerankd.evaluation.retention import Retention
 from rerankd.evaluation.run_lookup import RunLookup
 from rerankd.evaluation.selection import (
     DEFAULT_CONCURRENCY,
@@ -31,6 +32,7 @@ from rerankd.evaluation.selection import (
     filter_of,
     stored_selection,
 )
+from rerankd.evaluation.settings import EvaluationSettings
 from rerankd.runs.run_reading import ReadableRuns
 from rerankd.store.faults import store_faults
 
@@ -47,6 +49,7 @@ class StoredEvaluation:
         store: Judgements and experiments.
         runs: The run log.
         service: Reranks; every replay is a call of it.
+        settings: How long they are kept.
         clock: Returns seconds since 1970.
     """
 
@@ -55,6 +58,7 @@ class StoredEvaluation:
         store: EvaluationStore,
         runs: ReadableRuns,
         service: RerankService,
+        settings: EvaluationSettings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -62,6 +66,11 @@ class StoredEvaluation:
         self._service = service
         self._clock = clock
         self._experiments = Experiments(store, self._runs, service, clock)
+        self._retention = Retention(settings or EvaluationSettings(), store, clock)
+
+    def start(self) -> None:
+        """Delete what is old from time to time."""
+        self._retention.start()
 
     async def send_feedback(
         self, request: messages.SendFeedbackRequest, call: CallContext
@@ -201,8 +210,9 @@ class StoredEvaluation:
             found = await self._experiments.get(request.experiment_id)
             table = await self._store.experiments()
             worst = await table.worst(found.experiment_id, skip=int(skip), size=size + 1)
+            known = await self._runs.known([each.run_id for each in worst[:size]])
         token = str(int(skip) + size) if len(worst) > size else ""
-        listed = [convert.query_message(each) for each in worst[:size]]
+        listed = [convert.query_message(each, has_run=each.run_id in known) for each in worst[:size]]
         return messages.ListExperimentQueriesResponse(queries=listed, next_page_token=token)
 
     async def cancel_experiment(
@@ -231,7 +241,8 @@ class StoredEvaluation:
         return messages.DeleteExperimentResponse()
 
     async def close(self) -> None:
-        """Stop running experiments."""
+        """Stop running experiments, and deletions."""
+        await self._retention.close()
         await self._experiments.close()
 
     async def _labels(self, replay: Replay) -> Labels:

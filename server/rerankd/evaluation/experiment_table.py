@@ -17,6 +17,7 @@ from sqlalchemy import (
     RowMapping,
     Table,
     Text,
+    case,
     delete,
     func,
     insert,
@@ -69,6 +70,8 @@ EXPERIMENT_QUERIES: Final = Table(
 )
 _e: Final = EXPERIMENTS.c
 _q: Final = EXPERIMENT_QUERIES.c
+STEP: Final = 100
+"""Queries that one step of a deletion removes."""
 _NOT_OUTCOME: Final = frozenset({"position", "run_id", "state"})
 
 
@@ -176,6 +179,25 @@ class ExperimentTable:
         )
         async with self._database.begin() as connection:
             return bool((await connection.execute(change)).rowcount)
+
+    async def delete_before(self, ended_at: float) -> int:
+        """Delete some queries of an experiment that ended before a time, or the experiment once it has none.
+
+        One that was interrupted ended with its last sign of life. Returns how many rows were deleted.
+        """
+        latest = min(ended_at, self._clock() - STALE_S)
+        is_old = case((_e.state == State.RUNNING.value, _e.seen_at < latest), else_=_e.ended_at < ended_at)
+        oldest = select(_e.experiment_id).where(is_old).order_by(_e.created_at, _e.experiment_id).limit(1)
+        async with self._database.begin() as connection:
+            found = (await connection.execute(oldest)).scalar_one_or_none()
+            if found is None:
+                return 0
+            some = select(_q.position).where(_q.experiment_id == found).order_by(_q.position).limit(STEP)
+            queries = delete(EXPERIMENT_QUERIES).where(_q.experiment_id == found, _q.position.in_(some))
+            if rows := (await connection.execute(queries)).rowcount:
+                return rows
+            experiment = delete(EXPERIMENTS).where(_e.experiment_id == found, is_old)
+            return (await connection.execute(experiment)).rowcount
 
     async def _select(self, *rules: Any, size: int = 1) -> list[Experiment]:
         statement = select(EXPERIMENTS).where(*rules).order_by(_e.created_at.desc(), _e.experiment_id.desc())

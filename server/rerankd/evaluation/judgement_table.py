@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import (
     Column,
     Double,
+    Index,
     Integer,
     RowMapping,
     Table,
@@ -41,11 +42,14 @@ JUDGEMENTS: Final = Table(
     Column("source", Text, nullable=False),
     Column("clicks", Integer, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Index("ix_judgements_age", "source", "updated_at"),
 )
 _c: Final = JUDGEMENTS.c
 T = TypeVar("T")
 _CHUNK: Final = 500
 """Judgements in one transaction."""
+STEP: Final = 100
+"""Judgements that one step of a deletion removes."""
 
 
 class JudgementTable:
@@ -136,6 +140,19 @@ class JudgementTable:
         statement = delete(JUDGEMENTS).where(_c.query_hash == key.query_hash, _c.document_key == key.document_key)
         async with self._database.begin() as connection:
             return bool((await connection.execute(statement)).rowcount)
+
+    async def delete_before(self, updated_at: float, source: Source | None) -> int:
+        """Delete up to 100 judgements that have not changed since a time; return how many there were.
+
+        Args:
+            updated_at: Seconds since 1970.
+            source: Whose grades; `None` for documents that were only clicked.
+        """
+        rules = _c.source == ("" if source is None else source.value), _c.updated_at < updated_at
+        key = tuple_(_c.query_hash, _c.document_key)
+        oldest = select(_c.query_hash, _c.document_key).where(*rules).order_by(_c.updated_at).limit(STEP)
+        async with self._database.begin() as connection:
+            return (await connection.execute(delete(JUDGEMENTS).where(key.in_(oldest), *rules))).rowcount
 
     async def _store(
         self, connection: AsyncConnection, rows: Mapping[Subject, Mapping[str, object]], statement: Any

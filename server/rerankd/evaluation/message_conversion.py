@@ -61,11 +61,17 @@ def selection_message(chosen: Mapping[str, Any]) -> messages.RunSelection:
     return messages.RunSelection(**{**chosen, **times})
 
 
-def query_message(query: ExperimentQuery) -> messages.ExperimentQuery:
-    """Return a compared query's message."""
+def query_message(query: ExperimentQuery, *, has_run: bool) -> messages.ExperimentQuery:
+    """Return a compared query's message.
+
+    Args:
+        query: The query.
+        has_run: Whether its run is still in the log.
+    """
     return messages.ExperimentQuery(
         run_id=query.run_id,
         query=query.query,
+        run_deleted=not has_run,
         comparison=None if query.comparison is None else comparison_message(query.comparison),
         before=None if query.before is None else figures_message(query.before),
         after=None if query.after is None else figures_message(query.after),

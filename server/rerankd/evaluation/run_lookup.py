@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
 from rerankd.contract.call_context import MAX_REQUEST_ID_CHARS
@@ -34,6 +34,10 @@ class RunLookup:
         if run is None:
             raise _not_found(run_id)
         return run
+
+    async def known(self, run_ids: Sequence[str]) -> Collection[str]:
+        """Return which of up to 1,000 runs the log still has."""
+        return await self._runs.known(run_ids)
 
     async def get_any(self, name: str, caller: str) -> Run:
         """Return the run with an id, else the newest one of a caller whose answer had it.
@@ -83,5 +87,8 @@ def _may_be_known(name: str) -> bool:
 
 def _not_found(name: str) -> ServiceError:
     shown = name[:MAX_REQUEST_ID_CHARS]
-    message = f"there is no logged run {shown!r}; which calls are logged is set by runs.calls"
+    message = (
+        f"there is no logged run {shown!r}; which calls are logged is set by runs.calls, and how long they are kept by "
+        "runs.keep_days and runs.max_mb"
+    )
     return ServiceError(Reason.RUN_NOT_FOUND, message, metadata={"run_id": shown})

@@ -1060,6 +1060,7 @@ def experiment_query_from_proto(message: pb.ExperimentQuery) -> evaluation_messa
         comparison=ranking_comparison_from_proto(message.comparison) if message.HasField("comparison") else None,
         before=call_figures_from_proto(message.before) if message.HasField("before") else None,
         after=call_figures_from_proto(message.after) if message.HasField("after") else None,
+        run_deleted=message.run_deleted,
     )
 
 
@@ -1084,6 +1085,8 @@ def _fill_experiment_query(value: evaluation_messages.ExperimentQuery, message: 
     if value.after is not None:
         _fill_call_figures(value.after, message.after)
         message.after.SetInParent()
+    if value.run_deleted:
+        message.run_deleted = value.run_deleted
 
 
 def list_experiment_queries_response_from_proto(
@@ -1125,6 +1128,8 @@ def _fill_list_experiment_queries_response(
             if queries_item.after is not None:
                 _fill_call_figures(queries_item.after, queries_added.after)
                 queries_added.after.SetInParent()
+            if queries_item.run_deleted:
+                queries_added.run_deleted = queries_item.run_deleted
     if value.next_page_token:
         message.next_page_token = value.next_page_token
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -31,6 +31,10 @@ class ReadableRuns(Protocol):
 
     async def page(self, wanted: RunFilter, size: int, before: str = "", *, with_details: bool = False) -> list[Run]:
         """Return up to `size` runs, the newest first, the first one older than the run `before`."""
+        ...
+
+    async def known(self, run_ids: Sequence[str]) -> Collection[str]:
+        """Return which of up to 1,000 runs there are."""
         ...
 
 

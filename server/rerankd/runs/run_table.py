@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, func, select, text
@@ -40,6 +40,12 @@ class RunTable:
         async with self._database.begin() as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
             return None if row is None else run_of(row)
+
+    async def known(self, run_ids: Sequence[str]) -> Collection[str]:
+        """Return which of up to 1,000 runs there are."""
+        statement = select(_c.run_id).where(_c.run_id.in_(run_ids))
+        async with self._database.begin() as connection:
+            return set((await connection.execute(statement)).scalars())
 
     async def page(self, wanted: RunFilter, size: int, before: str = "", *, with_details: bool = False) -> list[Run]:
         """Return runs, the newest first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from rerankd.runs.run import Run
@@ -38,6 +39,11 @@ class StoredRuns:
         """Return runs, the newest first; see `RunTable.page`."""
         table = await self._opened()
         return [] if table is None else await table.page(wanted, size, before, with_details=with_details)
+
+    async def known(self, run_ids: Sequence[str]) -> Collection[str]:
+        """Return which of up to 1,000 runs there are."""
+        table = await self._opened()
+        return () if table is None else await table.known(run_ids)
 
     async def count(self, wanted: RunFilter, at_most: int) -> int:
         """Return how many runs meet the conditions; `at_most` if there are more."""

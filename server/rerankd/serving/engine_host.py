@@ -108,7 +108,9 @@ class EngineHost:
         recorded = RecordedService(service, self._recorder)
         self._runs = StoredRuns(settings.store)
         self._evaluation = (
-            None if database is None else StoredEvaluation(EvaluationStore(database), self._runs, recorded)
+            None
+            if database is None
+            else StoredEvaluation(EvaluationStore(database), self._runs, recorded, settings.evaluation)
         )
         streams: RerankServiceStreams = BatchService(recorded, lambda: self.settings.limits.batch_concurrency)
         self.services = Services(
@@ -134,6 +136,8 @@ class EngineHost:
         if self._registry is not None:
             await self._registry.start()
         await self._limiter.start()
+        if self._evaluation is not None:
+            self._evaluation.start()
         if self._spend is not None:
             self._spend.start()
         if self.cache is not None:

@@ -96,6 +96,14 @@ def test_an_experiment_that_was_left_alone_is_cancelled(
     assert stopped["state"] in ("cancelled", "done")
 
 
+def test_an_experiment_is_deleted(capsys: pytest.CaptureFixture[str], server: ServerProcess) -> None:
+    found = told(capsys, server, "run", "reversed", "--max-runs", "1")
+    assert [each["runDeleted"] for each in found["queries"]] == [False]
+    name = found["experiment"]["id"]
+    assert f"deleted {name}; its replays stay" in printed(capsys, server, "delete", name)
+    assert name not in [each["id"] for each in told(capsys, server, "list")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -103,6 +111,7 @@ def test_an_experiment_that_was_left_alone_is_cancelled(
         (["run", "reversed", "--user", "nobody"], "no logged run that was answered meets these conditions"),
         (["show", "exp_unknown"], "there is no experiment 'exp_unknown'"),
         (["resume", "exp_unknown"], "EXPERIMENT_NOT_FOUND"),
+        (["delete", "exp_unknown"], "EXPERIMENT_NOT_FOUND"),
     ],
 )
 def test_refusals_are_errors(

@@ -1263,10 +1263,13 @@ class ExperimentQuery(_message.Message):
     COMPARISON_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    RUN_DELETED_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run that was replayed."""
     query: _builtins.str
     """The beginning of the query, as the run log has it."""
+    run_deleted: _builtins.bool
+    """Whether the run log has deleted the run since; what was compared stays."""
     @_builtins.property
     def comparison(self) -> Global___RankingComparison:
         """What differs."""
@@ -1287,10 +1290,11 @@ class ExperimentQuery(_message.Message):
         comparison: Global___RankingComparison | None = ...,
         before: Global___CallFigures | None = ...,
         after: Global___CallFigures | None = ...,
+        run_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "comparison", b"comparison"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "comparison", b"comparison", "query", b"query", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "comparison", b"comparison", "query", b"query", "run_deleted", b"run_deleted", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
