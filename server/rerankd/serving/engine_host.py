@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 
-import msgspec
-import structlog
-
-from rerankd.access.guardrails.inspection import Guardrails
 from rerankd.access.limiter import Limiter
 from rerankd.access.opening import CLOSED, Access, gate_of
 from rerankd.access.spend.spend_sink import SpendSink
 from rerankd.access.spend.stored_spend import StoredSpend
 from rerankd.cache.opening import open_pair_scores
-from rerankd.cache.pair_scores import PairScores
 from rerankd.contract.gate import not_opened
 from rerankd.contract.service import (
     GatedEvaluationService,
@@ -24,36 +19,22 @@ from rerankd.contract.service import (
     Services,
 )
 from rerankd.engine.batch import BatchService
-from rerankd.engine.models import Models
-from rerankd.engine.pipeline import Engine
-from rerankd.engine.routing.router import Router, RouterSettingsError
 from rerankd.evaluation.evaluation_service import StoredEvaluation
 from rerankd.evaluation.evaluation_store import EvaluationStore
-from rerankd.http.transport import HttpTransport
 from rerankd.local.provider import LocalProvider
-from rerankd.providers.factory import (
-    ProviderSettingsError,
-    open_configured_transport,
-    open_provider,
-    open_providers,
-)
 from rerankd.providers.refresh import Refresher
 from rerankd.providers.settings import ProviderSettings
-from rerankd.providers.tls import tls_warnings
 from rerankd.registry.loading import LoadedRerankers
 from rerankd.registry.opening import Registry
 from rerankd.runs.stored_runs import StoredRuns
-from rerankd.serving.engine_versions import EngineVersion, EngineVersions
+from rerankd.serving.engine_versions import EngineVersions
+from rerankd.serving.version_building import VersionBuilder, compose, with_stored
 from rerankd.settings import Settings
 from rerankd.store.opening import LazyDatabase
-from rerankd.strategies.composition import Composed, RerankersError, compose_all, compose_models
 from rerankd.strategies.settings import AnyReranker
-from rerankd.telemetry.deployment_events import model_known
 from rerankd.telemetry.recorder import Recorder
 from rerankd.telemetry.recording import RecordedService
 from rerankd_adapters.base import ModelProvider
-
-_log = structlog.get_logger("rerankd.providers")
 
 
 class EngineHost:
@@ -82,7 +63,6 @@ class EngineHost:
         access: Access | None = None,
         database: LazyDatabase | None = None,
     ) -> None:
-        self._environ = os.environ if environ is None else environ
         self._recorder = recorder or Recorder()
         self.local = LocalProvider(settings.local)
         """The embedded models."""
@@ -90,7 +70,8 @@ class EngineHost:
         """Pair-score cache; `None` if it is disabled."""
         self._refresher = Refresher()
         self._stored = LoadedRerankers()
-        self.versions = EngineVersions(self._open_version(settings, None))
+        self._builder = VersionBuilder(self.local, self.cache, os.environ if environ is None else environ)
+        self.versions = EngineVersions(self._builder.open(settings, self._stored))
         self._limiter = Limiter(
             settings.access, settings.store.state_directory(), lambda: self.versions.current.engine.deployments()
         )
@@ -153,14 +134,14 @@ class EngineHost:
         Raises:
             ProviderSettingsError: The settings cannot be used; nothing has changed.
         """
-        self.versions.replace(self._open_version(settings, self.versions.current))
+        self.versions.replace(self._builder.open(settings, self._stored, self.versions.current))
         self._limiter.use(settings.access)
         self.refresh()
 
     def use_stored(self, stored: LoadedRerankers) -> None:
         """Serve these stored rerankers to new calls; calls in flight finish with those they began with."""
         self._stored = stored
-        self.versions.replace(self._with_stored(self.versions.current))
+        self.versions.replace(with_stored(self.versions.current, stored))
 
     @property
     def declared(self) -> Mapping[str, AnyReranker]:
@@ -201,7 +182,7 @@ class EngineHost:
             checks_names: Whether models must be served now, by servers that tell which ones they serve.
         """
         current = self.versions.current
-        return _compose(current.settings, stored, current.engine.models, checks_names=checks_names).problems
+        return compose(current.settings, stored, current.engine.models, checks_names=checks_names).problems
 
     def reranker_of(self, name: str) -> str:
         """Return the key of the reranker that a requested model name leads to; empty for another model."""
@@ -220,11 +201,7 @@ class EngineHost:
         Raises:
             ProviderSettingsError: The provider cannot be used; the message names what is missing.
         """
-        current = self.versions.current
-        provider = open_provider(name, options, self._environ, current.transport)
-        others = [other for other in (self.local, *current.deployments) if other.name != name]
-        bare = msgspec.structs.replace(self.settings, aliases={}, models={}, rerankers={})
-        engine = _compose_engine(bare, [provider, *others], None, current.transport)
+        engine, provider = self._builder.open_variant(self.versions.current, name, options)
         return RecordedService(engine, self._recorder), provider
 
     async def close(self) -> None:
@@ -244,86 +221,3 @@ class EngineHost:
         await self._stored_spend.close()
         if self.cache is not None:
             await self.cache.close()
-
-    def _open_version(self, settings: Settings, previous: EngineVersion | None) -> EngineVersion:
-        """Build an engine version; providers with unchanged settings are taken from `previous`."""
-        is_kept = previous is not None and previous.settings.transport == settings.transport
-        transport = previous.transport if previous and is_kept else open_configured_transport(settings.transport)
-        deployments = self._open_deployments(settings, transport, previous if is_kept else None)
-        engine = _compose_engine(settings, [self.local, *deployments], self.cache, transport)
-        return self._with_stored(EngineVersion(settings, engine, transport, deployments))
-
-    def _with_stored(self, version: EngineVersion) -> EngineVersion:
-        """Return a version that serves the stored rerankers too, and shares everything else with the given one."""
-        if version.stored is self._stored:
-            return version
-        composed = _compose(version.settings, self._stored, version.engine.models)
-        for key in self._stored.settings:
-            model_known(key, ())
-        return EngineVersion(
-            version.settings,
-            version.engine.with_models(composed.models),
-            version.transport,
-            version.deployments,
-            self._stored,
-            composed.problems,
-        )
-
-    def _open_deployments(
-        self, settings: Settings, transport: HttpTransport, previous: EngineVersion | None
-    ) -> Sequence[ModelProvider]:
-        """Open the providers, except those of `previous` with unchanged settings, which are reused."""
-        if previous is not None and previous.settings.providers == settings.providers:
-            return previous.deployments
-        kept = {
-            deployment.name: deployment
-            for deployment in (previous.deployments if previous else ())
-            if previous and settings.providers.get(deployment.name) == previous.settings.providers.get(deployment.name)
-        }
-        wanted = {name: options for name, options in settings.providers.items() if name not in kept}
-        for warning in tls_warnings(wanted):
-            _log.warning(warning)
-        return [*kept.values(), *open_providers(wanted, self._environ, transport, taken=kept.keys())]
-
-
-def _compose_engine(
-    settings: Settings, providers: Sequence[ModelProvider], cache: PairScores | None, transport: HttpTransport
-) -> Engine:
-    """Build an engine of open providers; it holds nothing that must be closed.
-
-    Raises:
-        ProviderSettingsError: A model or reranker of the settings cannot be served; the message names the settings key.
-    """
-    try:
-        router = Router(
-            providers,
-            default_model=settings.default_model,
-            aliases=settings.aliases,
-            models=settings.models,
-            composed=settings.rerankers,
-        )
-        models = compose_models(settings.rerankers, router, cache, settings.limits)
-        guardrails = Guardrails(settings.access.guardrails, transport) if settings.access.guardrails else None
-    except (RouterSettingsError, RerankersError, ValueError) as error:
-        raise ProviderSettingsError(str(error)) from None
-    return Engine(
-        router,
-        settings.limits,
-        models=models,
-        blank_documents=settings.blank_documents,
-        inspect=guardrails.inspect if guardrails else None,
-    )
-
-
-def _compose(settings: Settings, stored: LoadedRerankers, models: Models, *, checks_names: bool = False) -> Composed:
-    """Build the models of an engine anew, with stored rerankers."""
-    router = models.router.with_composed((*settings.rerankers, *stored.versions), checks_names=checks_names)
-    return compose_all(
-        settings.rerankers,
-        stored.settings,
-        router,
-        models.cache,
-        settings.limits,
-        faulty=stored.faulty,
-        versions=stored.versions,
-    )
