@@ -19,6 +19,7 @@ from rerankd_client import (
     RerankClient,
     Unavailable,
 )
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.unit.client.fake_server import FakeServer
@@ -156,9 +157,10 @@ async def test_a_broken_stream_raises(client: AsyncRerankClient) -> None:
 
 async def test_a_cancelled_task_leaves_nothing_behind(client: AsyncRerankClient, server: FakeServer) -> None:
     server.journal.may_read.clear()
-    batch = client.batch_rerank(Source(10))
+    source = Source(10)
+    batch = client.batch_rerank(source)
     task = asyncio.ensure_future(anext(batch))
-    await asyncio.sleep(0.05)
+    await until(lambda: source.taken)
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):

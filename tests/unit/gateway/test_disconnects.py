@@ -47,7 +47,7 @@ async def test_connection_is_kept_for_the_next_call(address: tuple[str, int]) ->
 
 async def test_guard_turns_a_departure_into_its_error() -> None:
     async def leave() -> None:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
 
     async def work() -> None:
         async with CallGuard(None) as guard:
@@ -65,10 +65,12 @@ async def test_guard_passes_other_cancellations_on() -> None:
     async def work() -> None:
         async with CallGuard(time.monotonic() + 60) as guard:
             guard.watch(lambda: asyncio.sleep(60))
+            started.set()
             await asyncio.sleep(60)
 
+    started = asyncio.Event()
     task = asyncio.create_task(work())
-    await asyncio.sleep(0.01)
+    await started.wait()
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rerankd.store.settings import StoreSettings
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.recorder import Recorder
 from tests.support.runs import ended_call
+from tests.support.waiting import settle, until
 
 
 class Rows:
@@ -32,6 +33,7 @@ class Rows:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.batches: list[int] = []
+        self.asked = 0
         self.retries: list[bool] = []
         self.away: Exception | None = None
         self.may_store = threading.Event()
@@ -44,6 +46,7 @@ class Rows:
         return self
 
     def insert(self, rows: Sequence[Row], *, is_retry: bool = False) -> int:
+        self.asked += 1
         self.may_store.wait(10)
         if self.away is not None:
             raise self.away
@@ -74,13 +77,6 @@ def count(result: str) -> float:
     return metrics.registry.get_sample_value("rerankd_runs_total", {"result": result}) or 0.0
 
 
-async def until(is_true: Callable[[], bool]) -> None:
-    give_up_s = time.monotonic() + 10
-    while not is_true():
-        assert time.monotonic() < give_up_s
-        await asyncio.sleep(0.005)
-
-
 async def test_runs_share_a_transaction_and_closing_stores_what_waits() -> None:
     store = Rows()
     queue, writer = made(store)
@@ -101,10 +97,10 @@ async def test_waiting_ends_with_the_commit_of_ones_own_run() -> None:
     writer.start()
     queue.offer([ended_call()])
     first = asyncio.create_task(queue.wait())
-    await asyncio.sleep(0.05)
+    await until(lambda: store.asked == 1)
     queue.offer([ended_call(), ended_call()])
     second = asyncio.create_task(queue.wait())
-    await asyncio.sleep(0.05)
+    await settle()
     assert not first.done()
     store.may_store.set()
     await first

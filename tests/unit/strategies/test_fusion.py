@@ -20,6 +20,7 @@ from rerankd_adapters import base
 from rerankd_adapters.base import AdapterErrorKind, Capabilities, ProviderCall, ProviderReply, Scoring
 from tests.support.engines import engine, failing, hanging
 from tests.support.providers import Answer, ScriptedProvider, by_length
+from tests.support.waiting import until
 
 CALL = CallContext(request_id="r1")
 DOCUMENTS = ["a", "cccc", "bb"]
@@ -223,10 +224,12 @@ async def test_a_slow_member_is_left_out_before_the_deadline(timeout_ms: int | N
 
 
 async def test_the_callers_cancellation_reaches_every_member() -> None:
+    begun: list[str] = []
     ended: list[str] = []
 
     def hang(name: str) -> Callable[[ProviderCall], Awaitable[ProviderReply]]:
         async def answer(call: ProviderCall) -> ProviderReply:
+            begun.append(name)
             try:
                 return await hanging(call)
             finally:
@@ -236,7 +239,7 @@ async def test_the_callers_cancellation_reaches_every_member() -> None:
 
     found = opened({"p": (PROBABILITY, hang("p")), "c": (COSINE, hang("c"))}, TWO)
     task = asyncio.create_task(ask(found))
-    await asyncio.sleep(0.05)
+    await until(lambda: len(begun) == 2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -208,10 +208,16 @@ async def test_a_soft_budget_warns(make: Make) -> None:
 async def test_what_a_failed_call_may_cost_is_charged_and_no_more(
     make: Make, ledger: LocalLedger, answer: Answer, left: int
 ) -> None:
-    service = make({"budgets": [{"usd": 2}]}, answer=answer)
+    begun = asyncio.Event()
+
+    async def noted(asked: ProviderCall) -> ProviderReply:
+        begun.set()
+        return await answer(asked)
+
+    service = make({"budgets": [{"usd": 2}]}, answer=noted)
     running = asyncio.create_task(ask(service))
     if answer is hanging:
-        await asyncio.sleep(0.01)
+        await begun.wait()
         running.cancel()
     with pytest.raises((ServiceError, asyncio.CancelledError)):
         await running

@@ -26,6 +26,7 @@ from rerankd_adapters.base import (
 )
 from tests.support.engines import engine, failing, hanging
 from tests.support.providers import Answer, ScriptedProvider, by_length
+from tests.support.waiting import settle
 
 NOW_S = 1_795_910_400.0
 DAY = "2026-11-29"
@@ -102,7 +103,7 @@ async def test_a_fallback_costs_what_both_models_took() -> None:
 
     async def two_of_three(call: ProviderCall) -> ProviderReply:
         if call.documents == ["z"]:
-            await asyncio.sleep(0.01)
+            await settle()
             raise AdapterError(AdapterErrorKind.UNAVAILABLE, "not z", status=503)
         return await billed(call)
 
@@ -136,8 +137,14 @@ async def test_a_call_that_failed_at_a_provider_is_a_call_that_cost_nothing() ->
 
 async def test_a_caller_who_leaves_is_a_call() -> None:
     book = Book()
-    call = asyncio.create_task(ask(service(book, paid=hanging)))
-    await asyncio.sleep(0.01)
+    begun = asyncio.Event()
+
+    async def hangs(asked: ProviderCall) -> ProviderReply:
+        begun.set()
+        return await hanging(asked)
+
+    call = asyncio.create_task(ask(service(book, paid=hangs)))
+    await begun.wait()
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     assert book.sums.take() == {of(): SpendAmounts(calls=1)}
