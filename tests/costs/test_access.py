@@ -24,9 +24,9 @@ WITH_KEY = Scenario("grpc_bm25_key", "with a key", by_grpc(BM25, DOCUMENTS, ("au
 def test_a_key_takes_at_most_a_tenth_more_work() -> None:
     """The same call, with the same metadata, to a server that does not look at the key and to one that does."""
     with CountedServer("work", {}) as server:
-        without = least(server, WITH_KEY, rounds=10)
+        without = least(server, WITH_KEY, rounds=40)
     with CountedServer("work", {"RERANKD_ACCESS": json.dumps(ACCESS)}) as server:
-        guarded = least(server, WITH_KEY, rounds=10)
+        guarded = least(server, WITH_KEY, rounds=40)
     for name, count in guarded.items():
         assert count <= 1.1 * without[name], (name, count, without[name])
     assert guarded["calls"] > without["calls"], "the key was not looked at"

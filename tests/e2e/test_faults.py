@@ -16,6 +16,8 @@ pytestmark = pytest.mark.slow
 
 MEASUREMENTS = 3
 """Of the slowest calls; no call may fail in any. One stall of a shared machine is a hundredth of the calls."""
+FEWEST_CALLS = 100
+"""Of a percentile."""
 LONGEST_COOLDOWN_S = 1.0
 DETECTION_S = 1.0
 """`adaptive_timeout.min_s`: longer than three times the usual latency here."""
@@ -43,12 +45,12 @@ async def test_a_broken_upstream_fails_no_call_and_slows_few(fault: str) -> None
         outcome = await measure(fault, healthy_s=1.5, broken_s=2.5)
         told.append(_told(outcome))
         assert outcome.broken.failures == []
-        assert outcome.broken.calls > 100, "too few calls for a percentile"
         assert outcome.broken.upstream_calls <= 1.2 * outcome.broken.calls + 100
         assert fault not in UNANSWERED or outcome.reached <= MOST_CAUGHT
         # The callers are as many as a limit catches at once: one limit is what they notice. What is above is this
-        # machine's own, a tenth of a second on a busy one.
-        if outcome.broken.percentile_s(0.99) <= 2 * outcome.healthy.percentile_s(0.99) + DETECTION_S + 2 * LATENCY_S:
+        # machine's own, a tenth of a second on a busy one; one that is too busy for enough calls measures nothing.
+        longest_s = 2 * outcome.healthy.percentile_s(0.99) + DETECTION_S + 2 * LATENCY_S
+        if outcome.broken.calls > FEWEST_CALLS and outcome.broken.percentile_s(0.99) <= longest_s:
             return
     pytest.fail("\n".join(told))
 
@@ -85,8 +87,8 @@ async def test_cooldowns_keep_traffic_from_upstreams_that_are_all_down() -> None
         for upstream in opened.upstreams:
             upstream.fault = FAULTS["answers 503"]
         load = await opened.load(2.0, concurrency=4)
-        assert load.calls > 500
-        assert load.upstream_calls < 100
+        assert load.calls > FEWEST_CALLS
+        assert load.upstream_calls < min(100, load.calls / 2)
         refused = [failure for failure in load.failures if failure.reason is Reason.NO_HEALTHY_DEPLOYMENT]
         assert len(refused) > 0.9 * load.calls
         assert all(failure.retry_after_s for failure in refused)

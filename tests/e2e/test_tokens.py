@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -113,12 +114,13 @@ def test_scopes_and_models_of_a_token_are_its_limits(serving: Serving) -> None:
 
 def test_made_up_keys_leave_the_issuer_in_peace_and_callers_served(serving: Serving) -> None:
     assert serving.post({"authorization": serving.issuer.token()}).status_code == 200
-    asked = len(serving.provider.received)
+    asked, began_s = len(serving.provider.received), time.monotonic()
     tokens = [serving.issuer.token(headers={"kid": f"made-up-{number}"}) for number in range(200)]
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda token: serving.post({"authorization": token}), tokens))
     assert {(answer.status_code, answer.headers["x-error-reason"]) for answer in answers} == {(401, "TOKEN_INVALID")}
-    assert len(serving.provider.received) - asked <= 2  # discovery document and keys, once
+    # Discovery document and keys, every 30 s at most: once, but on a machine that is very busy.
+    assert len(serving.provider.received) - asked <= 2 * (1 + (time.monotonic() - began_s) // 30)
     assert serving.post({"authorization": serving.issuer.token(sub="somebody new")}).status_code == 200
 
 
