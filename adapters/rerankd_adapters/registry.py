@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rerankd_adapters.chat import ChatAdapter, NoRerankAdapter
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
@@ -78,15 +78,6 @@ BUILT_IN: Final[Mapping[str, str]] = {
 """Provider name: `module:NAME` of its declaration."""
 
 
-class ModelName(NamedTuple):
-    """A parsed model name, `provider/model`."""
-
-    provider: str
-    """Canonical name of the provider, never an alias."""
-    model: str
-    """Everything after the first slash; may contain slashes, colons and at signs."""
-
-
 @cache
 def provider_names() -> tuple[str, ...]:
     """List the names of the installed providers, without aliases and broken providers."""
@@ -113,13 +104,6 @@ def _declaration(name: str) -> Provider | None:
     """Import the declaration of an installed provider; `None` if it is broken."""
     provider = _load(BUILT_IN[name]) if name in BUILT_IN else _read(_third_party()[name])
     return provider if isinstance(provider, Provider) else None
-
-
-def parse_model(name: str) -> ModelName | None:
-    """Parse `provider/model`; the provider may be an alias. `None` if there is no such provider."""
-    provider_name, slash, model = name.partition("/")
-    provider = find_provider(provider_name) if slash and model else None
-    return ModelName(provider.name, model) if provider else None
 
 
 @cache

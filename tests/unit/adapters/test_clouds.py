@@ -8,7 +8,7 @@ import pytest
 
 from rerankd_adapters.azure_ai import rerank_url
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, HttpRequest, ProviderCall, Scoring
-from rerankd_adapters.registry import find_provider, open_adapter, parse_model
+from rerankd_adapters.registry import find_provider, open_adapter
 
 FOUNDRY = "https://r.services.ai.azure.com"
 COHERE = "cohere.rerank-v3-5:0"
@@ -189,24 +189,6 @@ def test_bedrock_facts_hold_for_arns() -> None:
     price = bedrock.price_of(arn)
     assert price is not None
     assert price.usd_per_million == 2000
-
-
-@pytest.mark.parametrize(
-    ("name", "provider", "model"),
-    [
-        ("azure/Cohere-rerank-v4.0-pro", "azure_ai", "Cohere-rerank-v4.0-pro"),
-        ("vertex_ai/semantic-ranker-default@latest", "vertex", "semantic-ranker-default@latest"),
-        ("litellm/my-model", "litellm_proxy", "my-model"),
-        (
-            f"bedrock/arn:aws:bedrock:us-west-2::foundation-model/{COHERE}",
-            "bedrock",
-            f"arn:aws:bedrock:us-west-2::foundation-model/{COHERE}",
-        ),
-        ("watsonx/cross-encoder/ms-marco-minilm-l-12-v2", "watsonx", "cross-encoder/ms-marco-minilm-l-12-v2"),
-    ],
-)
-def test_model_strings(name: str, provider: str, model: str) -> None:
-    assert parse_model(name) == (provider, model)
 
 
 @pytest.mark.parametrize(

@@ -18,33 +18,38 @@ from rerankd_adapters import registry
 from rerankd_adapters.base import AdapterError, HttpAdapter, Scheme, Scoring
 from rerankd_adapters.chat_api import LABEL_READING
 from rerankd_adapters.label_reading import LabelReading
-from rerankd_adapters.registry import find_provider, open_adapter, parse_model, provider_names
+from rerankd_adapters.registry import find_provider, open_adapter, provider_names
 from rerankd_adapters.vllm import VLLM
 
 
 @pytest.mark.parametrize(
-    ("name", "provider", "model"),
+    ("name", "provider"),
     [
-        ("cohere/rerank-v3.5", "cohere", "rerank-v3.5"),
-        ("vllm/BAAI/bge-reranker-v2-m3", "vllm", "BAAI/bge-reranker-v2-m3"),
-        ("hosted_vllm/BAAI/bge-reranker-v2-m3", "vllm", "BAAI/bge-reranker-v2-m3"),
-        (
-            "nvidia_nim/ranking/nvidia/llama-3.2-nv-rerankqa-1b-v2",
-            "nvidia_nim",
-            "ranking/nvidia/llama-3.2-nv-rerankqa-1b-v2",
-        ),
-        ("together_ai/Salesforce/Llama-Rank-v1", "together", "Salesforce/Llama-Rank-v1"),
-        ("jina_ai/jina-reranker-v3", "jina", "jina-reranker-v3"),
-        ("huggingface/BAAI/bge-reranker-large", "tei", "BAAI/bge-reranker-large"),
+        ("cohere", "cohere"),
+        ("vllm", "vllm"),
+        ("hosted_vllm", "vllm"),
+        ("nvidia_nim", "nvidia_nim"),
+        ("together_ai", "together"),
+        ("jina_ai", "jina"),
+        ("huggingface", "tei"),
+        ("azure", "azure_ai"),
+        ("vertex_ai", "vertex"),
+        ("litellm", "litellm_proxy"),
     ],
 )
-def test_model_names(name: str, provider: str, model: str) -> None:
-    assert parse_model(name) == (provider, model)
+def test_providers_have_the_names_that_litellm_gives_them(name: str, provider: str) -> None:
+    assert named(name) == provider
 
 
-@pytest.mark.parametrize("name", ["", "cohere", "cohere/", "/rerank-v3.5", "nobody/model"])
-def test_names_that_are_none(name: str) -> None:
-    assert parse_model(name) is None
+@pytest.mark.parametrize("name", ["", "nobody", "Cohere"])
+def test_names_of_no_provider(name: str) -> None:
+    assert find_provider(name) is None
+
+
+def named(name: str) -> str:
+    found = find_provider(name)
+    assert found is not None
+    return found.name
 
 
 @pytest.mark.parametrize("name", provider_names())
@@ -155,7 +160,7 @@ ACME = replace(VLLM, name="acme", aliases=("acme_ai",), adapter="{adapter}")
 def test_third_parties_come_by_entry_point(install: Callable[..., None]) -> None:
     install("acme", ACME.format(adapter=VLLM.adapter), "ACME")
     assert "acme" in provider_names()
-    assert parse_model("acme_ai/m") == ("acme", "m")
+    assert named("acme_ai") == "acme"
 
 
 @pytest.mark.parametrize(
@@ -174,8 +179,8 @@ def test_a_broken_package_breaks_no_other(install: Callable[..., None], source: 
     assert registry.broken_providers() == {"wrong": f"fake_wrong:ACME {problem}"}
     assert "wrong" not in provider_names()
     assert find_provider("wrong") is None
-    assert parse_model("hosted_vllm/m") == ("vllm", "m")
-    assert parse_model("acme_ai/m") == ("acme", "m")
+    assert named("hosted_vllm") == "vllm"
+    assert named("acme_ai") == "acme"
     with pytest.raises(
         ProviderSettingsError, match=r"^providers\.wrong: the provider wrong is broken: fake_wrong:ACME"
     ):
