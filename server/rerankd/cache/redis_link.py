@@ -32,11 +32,17 @@ class RedisLink:
     While Redis is down, no call uses it: one task probes it, with exponential backoff from 1 s. Only that task opens
     connections, so that no call waits for a handshake.
 
+    Commands of any number of tasks share `CONNECTIONS` connections and wait their turn for one; callers limit the time
+    of a command, and report its failure by `failed` or `write_failed`.
+
     Args:
         url: `redis://`, `rediss://` or `unix://`.
-        timeout_s: A probe must be answered within it.
-        sleep: Waits between probes.
-        longest_pause_s: Longest wait between probes, at least 1.
+        timeout_s: Seconds within which Redis must answer a probe, once it is connected.
+        sleep: Waits so many seconds between probes.
+        longest_pause_s: Longest wait between probes in seconds, at least 1.
+
+    Raises:
+        ValueError: The URL has another form.
     """
 
     def __init__(
@@ -67,7 +73,7 @@ class RedisLink:
         """When Redis answered last, a `time.monotonic()`."""
 
     async def start(self) -> None:
-        """Connect; on failure keep trying in the background. Call once."""
+        """Connect within some 1 s; on failure keep trying in the background, and raise nothing. Call once."""
         problem = await self._probe()
         if problem is None:
             self._up()
@@ -77,7 +83,7 @@ class RedisLink:
         self._keeper = asyncio.create_task(self._keep(), name="redis-link")
 
     async def close(self) -> None:
-        """Stop probing and close the connections."""
+        """Stop probing and close the connections, within 1 s. Commands under way fail."""
         self.is_up = False
         if self._keeper is not None:
             self._keeper.cancel()
@@ -87,14 +93,38 @@ class RedisLink:
                 await self._client.aclose()
 
     async def mget(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Read values, None where a key is absent. Raises the library's exceptions."""
+        """Read values.
+
+        Args:
+            keys: n keys, n >= 1.
+
+        Returns:
+            n values in the order of the keys; `None` where a key is absent.
+
+        Raises:
+            redis.exceptions.RedisError: Redis cannot be reached, or refuses the command.
+            OSError: Likewise.
+        """
         async with self._places:
             values = cast("list[bytes | None]", await self._client.mget(keys))
         self._answered()
         return values
 
     async def evaluate(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Any:
-        """Run a Lua script that writes, and return its answer. Raises the library's exceptions."""
+        """Run a Lua script that writes.
+
+        Args:
+            script: Its source.
+            keys: n values of `KEYS`, n >= 0.
+            arguments: Values of `ARGV`.
+
+        Returns:
+            The script's answer: bytes, an int, a list of these, or `None`.
+
+        Raises:
+            redis.exceptions.RedisError: Redis cannot be reached, or refuses the script.
+            OSError: Likewise.
+        """
         async with self._places:
             answer = await self._client.eval(script, len(keys), *keys, *arguments)
         self._takes_writes = True
@@ -107,7 +137,11 @@ class RedisLink:
         self._pause_s = _FIRST_PAUSE_S
 
     def write_failed(self, error: Exception, began_s: float) -> None:
-        """Record a failed write. A write that Redis refuses (memory full) does not stop reads."""
+        """Record the failure of a write sent at `began_s`, a `time.monotonic()`.
+
+        One that Redis refuses, such as for want of memory, leaves Redis in use for reads; any other counts as in
+        `failed`.
+        """
         if not isinstance(error, ResponseError) or isinstance(error, AuthenticationError):
             self.failed(error, began_s)
             return
@@ -119,7 +153,8 @@ class RedisLink:
     def failed(self, error: Exception, began_s: float) -> None:
         """Record the failure of a command sent at `began_s`, a `time.monotonic()`.
 
-        An error marks Redis as down at once, timeouts do when several are consecutive.
+        An error marks Redis as down at once, the third consecutive timeout does; one that began before the last one
+        was counted is the same pause, and is not counted again.
         """
         self.errors += 1
         if isinstance(error, TimeoutError):

@@ -29,13 +29,16 @@ for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[i], 'PX', ttl_ms) end
 
 
 class RedisTier:
-    """Reads within a time limit, writes in the background. For one event loop.
+    """Reads within a time limit, writes in the background. For one event loop; its creator closes it.
+
+    A value is a score as eight bytes, a little-endian double, under `PREFIX:VERSION:KEY`; one of another form counts as
+    absent.
 
     Args:
         link: The connection; started and closed with this object.
         prefix: First part of every key.
-        timeout_s: Longest time of one `get_many`.
-        ttl_s: Seconds a score is kept.
+        timeout_s: Longest time of one `get_many`, in seconds.
+        ttl_s: Seconds that Redis keeps a score.
     """
 
     def __init__(self, link: RedisLink, prefix: str, timeout_s: float, ttl_s: float) -> None:
@@ -67,7 +70,7 @@ class RedisTier:
         self._writer = asyncio.create_task(self._write_forever(), name="redis-writer")
 
     async def close(self) -> None:
-        """Write the queue within 0.5 s, then disconnect."""
+        """Write the queue within 0.5 s, then disconnect; what is not written by then is lost."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_TIMEOUT_S):
                 await self._is_idle.wait()
@@ -77,7 +80,14 @@ class RedisTier:
         await self._link.close()
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, float]:
-        """Read known scores by key, without those not read in time. Raises nothing but CancelledError."""
+        """Read scores.
+
+        Args:
+            keys: n keys, n >= 0, without the prefix.
+
+        Returns:
+            The scores that were found in time, by key. Faults are counted, and raise nothing.
+        """
         found: dict[bytes, float] = {}
         if not self._link.is_up:
             return found
@@ -92,7 +102,12 @@ class RedisTier:
         return found
 
     def put_many(self, pairs: Mapping[bytes, float]) -> None:
-        """Queue scores for writing. They are dropped while Redis is down or the queue is full."""
+        """Queue scores for writing; returns at once.
+
+        Args:
+            pairs: Scores by key. All of them are dropped and counted while Redis is down, or if the queue of 50,000
+                has no room for them.
+        """
         if not self._link.is_up or len(self._waiting) + len(pairs) > _MAX_WAITING:
             self.dropped += len(pairs)
             return
