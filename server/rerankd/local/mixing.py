@@ -21,4 +21,4 @@ def blend(parts: Sequence[tuple[float, Sequence[float]]]) -> list[float]:
     """Add score lists of equal length, each scaled to 0..1 and weighted; weights add up to 1."""
     scaled = [(weight, scale(values)) for weight, values in parts]
     count = len(scaled[0][1])
-    return [sum(weight * values[place] for weight, values in scaled) for place in range(count)]
+    return [sum(weight * values[position] for weight, values in scaled) for position in range(count)]

@@ -66,10 +66,10 @@ class StaticTable:
 
     def __init__(self, vectors: npt.NDArray[np.float16]) -> None:
         self._units = normalise(vectors)
-        # Vocabularies are ordered by frequency, so the place stands in for rarity.
-        places = np.log(1 + np.arange(len(vectors), dtype=np.float32))
-        self._weights: Floats = places.astype(np.float32)
-        self._match_weights: Floats = np.maximum(places - 6, 0.1).astype(np.float32)
+        # Vocabularies are ordered by frequency, so the logarithm of the rank stands in for rarity.
+        log_ranks = np.log(1 + np.arange(len(vectors), dtype=np.float32))
+        self._weights: Floats = log_ranks.astype(np.float32)
+        self._match_weights: Floats = np.maximum(log_ranks - 6, 0.1).astype(np.float32)
 
     def read_query(self, ids: list[int]) -> StaticQuery:
         """Compare a query's tokens, special tokens left out, with the vocabulary; some 3 ms for ten tokens."""

@@ -128,11 +128,11 @@ class Tokenizer:
         ids: list[int] = list(sample.ids)  # type: ignore[attr-defined]  # `tokenizers` names no type, also below
         types: list[int] = list(sample.type_ids)  # type: ignore[attr-defined]  # likewise
         special: list[int] = list(sample.special_tokens_mask)  # type: ignore[attr-defined]  # likewise
-        words = [place for place, is_special in enumerate(special) if not is_special]
+        words = [position for position, is_special in enumerate(special) if not is_special]
         first, last = words[0], words[-1]
         # In some vocabularies a sample is more than one token, so the gap between the texts is searched for.
-        gap = [place for place in range(first, last) if special[place]] if pair else []
-        between = [ids[place] for place in gap]
+        gap = [position for position in range(first, last) if special[position]] if pair else []
+        between = [ids[position] for position in gap]
         before_type = types[0]
         between_type = types[gap[0]] if gap else before_type
         kinds = (before_type, types[first], between_type, types[last], types[-1])

@@ -47,13 +47,13 @@ class LargeMessages:
             ServiceError: `TOO_MANY_DOCUMENTS`, or `INVALID_REQUEST` for too many values; as `convert_whole`.
             DecodeError: It is not valid.
         """
-        place = _REQUEST[message_type]
+        holder_path = _REQUEST[message_type]
         async with self._turn:
-            self._check(data, _path(message_type, place))
+            self._check(data, _path(message_type, holder_path))
             message = message_type.FromString(data)
             size = len(data)
             del data
-            holder: Any = attrgetter(place)(message) if place else message
+            holder: Any = attrgetter(holder_path)(message) if holder_path else message
             sent = list(holder.documents)
             del holder.documents[:]
             decoded = convert_whole(message)
@@ -63,7 +63,7 @@ class LargeMessages:
                 await asyncio.sleep(0)
                 documents += convert.short_documents_from_proto(sent[start : start + step])
             if documents:
-                owner = attrgetter(place)(decoded) if place else decoded
+                owner = attrgetter(holder_path)(decoded) if holder_path else decoded
                 owner.documents = documents
         return decoded
 
@@ -148,10 +148,10 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         shift += 7
 
 
-def _path(message_type: type[Message], place: str) -> tuple[int, ...]:
+def _path(message_type: type[Message], holder_path: str) -> tuple[int, ...]:
     descriptor: Any = message_type.DESCRIPTOR
     numbers = []
-    for name in (*place.split("."), "documents") if place else ("documents",):
+    for name in (*holder_path.split("."), "documents") if holder_path else ("documents",):
         field = descriptor.fields_by_name[name]
         numbers.append(field.number)
         descriptor = field.message_type

@@ -87,11 +87,11 @@ class QueryWords:
         nearness: defaultdict[tuple[int, int], float] = defaultdict(float)
         if len(self._position) > 1 and len(counts.counts) - counts.counts.count(0) > 1:
             kept = [word for word in words if word not in self._dropped]
-            found = [(place, word) for place, word in enumerate(map(self._position.get, kept)) if word is not None]
-            for (place, word), (next_place, next_word) in pairwise(found):
+            found = [(offset, word) for offset, word in enumerate(map(self._position.get, kept)) if word is not None]
+            for (offset, word), (next_offset, next_word) in pairwise(found):
                 if word == next_word:
                     continue
-                distance = next_place - place
+                distance = next_offset - offset
                 nearness[word, next_word] += 1 / distance**2
                 if distance == 1 and (phrase := self._phrase_position.get((word, next_word))) is not None:
                     phrases[phrase] += 1

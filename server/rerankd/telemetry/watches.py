@@ -68,15 +68,15 @@ class ChunkWatch:
         self.operation = "rerank"
         """What is asked for: `rerank` or `chat`."""
 
-    def attempt(self, place: tuple[str, str, str], number: int, documents: int) -> AttemptWatch:
+    def attempt(self, labels: tuple[str, str, str], number: int, documents: int) -> AttemptWatch:
         """Watch one provider call.
 
         Args:
-            place: Provider, the provider's name of the model, deployment.
+            labels: Provider, the provider's name of the model, deployment.
             number: 1 for the first attempt at the chunk.
             documents: In the chunk.
         """
-        return AttemptWatch(self, place, number, documents)
+        return AttemptWatch(self, labels, number, documents)
 
     def retried(self, model: str, delay_s: float, failure: Exception) -> None:
         """Note that the chunk is tried again, after a pause of `delay_s`, because of `failure`."""
@@ -112,13 +112,13 @@ class AttemptWatch:
         "started_s",
     )
 
-    def __init__(self, chunk: ChunkWatch, place: tuple[str, str, str], number: int, documents: int) -> None:
+    def __init__(self, chunk: ChunkWatch, labels: tuple[str, str, str], number: int, documents: int) -> None:
         self._record: WatchedCall | None = chunk.record
         self.parent = chunk.parent
         """The member's span that the call is part of; `None`: that of the rerank call."""
         self.chunk_index = chunk.index
         self.chunk_count = chunk.count
-        self.provider, self.model, self.deployment = place
+        self.provider, self.model, self.deployment = labels
         self.number = number
         self.operation = chunk.operation
         self.documents = documents

@@ -104,7 +104,7 @@ class LlmListwise:
             config, model, prompts, context, indices, request.request.priority or 0, plan.calls(len(best))
         )
         ranking = await plan.rank(len(best), windows.order, prompts.draw())
-        order = [indices[place] for place in ranking.order]
+        order = [indices[position] for position in ranking.order]
         order += [request.indices[position] for position in behind]
         calls = windows.calls
         count = len(order)
@@ -112,7 +112,7 @@ class LlmListwise:
             model=model.name,
             provider=calls[0].result.deployment.provider.name if calls else COMPOSED_PROVIDER,
             indices=order,
-            scores=[(count - place) / count for place in range(count)],
+            scores=[(count - number) / count for number in range(count)],
             score_space=self.score_space,
             usage=usage_of(request, calls, 0, model.group.info().price),
             calls=calls,
@@ -122,8 +122,8 @@ class LlmListwise:
 
     def _explainer(self, before: Sequence[int], indices: Sequence[int], ranking: TournamentRanking) -> _Explainer:
         orders = {"order before" if self.first_stage is None else self.first_stage.name: before}
-        for number, places in enumerate(ranking.readings, 1):
-            orders[f"reading {number}"] = [indices[place] for place in places]
+        for number, reading in enumerate(ranking.readings, 1):
+            orders[f"reading {number}"] = [indices[position] for position in reading]
         return _Explainer(orders)
 
 

@@ -104,8 +104,8 @@ class JointRank:
         dealt = [window for _ in range(self.deals) for window in distribute(range(count), windows, draw)]
         total = [0.0] * count
         for order in await rank_all(dealt, rank):
-            for place, position in enumerate(order):
-                total[position] += (place + 0.5) / len(order)
+            for number, position in enumerate(order):
+                total[position] += (number + 0.5) / len(order)
         return TournamentRanking(sorted(range(count), key=total.__getitem__))
 
 

@@ -75,7 +75,7 @@ class Windows:
                 self.outcomes[reading.outcome] += 1
                 window_ordered(self.model.name, reading.outcome)
                 if reading.outcome is not AnswerOutcome.UNUSABLE:
-                    return [positions[place] for place in reading.order]
+                    return [positions[each] for each in reading.order]
         raise _unreadable(self.model, reply, reading, len(positions))
 
     async def _ask(self, positions: Sequence[int], prompt: WindowPrompt) -> ChatReply:

@@ -45,9 +45,9 @@ class Capture:
             found[_QUERY] = self._shown(texts.query)
         most = settings.capture_max_documents
         best = [] if response is None else response.results[:most]
-        for place, result in enumerate(best):
-            found[f"{_OUTPUT}.{place}.document.id"] = str(result.index)
-            found[f"{_OUTPUT}.{place}.document.score"] = result.relevance_score
+        for number, result in enumerate(best):
+            found[f"{_OUTPUT}.{number}.document.id"] = str(result.index)
+            found[f"{_OUTPUT}.{number}.document.score"] = result.relevance_score
         if texts is not None and settings.captures_documents:
             found |= self._contents(_INPUT, texts, texts.indices[:most])
             found |= self._contents(_OUTPUT, texts, [result.index for result in best])
@@ -56,10 +56,10 @@ class Capture:
     def _contents(self, prefix: str, texts: ScoredTexts, indices: Sequence[int]) -> dict[str, Any]:
         """Return the texts of documents by their index in the request; blank ones may not have been read."""
         found: dict[str, Any] = {}
-        for place, index in enumerate(indices):
+        for number, index in enumerate(indices):
             position = bisect_left(texts.indices, index)
             if position < len(texts.indices) and texts.indices[position] == index:
-                found[f"{prefix}.{place}.document.content"] = self._shown(texts.texts[position])
+                found[f"{prefix}.{number}.document.content"] = self._shown(texts.texts[position])
         return found
 
     def _shown(self, text: str) -> str:
