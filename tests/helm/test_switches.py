@@ -173,6 +173,22 @@ def test_the_database_is_migrated_before_pods_start(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "is_told"),
+    [
+        ({}, True),
+        ({"config": {"runs": {"calls": "all"}}}, True),
+        ({"database": {"secret": {"name": "db", "key": "url"}}}, False),
+        ({"config": {"store": {"url": "postgresql://db/rerankd"}}}, False),
+        ({"config": {"store": {"state_dir": "/state"}}}, False),
+        ({"secrets": {"env": {"RERANKD_STORE__URL": {"name": "db", "key": "url"}}}}, False),
+    ],
+)
+def test_the_notes_tell_what_goes_with_a_pod(engine: Engine, values: dict[str, Any], is_told: bool) -> None:
+    notes = engine.files(values)["rerankd/templates/NOTES.txt"]
+    assert ("kept in each pod alone, and go with it: database.secret names a PostgreSQL" in notes) is is_told
+
+
+@pytest.mark.parametrize(
     ("values", "has_threads"),
     [
         ({}, True),

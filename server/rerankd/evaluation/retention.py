@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import structlog
@@ -87,10 +88,8 @@ class Retention:
         experiments, judgements = await self._store.experiments(), await self._store.judgements()
         steps: list[Step] = []
         if (before := self._before(self._settings.keep_experiments_days)) is not None:
-            steps.append(lambda: experiments.delete_before(before))
-        for source, at in self._sources():
-            steps.append(lambda source=source, at=at: judgements.delete_before(at, source))  # type: ignore[misc]
-        return steps
+            steps.append(partial(experiments.delete_before, before))
+        return steps + [partial(judgements.delete_before, at, source) for source, at in self._sources()]
 
     def _sources(self) -> Iterator[tuple[Source | None, float]]:
         kept = (

@@ -1,4 +1,4 @@
-"""The start-up summary in a terminal, and the warning that anybody may call."""
+"""The start-up summary in a terminal, and what there is to warn of."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import structlog
 
 from rerankd.serving.listening import Addresses, exposed_addresses
 from rerankd.serving.load_balancer import BALANCED_DRAIN_DELAY_S, environment_sign
+from rerankd.serving.store_notice import note_store
 from rerankd.settings import ServerSettings, Settings
 
 _log = structlog.get_logger("rerankd.serving")
 
 
 def announce(settings: Settings, addresses: Addresses) -> None:
-    """Warn if anybody may call, then print the summary with a first command to try, if stdout is a terminal."""
+    """Warn if anybody may call or nothing can be stored; to a terminal, print a summary and a command to try."""
     exposed = [] if settings.access.enabled else exposed_addresses(addresses.addresses)
     if exposed:
         _log.warning("anybody may call: callers are not authenticated", addresses=exposed)
+    note_store(settings.store, os.environ)
     if not sys.stdout.isatty():
         return
     from rich.console import Console

@@ -55,8 +55,16 @@ def supervise(settings: Settings, origin: SettingsOrigin, announce: Callable[[Ad
     with contextlib.ExitStack() as stack:
         for reservation in reserved:
             stack.enter_context(reservation)
-        # Read when a worker imports its metrics, so that any worker can serve the sum of all.
-        os.environ[SHARED_FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix="rerankd-metrics-"))
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rerankd-metrics-"))
+        except OSError as error:
+            _log.error(
+                "cannot start",
+                problem=f"several workers share their metrics in a temporary folder: {error.strerror or error}",
+                advice="mount /tmp (docker run --tmpfs /tmp), name a folder in TMPDIR, or set server.workers: 1",
+            )
+            return EXIT_CANNOT_START
+        os.environ[SHARED_FOLDER] = folder  # read when a worker imports its metrics: any of them serves the sum of all
         return _Supervisor(WorkerStart(_share_cores(resolved), settings, origin), announce).run()
 
 

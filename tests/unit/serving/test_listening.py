@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from rerankd.gateway.server import bind
 from rerankd.serving.banner import announce
@@ -21,6 +23,7 @@ from rerankd.serving.listening import (
 )
 from rerankd.serving.service import Service
 from rerankd.serving.supervisor import supervise
+from rerankd.serving.worker import EXIT_CANNOT_START
 from rerankd.settings import ServerSettings, Settings, SettingsError, SettingsOrigin, load_settings
 
 HAS_IPV6 = Path("/proc/net/if_inet6").exists()
@@ -97,6 +100,17 @@ async def test_a_worker_refuses_before_it_listens() -> None:
     with pytest.raises(CannotStartError, match="allow_unauthenticated"):
         await service.start()
     await service.stop()
+
+
+def test_several_workers_need_a_folder_for_their_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container with a read-only root and no /tmp."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    server = ServerSettings(workers=2, grpc_port=0, http_port=0)
+    with capture_logs() as lines:
+        assert supervise(Settings(server=server), SettingsOrigin(), lambda _: None) == EXIT_CANNOT_START
+    (line,) = lines
+    assert line["problem"] == "several workers share their metrics in a temporary folder: No such file or directory"
+    assert "mount /tmp" in line["advice"]
 
 
 def test_the_supervisor_refuses_before_it_starts_workers() -> None:
