@@ -58,7 +58,7 @@ async def flood(servers: list[ServerProcess], calls: int, body: dict[str, Any]) 
 
 async def test_workers_of_a_machine_admit_the_limit_together(tmp_path: Path) -> None:
     limits = [{"name": "all", "calls_per_minute": 50}]
-    file = settings_file(tmp_path, limits, {"path": str(tmp_path / "limits.db")})
+    file = settings_file(tmp_path, limits, {"path": str(tmp_path / "limits.counts")})
     server = ServerProcess("--config", file, "--workers", "2")
     try:
         assert await flood([server], 120, BODY) == {200: 50, 429: 70}
@@ -131,7 +131,7 @@ async def test_a_hard_budget_holds_while_callers_leave_and_a_worker_dies(tmp_pat
         return answer_well(request)
 
     budget = {"name": "all", "budgets": [{"usd": 20 * CENTS / 100, "per": "day"}]}
-    ledger = tmp_path / "limits.db"
+    ledger = tmp_path / "limits.counts"
     with Upstream(slowly) as upstream:
         file = settings_file(
             tmp_path,

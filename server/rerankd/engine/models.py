@@ -14,10 +14,11 @@ from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.router import ProviderNotConfiguredError, Router
 from rerankd.engine.scoring.composed_model import ComposedModel
-from rerankd.engine.scoring.estimate import Estimate, Quote, estimate, texts_of
+from rerankd.engine.scoring.estimate import Estimate, Needed, Quote, estimate, texts_of
 from rerankd.engine.scoring.group_model import GroupModel
 from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
 from rerankd.engine.scoring.scoring_context import ScoringContext
+from rerankd_adapters.base import Price
 
 
 @dataclass(slots=True)
@@ -124,20 +125,26 @@ class Models:
         group = self.router.find(name)
         return None if group is None else GroupModel(group, self.cache)
 
-    def quote(self, request: RerankRequest, *, with_estimate: bool) -> Quote:
+    def quote(self, request: RerankRequest, needed: Needed) -> Quote:
         """Return the model of a request, and its use by the costliest of it and its fallbacks.
 
         Args:
             request: Any request; nothing of it needs to be valid.
-            with_estimate: Whether the use is wanted, which costs time for every document.
+            needed: Which use is wanted.
         """
         try:
             models = self.candidates(request.model, request.fallbacks)
         except ServiceError:
-            return Quote(request.model, Estimate(0, 0.0) if with_estimate else None)
-        if not with_estimate:
+            return Quote(request.model, Estimate(0, 0.0) if needed else None)
+        if not needed:
             return Quote(models[0].name, None)
+        if needed is Needed.MONEY and all(
+            isinstance(each, GroupModel) and _price_of(each.group) is None for each in models
+        ):
+            return Quote(models[0].name, Estimate(0, 0.0))
         texts = texts_of(request)
+        if len(models) == 1 and isinstance(only := models[0], GroupModel):
+            return Quote(only.name, estimate(request.query, texts, _price_of(only.group)))
         estimates = [self._estimate(model.name, request.query, texts) for model in models]
         tokens, usd = max(each.tokens for each in estimates), max(each.usd for each in estimates)
         return Quote(models[0].name, Estimate(tokens, usd))
@@ -149,8 +156,7 @@ class Models:
             parts = [self._estimate(member, query, texts) for member in composed.describe().members]
             return Estimate(sum(part.tokens for part in parts), sum(part.usd for part in parts))
         group = self.router.find(name)
-        info = None if group is None else group.describe()
-        return estimate(query, texts, None if info is None else info.price)
+        return estimate(query, texts, None if group is None else _price_of(group))
 
     def _requested(self, names: Sequence[str]) -> list[ScoringModel]:
         """Return the model and the fallbacks that a request names, n >= 2."""
@@ -163,6 +169,11 @@ class Models:
         if isinstance(first := models[0], _UnconfiguredModel) and all(type(each) is type(first) for each in models):
             raise first.error
         return models
+
+
+def _price_of(group: ModelGroup) -> Price | None:
+    info = group.describe()
+    return None if info is None else info.price
 
 
 def _disabled(model: ComposedModel, field: str) -> ServiceError:

@@ -25,7 +25,7 @@ from rerankd.engine.rendering import RenderedRequest, render, render_plain
 from rerankd.engine.response import build_response
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.router import Router
-from rerankd.engine.scoring.estimate import Estimate, Quote
+from rerankd.engine.scoring.estimate import Estimate, Needed, Quote
 from rerankd.engine.start_pacer import StartPacer
 from rerankd.engine.time_limits import TimeLimits
 from rerankd.engine.validation import check_request
@@ -94,14 +94,14 @@ class Engine:
             return ()
         return self._models.reachable((request.model, *request.fallbacks))
 
-    def quote(self, request: RerankRequest, *, with_estimate: bool) -> Quote:
+    def quote(self, request: RerankRequest, needed: Needed) -> Quote:
         """Return the model that a request asks for, and what it is expected to use; see `Models.quote`.
 
         Nothing is looked up for a request whose names will be refused: it has no model, and uses nothing.
         """
         if check_names(request, self._limits):
-            return Quote("", Estimate(0, 0.0) if with_estimate else None)
-        return self._models.quote(request, with_estimate=with_estimate)
+            return Quote("", Estimate(0, 0.0) if needed else None)
+        return self._models.quote(request, needed)
 
     async def rerank(self, request: RerankRequest, call: CallContext) -> RerankResponse:
         """Score every document of `request` and return the best, best first.

@@ -19,7 +19,7 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.service import RerankService
 from rerankd.engine.models import Models
 from rerankd.engine.routing.deployment import Deployment
-from rerankd.engine.scoring.estimate import Quote
+from rerankd.engine.scoring.estimate import Needed, Quote
 from rerankd.http.transport import HttpTransport
 from rerankd.registry.loading import LoadedRerankers
 from rerankd.settings import Settings
@@ -51,7 +51,7 @@ class ServedEngine(RerankService, Protocol):
         """Return the deployments of the cached model groups."""
         ...
 
-    def quote(self, request: messages.RerankRequest, *, with_estimate: bool) -> Quote:
+    def quote(self, request: messages.RerankRequest, needed: Needed) -> Quote:
         """Return the model that a request asks for, and what it is expected to use."""
         ...
 
@@ -106,9 +106,9 @@ class EngineVersions:
         """The version of new calls."""
         return self._current
 
-    def quote(self, request: messages.RerankRequest, *, with_estimate: bool) -> Quote:
+    def quote(self, request: messages.RerankRequest, needed: Needed) -> Quote:
         """Return what a request would use of the current version."""
-        return self._current.engine.quote(request, with_estimate=with_estimate)
+        return self._current.engine.quote(request, needed)
 
     async def rerank(self, request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
         """Rerank with the current version, which stays open until the call ends."""

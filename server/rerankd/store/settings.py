@@ -22,8 +22,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """`postgresql://user:password@host:5432/database`, which replicas share, or `sqlite:///path`. Empty: SQLite in
     `state_dir`."""
     state_dir: str = ""
-    """Folder of the files `rerankd.db`, `limits.db` and `session-secret`. Empty: `STATE_DIRECTORY`, as systemd sets it,
-    else `rerankd` in `XDG_STATE_HOME`, else `~/.local/state/rerankd`."""
+    """Folder of the files `rerankd.db`, `limits.counts` and `session-secret`. Empty: `STATE_DIRECTORY`, as systemd sets
+    it, else `rerankd` in `XDG_STATE_HOME`, else `~/.local/state/rerankd`."""
     timeout_s: float = 5.0
     """Longest time a statement waits for a connection or for a lock, in seconds."""
     max_connections: int = 5

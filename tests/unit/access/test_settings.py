@@ -135,7 +135,7 @@ access:
         ({"spend": {"write_every_s": 0}}, "access.spend.write_every_s must be at least 0.1, is 0"),
         ({"spend": {"max_names": 0}}, "access.spend.max_names must be at least 1, is 0"),
         ({"spend": {"keep_days": 0}}, "access.spend.keep_days must be at least 1, is 0"),
-        ({"ledger": {"write_every_s": 2}}, "access.ledger.write_every_s must be 0 to 1, is 2"),
+        ({"ledger": {"timeout_ms": 0}}, "access.ledger.timeout_ms must be above 0, is 0"),
     ],
 )
 def test_what_cannot_be_used_is_said_without_showing_a_key(

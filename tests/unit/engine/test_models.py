@@ -20,7 +20,7 @@ from rerankd.engine.rendering import RenderedRequest
 from rerankd.engine.routing.router import Router
 from rerankd.engine.routing.settings import DeploymentSettings, ModelSettings
 from rerankd.engine.scoring.composed_model import ComposedInfo
-from rerankd.engine.scoring.estimate import Estimate, Quote
+from rerankd.engine.scoring.estimate import Estimate, Needed, Quote
 from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.usage import add_usage
@@ -177,12 +177,12 @@ def test_names_that_are_refused_are_not_looked_up(names: dict[str, Any]) -> None
     engine = Engine(Router([ScriptedProvider(a=by_length)], default_model="scripted/a"), RequestLimits())
     allowed = RerankRequest(query="q", documents=["a"])
     assert [each.name for each in engine.reachable(allowed)] == ["scripted/a"]
-    assert engine.quote(allowed, with_estimate=False) == Quote("scripted/a", None)
+    assert engine.quote(allowed, Needed.NOTHING) == Quote("scripted/a", None)
 
     refused = replace(allowed, **names)
     assert list(engine.reachable(refused)) == []
-    assert engine.quote(refused, with_estimate=False) == Quote("", None)
-    assert engine.quote(refused, with_estimate=True) == Quote("", Estimate(0, 0.0))
+    assert engine.quote(refused, Needed.NOTHING) == Quote("", None)
+    assert engine.quote(refused, Needed.TOKENS) == Quote("", Estimate(0, 0.0))
 
 
 def with_fallbacks(name: str, *fallbacks: str) -> Models:

@@ -15,7 +15,7 @@ from rerankd.engine.batch import BatchService
 from rerankd.engine.models import Models
 from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.router import Router
-from rerankd.engine.scoring.estimate import Quote
+from rerankd.engine.scoring.estimate import Needed, Quote
 from rerankd.serving.engine_versions import EngineVersion, EngineVersions
 from rerankd.settings import Settings
 from tests.support.waiting import settle
@@ -76,7 +76,7 @@ class Engine:
     def deployments(self) -> Iterable[Deployment]:
         return ()
 
-    def quote(self, request: RerankRequest, *, with_estimate: bool) -> Quote:
+    def quote(self, request: RerankRequest, needed: Needed) -> Quote:
         return Quote(self.name, None)
 
     def reachable(self, request: RerankRequest) -> Iterable[Deployment]:

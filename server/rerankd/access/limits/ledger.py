@@ -19,7 +19,7 @@ HEARTBEAT_S: Final = 2.0
 """Seconds between the heartbeats of a process."""
 ROUNDING: Final = 1e-9
 """Share of a limit by which sums may exceed it."""
-Row: TypeAlias = tuple[int, float, float]
+Stored: TypeAlias = tuple[int, float, float]
 """What is stored of a meter: period, use in it, use in the period before."""
 
 
@@ -107,7 +107,7 @@ class Ledger(Protocol):
         ...
 
 
-def value_of(window: Window | None, row: Row | None, now_s: float) -> float:
+def value_of(window: Window | None, row: Stored | None, now_s: float) -> float:
     """Return what counts now of a stored meter.
 
     Args:
@@ -117,13 +117,14 @@ def value_of(window: Window | None, row: Row | None, now_s: float) -> float:
     """
     if window is None or row is None:
         return 0.0
-    period, (stored, used, before) = window.period_at(now_s), row
+    stored, used, before = row
+    period = window.period_at(now_s)
     if stored >= period:
-        return used + before * window.weight_before(now_s)
+        return used + before * window.weight_before(now_s) if before else used
     return used * window.weight_before(now_s) if stored == period - 1 else 0.0
 
 
-def retry_after_s(charge: Charge, row: Row | None, reserved: float, now_s: float) -> float | None:
+def retry_after_s(charge: Charge, row: Stored | None, reserved: float, now_s: float) -> float | None:
     """Return when a refused charge fits if nobody else calls, in seconds; `None` if never.
 
     Args:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 from rerankd.access.limits.ledger import Lease, Ledger, LedgerUnavailableError, Reading, Refusal
-from rerankd.access.limits.meters import Amounts, Meter, Meters, amounts_of
+from rerankd.access.limits.meters import Amounts, Applied, Meter, Meters, amounts_of
 from rerankd.access.limits.settings import LedgerSettings, LimitSettings
 from rerankd.access.limits.windows import MINUTE
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.service import RerankService
-from rerankd.engine.scoring.estimate import Quote
+from rerankd.engine.scoring.estimate import Needed, Quote
 from rerankd.engine.warming import rerank_request_of
 from rerankd.telemetry.recording import current_record
 
+_NOTHING_USED: Final = Amounts()
+"""By a call that failed."""
+_NOT_ASKED: Final = Quote("", None)
 _BILLED_OUTCOMES: Final = frozenset({"ok", "cancelled", "timeout"})
 """Outcomes of provider calls that a provider may bill although the rerank call failed."""
 
@@ -26,7 +30,7 @@ _BILLED_OUTCOMES: Final = frozenset({"ok", "cancelled", "timeout"})
 class Quoting(Protocol):
     """Tells what a request would use."""
 
-    def quote(self, request: messages.RerankRequest, *, with_estimate: bool) -> Quote:
+    def quote(self, request: messages.RerankRequest, needed: Needed) -> Quote:
         """Resolve the model of a request, and estimate its use by the costliest of it and its fallbacks."""
         ...
 
@@ -42,8 +46,7 @@ class Limits(NamedTuple):
 class _Reserved(NamedTuple):
     """What one call has reserved."""
 
-    meters: Mapping[str, Meter]
-    """By name."""
+    applied: Applied
     lease: Lease
     estimated: Amounts
 
@@ -90,8 +93,8 @@ class LimitedService:
         reserved = await self._reserve(request, call, limits)
         if reserved is None:
             return await self._service.rerank(request, call)
-        meters, lease, estimated = reserved
-        used = Amounts()
+        applied, lease, estimated = reserved
+        used = _NOTHING_USED
         try:
             response = await self._service.rerank(request, call)
             used = _used_by(response, estimated)
@@ -99,8 +102,9 @@ class LimitedService:
             used = estimated if _may_be_billed() else used
             raise
         finally:
-            self._ledger.settle(lease, _settled(meters, used))
-        _warn(response, meters, lease)
+            self._ledger.settle(lease, applied.settled(used))
+        if applied.warns:
+            _warn(response, applied.meters, lease)
         return response
 
     async def list_models(self, request: messages.ListModelsRequest, call: CallContext) -> messages.ListModelsResponse:
@@ -125,22 +129,24 @@ class LimitedService:
         reserved = await self._reserve(rerank_request_of(request), call, limits)
         if reserved is None:
             return await self._service.warm_documents(request, call)
-        meters, lease, estimated = reserved
-        used = Amounts()
+        applied, lease, estimated = reserved
+        used = _NOTHING_USED
         try:
             response = await self._service.warm_documents(request, call)
             used = estimated
         finally:
-            self._ledger.settle(lease, _settled(meters, used))
+            self._ledger.settle(lease, applied.settled(used))
         return response
 
     async def _reserve(self, request: messages.RerankRequest, call: CallContext, limits: Limits) -> _Reserved | None:
         """Reserve the estimate of a call; return `None` for one that is answered uncounted."""
-        quote = self._quoting.quote(request, with_estimate=limits.meters.need_estimate)
+        meters = limits.meters
+        quote = self._quoting.quote(request, meters.needed) if meters.asks else _NOT_ASKED
         estimated = amounts_of(request, quote.estimate)
-        charges, meters = limits.meters.charges(request, quote.model, call.caller, estimated)
-        if not charges:
+        applied = meters.applied(request, quote.model, call.caller)
+        if not applied.meters:
             return None
+        charges = applied.charges(estimated)
         try:
             outcome = await self._ledger.acquire(charges)
         except LedgerUnavailableError:
@@ -152,9 +158,12 @@ class LimitedService:
                 ) from None
             return None
         if isinstance(outcome, Refusal):
-            _refuse(outcome, meters)
-        call.response_metadata.update(_rate_limit(outcome.readings, meters))
-        return _Reserved(meters, outcome, estimated)
+            _refuse(outcome, applied.meters)
+        readings = outcome.readings
+        if applied.shown:
+            shown = [readings[number] for number in applied.shown]
+            call.response_metadata.update(_rate_limit(shown))
+        return _Reserved(applied, outcome, estimated)
 
 
 def _used_by(response: messages.RerankResponse, estimated: Amounts) -> Amounts:
@@ -172,10 +181,6 @@ def _used_by(response: messages.RerankResponse, estimated: Amounts) -> Amounts:
 def _may_be_billed() -> bool:
     record = current_record()
     return record is not None and any(attempt.outcome in _BILLED_OUTCOMES for attempt in record.attempts)
-
-
-def _settled(meters: Mapping[str, Meter], used: Amounts) -> dict[str, float]:
-    return {name: meter.amount(used) for name, meter in meters.items()}
 
 
 def _refuse(refusal: Refusal, meters: Mapping[str, Meter]) -> NoReturn:
@@ -204,22 +209,26 @@ def _refuse(refusal: Refusal, meters: Mapping[str, Meter]) -> NoReturn:
         metadata=metadata,
         retry_after_s=refusal.retry_after_s,
         is_final=refusal.retry_after_s is None,
-        response_metadata=_rate_limit([refusal.reading], meters),
+        response_metadata=_rate_limit([refusal.reading]) if meter.is_in_headers else {},
     )
 
 
-def _rate_limit(readings: Sequence[Reading], meters: Mapping[str, Meter]) -> dict[str, str]:
-    """Return the `RateLimit-*` headers of the limit that has the smallest share left; none for budgets."""
-    limits = [reading for reading in readings if meters[reading.charge.meter].is_in_headers]
-    if not limits:
-        return {}
-    charge, used = min(limits, key=lambda reading: 1 - reading.used / reading.charge.limit)
+def _rate_limit(readings: Sequence[Reading]) -> dict[str, str]:
+    """Return the `RateLimit-*` headers of the limit that has the smallest share left."""
+    reading = readings[0] if len(readings) == 1 else max(readings, key=lambda each: each.used / each.charge.limit)
+    limit, remaining = reading.charge.limit, reading.charge.limit - reading.used
+    most, policy = _limit_headers(limit)
     return {
-        "ratelimit-limit": str(math.floor(charge.limit)),
-        "ratelimit-remaining": str(max(0, math.floor(charge.limit - used))),
+        "ratelimit-limit": most,
+        "ratelimit-remaining": str(int(remaining)) if remaining > 0 else "0",
         "ratelimit-reset": str(math.ceil(MINUTE.remaining_s(time.time()))),
-        "ratelimit-policy": f"{math.floor(charge.limit)};w=60",
+        "ratelimit-policy": policy,
     }
+
+
+@lru_cache(maxsize=1024)
+def _limit_headers(limit: float) -> tuple[str, str]:
+    return str(math.floor(limit)), f"{math.floor(limit)};w=60"
 
 
 def _warn(response: messages.RerankResponse, meters: Mapping[str, Meter], lease: Lease) -> None:

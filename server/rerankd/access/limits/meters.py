@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
@@ -12,9 +12,11 @@ from rerankd.access.limits.settings import BudgetSettings, LimitSettings
 from rerankd.access.limits.windows import MINUTE, Span, Window
 from rerankd.contract.call_context import Caller
 from rerankd.contract.messages import RerankRequest
-from rerankd.engine.scoring.estimate import Estimate
+from rerankd.engine.scoring.estimate import Estimate, Needed
 
 _MAX_SUBJECT_CHARS: Final = 64
+_MAX_APPLIED: Final = 10_000
+"""Callers, users and models whose meters are remembered."""
 CALLS: Final = "calls_per_minute"
 DOCUMENTS: Final = "documents_per_minute"
 TOKENS: Final = "tokens_per_minute"
@@ -27,6 +29,7 @@ class Amounts(NamedTuple):
     documents: float = 0.0
     tokens: float = 0.0
     usd: float = 0.0
+    calls: float = 1.0
 
 
 class Meter:
@@ -40,7 +43,7 @@ class Meter:
         soft: Beyond it the caller is warned; `None`: never.
     """
 
-    __slots__ = ("_amount", "is_budget", "is_in_headers", "limit", "most", "prefix", "quantity", "soft", "window")
+    __slots__ = ("index", "is_budget", "is_in_headers", "limit", "most", "prefix", "quantity", "soft", "window")
 
     def __init__(
         self, limit: LimitSettings, quantity: str, most: float, window: Window | None, soft: float | None = None
@@ -55,11 +58,41 @@ class Meter:
         """Whether answers tell how much of it is left."""
         self.prefix = f"{limit.name}:{quantity}:"
         """Name of the meter without whom it counts."""
-        self._amount = {DOCUMENTS: 0, TOKENS: 1}.get(quantity, 2 if self.is_budget else None)
+        self.index = {DOCUMENTS: 0, TOKENS: 1}.get(quantity, 2 if self.is_budget else 3)
+        """Of its quantity among `Amounts`."""
 
-    def amount(self, amounts: Amounts) -> float:
-        """Return what a call takes of this quantity."""
-        return 1.0 if self._amount is None else amounts[self._amount]
+
+class Applied:
+    """The meters that apply to the calls of one caller, user and model.
+
+    Args:
+        meters: By their names, which say whom they count.
+    """
+
+    __slots__ = ("_charges", "_parts", "meters", "shown", "warns")
+
+    def __init__(self, meters: Mapping[str, Meter]) -> None:
+        self.meters = meters
+        """As above."""
+        self.shown = [number for number, meter in enumerate(meters.values()) if meter.is_in_headers]
+        """Places, in the order of the charges, of those of which answers tell how much is left."""
+        self.warns = any(meter.soft is not None for meter in meters.values())
+        """Whether any has a soft limit."""
+        self._parts = [(name, meter.most, meter.index, meter.window) for name, meter in meters.items()]
+        amounts = Amounts()
+        is_fixed = all(amounts[index] for _, _, index, _ in self._parts)
+        self._charges = self._made(amounts) if is_fixed else None
+
+    def charges(self, amounts: Amounts) -> Sequence[Charge]:
+        """Return what a call takes of each meter."""
+        return self._charges or self._made(amounts)
+
+    def settled(self, amounts: Amounts) -> dict[str, float]:
+        """Return what a call took of each meter, by name."""
+        return {name: amounts[index] for name, _, index, _ in self._parts}
+
+    def _made(self, amounts: Amounts) -> list[Charge]:
+        return [Charge(name, most, amounts[index], window) for name, most, index, window in self._parts]
 
 
 class Meters:
@@ -71,42 +104,57 @@ class Meters:
 
     def __init__(self, limits: Sequence[LimitSettings]) -> None:
         self._limits = [(limit, tuple(_meters_of(limit))) for limit in limits]
-        meters = [meter for _, some in self._limits for meter in some]
-        self.need_estimate = any(meter.is_budget or meter.quantity == TOKENS for meter in meters)
-        """Whether any of them counts tokens or money."""
+        self._asks_user = any(limit.per == "user" for limit in limits)
+        self._asks_model = any(limit.per == "model" for limit in limits)
+        self._applied: dict[object, Applied] = {}
+        self.needed = max((_needed_by(meter) for _, meters in self._limits for meter in meters), default=Needed.NOTHING)
+        """What any of them counts that has to be estimated."""
+        self.asks = self._asks_model or self.needed is not Needed.NOTHING
+        """Whether the engine has to be asked, for the name of the model or an estimate."""
 
     def __bool__(self) -> bool:
         return bool(self._limits)
 
-    def charges(
-        self, request: RerankRequest, model: str, caller: Caller, estimate: Amounts
-    ) -> tuple[list[Charge], dict[str, Meter]]:
-        """Return what a call takes of each meter that applies to it, and the meters by their names.
+    def applied(self, request: RerankRequest, model: str, caller: Caller) -> Applied:
+        """Return the meters that apply to a call.
 
         Args:
             request: The request.
             model: Public name of the model it asks for, without aliases.
             caller: Who calls.
-            estimate: What it takes.
         """
-        charges: list[Charge] = []
+        user, model = request.user if self._asks_user else "", model if self._asks_model else ""
+        if len(user) > _MAX_SUBJECT_CHARS or len(model) > _MAX_SUBJECT_CHARS:
+            return self._find(request, model, caller)
+        key = (caller.key_id or caller.identity, caller.groups, user, model)
+        if (known := self._applied.get(key)) is not None:
+            return known
+        if len(self._applied) >= _MAX_APPLIED:
+            self._applied.clear()
+        found = self._applied[key] = self._find(request, model, caller)
+        return found
+
+    def _find(self, request: RerankRequest, model: str, caller: Caller) -> Applied:
         found: dict[str, Meter] = {}
         for limit, meters in self._limits:
             for subject in _subjects(limit, request, model, caller):
                 bounded = _bounded(subject)
                 for meter in meters:
-                    name = meter.prefix + bounded
-                    if name not in found:
-                        charges.append(Charge(name, meter.most, meter.amount(estimate), meter.window))
-                        found[name] = meter
-        return charges, found
+                    found.setdefault(meter.prefix + bounded, meter)
+        return Applied(found)
 
 
 def amounts_of(request: RerankRequest, estimate: Estimate | None) -> Amounts:
     """Return what a call is expected to take; without an estimate only its documents."""
     if estimate is None:
-        return Amounts(documents=len(request.documents))
+        return Amounts(len(request.documents))
     return Amounts(len(request.documents), estimate.tokens, estimate.usd)
+
+
+def _needed_by(meter: Meter) -> Needed:
+    if meter.quantity == TOKENS:
+        return Needed.TOKENS
+    return Needed.MONEY if meter.is_budget else Needed.NOTHING
 
 
 def _meters_of(limit: LimitSettings) -> Iterator[Meter]:

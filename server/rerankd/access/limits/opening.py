@@ -6,12 +6,11 @@ from pathlib import Path
 
 from rerankd.access.limits.ledger import Ledger
 from rerankd.access.limits.local_ledger import LocalLedger
-from rerankd.access.limits.memory_ledger import MemoryLedger
 from rerankd.access.limits.patience import LONGEST_WAIT_S
 from rerankd.access.limits.settings import LedgerSettings
 
 _LONGEST_PAUSE_S = 2.0
-_FILE_NAME = "limits.db"
+_FILE_NAME = "limits.counts"
 
 
 def open_ledger(settings: LedgerSettings, state_directory: Path) -> Ledger:
@@ -28,5 +27,4 @@ def open_ledger(settings: LedgerSettings, state_directory: Path) -> Ledger:
 
         link = RedisLink(settings.redis_url, max(timeout_s, LONGEST_WAIT_S), longest_pause_s=_LONGEST_PAUSE_S)
         return RedisLedger(link, settings.key_prefix, timeout_s)
-    file = LocalLedger(Path(settings.path) if settings.path else state_directory / _FILE_NAME, timeout_s)
-    return MemoryLedger(file, settings.write_every_s) if settings.write_every_s else file
+    return LocalLedger(Path(settings.path) if settings.path else state_directory / _FILE_NAME, timeout_s)

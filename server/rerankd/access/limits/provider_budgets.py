@@ -67,7 +67,7 @@ class ProviderBudgets:
 
     def consume(self, batch: EndedBatch) -> None:
         """See `Sink`."""
-        if self._loop is None or self._loop.is_closed():
+        if self._loop is None or self._loop.is_closed() or not self._budgets():
             return
         attempts = [attempt for call in batch.calls for attempt in call.attempts]
         if spent := _spent_by([*attempts, *batch.late_attempts]):

@@ -80,17 +80,15 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Where limits and budgets are counted."""
 
     path: str = ""
-    """File on a local disk that the workers of one machine share; default: `limits.db` in `store.state_dir`."""
-    write_every_s: float = 0.1
-    """A process that is the only one with the file counts in memory, and writes every so many seconds; a second one
-    waits that long at its start, and both count in the file then. 0: every call is counted in the file."""
+    """File on a local disk that the workers of one machine share, 26 MB, beside it 4 MB for each of them; default:
+    `limits.counts` in `store.state_dir`."""
     redis_url: str = ""
     """`redis://`, `rediss://` or `unix://` address of a Redis that several replicas share; default: the file counts."""
     key_prefix: str = "rerankd"
     """First part of every key in Redis."""
     timeout_ms: float = 250.0
-    """Longest silence of the ledger that a call waits for. While it answers others, or other workers write to its file,
-    a call waits for up to a second."""
+    """Longest silence of the ledger that a call waits for. While it answers others, or another worker has its file
+    locked, a call waits for up to a second."""
     fail_mode: Literal["open", "closed"] = "open"
     """What happens to calls while the ledger is away: `open` answers them uncounted, `closed` refuses them with 503."""
 
@@ -100,5 +98,3 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             yield f"{path}.timeout_ms must be above 0, is {self.timeout_ms:g}"
         if self.redis_url and self.path:
             yield f"{path}.path and {path}.redis_url exclude each other"
-        if not 0 <= self.write_every_s <= 1:
-            yield f"{path}.write_every_s must be 0 to 1, is {self.write_every_s:g}"

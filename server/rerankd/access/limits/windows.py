@@ -42,12 +42,22 @@ class Window:
     is_calendar: bool = False
     length_s: float = field(init=False, compare=False)
     """Length of a rolling window."""
+    _recent: tuple[float, float, int] = field(default=(0.0, 0.0, 0), init=False, compare=False, repr=False)
+    """From when to when a period was found to be the current one, and its number."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "length_s", self.span.rolling_s)
 
     def period_at(self, now_s: float) -> int:
         """Return the number of the period of a Unix time."""
+        since_s, until_s, period = self._recent
+        if since_s <= now_s < until_s:
+            return period
+        period = self._period_at(now_s)
+        object.__setattr__(self, "_recent", (now_s, now_s + self.remaining_s(now_s), period))
+        return period
+
+    def _period_at(self, now_s: float) -> int:
         if not self.is_calendar or self.span is Span.MINUTE:
             return int(now_s // self.length_s)
         days = int(now_s // _DAY_S)

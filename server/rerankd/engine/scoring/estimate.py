@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Final, NamedTuple
 
 from rerankd.contract.messages import Document, RerankRequest
@@ -28,6 +29,15 @@ class Estimate(NamedTuple):
     """Tokens of all documents, each with the query."""
     usd: float
     """Cost; 0 if the model's price is not known."""
+
+
+class Needed(IntEnum):
+    """What is wanted of an estimate; tokens take time for every document, money where a price counts them."""
+
+    NOTHING = 0
+    MONEY = 1
+    TOKENS = 2
+    """Tokens and money."""
 
 
 class Quote(NamedTuple):
@@ -76,7 +86,10 @@ def _usd(price: Price, sizes: Sequence[int], tokens: int) -> float:
     if price.unit == "call":
         units = 1
     elif price.unit == "search_unit":
-        billed = sum(max(1, math.ceil(size / _TOKENS_PER_BILLED_DOCUMENT)) for size in sizes)
+        if max(sizes, default=0) <= _TOKENS_PER_BILLED_DOCUMENT:
+            billed = len(sizes)
+        else:
+            billed = sum(max(1, math.ceil(size / _TOKENS_PER_BILLED_DOCUMENT)) for size in sizes)
         units = math.ceil(billed / SEARCH_UNIT_DOCUMENTS)
     else:
         units = tokens

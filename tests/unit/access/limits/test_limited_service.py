@@ -45,7 +45,7 @@ async def billed(call: ProviderCall) -> ProviderReply:
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[LocalLedger]:
-    opened = LocalLedger(tmp_path / "limits.db", 1)
+    opened = LocalLedger(tmp_path / "limits.counts", 1)
     await opened.start()
     yield opened
     await opened.close()

@@ -56,7 +56,7 @@ class Host:
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[LocalLedger]:
-    opened = LocalLedger(tmp_path / "limits.db", 1)
+    opened = LocalLedger(tmp_path / "limits.counts", 1)
     await opened.start()
     yield opened
     await opened.close()
@@ -109,7 +109,7 @@ async def test_what_others_have_spent_counts(ledger: LocalLedger, host: Host, tm
     for _ in range(3):
         await host.ask("dear/model")
     await until(lambda: host.is_out("dear"))
-    other = Host(LocalLedger(tmp_path / "limits.db", 1))
+    other = Host(LocalLedger(tmp_path / "limits.counts", 1))
     await other.ask("dear/model")
     other.guard.start()
     await until(lambda: other.is_out("dear"))
