@@ -18,6 +18,9 @@ import yaml
 from rerankd.access.key_format import digest_of, new_secret
 from rerankd.access.scopes import ALL_SCOPES
 from rerankd.access.sessions.login_guard import FREE_FAILURES
+from rerankd.gateway.app import SERVED_ROUTES
+from rerankd.gateway.session_cookie import takes_sessions
+from tests.e2e.test_access import asked_of
 from tests.support.certificates import HOST, authority, write_authority
 from tests.support.issuer import Issuer
 from tests.support.server import ServerProcess
@@ -158,6 +161,58 @@ def test_the_rights_that_a_change_needs_are_those_of_the_key(browser: httpx.Clie
     token = log_in(browser, SEARCH)
     made = {"name": "Answers", "strategy": "heuristic", "config": {}}
     assert reason(browser.post("/api/reranker", json=made, headers=token)) == (403, "INSUFFICIENT_SCOPE")
+
+
+def test_keys_and_spend_are_managed_with_a_session(browser: httpx.Client) -> None:
+    token = log_in(browser)
+    listed = browser.get("/v1/keys")
+    assert (listed.status_code, listed.headers["cache-control"]) == (200, "no-store")
+    for accept in ("application/json", "text/csv"):
+        assert browser.get("/v1/spend", headers={"accept": accept}).status_code == 200
+    changes: list[tuple[str, Any]] = [("", {"name": "made"}), (":import", {"keys": []}), ("/none:rotate", {})]
+    for path, body in changes:
+        for headers in ({}, {"x-csrf-token": "a"}):
+            refused = browser.post(f"/v1/keys{path}", json=body, headers=headers)
+            assert reason(refused) == (403, "CSRF_TOKEN_INVALID"), path
+    made = browser.post("/v1/keys", json={"name": "made", "scopes": ["models"]}, headers=token)
+    assert (made.status_code, made.headers["cache-control"]) == (201, "no-store")
+    path = f"/v1/keys/{made.json()['key']['id']}"
+    rotated = browser.post(f"{path}:rotate", json={}, headers=token)
+    assert rotated.json()["secret"] != made.json()["secret"]
+    assert reason(browser.delete(path)) == (403, "CSRF_TOKEN_INVALID")
+    assert browser.delete(path, headers=token).status_code == 200
+    assert browser.get(path).json()["revoked_at"]
+    assert browser.get("/cohere/v1/keys").status_code == 200
+
+
+def test_managing_keys_needs_the_scope_of_the_session(browser: httpx.Client) -> None:
+    token = log_in(browser, SEARCH)
+    for answer in (
+        browser.get("/v1/keys"),
+        browser.get("/v1/spend"),
+        browser.post("/v1/keys", json={"name": "a"}, headers=token),
+    ):
+        assert reason(answer) == (403, "INSUFFICIENT_SCOPE")
+
+
+def test_every_route_takes_sessions_with_their_csrf_token_or_none(browser: httpx.Client) -> None:
+    """Ask each with a session of all scopes, but without its CSRF token, so that nothing is changed."""
+    log_in(browser)
+    for route in SERVED_ROUTES:
+        if route.method == "cluster_auth":
+            continue  # answers everybody
+        asked = asked_of(route)
+        content_type = "application/x-ndjson" if route.is_streaming else "application/json"
+        answer = browser.request(
+            asked.method, asked.path, content=asked.content or None, headers={"content-type": content_type}
+        )
+        where = f"{route.http_method} {route.template}: {answer.text}"
+        if not takes_sessions(route):
+            assert reason(answer) == (401, "API_KEY_MISSING"), where
+        elif asked.method == "GET":
+            assert answer.status_code in (200, 400, 404), where
+        else:
+            assert reason(answer) == (403, "CSRF_TOKEN_INVALID"), where
 
 
 def test_reranking_takes_keys_only(browser: httpx.Client) -> None:

@@ -139,6 +139,9 @@ class Authenticator:
         """
         if self.sessions is not None and call.session is not None:
             session = await self.sessions.resume(call.session)
+            call.response_metadata["cache-control"] = (
+                "no-store"  # unlike answers to `authorization`, a cookie's are kept
+            )
             if session.set_cookie is not None:
                 call.response_metadata["set-cookie"] = session.set_cookie
             return session.grant

@@ -55,7 +55,7 @@ from rerankd.gateway.refusal import ClientGoneError
 from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.gateway.route_table import Match, Route, RouteTable, allowed_methods, method_not_allowed, normalise_path
 from rerankd.gateway.routes import ROUTES
-from rerankd.gateway.session_cookie import session_of
+from rerankd.gateway.session_cookie import session_of, takes_sessions
 from rerankd.gateway.tracing import HttpRequestSpan
 from rerankd.telemetry.server_span import ServerTracing
 
@@ -63,8 +63,6 @@ _log = structlog.get_logger("rerankd.gateway")
 _encode: Final = msgspec.json.Encoder().encode
 SERVED_ROUTES: Final = (*ROUTES, *DIALECT_ROUTES, *COMPATIBILITY_ROUTES, *CLIENT_ROUTES)
 """Every route of the gateway; the web application has those of pages."""
-_COMPATIBLE_SERVICES: Final = ("rerank_service", "")
-"""Members of `Services` whose routes other services' clients call too; the others have one form of answers."""
 
 
 class Gateway:
@@ -198,7 +196,7 @@ class Gateway:
             writer.request_id,
             route.api_version,
             client_certificate=certificate_of(scope),
-            session=session_of(route.template, headers, scope["method"], self._session_cookie),
+            session=session_of(headers, scope["method"], self._session_cookie) if takes_sessions(route) else None,
         )
         if route.has_body:
             check_media_type(headers, NDJSON_TYPES if route.is_streaming else JSON_TYPES)
@@ -208,11 +206,11 @@ class Gateway:
                 guard.watch(lines.pump)
                 await self._stream(route, lines, call, writer)
                 return
-            is_ours = isinstance(writer.dialect, Own) or route.service not in _COMPATIBLE_SERVICES
+            is_ours = isinstance(writer.dialect, Own) or route.is_management
             handler = None if is_ours else self._compatibility.get(route.method)
             if handler is not None:
                 response = await handler(scope["query_string"], match.variables, call)
-                await writer.reply(200, _encode(response))
+                await writer.reply(200, _encode(response), raw_response_headers(response, call))
                 return
             if route.has_body:
                 body = await self._reader.read(receive, headers, guard)

@@ -11,6 +11,7 @@ from rerankd.contract.errors import Reason
 from rerankd.gateway.refusal import HttpRefusalError
 
 _VERSIONS: Final = frozenset({"v1", "v2"})
+_NO_MANAGEMENT: Final = frozenset({"rerank_service", "rerank_service_streams", ""})
 _VARIABLE: Final = re.compile(r"\{(\w+)(=\*\*)?\}")
 _SHOWN_PATH_CHARS: Final = 200
 
@@ -43,6 +44,11 @@ class Route(NamedTuple):
     def api_version(self) -> str:
         """API version in the path: "2" for /v2, else "1"."""
         return "2" if "/v2/" in self.template else "1"
+
+    @property
+    def is_management(self) -> bool:
+        """Whether it manages what is served: any service but the one that reranks and lists models answers it."""
+        return self.service not in _NO_MANAGEMENT
 
 
 class Match(NamedTuple):

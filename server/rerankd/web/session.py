@@ -98,7 +98,7 @@ class SessionPages:
             transport="http",
             metadata=headers,
             client_certificate=certificate_of(request.scope),
-            session=session_of(SESSION_PATH, headers, request.method, logins.sessions.cookie_name),
+            session=session_of(headers, request.method, logins.sessions.cookie_name),
         )
 
     def _check_origin(self, request: Request) -> None:

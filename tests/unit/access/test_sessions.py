@@ -27,7 +27,10 @@ from rerankd.access.tokens.settings import TokenIssuer
 from rerankd.access.tokens.verified import VerifiedToken
 from rerankd.contract.call_context import CallContext, Caller, SessionCredentials
 from rerankd.contract.errors import Reason, ServiceError
-from rerankd.gateway.session_cookie import session_of
+from rerankd.contract.service import Services
+from rerankd.gateway.app import SERVED_ROUTES
+from rerankd.gateway.client_rerankers import CLIENT_ROUTES
+from rerankd.gateway.session_cookie import session_of, takes_sessions
 from rerankd.store.opening import LazyDatabase
 from rerankd.store.settings import StoreSettings
 from tests.support.engines import Clock
@@ -288,22 +291,27 @@ def test_a_secret_that_cannot_be_trusted_is_not_used(tmp_path: Path, fault: str)
     assert refused.value.reason is Reason.ACCESS_UNAVAILABLE
 
 
-def test_cookies_are_read_on_the_routes_that_take_them_only() -> None:
-    def found(sent: str | None, route: str = "/api/reranker", method: str = "GET", name: str = "s") -> object:
+def test_a_cookie_is_found_among_others() -> None:
+    def found(sent: str | None, method: str = "GET", name: str = "s") -> object:
         headers = {"x-csrf-token": "t"} if sent is None else {"x-csrf-token": "t", "cookie": sent}
-        session = session_of(route, headers, method, name)
+        session = session_of(headers, method, name)
         return None if session is None else msgspec.structs.astuple(session)
 
     assert found("s=a") == ("a", "t", True)
     assert found(" a=b; s=a ;c") == ("a", "t", True)
     assert found("s=a", method="DELETE") == ("a", "t", False)
     assert found("s=a", method="PROPFIND") == ("a", "t", False)
-    assert found("s=a", route="/api/reranker/{key}/run", method="POST") == ("a", "t", False)
     for sent in (None, "", ";", "s", "s=", "xs=a", "S=a", "s =", "a=s=b"):
         assert found(sent) is None, sent
-    for route in ("/api/client/v1/rerank/{key}", "/v1/rerank", "/v1/keys", "/apis/x", "/api"):
-        assert found("s=a", route=route) is None, route
     assert found("s=a", name="") is None
+
+
+def test_sessions_count_on_every_route_that_manages() -> None:
+    taking = {route.template for route in SERVED_ROUTES if takes_sessions(route)}
+    managing = {name for name in Services._fields if not name.startswith("rerank_service")}
+    assert managing == {"access_service", "evaluation_service", "reranker_service"}
+    assert {route.template for route in SERVED_ROUTES if route.service in managing} | {"/api/v1/models"} == taking
+    assert taking.isdisjoint(route.template for route in CLIENT_ROUTES)
 
 
 async def test_a_key_in_a_header_counts_before_the_session(opened: Opened) -> None:
