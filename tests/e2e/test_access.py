@@ -268,7 +268,8 @@ def test_pages_are_open_and_no_other_route_is(server: ServerProcess) -> None:
             content = b'{"api_key": "%s"}' % new_secret().encode() if method == "POST" else None
             headers = {"content-type": "application/json"}
             answer = client.request(method, path, content=content, headers=headers)
-            assert answer.status_code == 401, (method, path, answer.text)
+            expected = 400 if "{issuer}" in path else 401  # there is no issuer of this name
+            assert answer.status_code == expected, (method, path, answer.text)
 
 
 def rpcs() -> list[tuple[str, str]]:

@@ -143,6 +143,10 @@ const (
 	// PERMISSION_DENIED, HTTP 403. A call of a browser's session that changes something lacks the session's CSRF token, or a
 	// login comes from another site (HTTP only). ErrorInfo{reason: "CSRF_TOKEN_INVALID", domain: "rerankd"}
 	ErrorReason_ERROR_REASON_CSRF_TOKEN_INVALID ErrorReason = 36
+	// UNAUTHENTICATED, HTTP 401. A browser's login at an OpenID provider was not completed; `problem` is missing, unreadable,
+	// expired, state, used, issuer, refused or code, and `error` is what the provider said (HTTP only).
+	// ErrorInfo{reason: "LOGIN_FAILED", domain: "rerankd", metadata: {"problem": "state"}}
+	ErrorReason_ERROR_REASON_LOGIN_FAILED ErrorReason = 37
 	// FAILED_PRECONDITION, HTTP 409. A stored reranker cannot be served: it names a model that has gone, for example.
 	// ErrorInfo{reason: "RERANKER_UNUSABLE", domain: "rerankd", metadata: {"reranker": "...", "problem": "..."}}
 	ErrorReason_ERROR_REASON_RERANKER_UNUSABLE ErrorReason = 41
@@ -207,6 +211,7 @@ var (
 		34: "ERROR_REASON_KEY_REVOKED",
 		35: "ERROR_REASON_SESSION_INVALID",
 		36: "ERROR_REASON_CSRF_TOKEN_INVALID",
+		37: "ERROR_REASON_LOGIN_FAILED",
 		41: "ERROR_REASON_RERANKER_UNUSABLE",
 		42: "ERROR_REASON_RERANKER_CONFLICT",
 		43: "ERROR_REASON_RERANKER_IN_USE",
@@ -253,6 +258,7 @@ var (
 		"ERROR_REASON_KEY_REVOKED":                   34,
 		"ERROR_REASON_SESSION_INVALID":               35,
 		"ERROR_REASON_CSRF_TOKEN_INVALID":            36,
+		"ERROR_REASON_LOGIN_FAILED":                  37,
 		"ERROR_REASON_RERANKER_UNUSABLE":             41,
 		"ERROR_REASON_RERANKER_CONFLICT":             42,
 		"ERROR_REASON_RERANKER_IN_USE":               43,
@@ -294,7 +300,7 @@ var File_rerank_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_rerank_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1crerank/v1/error_reason.proto\x12\trerank.v1*\xa6\f\n" +
+	"\x1crerank/v1/error_reason.proto\x12\trerank.v1*\xc5\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12#\n" +
@@ -333,7 +339,8 @@ const file_rerank_v1_error_reason_proto_rawDesc = "" +
 	"\x1aERROR_REASON_KEY_NOT_FOUND\x10!\x12\x1c\n" +
 	"\x18ERROR_REASON_KEY_REVOKED\x10\"\x12 \n" +
 	"\x1cERROR_REASON_SESSION_INVALID\x10#\x12#\n" +
-	"\x1fERROR_REASON_CSRF_TOKEN_INVALID\x10$\x12\"\n" +
+	"\x1fERROR_REASON_CSRF_TOKEN_INVALID\x10$\x12\x1d\n" +
+	"\x19ERROR_REASON_LOGIN_FAILED\x10%\x12\"\n" +
 	"\x1eERROR_REASON_RERANKER_UNUSABLE\x10)\x12\"\n" +
 	"\x1eERROR_REASON_RERANKER_CONFLICT\x10*\x12 \n" +
 	"\x1cERROR_REASON_RERANKER_IN_USE\x10+\x12\x1e\n" +

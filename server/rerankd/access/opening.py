@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -17,7 +17,9 @@ from rerankd.access.key_service import KeyService
 from rerankd.access.rights import SCOPES_OF_METRICS, SCOPES_OF_RPC
 from rerankd.access.sessions.cookie import SessionCookie
 from rerankd.access.sessions.ended_sessions import EndedSessions
+from rerankd.access.sessions.login_state import LoginStates
 from rerankd.access.sessions.logins import Logins
+from rerankd.access.sessions.redirect_logins import RedirectLogins
 from rerankd.access.sessions.secret import SessionSecret
 from rerankd.access.sessions.sessions import Sessions
 from rerankd.access.settings import AccessSettings
@@ -80,9 +82,12 @@ class Access:
         self._verifier = _open_verifier(settings.jwt, transport) if settings.jwt else None
         self.authenticator = Authenticator(self._ring, self._verifier, _open_certificates(settings.certificates))
         """Identifies callers."""
-        self.logins = self._open_logins(database, state_directory, is_tls) if settings.sessions.enabled else None
+        self.logins: Logins | None = None
         """Opens sessions of browsers; None where the settings do not let it."""
-        self.authenticator.sessions = None if self.logins is None else self.logins.sessions
+        self.redirect_logins: RedirectLogins | None = None
+        """Opens them for browsers that come from an issuer's page; likewise."""
+        if settings.sessions.enabled:
+            self._open_logins(database, state_directory, is_tls=is_tls)
 
     def wrap(self, service: RerankService, default_model: Callable[[], str]) -> RerankService:
         """Return the service for identified callers."""
@@ -144,8 +149,9 @@ class Access:
             self.logins.sessions.stop()
         await self._ring.close()
 
-    def _open_logins(self, database: LazyDatabase, state_directory: Path, is_tls: bool) -> Logins:
+    def _open_logins(self, database: LazyDatabase, state_directory: Path, *, is_tls: bool) -> None:
         settings = self._settings.sessions
+        is_secure = is_tls if settings.secure_cookie is None else settings.secure_cookie
         secret = SessionSecret(settings.secret, state_directory)
         ended = EndedSessions(
             database,
@@ -154,13 +160,26 @@ class Access:
         )
         sessions = Sessions(
             settings,
-            SessionCookie(secret, is_secure=is_tls if settings.secure_cookie is None else settings.secure_cookie),
+            SessionCookie(secret, is_secure=is_secure),
             secret,
             ring=self._ring,
-            issuers=lambda: {issuer.name: issuer for issuer in self._settings.jwt},
+            issuers=self._issuers,
             ended=ended,
         )
-        return Logins(sessions, self.authenticator, lambda: self._verifier)
+        self.authenticator.sessions = sessions
+        self.logins = Logins(sessions, self.authenticator, lambda: self._verifier)
+        self.redirect_logins = RedirectLogins(
+            self.logins,
+            LoginStates(secret, is_secure=is_secure),
+            ended=ended,
+            issuers=self._issuers,
+            verifier=lambda: self._verifier,
+            transport=self._transport,
+            public_url=settings.public_url,
+        )
+
+    def _issuers(self) -> Mapping[str, TokenIssuer]:
+        return {issuer.name: issuer for issuer in self._settings.jwt}
 
 
 def _open_certificates(rules: Sequence[CertificateRule]) -> Certificates | None:

@@ -104,5 +104,7 @@ IDENTIFIED: Final[Mapping[tuple[str, str], str]] = {
     ("POST", "/api/session"): "opens a session for who shows a key or token in the body, within the bounds of lockout",
     ("GET", "/api/session"): "says to a caller, of a session or not, who it is",
     ("DELETE", "/api/session"): "ends the caller's own session",
+    ("GET", "/api/session/oidc/{issuer}"): "sends a browser to the page of an issuer of the settings, to log in there",
+    ("GET", "/api/session/oidc/{issuer}/callback"): "opens a session for who comes back from there, likewise",
 }
 """What answers whoever is known, whatever it may do, by HTTP method and path."""

@@ -74,6 +74,10 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         yield from key_problems(self.keys, self.bootstrap_key, path)
         yield from self.sessions.problems(f"{path}.sessions")
         yield from issuer_problems(self.jwt, f"{path}.jwt")
+        for number, issuer in enumerate(self.jwt):
+            if issuer.login is not None and not (self.sessions.enabled and self.sessions.public_url):
+                missing = "public_url" if self.sessions.enabled else "enabled"
+                yield f"{path}.jwt[{number}].login has no effect without {path}.sessions.{missing}; set it"
         for number, rule in enumerate(self.certificates):
             yield from rule.problems(f"{path}.certificates[{number}]")
         if not 0.1 <= self.revoked_within_s <= 3600:

@@ -93,6 +93,8 @@ def render_headers(error: ServiceError) -> RawHeaders:
     if (challenge := _CHALLENGES.get(error.reason)) is not None:
         headers.append((b"www-authenticate", challenge))
     headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in error.response_metadata.items()]
+    if error.code is Code.UNAUTHENTICATED and (problem := error.metadata.get("problem")):
+        headers.append((b"x-error-problem", problem.encode("ascii")))
     if error.code not in _RETRYABLE or error.is_final:
         headers.append((b"x-should-retry", b"false"))
     retry_after_s = error.retry_after_s

@@ -36,6 +36,7 @@ from rerankd.store.opening import LazyDatabase
 from rerankd.telemetry.sampler import Sampler
 from rerankd.telemetry.setup import Telemetry
 from rerankd.web.app import create_web_app
+from rerankd.web.oidc import OidcPages
 from rerankd.web.session import SessionPages
 
 
@@ -94,6 +95,7 @@ class Service:
                 on_health_check=self.signs.note_health_check,
                 admit_scrape=admit_everybody if self._access is None else self._access.admit_scrape,
                 sessions=_session_pages(self._access, settings),
+                logins=_login_pages(self._access),
             ),
             version=version,
             limits=_gateway_limits(settings),
@@ -210,8 +212,16 @@ class Service:
 
 def _session_pages(access: Access | None, settings: Settings) -> SessionPages:
     logins = None if access is None else access.logins
-    setting = "access.enabled" if access is None else "access.sessions.enabled"
-    return SessionPages(logins, setting, settings.server.http.allowed_origins)
+    return SessionPages(logins, _setting_of_sessions(access), settings.server.http.allowed_origins)
+
+
+def _login_pages(access: Access | None) -> OidcPages:
+    return OidcPages(None if access is None else access.redirect_logins, _setting_of_sessions(access))
+
+
+def _setting_of_sessions(access: Access | None) -> str:
+    """Return the setting without which there are no sessions."""
+    return "access.enabled" if access is None else "access.sessions.enabled"
 
 
 def _session_cookie(access: Access | None) -> str:

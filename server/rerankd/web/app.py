@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
+from rerankd.access.sessions.redirect_logins import CALLBACK_PATH, LOGIN_PATH
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.gateway.asgi import Receive, Scope, Send
@@ -17,6 +18,7 @@ from rerankd.web.documents import Documents
 from rerankd.web.errors import render_error
 from rerankd.web.health import HEALTH_PATHS, HealthPage
 from rerankd.web.metrics import MetricsPage
+from rerankd.web.oidc import OidcPages
 from rerankd.web.session import SESSION_PATH, SessionPages
 
 _ERROR_HANDLERS: Final = {ServiceError: render_error, HTTPException: render_error, Exception: render_error}
@@ -63,6 +65,7 @@ def create_web_app(
     on_health_check: Callable[[str], None] = lambda _address: None,
     admit_scrape: Callable[[CallContext], Awaitable[None]] = admit_everybody,
     sessions: SessionPages | None = None,
+    logins: OidcPages | None = None,
 ) -> WebApp:
     """Build the application with all its routes.
 
@@ -73,8 +76,10 @@ def create_web_app(
         on_health_check: Called with the address of each client that asks for the health.
         admit_scrape: Raises `ServiceError` for callers who may not read the metrics; default: everybody may.
         sessions: Endpoints of sessions; default: they say that there are none.
+        logins: Endpoints of logins at an OpenID provider; default: likewise.
     """
     sessions = sessions or SessionPages(None, "access.enabled")
+    logins = logins or OidcPages(None, "access.enabled")
     documents = Documents(version)
     show_health = HealthPage(health, on_health_check).show
     return WebApp(
@@ -87,5 +92,7 @@ def create_web_app(
             Route(SESSION_PATH, sessions.open, methods=["POST"]),
             Route(SESSION_PATH, sessions.show),
             Route(SESSION_PATH, sessions.close, methods=["DELETE"]),
+            Route(LOGIN_PATH, logins.begin),
+            Route(CALLBACK_PATH, logins.complete),
         ]
     )

@@ -106,6 +106,7 @@ access:
                 ({"scope_names": {"users": ["root"]}}, "scope_names.users: 'root' is not a scope"),
                 ({"groups": [" "]}, "groups has an empty item"),
                 ({"models": ["x" * 201]}, "models is longer than"),
+                ({"login": {"client_id": "a"}}, "login has no effect without access.sessions.public_url; set it"),
             )
         ],
         (
@@ -129,6 +130,29 @@ access:
         ],
         ({"enabled": True, "certificates": [{"dns": "a"}]}, "access.certificates has no effect without server.tls.cli"),
         ({"jwt": [ISSUER]}, "access.enabled is false"),
+        (
+            {"enabled": True, "jwt": [{**ISSUER, "login": {"client_id": "a"}}], "sessions": {"enabled": False}},
+            "access.jwt[0].login has no effect without access.sessions.enabled; set it",
+        ),
+        *[
+            (
+                {"enabled": True, "jwt": [{**ISSUER, **change}], "sessions": {"public_url": "https://a.example"}},
+                f"access.jwt[0].login{problem}",
+            )
+            for change, problem in (
+                ({"login": {"client_id": ""}}, ".client_id is empty"),
+                ({"login": {"client_id": "a", "scopes": ["profile"]}}, ".scopes needs openid"),
+                ({"login": {"client_id": "a", "scopes": ["openid", "a b"]}}, ".scopes has a name"),
+                (
+                    {"login": {"client_id": "a"}, "issuer": "urn:a", "jwks_url": "https://a.example"},
+                    " needs an issuer at an https:// address",
+                ),
+            )
+        ],
+        *[
+            ({"sessions": {"public_url": url}}, "access.sessions.public_url must be https://..., or http:// on this")
+            for url in ("rerank.example", "http://rerank.example", "https://a.example/?b", "https://a.example/#b")
+        ],
         ({"metrics": "key"}, "access.metrics is key and access.enabled is false"),
         ({"revoked_within_s": 0}, "access.revoked_within_s must be 0.1 to 3600, is 0"),
         ({"stale_for_s": -1}, "access.stale_for_s must not be negative, is -1"),

@@ -86,11 +86,29 @@ class EndedSessions:
             ServiceError: `ACCESS_UNAVAILABLE` if the store cannot be written, so that others will not know.
         """
         self._ended[session_id] = ends_at
+        await self._add(session_id, ends_at, "the session has ended on this worker only")
+
+    async def claim(self, login_id: str, ends_at: float) -> bool:
+        """End a login that has been completed, so that nobody completes it again, here or elsewhere.
+
+        Args:
+            login_id: Of the login.
+            ends_at: When it would have ended by itself, in seconds since 1970.
+
+        Returns:
+            Whether it had not been ended before.
+
+        Raises:
+            ServiceError: `ACCESS_UNAVAILABLE` if the store cannot be written.
+        """
+        return await self._add(login_id, ends_at, "nobody can log in this way")
+
+    async def _add(self, name: str, ends_at: float, effect: str) -> bool:
         try:
-            await (await self._open()).add(session_id, ends_at)
+            return await (await self._open()).add(name, ends_at)
         except StoreError as error:
-            _log.warning("an ended session cannot be stored", problem=str(error))
-            message = "the session has ended on this worker only, since the store cannot be written; try again later"
+            _log.warning("an ended session or login cannot be stored", problem=str(error))
+            message = f"{effect}, since the store cannot be written; try again later"
             raise ServiceError(Reason.ACCESS_UNAVAILABLE, message, retry_after_s=self._known_within_s) from None
 
     def stop(self) -> None:

@@ -35,15 +35,17 @@ class EndedTable:
         self._database = database
         self._clock = clock
 
-    async def add(self, session_id: str, ends_at: float) -> None:
-        """Add a session; one that is there already stays. Those whose time has passed are dropped."""
+    async def add(self, session_id: str, ends_at: float) -> bool:
+        """Add a session; return whether it was not there already. Those whose time has passed are dropped."""
         async with self._database.begin() as connection:
             change = await next_change(connection, _COUNTER)
             await connection.execute(delete(ENDED_SESSIONS).where(_c.ends_at < self._clock()))
             known = await connection.execute(select(_c.id).where(_c.id == session_id))
-            if known.first() is None:
-                row = {"id": session_id, "ends_at": ends_at, "change": change}
-                await connection.execute(insert(ENDED_SESSIONS).values(row))
+            if known.first() is not None:
+                return False
+            row = {"id": session_id, "ends_at": ends_at, "change": change}
+            await connection.execute(insert(ENDED_SESSIONS).values(row))
+            return True
 
     async def changed_since(self, change: int) -> tuple[int, list[tuple[str, float]]]:
         """Return the number of the last change, and id and end of the sessions that were added after `change`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
 import structlog
 
@@ -15,7 +15,9 @@ from rerankd.access.tokens.verified import VerifiedToken
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
 
-_KEY_HEADER = "x-api-key"
+_KEY_HEADER: Final = "x-api-key"
+_TOKEN_CHARS: Final = 16
+"""All tokens of an issuer begin alike, so failures count for the end of one."""
 
 _log = structlog.get_logger("rerankd.access")
 
@@ -82,13 +84,7 @@ class Logins:
         Raises:
             ServiceError: `API_KEY_INVALID`, `RATE_LIMITED`, `ACCESS_UNAVAILABLE`.
         """
-        self._guard.begin(address, key)
-        try:
-            session = await self._open_by_key(key, request_id)
-        except ServiceError as error:
-            self._forgive(error, address, key)
-            raise
-        return self._opened(session, address, key, request_id)
+        return await self.guarded(lambda: self._open_by_key(key, request_id), key, address, request_id)
 
     async def by_token(self, token: str, address: str, request_id: str) -> Session:
         """Open a session for the caller of a token; arguments as `by_key`.
@@ -101,13 +97,37 @@ class Logins:
         if verifier is None:
             rule = "id_token cannot be taken, since access.jwt names no issuer; send api_key"
             raise invalid_request([FieldViolation("id_token", rule)])
-        self._guard.begin(address, token)
+
+        async def open_session() -> Session:
+            return self.sessions.open_by_token(await verifier.examine(token))
+
+        return await self.guarded(open_session, token[-_TOKEN_CHARS:], address, request_id)
+
+    async def guarded(
+        self, open_session: Callable[[], Awaitable[Session]], credential: str, address: str, request_id: str
+    ) -> Session:
+        """Open a session, unless too many logins have failed.
+
+        Args:
+            open_session: Opens it, or raises a `ServiceError`; with HTTP status 401 the login has failed.
+            credential: What it is opened with; failures count for those that begin alike.
+            address: Where the login comes from.
+            request_id: Id of the request, for the log.
+
+        Raises:
+            ServiceError: `RATE_LIMITED`, and what `open_session` raises.
+        """
+        self._guard.begin(address, credential)
         try:
-            session = self.sessions.open_by_token(await verifier.examine(token))
+            session = await open_session()
         except ServiceError as error:
-            self._forgive(error, address, token)
+            if error.http_status != 401:  # another reason than who made it
+                self._guard.succeeded(address, credential)
             raise
-        return self._opened(session, address, token, request_id)
+        self._guard.succeeded(address, credential)
+        caller = session.grant.caller
+        _log.info("session opened", request_id=request_id, key_id=caller.key_id, issuer=session.claims.issuer)
+        return session
 
     async def _open_by_key(self, key: str, request_id: str) -> Session:
         call = CallContext(request_id, metadata={_KEY_HEADER: key})
@@ -115,14 +135,3 @@ class Logins:
         if not grant.caller.key_id:
             raise ServiceError(Reason.API_KEY_INVALID, "this is no API key; send a token as `id_token`")
         return self.sessions.open_by_key(next(credentials_of(call.metadata)), grant)
-
-    def _forgive(self, error: ServiceError, address: str, credential: str) -> None:
-        """Take back the failure of a login that failed for another reason than who made it."""
-        if error.http_status != 401:
-            self._guard.succeeded(address, credential)
-
-    def _opened(self, session: Session, address: str, credential: str, request_id: str) -> Session:
-        self._guard.succeeded(address, credential)
-        caller = session.grant.caller
-        _log.info("session opened", request_id=request_id, key_id=caller.key_id, issuer=session.claims.issuer)
-        return session

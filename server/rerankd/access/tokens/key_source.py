@@ -8,28 +8,20 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
 import structlog
 
+from rerankd.access.tokens.discovery import Discovery, IssuerError, discover, fetch
 from rerankd.access.tokens.key_set import KeySet, KeySetError
-from rerankd.access.tokens.settings import TokenIssuer, is_secure_url
+from rerankd.access.tokens.settings import TokenIssuer
 from rerankd.http.transport import HttpTransport
 from rerankd.telemetry.fault_log import FaultLog
-from rerankd_adapters.base import AdapterError, HttpRequest
+from rerankd_adapters.base import AdapterError
 
 _MIN_READ_S: Final = 30.0
 """Shortest time between two readings, whatever asks for them."""
-_TIMEOUT_S: Final = 5.0
-_MAX_BYTES: Final = 1024 * 1024
+_SAYING_WHY: Final = (AdapterError, IssuerError, KeySetError)
 
 _log = structlog.get_logger("rerankd.access")
-
-
-class _Discovery(msgspec.Struct):
-    """What is read of `/.well-known/openid-configuration`."""
-
-    issuer: str
-    jwks_uri: str
 
 
 class IssuerKeys:
@@ -103,44 +95,16 @@ class IssuerKeys:
         try:
             await self._read()
         except Exception as error:  # whatever it is, the keys that are known serve until it is over
-            self._faults.failed(error if isinstance(error, AdapterError | KeySetError) else type(error).__name__)
+            self._faults.failed(error if isinstance(error, _SAYING_WHY) else type(error).__name__)
         else:
             self._faults.succeeded()
             self._read_at_s = self._now_s()
 
     async def _read(self) -> None:
-        document = await self._get(await self._address())
+        settings = self.settings
+        url = settings.jwks_url or (await discover(settings, self._transport, Discovery)).jwks_uri
+        document = await fetch(url, self._transport)
         if document != self._document:
-            self._keys = KeySet(document, self.settings.algorithms)
+            self._keys = KeySet(document, settings.algorithms)
             self._document = document
             self.version += 1
-
-    async def _address(self) -> str:
-        """Return where the keys are.
-
-        Raises:
-            AdapterError: The issuer cannot be asked.
-            KeySetError: It does not say.
-        """
-        settings = self.settings
-        if settings.jwks_url:
-            return settings.jwks_url
-        answer = await self._get(f"{settings.issuer.rstrip('/')}/.well-known/openid-configuration")
-        try:
-            found = msgspec.json.decode(answer, type=_Discovery)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise KeySetError("its openid-configuration has no issuer and jwks_uri") from None
-        if found.issuer != settings.issuer:
-            raise KeySetError("its openid-configuration is that of another issuer")
-        if not is_secure_url(found.jwks_uri):
-            raise KeySetError("its jwks_uri is no https:// address")
-        return found.jwks_uri
-
-    async def _get(self, url: str) -> bytes:
-        request = HttpRequest(method="GET", url=url, headers={"accept": "application/json"})
-        response = await self._transport().send(request, _TIMEOUT_S)
-        if response.status != 200:
-            raise KeySetError(f"it answers HTTP {response.status}")
-        if len(response.body) > _MAX_BYTES:
-            raise KeySetError(f"its answer is larger than {_MAX_BYTES} bytes")
-        return response.body

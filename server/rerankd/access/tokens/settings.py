@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from rerankd.access.api_key import KeyDetails
+from rerankd.access.tokens.login_settings import LoginSettings
 from rerankd.contract.suggestions import did_you_mean
 
 ALGORITHMS: Final = (
@@ -68,6 +69,8 @@ class TokenIssuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Models that may be named in a call, `*` for any text (`cohere/*`). Empty: all."""
     required_claims: dict[str, str] = msgspec.field(default_factory=dict)
     """Claims that a token must have, and their text, `*` for any text, such as `hd: example.com`."""
+    login: LoginSettings | None = None
+    """How browsers log in at the issuer's own page (`GET /api/session/oidc/NAME`). Unset: they cannot."""
 
     def problems(self, path: str) -> Iterator[str]:
         """Say what cannot be used, one sentence each."""
@@ -86,6 +89,10 @@ class TokenIssuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         yield from self._algorithm_problems(path)
         yield from self._number_problems(path)
         yield from self._details_problems(path)
+        if self.login is not None:
+            yield from self.login.problems(f"{path}.login")
+            if not is_secure_url(self.issuer):
+                yield f"{path}.login needs an issuer at an https:// address, which says where browsers log in"
 
     def _algorithm_problems(self, path: str) -> Iterator[str]:
         if not self.algorithms:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, NoReturn
 
 import jwt
 import msgspec
@@ -114,19 +115,53 @@ class TokenVerifier:
             if self._is_current(known):
                 return known.token
             del self._kept[digest]
+        key, algorithm, source = await self._key_of(token)
+        version = source.version
+        issuer = source.settings
+        verified = _granted(_claims_of(token, key, algorithm, issuer, issuer.audience), issuer)
+        if len(self._kept) >= MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[digest] = _Kept(verified, source, version)
+        return verified
+
+    async def examine_login(self, token: str, issuer: TokenIssuer, nonce: str) -> VerifiedToken:
+        """Verify the ID token of a login (OpenID Connect Core, section 3.1.3.7).
+
+        Args:
+            token: As the issuer gave it for a code.
+            issuer: Where the login was; has a `login`.
+            nonce: What the issuer was sent for this login.
+
+        Raises:
+            ServiceError: As `examine`.
+        """
+        if len(token) > MAX_CHARS:
+            raise _invalid("too_long")
+        key, algorithm, source = await self._key_of(token)
+        if source.settings != issuer or issuer.login is None:
+            raise _invalid("issuer")
+        client_id = issuer.login.client_id
+        claims = _claims_of(token, key, algorithm, issuer, (client_id,))
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode("utf-8", "replace"), nonce.encode()):
+            _refuse_claim("nonce")
+        is_of_many = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+        if claims.get("azp", "" if is_of_many else client_id) != client_id:
+            _refuse_claim("azp")
+        return _granted(claims, issuer)
+
+    async def _key_of(self, token: str) -> tuple[jwt.PyJWK, str, IssuerKeys]:
+        """Return the key that a token names, the algorithm of its signature, and whose key it is.
+
+        Raises:
+            ServiceError: As `examine`.
+        """
         header, claims = _read(token)
         source = self._sources.get(claims.iss)
         if source is None:
             raise _invalid("issuer")
         if header.alg not in source.settings.algorithms:
             raise _invalid("algorithm")
-        key = await _key_of(header, source)
-        version = source.version
-        verified = _verify(token, key, header.alg, source.settings)
-        if len(self._kept) >= MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
-        self._kept[digest] = _Kept(verified, source, version)
-        return verified
+        return await _key_of(header, source), header.alg, source
 
     def _open(self, issuer: TokenIssuer) -> IssuerKeys:
         return IssuerKeys(issuer, self._transport, self._monotonic)
@@ -178,25 +213,24 @@ async def _key_of(header: _Header, source: IssuerKeys) -> jwt.PyJWK:
     return key
 
 
-def _verify(token: str, key: jwt.PyJWK, algorithm: str, issuer: TokenIssuer) -> VerifiedToken:
-    """Verify signature and claims.
+def _claims_of(
+    token: str, key: jwt.PyJWK, algorithm: str, issuer: TokenIssuer, audience: Sequence[str]
+) -> dict[str, Any]:
+    """Return the claims of a token whose signature, issuer, audience and times are right.
 
     Raises:
         ServiceError: `TOKEN_INVALID`.
     """
     try:
-        claims = jwt.decode(
+        return jwt.decode(
             token,
             key,
             algorithms=[algorithm],
-            audience=issuer.audience,
+            audience=audience,
             issuer=issuer.issuer,
             leeway=issuer.leeway_s,
             options={"require": ["exp"]},
         )
-        return VerifiedToken(grant_of(claims, issuer), issuer, float(claims["exp"]) + issuer.leeway_s)
-    except ClaimError as error:
-        _refuse_claim(str(error))
     except errors.MissingRequiredClaimError as error:
         if error.claim == "aud":
             raise _invalid("audience") from None
@@ -211,6 +245,18 @@ def _verify(token: str, key: jwt.PyJWK, algorithm: str, issuer: TokenIssuer) -> 
         raise _invalid("signature") from None
     except (jwt.PyJWTError, ValueError):
         raise _invalid("malformed") from None
+
+
+def _granted(claims: Mapping[str, Any], issuer: TokenIssuer) -> VerifiedToken:
+    """Return what verified claims grant.
+
+    Raises:
+        ServiceError: `TOKEN_INVALID`.
+    """
+    try:
+        return VerifiedToken(grant_of(claims, issuer), issuer, float(claims["exp"]) + issuer.leeway_s)
+    except ClaimError as error:
+        _refuse_claim(str(error))
 
 
 def _refuse_claim(name: str) -> NoReturn:

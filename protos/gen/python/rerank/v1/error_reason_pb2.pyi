@@ -172,6 +172,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED, HTTP 403. A call of a browser's session that changes something lacks the session's CSRF token, or a
     login comes from another site (HTTP only). ErrorInfo{reason: "CSRF_TOKEN_INVALID", domain: "rerankd"}
     """
+    ERROR_REASON_LOGIN_FAILED: _ErrorReason.ValueType  # 37
+    """UNAUTHENTICATED, HTTP 401. A browser's login at an OpenID provider was not completed; `problem` is missing, unreadable,
+    expired, state, used, issuer, refused or code, and `error` is what the provider said (HTTP only).
+    ErrorInfo{reason: "LOGIN_FAILED", domain: "rerankd", metadata: {"problem": "state"}}
+    """
     ERROR_REASON_RERANKER_UNUSABLE: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION, HTTP 409. A stored reranker cannot be served: it names a model that has gone, for example.
     ErrorInfo{reason: "RERANKER_UNUSABLE", domain: "rerankd", metadata: {"reranker": "...", "problem": "..."}}
@@ -357,6 +362,11 @@ credential (HTTP only). ErrorInfo{reason: "SESSION_INVALID", domain: "rerankd", 
 ERROR_REASON_CSRF_TOKEN_INVALID: ErrorReason.ValueType  # 36
 """PERMISSION_DENIED, HTTP 403. A call of a browser's session that changes something lacks the session's CSRF token, or a
 login comes from another site (HTTP only). ErrorInfo{reason: "CSRF_TOKEN_INVALID", domain: "rerankd"}
+"""
+ERROR_REASON_LOGIN_FAILED: ErrorReason.ValueType  # 37
+"""UNAUTHENTICATED, HTTP 401. A browser's login at an OpenID provider was not completed; `problem` is missing, unreadable,
+expired, state, used, issuer, refused or code, and `error` is what the provider said (HTTP only).
+ErrorInfo{reason: "LOGIN_FAILED", domain: "rerankd", metadata: {"problem": "state"}}
 """
 ERROR_REASON_RERANKER_UNUSABLE: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION, HTTP 409. A stored reranker cannot be served: it names a model that has gone, for example.

@@ -353,6 +353,16 @@ public enum ErrorReason
   ERROR_REASON_CSRF_TOKEN_INVALID(36),
   /**
    * <pre>
+   * UNAUTHENTICATED, HTTP 401. A browser's login at an OpenID provider was not completed; `problem` is missing, unreadable,
+   * expired, state, used, issuer, refused or code, and `error` is what the provider said (HTTP only).
+   * ErrorInfo{reason: "LOGIN_FAILED", domain: "rerankd", metadata: {"problem": "state"}}
+   * </pre>
+   *
+   * <code>ERROR_REASON_LOGIN_FAILED = 37;</code>
+   */
+  ERROR_REASON_LOGIN_FAILED(37),
+  /**
+   * <pre>
    * FAILED_PRECONDITION, HTTP 409. A stored reranker cannot be served: it names a model that has gone, for example.
    * ErrorInfo{reason: "RERANKER_UNUSABLE", domain: "rerankd", metadata: {"reranker": "...", "problem": "..."}}
    * </pre>
@@ -756,6 +766,16 @@ public enum ErrorReason
   public static final int ERROR_REASON_CSRF_TOKEN_INVALID_VALUE = 36;
   /**
    * <pre>
+   * UNAUTHENTICATED, HTTP 401. A browser's login at an OpenID provider was not completed; `problem` is missing, unreadable,
+   * expired, state, used, issuer, refused or code, and `error` is what the provider said (HTTP only).
+   * ErrorInfo{reason: "LOGIN_FAILED", domain: "rerankd", metadata: {"problem": "state"}}
+   * </pre>
+   *
+   * <code>ERROR_REASON_LOGIN_FAILED = 37;</code>
+   */
+  public static final int ERROR_REASON_LOGIN_FAILED_VALUE = 37;
+  /**
+   * <pre>
    * FAILED_PRECONDITION, HTTP 409. A stored reranker cannot be served: it names a model that has gone, for example.
    * ErrorInfo{reason: "RERANKER_UNUSABLE", domain: "rerankd", metadata: {"reranker": "...", "problem": "..."}}
    * </pre>
@@ -881,6 +901,7 @@ public enum ErrorReason
       case 34: return ERROR_REASON_KEY_REVOKED;
       case 35: return ERROR_REASON_SESSION_INVALID;
       case 36: return ERROR_REASON_CSRF_TOKEN_INVALID;
+      case 37: return ERROR_REASON_LOGIN_FAILED;
       case 41: return ERROR_REASON_RERANKER_UNUSABLE;
       case 42: return ERROR_REASON_RERANKER_CONFLICT;
       case 43: return ERROR_REASON_RERANKER_IN_USE;

@@ -25,7 +25,7 @@ public final class ErrorReasonOuterClass {
   static {
     java.lang.String[] descriptorData = {
       "\n\034rerank/v1/error_reason.proto\022\trerank.v" +
-      "1*\246\014\n\013ErrorReason\022\034\n\030ERROR_REASON_UNSPEC" +
+      "1*\305\014\n\013ErrorReason\022\034\n\030ERROR_REASON_UNSPEC" +
       "IFIED\020\000\022 \n\034ERROR_REASON_INVALID_REQUEST\020" +
       "\001\022#\n\037ERROR_REASON_TOO_MANY_DOCUMENTS\020\002\022*" +
       "\n&ERROR_REASON_PROVIDER_REJECTED_REQUEST" +
@@ -58,15 +58,16 @@ public final class ErrorReasonOuterClass {
       "OR_REASON_KEY_NOT_FOUND\020!\022\034\n\030ERROR_REASO" +
       "N_KEY_REVOKED\020\"\022 \n\034ERROR_REASON_SESSION_" +
       "INVALID\020#\022#\n\037ERROR_REASON_CSRF_TOKEN_INV" +
-      "ALID\020$\022\"\n\036ERROR_REASON_RERANKER_UNUSABLE" +
-      "\020)\022\"\n\036ERROR_REASON_RERANKER_CONFLICT\020*\022 " +
-      "\n\034ERROR_REASON_RERANKER_IN_USE\020+\022\036\n\032ERRO" +
-      "R_REASON_RUN_NOT_FOUND\0202\022\037\n\033ERROR_REASON" +
-      "_RUN_INCOMPLETE\0203\022%\n!ERROR_REASON_EXPERI" +
-      "MENT_NOT_FOUND\0204\022(\n$ERROR_REASON_EXPERIM" +
-      "ENT_NOT_RUNNABLE\0205BK\n\016dev.rerankd.v1P\001Z7" +
-      "github.com/rerankd/rerankd/clients/go/re" +
-      "rankv1;rerankv1b\006proto3"
+      "ALID\020$\022\035\n\031ERROR_REASON_LOGIN_FAILED\020%\022\"\n" +
+      "\036ERROR_REASON_RERANKER_UNUSABLE\020)\022\"\n\036ERR" +
+      "OR_REASON_RERANKER_CONFLICT\020*\022 \n\034ERROR_R" +
+      "EASON_RERANKER_IN_USE\020+\022\036\n\032ERROR_REASON_" +
+      "RUN_NOT_FOUND\0202\022\037\n\033ERROR_REASON_RUN_INCO" +
+      "MPLETE\0203\022%\n!ERROR_REASON_EXPERIMENT_NOT_" +
+      "FOUND\0204\022(\n$ERROR_REASON_EXPERIMENT_NOT_R" +
+      "UNNABLE\0205BK\n\016dev.rerankd.v1P\001Z7github.co" +
+      "m/rerankd/rerankd/clients/go/rerankv1;re" +
+      "rankv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
