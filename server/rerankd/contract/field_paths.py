@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Final
 
 from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, ServiceError
+from rerankd.contract.wording import verb_of
 
 _DOCUMENT: Final = re.compile(r"\bdocuments\[\d{1,9}\](?:\.\w+)*")
 """Paths that are fields wherever they stand in a text."""
-_NAMES_A_FIELD: Final = r"(?:^|(?<=did you mean ))%s(?=[:?]| (?:is|are|must|has)\b)"
-"""Where else a text names a field."""
+_NAMES_A_FIELD: Final = r"(?:^|(?<=did you mean ))%s(?:(?=[:?])| (is|are|has|have|must)\b)"
+"""Where else a text names a field, with the verb behind it."""
 _OPTIONS: Final = "provider_options."
 _FIELD_METADATA: Final = frozenset({"field", "fields"})
 
@@ -60,8 +61,14 @@ def _renamed(violation: FieldViolation, rename: Callable[[str], str]) -> FieldVi
     field = rename(violation.field)
     description = _in_text(violation.description, rename)
     if field != violation.field and not _DOCUMENT.match(violation.field):
-        description = re.sub(_NAMES_A_FIELD % re.escape(violation.field), lambda _: field, description)
+        description = re.sub(
+            _NAMES_A_FIELD % re.escape(violation.field), lambda found: _named(field, found), description
+        )
     return FieldViolation(field, description)
+
+
+def _named(field: str, found: re.Match[str]) -> str:
+    return f"{field} {verb_of(field, found[1])}" if found[1] else field
 
 
 def _in_text(text: str, rename: Callable[[str], str]) -> str:

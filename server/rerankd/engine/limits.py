@@ -6,6 +6,9 @@ import math
 
 import msgspec
 
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError
+from rerankd.contract.wording import verb_of
+
 
 class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits of one call, and of concurrent calls. A call beyond them is refused before any work."""
@@ -71,3 +74,22 @@ class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not 0 < share <= 1:
             found.append(f"{path}.max_provider_share must be above 0 and at most 1, is {share:g}")
         return found
+
+
+def too_many_documents(most: int, field: str = "documents", count: int | None = None) -> ServiceError:
+    """Build the error for a list with more items than a call may have documents.
+
+    Args:
+        most: Documents of a call.
+        field: The caller's name of the list.
+        count: Items of it; `None` if they were not counted to the end.
+    """
+    items = f"{count} items, more than the {most}" if count is not None else f"more than the {most} items"
+    message = f"{field} {verb_of(field, 'has')} {items} this server takes in one call; send fewer"
+    counted = {} if count is None else {"documents": str(count)}
+    return ServiceError(
+        Reason.TOO_MANY_DOCUMENTS,
+        message,
+        metadata={**counted, "max_documents": str(most)},
+        violations=[FieldViolation(field, message)],
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, invalid_request
 from rerankd.contract.messages import RerankRequest
+from rerankd.contract.wording import verb_of
 from rerankd.engine.limits import RequestLimits
 
 
@@ -70,4 +71,4 @@ def _too_long(field: str, name: str, most: int, part: str = "") -> list[FieldVio
 
 
 def _too_many(field: str, count: int, most: int, what: str) -> FieldViolation:
-    return FieldViolation(field, f"{field} has {count} {what}; this server takes {most}")
+    return FieldViolation(field, f"{field} {verb_of(field, 'has')} {count} {what}; this server takes {most}")

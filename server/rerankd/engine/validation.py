@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, Reason, ServiceError, invalid_request
+from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, invalid_request
 from rerankd.contract.messages import RerankRequest
 from rerankd.contract.suggestions import clearly_meant
-from rerankd.engine.limits import RequestLimits
+from rerankd.engine.limits import RequestLimits, too_many_documents
 from rerankd.engine.name_checks import check_names
 from rerankd.engine.rendering import are_strings, is_blank
 from rerankd.engine.time_slice import TimeSlice
@@ -45,7 +45,7 @@ async def check_request(request: RerankRequest, limits: RequestLimits, *, allows
     """
     count = len(request.documents)
     if count > limits.max_documents:
-        raise _too_many_documents(count, limits.max_documents)
+        raise too_many_documents(limits.max_documents, count=count)
     violations = check_names(request, limits)
     violations += _check_query(request, limits)
     is_plain = count > 0 and are_strings(request.documents) and _are_good(request.documents, limits.max_document_chars)
@@ -56,16 +56,6 @@ async def check_request(request: RerankRequest, limits: RequestLimits, *, allows
     if violations:
         raise invalid_request(violations[:MAX_VIOLATIONS])
     return is_plain
-
-
-def _too_many_documents(count: int, allowed: int) -> ServiceError:
-    message = f"{count} documents are more than the {allowed} this server takes in one call; send fewer"
-    return ServiceError(
-        Reason.TOO_MANY_DOCUMENTS,
-        message,
-        metadata={"documents": str(count), "max_documents": str(allowed)},
-        violations=[FieldViolation("documents", message)],
-    )
 
 
 def _misspelt(request: RerankRequest, name: str) -> str:

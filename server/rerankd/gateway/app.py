@@ -36,12 +36,14 @@ from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.dialects.registry import (
     DIALECT_ROUTES,
     UNDECIDED,
+    UNDECIDED_LISTS,
     dialect_of_path,
     identify,
     identify_large,
     split_mount,
 )
 from rerankd.gateway.guard import CallGuard
+from rerankd.gateway.json_names import lists_of
 from rerankd.gateway.large_bodies import LARGE_BYTES, LargeBodies
 from rerankd.gateway.negotiation import (
     JSON_TYPES,
@@ -238,7 +240,7 @@ class Gateway:
         """Decode a body, a large one in its turn."""
         if len(body) <= LARGE_BYTES:
             return decode_json(body, message_type, "the body")
-        async with self._bodies.turn(body):
+        async with self._bodies.turn(body, lists=lists_of(message_type) or ("the body",)):
             return decode_json(body, message_type, "the body")
 
     async def _rerank(
@@ -287,7 +289,7 @@ class Gateway:
         """Read a body in its dialect, which the body tells where it is not known yet; errors have the form of it."""
         parsed: ParsedRequest | None = None
         if len(body) > LARGE_BYTES:
-            async with self._bodies.turn(body, documents="documents" if dialect is None else dialect.documents_name):
+            async with self._bodies.turn(body, lists=UNDECIDED_LISTS if dialect is None else dialect.long_lists):
                 if dialect is not None:
                     return dialect, await dialect.read_large(body)
                 dialect, parsed, keys = await identify_large(body)

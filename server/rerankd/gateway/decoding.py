@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -11,7 +11,7 @@ import msgspec
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
 from rerankd.gateway.client_rerankers import CLIENT_ROUTES
 from rerankd.gateway.decode_errors import explain
-from rerankd.gateway.json_names import decoder_of, fields_of
+from rerankd.gateway.json_names import decoder_of, fields_of, lists_of
 from rerankd.gateway.routes import ROUTES
 
 MOST_KEYS: Final = 100
@@ -21,14 +21,8 @@ _decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _DECODE: Final[Mapping[type[Any], Callable[[bytes], Any]]] = {
     route.request_type: decoder_of(route.request_type) for route in (*ROUTES, *CLIENT_ROUTES) if route.has_body
 }
-_REPEATED: Final[Mapping[type[Any], frozenset[str]]] = {
-    route.request_type: frozenset(
-        member.encode_name
-        for member in msgspec.structs.fields(route.request_type)
-        if str(member.type).startswith("list[")
-    )
-    for route in ROUTES
-    if not route.has_body
+_REPEATED: Final[Mapping[type[Any], Collection[str]]] = {
+    route.request_type: lists_of(route.request_type) for route in ROUTES if not route.has_body
 }
 
 

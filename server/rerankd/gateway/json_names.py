@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, TypeAlias, get_args, get_origin
 
 import msgspec
 
@@ -64,6 +64,15 @@ def fields_of(message_type: type[Any]) -> Fields:
         found = {member.name: own[member.encode_name] for member in members} | own
         _fields[message_type] = found
     return found
+
+
+def lists_of(message_type: type[Any]) -> tuple[str, ...]:
+    """Return the names in JSON of a message's lists."""
+    return tuple(
+        member.encode_name
+        for member in msgspec.structs.fields(message_type)
+        if any(get_origin(each) is list for each in (member.type, *get_args(member.type)))
+    )
 
 
 def has_other_names(message_type: type[Any]) -> bool:

@@ -36,6 +36,22 @@ def test_words_that_name_no_field_stay() -> None:
     assert refusal("query", "query: the best query is short").message == "queries[0]: the best query is short"
 
 
+def test_verbs_have_the_number_of_the_callers_name() -> None:
+    names = {"documents": "input", "query": "queries", "top_n": "options"}
+
+    def said(field: str, rule: str) -> str:
+        return rename_fields(invalid_request([FieldViolation(field, f"{field} {rule}")]), names.__getitem__).message
+
+    assert said("documents", "are required; docs is not a field, did you mean documents?") == (
+        "input is required; docs is not a field, did you mean input?"
+    )
+    assert said("documents", "have 20 items") == "input has 20 items"
+    assert said("query", "is 9 characters long; this server takes 8") == (
+        "queries are 9 characters long; this server takes 8"
+    )
+    assert said("top_n", "must be at least 1") == "options must be at least 1"
+
+
 def test_an_error_without_other_names_stays_itself() -> None:
     error = invalid_request([FieldViolation("user", "user is 300 characters long; this server takes 256")])
 

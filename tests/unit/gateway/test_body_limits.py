@@ -12,9 +12,12 @@ import pytest
 
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.service import Services
+from rerankd.contract.wording import verb_of
 from rerankd.engine.byte_budget import FREE_BYTES, ByteBudget
 from rerankd.gateway.app import Gateway
 from rerankd.gateway.body import GatewayLimits
+from rerankd.gateway.dialects.base import Dialect
+from rerankd.gateway.dialects.registry import DIALECTS, UNDECIDED_LISTS
 from tests.unit.gateway.conftest import FakeService, web
 
 BIG = 600_000
@@ -39,6 +42,10 @@ def body(documents: list[Any], **more: Any) -> bytes:
     return json.dumps({"query": "q", "documents": documents, **more}).encode()
 
 
+def too_many(name: str) -> bytes:
+    return json.dumps({"query": {"text": "q"}, "rank_fields": ["a"], name: ["x" * (BIG // 50)] * 51}).encode()
+
+
 async def test_large_body_is_answered(client: httpx.AsyncClient, budget: ByteBudget) -> None:
     answer = await client.post("/v1/rerank", content=body(["x" * (BIG // 50)] * 50))
     assert answer.status_code == 200
@@ -53,6 +60,38 @@ async def test_documents_are_counted_before_they_are_made(
     assert answer.status_code == 400
     assert "more than the 50 items" in (answer.json().get("message") or answer.json()["detail"])
     assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name"), [(dialect, name) for dialect in DIALECTS.values() for name in dialect.long_lists]
+)
+async def test_a_long_list_has_its_own_name(client: httpx.AsyncClient, dialect: Dialect, name: str) -> None:
+    answer = await client.post(f"/{dialect.name}/rerank", content=too_many(name))
+    assert answer.status_code in (400, 422)
+    assert f"{name} {verb_of(name, 'has')} more than the 50 items" in answer.text
+
+
+@pytest.mark.parametrize("name", UNDECIDED_LISTS)
+async def test_a_long_list_has_its_own_name_before_the_dialect_is_known(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.post("/v1/rerank", content=too_many(name))
+    assert (answer.status_code, answer.json()["fields"][0]["field"]) == (400, name)
+    assert f"{name} {verb_of(name, 'has')} more than the 50 items" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "field"),
+    [
+        ("/v1/documents:warm", "documents", "documents"),
+        ("/v1/keys:import", "keys", "keys"),
+        ("/api/reranker", "config", "the body"),
+        ("/api/client/v1/rerank/k", "documents", "documents"),
+    ],
+)
+async def test_other_long_lists_have_their_names_too(
+    client: httpx.AsyncClient, path: str, name: str, field: str
+) -> None:
+    answer = await client.post(path, content=too_many(name))
+    assert f"{field} {verb_of(field, 'has')} more than the 50 items" in answer.json()["message"]
 
 
 async def test_items_of_a_stream_are_counted_too(client: httpx.AsyncClient) -> None:

@@ -20,7 +20,7 @@ TWO = ["a", "b"]
 
 def refuse_field(service: Any, field: str) -> None:
     async def refuse(request: messages.RerankRequest, call: CallContext) -> messages.RerankResponse:
-        raise invalid_request([FieldViolation(field, f"{field} is wrong")])
+        raise invalid_request([FieldViolation(field, f"{field} must be right")])
 
     service.answer = refuse
 
@@ -79,8 +79,8 @@ async def test_path(
     refuse_field(service, field)
 
     answer = await client.post(path, json=body)
-    assert f"{shown} is wrong" in answer.text
-    assert shown == field or f"{field} is wrong" not in answer.text
+    assert f"{shown} must be right" in answer.text
+    assert shown == field or f"{field} must be right" not in answer.text
 
 
 @pytest.mark.parametrize("name", DIALECTS)

@@ -137,4 +137,4 @@ async def test_bedrock_takes_one_query(client: httpx.AsyncClient) -> None:
     source = {"inlineDocumentSource": {"textDocument": {"text": "a"}}}
     answer = await client.post("/bedrock/rerank", json={"queries": [query, query], "sources": [source]})
 
-    assert (answer.status_code, answer.json()["message"]) == (400, "queries must have exactly one query, has 2")
+    assert (answer.status_code, answer.json()["message"]) == (400, "queries must have exactly one query, not 2")

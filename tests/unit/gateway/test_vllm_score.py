@@ -103,7 +103,7 @@ async def test_images_of_queries_are_kept(client: httpx.AsyncClient, service: An
     [
         ({}, "text_1", "text_1 and text_2, or queries and documents, are required"),
         ({"text_1": "q"}, "text_2", "text_2 is required"),
-        ({"documents": ["a"]}, "queries", "queries is required"),
+        ({"documents": ["a"]}, "queries", "queries are required"),
         ({"text_1": [], "text_2": ["a"]}, "text_1", "text_1 must have at least one item"),
         ({"text_1": "q", "text_2": []}, "text_2", "text_2 must have at least one item"),
         (

@@ -45,11 +45,14 @@ class Dialect:
     """Whether the body of a response has the warnings; if not, they are in headers."""
     names: ClassVar[Names] = {}
     """Names of the contract's fields, for errors, where they differ."""
+    other_lists: ClassVar[tuple[str, ...]] = ()
+    """Names of lists besides the documents that may have an item a document."""
     keeps_text_of_strings: ClassVar[bool] = False
     """Whether errors call a document that is a string `documents[3].text`, as the contract does, or `documents[3]`."""
 
     def __init__(self) -> None:
-        self.documents_name = self.names.get("documents", ("documents",))[0]
+        self.long_lists = (*self.names.get("documents", ("documents",)), *self.other_lists)
+        """Names of the lists of a body that may have an item a document."""
         self._decode = msgspec.json.Decoder(self.body_type).decode
         self._sliced = SlicedDecoder(self.body_type)
 

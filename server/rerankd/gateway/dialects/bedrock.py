@@ -108,7 +108,7 @@ class Bedrock(Dialect):
         """
         queries = body.queries or []
         if len(queries) > 1:
-            rule = f"queries must have exactly one query, has {len(queries)}"
+            rule = f"queries must have exactly one query, not {len(queries)}"
             raise invalid_request([FieldViolation("queries", rule)])
         options = body.reranking_configuration.bedrock_reranking_configuration
         extra = options.model_configuration.additional_model_request_fields or {}

@@ -32,6 +32,7 @@ class DeepInfra(Dialect):
     title = "DeepInfra"
     body_type = DeepInfraBody
     names: ClassVar[Names] = {"query": ("queries",)}
+    other_lists = ("queries",)
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a decoded body to the contract's request.

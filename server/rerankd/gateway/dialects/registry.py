@@ -27,7 +27,17 @@ from rerankd.gateway.dialects.pinecone import Pinecone
 from rerankd.gateway.dialects.sglang import SgLang
 from rerankd.gateway.dialects.siliconflow import SiliconFlow
 from rerankd.gateway.dialects.superset import Superset, read_large_own, read_own
-from rerankd.gateway.dialects.table import ALIASES, BOUND, DIALECT_HEADER, HEADERS, PATHS, SHARED, Keys, dialect_of_body
+from rerankd.gateway.dialects.table import (
+    ALIASES,
+    BODIES,
+    BOUND,
+    DIALECT_HEADER,
+    HEADERS,
+    PATHS,
+    SHARED,
+    Keys,
+    dialect_of_body,
+)
 from rerankd.gateway.dialects.tei import Tei
 from rerankd.gateway.dialects.together import Together
 from rerankd.gateway.dialects.vertex import Vertex
@@ -85,6 +95,10 @@ MOUNTS: Final[Mapping[str, Dialect]] = {
     **{alias: DIALECTS[name] for alias, name in ALIASES.items()},
 }
 UNDECIDED: Final = Undecided()
+UNDECIDED_LISTS: Final = tuple(
+    dict.fromkeys(name for each in (SHARED, *(rule.dialect for rule in BODIES)) for name in DIALECTS[each].long_lists)
+)
+"""`Dialect.long_lists` of the dialects that a body can tell."""
 DIALECT_ROUTES: Final = tuple(
     Route(
         "POST",

@@ -15,6 +15,7 @@ from msgspec import Struct
 from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
+from rerankd.contract.wording import verb_of
 from rerankd.gateway.dialects.answers import numbered_error, token_usage
 from rerankd.gateway.dialects.base import Dialect
 from rerankd.gateway.dialects.content import Content, read_content
@@ -54,6 +55,7 @@ class VllmScore(Dialect):
     name = "vllm-score"
     title = "vLLM score"
     body_type = VllmScoreBody
+    other_lists = tuple(dict.fromkeys(name for pair in _NAMES for name in pair if name != "documents"))
 
     def parse(self, body: Any, _keys: Mapping[str, msgspec.Raw]) -> ParsedRequest:
         """Convert a decoded body to one request a distinct query.
@@ -126,7 +128,11 @@ def _sides(body: VllmScoreBody) -> tuple[tuple[str, list[Any]], tuple[str, list[
             return (first, queries), (second, documents)
     given = [name for pair in _NAMES for name in pair if getattr(body, name) is not None]
     lacking = next((second if first in given else first for first, second in _NAMES if {first, second} & {*given}), "")
-    rule = f"{lacking} is required" if lacking else "text_1 and text_2, or queries and documents, are required"
+    rule = (
+        f"{lacking} {verb_of(lacking, 'is')} required"
+        if lacking
+        else "text_1 and text_2, or queries and documents, are required"
+    )
     raise invalid_request([FieldViolation(lacking or "text_1", rule)])
 
 
@@ -135,8 +141,8 @@ def _check_lengths(first: tuple[str, int], second: tuple[str, int]) -> None:
         if count == 0:
             raise invalid_request([FieldViolation(name, f"{name} must have at least one item")])
     if 1 not in (first[1], second[1]) and first[1] != second[1]:
-        rule = f"{second[0]} has {second[1]} items and {first[0]} {first[1]}: they must be as many, or one of them one"
-        raise invalid_request([FieldViolation(second[0], rule)])
+        counts = f"{second[0]} {verb_of(second[0], 'has')} {second[1]} items and {first[0]} {first[1]}"
+        raise invalid_request([FieldViolation(second[0], f"{counts}: they must be as many, or one of them one")])
 
 
 def _listed(side: Side) -> list[Any]:
@@ -164,7 +170,7 @@ def _parts(name: str, queries: Sequence[Content], documents: Sequence[str | Docu
     for index, query in enumerate(queries):
         groups.setdefault(query, []).append(index)
     if len(groups) > MAX_QUERIES:
-        rule = f"{name} has {len(groups)} different queries; at most {MAX_QUERIES} are taken"
+        rule = f"{name} {verb_of(name, 'has')} {len(groups)} different queries; at most {MAX_QUERIES} are taken"
         raise invalid_request([FieldViolation(name, rule)])
     only = documents[0] if len(documents) == 1 else None
     return [
