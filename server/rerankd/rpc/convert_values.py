@@ -30,9 +30,12 @@ _DETAIL_TYPES: Final[Mapping[str, type[Message]]] = {
 
 
 def struct_from_proto(message: struct_pb2.Struct) -> dict[str, Any]:
-    """Turn a protobuf Struct into a dict; whole numbers come back as int, equal names as one string."""
+    """Turn a protobuf Struct into a dict in the order of names; whole numbers become int, equal names one string.
+
+    The order of a map on the wire is chance, another one in each process, and would change what models are sent.
+    """
     fields = message.fields
-    names = list(fields)
+    names = sorted(fields)
     values = [value.string_value or _value_from_proto(value) for value in map(fields.__getitem__, names)]
     return dict(zip(map(intern, names), values, strict=True))
 
