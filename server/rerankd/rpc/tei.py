@@ -22,7 +22,7 @@ from rerankd.contract.service import RerankService
 from rerankd.engine.scale import rescale
 from rerankd.rpc.behaviour import collecting, unary
 from rerankd.rpc.codec import Undecodable, decoder
-from rerankd.rpc.large_messages import LARGE_BYTES, check_documents
+from rerankd.rpc.large_messages import LARGE_BYTES
 from rerankd.rpc.tei_messages import (
     INFO,
     RERANK,
@@ -36,6 +36,7 @@ from rerankd.rpc.tei_messages import (
     request_of,
     response_of,
 )
+from rerankd.rpc.wire import check_documents
 from rerankd.settings import Settings
 from rerankd.telemetry.server_span import ServerTracing
 
