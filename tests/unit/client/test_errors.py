@@ -105,7 +105,7 @@ async def test_the_deadline_of_the_call_wins_over_the_clients(server: FakeServer
     async with AsyncRerankClient(server.address, timeout_s=0.1) as client:
         with pytest.raises(DeadlineExceeded):
             await client.rerank("slow", ["d"])
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 20
 
 
 async def test_no_server() -> None:

@@ -99,8 +99,8 @@ async def test_every_chunk_of_the_first_model_has_its_retries() -> None:
 async def test_a_call_without_a_deadline_ends_at_the_default_one_with_all_its_fallbacks() -> None:
     provider = provider_of(hanging, 6)
     began_s = time.monotonic()
-    assert await reason_of(engine(provider, default_timeout_s=0.1), request(fallbacks=5)) is Reason.DEADLINE_EXCEEDED
-    assert time.monotonic() - began_s < 2.0
+    assert await reason_of(engine(provider, default_timeout_s=1.0), request(fallbacks=5)) is Reason.DEADLINE_EXCEEDED
+    assert time.monotonic() - began_s < 5.0, "not a second for each of six models"
     assert provider.cancelled == len(provider.calls) <= 6
 
 
