@@ -178,3 +178,22 @@ def test_a_key_without_a_certificate_is_said(tmp_path: Path) -> None:
     file.write_text("server: {tls: {key_file: a.pem}}")
     with pytest.raises(SettingsError, match=r"server\.tls\.certificate_file is empty"):
         load_settings(file)
+
+
+def test_revocation_lists_that_cannot_be_used_are_said(tmp_path: Path) -> None:
+    chain, key = write(tmp_path, issue("first"))
+    (tmp_path / "text.pem").write_text("text")
+    tls = ListenerTls(
+        certificate_file=str(chain),
+        key_file=str(key),
+        client_ca_file=str(write_authority(tmp_path)),
+        client_crl_file=str(tmp_path / "text.pem"),
+    )
+    with pytest.raises(
+        CannotStartError, match=r"server\.tls: .*text\.pem: it holds no PEM certificate revocation list"
+    ):
+        Service(Settings(server=ServerSettings(tls=tls)))
+    file = tmp_path / "rerankd.yaml"
+    file.write_text(f"server: {{tls: {{certificate_file: {chain}, client_crl_file: text.pem}}}}")
+    with pytest.raises(SettingsError, match=r"client_crl_file has no effect without server\.tls\.client_ca_file"):
+        load_settings(file)

@@ -68,9 +68,7 @@ def issue_client(
         common_name: Common names of its subject.
         lives: How long from now it is valid.
     """
-    issuer = x509.load_pem_x509_certificate(authority().cert_pem.bytes())
-    issuer_key = serialization.load_pem_private_key(authority().private_key_pem.bytes(), None)
-    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+    issuer, issuer_key = _signer(authority())
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
     builder = (
@@ -90,3 +88,42 @@ def issue_client(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return made.public_bytes(serialization.Encoding.PEM), private
+
+
+def revocation_list(
+    *certificates: bytes,
+    issuer: trustme.CA | None = None,
+    name: x509.Name | None = None,
+    ends: timedelta = timedelta(days=1),
+    extension: x509.ExtensionType | None = None,
+) -> bytes:
+    """Make a revocation list, PEM.
+
+    Args:
+        certificates: Those that it names, PEM.
+        issuer: Signs it; default: the authority.
+        name: Whose list it says that it is; default: the issuer's.
+        ends: How long from now it is current.
+        extension: A further, critical extension.
+    """
+    signer, key = _signer(issuer or authority())
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(name or signer.subject)
+        .last_update(now - timedelta(days=3))
+        .next_update(now + ends)
+    )
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=True)
+    for each in certificates:
+        serial = x509.load_pem_x509_certificate(each).serial_number
+        revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
+        builder = builder.add_revoked_certificate(revoked)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _signer(issuer: trustme.CA) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    key = serialization.load_pem_private_key(issuer.private_key_pem.bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return x509.load_pem_x509_certificate(issuer.cert_pem.bytes()), key

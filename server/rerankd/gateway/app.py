@@ -81,6 +81,8 @@ class Gateway:
         tracing: Begins the server's spans; default: none are exported.
         admit: Checks who calls what the services do not check by themselves; default: everybody may.
         session_cookie: Name of the cookie of browsers' sessions; empty where there are none.
+        check_certificate: Takes what returns the certificate of a connection's client, PEM, and raises `ServiceError`
+            for one that was revoked; default: none is asked.
     """
 
     def __init__(
@@ -96,7 +98,9 @@ class Gateway:
         tracing: ServerTracing | None = None,
         admit: CallerCheck = admit_everybody,
         session_cookie: str = "",
+        check_certificate: Callable[[Callable[[], bytes]], None] | None = None,
     ) -> None:
+        self._check_certificate = check_certificate
         self._session_cookie = session_cookie
         self._tracing = tracing or ServerTracing()
         self._handlers: dict[str, Callable[..., Any]] = {
@@ -151,6 +155,8 @@ class Gateway:
         self, scope: Scope, receive: Receive, headers: Mapping[str, str], writer: ResponseWriter
     ) -> None:
         """Pass a request to its route: one of the gateway's, of a dialect's mount, or else of the web application."""
+        if self._check_certificate is not None:
+            self._check_certificate(certificate_of(scope))
         http_method, path = scope["method"], normalise_path(scope["path"])
         mount: Dialect | None = None
         matches = self._routes.matches(path)

@@ -28,6 +28,9 @@ class ListenerTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     client_ca_file: str = ""
     """PEM file with the authorities of callers' certificates; connections without such a certificate are refused, those
     of health probes too. Empty: callers need none."""
+    client_crl_file: str = ""
+    """PEM file with revocation lists, each signed by an authority of `client_ca_file`; callers whose certificate one of
+    them names are refused. It is read again within a second of a change. Empty: nothing is revoked."""
 
     @property
     def is_on(self) -> bool:
@@ -36,6 +39,8 @@ class ListenerTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def problems(self, path: str) -> list[str]:
         """Say what cannot be used, one sentence each; files are read when the server starts."""
+        if self.client_crl_file and not self.client_ca_file:
+            return [f"{path}.client_crl_file has no effect without {path}.client_ca_file; set it"]
         if self.is_on or not (self.key_file or self.client_ca_file):
             return []
         return [f"{path}.certificate_file is empty, so that {path} has no effect; set it"]

@@ -75,7 +75,7 @@ def _answering_once(
                 response = await answer(message, call)
             except Exception as error:  # whatever it is, the caller gets a status
                 _record(error, call, span, tracing, started_s)
-                await _abort(error, context, call.request_id)
+                await abort(error, context, call.request_id)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id), *response_headers(response, call)))
         return response
 
@@ -99,7 +99,7 @@ def streaming(
                     yield response
             except Exception as error:  # whatever it is, the caller gets a status
                 _record(error, call, span, tracing, started_s)
-                await _abort(error, context, call.request_id)
+                await abort(error, context, call.request_id)
 
     return behaviour
 
@@ -110,7 +110,7 @@ def _record(error: Exception, call: CallContext, method: str, tracing: ServerTra
         tracing.failed(error, call, method, started_s)
 
 
-async def _abort(error: Exception, context: ServicerContext, request_id: str) -> NoReturn:
+async def abort(error: Exception, context: ServicerContext, request_id: str) -> NoReturn:
     """Abort the call with the status of `error`, or with `INTERNAL` for an unexpected exception."""
     if not isinstance(error, ServiceError):
         _log.error("unexpected error", request_id=request_id, exc_info=error)

@@ -14,6 +14,7 @@ from rerankd.http.listener_tls import ListenerCertificates
 from rerankd.rpc.health import Health
 from rerankd.rpc.large_messages import LargeMessages
 from rerankd.rpc.reflection import add_reflection
+from rerankd.rpc.revocation import CertificateCheck, RevocationInterceptor
 from rerankd.rpc.servicers import SERVICE_NAMES, service_handlers
 from rerankd.rpc.tei import tei_handlers
 from rerankd.rpc.tei_messages import TEI_INFO, TEI_RERANK
@@ -45,6 +46,7 @@ class GrpcServer:
         is_port_shared: bool = False,
         on_health_check: Callable[[str], None] = lambda _peer: None,
         certificates: ListenerCertificates | None = None,
+        check_certificate: CertificateCheck | None = None,
     ) -> None:
         """Build the server.
 
@@ -58,15 +60,17 @@ class GrpcServer:
             is_port_shared: Whether other worker processes listen on the same port.
             on_health_check: Called with the peer of each health check.
             certificates: Of its connections; default: plain gRPC.
+            check_certificate: Tells which certificates of clients were revoked; default: none is asked.
         """
         limits = settings().limits
         budget = budget or ByteBudget(limits.max_bytes_in_flight)
         large = LargeMessages(budget, lambda: settings().limits.max_documents, limits.max_values)
         options = _options(keepalive, max_message_bytes, is_port_shared)
-        self._server = grpc.aio.server(options=options)
+        tracing = tracing or ServerTracing()
+        guards = [] if check_certificate is None else [RevocationInterceptor(check_certificate, tracing)]
+        self._server = grpc.aio.server(options=options, interceptors=guards)
         self._credentials = None if certificates is None else _credentials(certificates)
         self._health = Health(SERVED, on_health_check)
-        tracing = tracing or ServerTracing()
         tei = tei_handlers(services.rerank_service, settings, tracing)
         self._server.add_generic_rpc_handlers((*service_handlers(services, tracing, large), *tei))
         self._health.add_to(self._server)

@@ -24,6 +24,7 @@ from rerankd.providers.factory import (
     open_configured_transport,
     provider_problems,
 )
+from rerankd.rpc.revocation import CertificateCheck
 from rerankd.rpc.server import GrpcServer
 from rerankd.runs.run_log import RunLog
 from rerankd.serving.engine_host import EngineHost
@@ -74,6 +75,7 @@ class Service:
         self.signs = LoadBalancerSigns(os.environ, balancer_seen)
         """What says that a load balancer routes calls here."""
         certificates = _open_certificates(settings.server.tls)
+        check_certificate = _open_revocation(settings.server.tls)
         self._grpc = GrpcServer(
             self.host.services,
             settings.server.keepalive,
@@ -84,6 +86,7 @@ class Service:
             is_port_shared=is_port_shared,
             on_health_check=self.signs.note_health_check,
             certificates=certificates,
+            check_certificate=check_certificate,
         )
         version = metadata.version("rerankd")
         gateway = Gateway(
@@ -105,6 +108,7 @@ class Service:
             tracing=self._telemetry.tracing,
             admit=admit_everybody if self._access is None else self._access.authenticator.admit,
             session_cookie=_session_cookie(self._access),
+            check_certificate=check_certificate,
         )
         options = settings.server.http
         self._middleware = HttpMiddleware(gateway, options, self.signs.note_forwarded)
@@ -236,6 +240,22 @@ def _open_certificates(tls: ListenerTls) -> ListenerCertificates | None:
     """
     try:
         return ListenerCertificates(tls) if tls.is_on else None
+    except OSError as error:
+        raise CannotStartError(f"server.tls: {error.filename}: {error.strerror}") from None
+
+
+def _open_revocation(tls: ListenerTls) -> CertificateCheck | None:
+    """Read the revocation lists of callers' certificates; None where there are none.
+
+    Raises:
+        CannotStartError: A file cannot be used.
+    """
+    if not tls.client_crl_file:
+        return None
+    from rerankd.access.revocation import RevocationLists  # needs cryptography, which no other listener does
+
+    try:
+        return RevocationLists(tls.client_crl_file, tls.client_ca_file).check
     except OSError as error:
         raise CannotStartError(f"server.tls: {error.filename}: {error.strerror}") from None
 
