@@ -81,7 +81,7 @@ def allocate(file: int, size: int) -> None:
         os.posix_fallocate(file, 0, size)
 
 
-class Row:
+class CountsRow:
     """Where a meter is in the file; all but `slot` and `key` are indexes of the file's numbers.
 
     Args:
@@ -119,7 +119,7 @@ class CountsFile:
         self._path = path
         self._meters = meters
         self._file: int | None = None
-        self._known: dict[str, Row] = {}
+        self._known: dict[str, CountsRow] = {}
         self.dropped = 0
         """Meters in use whose rows others took, as their bucket was full."""
 
@@ -182,7 +182,7 @@ class CountsFile:
     def version(self, version: int) -> None:
         self.integers[_VERSION_AT] = version
 
-    def find(self, name: str) -> Row | None:
+    def find(self, name: str) -> CountsRow | None:
         """Return the row of a meter, `None` if it has none."""
         known = self._known.get(name)
         if known is not None and self.integers[known.key_at] == known.key:
@@ -196,7 +196,7 @@ class CountsFile:
             found = keys.find(key, found + 1)
         return None if found < 0 else self._remember(name, key, begin + found // _KEY_BYTES)
 
-    def take(self, name: str, now_s: float, is_held: Callable[[int], bool]) -> Row:
+    def take(self, name: str, now_s: float, is_held: Callable[[int], bool]) -> CountsRow:
         """Return an empty row for a meter that has none.
 
         Where the bucket is full the meter that expires first is forgotten.
@@ -256,8 +256,8 @@ class CountsFile:
     def _bucket_of(self, key: bytes) -> int:
         return int.from_bytes(key[:8], "little") % (self._meters // BUCKET) * BUCKET
 
-    def _remember(self, name: str, key: bytes, slot: int) -> Row:
+    def _remember(self, name: str, key: bytes, slot: int) -> CountsRow:
         if len(self._known) >= _KNOWN:
             self._known.clear()
-        row = self._known[name] = Row(slot, key, self._at(slot))
+        row = self._known[name] = CountsRow(slot, key, self._at(slot))
         return row

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from rerankd.access.limits.counts_file import METERS, CountsFile, Row
+from rerankd.access.limits.counts_file import METERS, CountsFile, CountsRow
 from rerankd.access.limits.holdings import Holdings
 from rerankd.access.limits.ledger import (
     HEARTBEAT_S,
@@ -187,7 +187,7 @@ class LocalLedger:
         self._hold(charges, rows, now_s)
         return Lease(readings)
 
-    def _hold(self, charges: Sequence[Charge], rows: Sequence[Row | None], now_s: float) -> None:
+    def _hold(self, charges: Sequence[Charge], rows: Sequence[CountsRow | None], now_s: float) -> None:
         """Reserve all charges or none."""
         own, held = self._holdings.columns[0], 0
         try:
@@ -200,7 +200,7 @@ class LocalLedger:
                     own[row.slot] -= charge.amount
             raise
 
-    def _used(self, row: Row, window: Window | None, now_s: float) -> float:
+    def _used(self, row: CountsRow, window: Window | None, now_s: float) -> float:
         """Return what is used and reserved of a meter."""
         held = 0.0
         for column in self._holdings.columns:
@@ -212,11 +212,11 @@ class LocalLedger:
             return file.numbers[row.used] + held
         return value_of(window, self._stored(row), now_s) + held
 
-    def _stored(self, row: Row) -> Stored:
+    def _stored(self, row: CountsRow) -> Stored:
         numbers = self._file.numbers
         return self._file.integers[row.period], numbers[row.used], numbers[row.before]
 
-    def _take(self, meter: str, now_s: float) -> Row:
+    def _take(self, meter: str, now_s: float) -> CountsRow:
         return self._file.take(meter, now_s, self._holdings.is_held)
 
     def _settle(self, readings: Sequence[Reading], used: Mapping[str, float]) -> bool:
@@ -254,7 +254,7 @@ class LocalLedger:
                 left = own[row.slot] - amount
                 own[row.slot] = left if left > ROUNDING * amount else 0.0
 
-    def _begin_period(self, row: Row, window: Window, now_s: float) -> None:
+    def _begin_period(self, row: CountsRow, window: Window, now_s: float) -> None:
         """Make a new period the current one. Killed between two lines, it leaves too much used, never too little."""
         numbers, integers, period = self._file.numbers, self._file.integers, window.period_at(now_s)
         is_next = integers[row.period] == period - 1
