@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import socket
-from collections.abc import Sequence
 from functools import partial
 from importlib import metadata
 
@@ -144,14 +142,40 @@ class Service:
         return found
 
     async def start(self) -> Addresses:
-        """Listen, load the models, then report SERVING.
+        """Listen, load the models, then report SERVING; beside other workers listen last.
+
+        The kernel gives a worker that listens its share of the connections, which others answer until it is ready.
 
         Raises:
             CannotStartError: A port is in use, the service cannot or may not listen on the address, or API keys cannot
                 be read.
         """
-        server = self._settings.server
         self._sampler.start()
+        if self._access is not None:
+            await _start_access(self._access)
+        if self._is_port_shared:
+            await self._load()
+            self.state = "serving"
+        addresses = await self._listen()
+        if not self._is_port_shared:
+            await self._load()
+        await self._grpc.serve()
+        self.state = "serving"
+        return addresses
+
+    async def _load(self) -> None:
+        self.host.refresh()
+        self._runs.start()
+        await self.host.start()
+        await self.host.local.start()
+
+    async def _listen(self) -> Addresses:
+        """Listen on both ports.
+
+        Raises:
+            CannotStartError: A port is in use, or the service cannot or may not listen on the address.
+        """
+        server = self._settings.server
         addresses = find_addresses(server, is_authenticated=self._access is not None)
         try:
             listeners = bind_all(addresses, server.http_port, partial(bind, is_port_shared=self._is_port_shared))
@@ -163,15 +187,7 @@ class Service:
             for listener in listeners:
                 listener.close()
             raise cannot_listen(server.host, server.grpc_port, "grpc", error) from None
-        if self._access is not None:
-            await self._start_access(self._access, listeners)
         await self._http.start(listeners)
-        self.host.refresh()
-        self._runs.start()
-        await self.host.start()
-        await self.host.local.start()
-        await self._grpc.serve()
-        self.state = "serving"
         return Addresses(server.host, addresses, grpc_port, listeners[0].getsockname()[1])
 
     def _open_access(self, settings: Settings) -> Access:
@@ -183,27 +199,25 @@ class Service:
             is_tls=settings.server.tls.is_on,
         )
 
-    async def _start_access(self, access: Access, listeners: Sequence[socket.socket]) -> None:
-        try:
-            await access.start()
-        except StoreError as error:
-            for listener in listeners:
-                listener.close()
-            raise CannotStartError(f"API keys cannot be read: {error}") from None
-
     @property
     def drain_delay_s(self) -> float:
         """Seconds between reporting NOT_SERVING and closing the listeners; 0 where it never reported SERVING."""
         return self.signs.drain_delay_s(self._settings.server.drain_delay_s) if self.state == "serving" else 0.0
 
-    async def stop(self) -> None:
-        """Drain: report NOT_SERVING, finish calls in flight within the grace period, stop."""
+    async def stop(self, *, is_replaced: bool = False) -> None:
+        """Drain: report NOT_SERVING, finish calls in flight within the grace period, stop.
+
+        Args:
+            is_replaced: Whether a successor answers under the same ports. Then the listeners close at once, and the
+                health, which is that of the whole service for a load balancer, does not change.
+        """
         server = self._settings.server
         delay_s = self.drain_delay_s
-        self.state = "draining"
         self._middleware.drain()
-        await self._grpc.drain()
-        await asyncio.sleep(delay_s)
+        if not is_replaced:
+            self.state = "draining"
+            await self._grpc.drain()
+            await asyncio.sleep(delay_s)
         await asyncio.gather(self._grpc.stop(server.drain_grace_s), self._http.stop())
         await self.host.close()
         if self._access is not None:
@@ -212,6 +226,13 @@ class Service:
         await self._sampler.close()
         await self._telemetry.close()
         await self._runs.close()
+
+
+async def _start_access(access: Access) -> None:
+    try:
+        await access.start()
+    except StoreError as error:
+        raise CannotStartError(f"API keys cannot be read: {error}") from None
 
 
 def _session_pages(access: Access | None, settings: Settings) -> SessionPages:

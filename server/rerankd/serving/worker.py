@@ -40,7 +40,10 @@ class WorkerStart(msgspec.Struct, frozen=True):
 
 
 def run_worker(
-    start: WorkerStart, announce: Callable[[Addresses], None], balancer_seen: ctypes.c_bool | None = None
+    start: WorkerStart,
+    announce: Callable[[Addresses], None],
+    balancer_seen: ctypes.c_bool | None = None,
+    supervisor: int | None = None,
 ) -> int:
     """Run one worker in this process until SIGTERM or SIGINT; return the exit code.
 
@@ -48,9 +51,11 @@ def run_worker(
         start: Settings and their origin.
         announce: Called with the addresses once the worker is ready.
         balancer_seen: Shared by the workers; see `LoadBalancerSigns`.
+        supervisor: Becomes readable when the process that started this one has ended, whereupon this one stops too;
+            default: this one is alone.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(start, announce, balancer_seen))
+        return runner.run(_serve(start, announce, balancer_seen, supervisor))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -61,11 +66,51 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(start: WorkerStart, announce: Callable[[Addresses], None], balancer_seen: ctypes.c_bool | None) -> int:
-    stopping = asyncio.Event()
+class _Stop:
+    """Whether and why to stop. For one event loop."""
+
+    def __init__(self) -> None:
+        self.requested = asyncio.Event()
+        self.is_replaced = False
+        """Whether a successor answers already."""
+
+    def retire(self) -> None:
+        """Stop, as the successor answers."""
+        self.is_replaced = True
+        self.requested.set()
+
+    def watch(self, supervisor: int | None) -> None:
+        """Stop on SIGTERM and SIGINT, on SIGUSR2 of the supervisor, and when that has ended."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.requested.set)
+        if supervisor is None:
+            loop.add_signal_handler(signal.SIGUSR2, _refuse_rolling_restart)
+            return
+        loop.add_signal_handler(signal.SIGUSR2, self.retire)
+
+        def orphaned() -> None:
+            loop.remove_reader(supervisor)
+            _log.error("the supervisor has ended")
+            self.requested.set()
+
+        loop.add_reader(supervisor, orphaned)
+
+
+def _refuse_rolling_restart() -> None:
+    _log.warning("a rolling restart needs server.workers of 2 or more; SIGHUP reloads the settings")
+
+
+async def _serve(
+    start: WorkerStart,
+    announce: Callable[[Addresses], None],
+    balancer_seen: ctypes.c_bool | None,
+    supervisor: int | None,
+) -> int:
+    stop = _Stop()
+    stop.watch(supervisor)
+    stopping = stop.requested
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
     started_s = time.monotonic()
     try:
         service = Service(start.settings, start.as_read, balancer_seen)
@@ -74,7 +119,7 @@ async def _serve(start: WorkerStart, announce: Callable[[Addresses], None], bala
         return EXIT_CANNOT_START
     reloader = Reloader(start.origin, service.reload)
     loop.add_signal_handler(signal.SIGHUP, reloader.request_reload)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR2})
     await reloader.catch_up()
     try:
         addresses = await _unless(stopping, service.start())
@@ -89,17 +134,19 @@ async def _serve(start: WorkerStart, announce: Callable[[Addresses], None], bala
             "ready",
             **msgspec.structs.asdict(addresses),
             start_ms=round((time.monotonic() - started_s) * 1000),
+            cpu_ms=round(time.process_time() * 1000),
         )
         announce(addresses)
         await stopping.wait()
     reloading.cancel()
     _log.info(
         "draining",
-        delay_s=service.drain_delay_s,
+        delay_s=0.0 if stop.is_replaced else service.drain_delay_s,
         grace_s=start.settings.server.drain_grace_s,
         load_balancer=service.signs.sign or None,
+        is_replaced=stop.is_replaced or None,
     )
-    await service.stop()
+    await service.stop(is_replaced=stop.is_replaced)
     _log.info("stopped")
     return EXIT_OK
 
