@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -23,15 +24,19 @@ from tests.support.venvs import locked_venv
 _DEBIAN = Path("/usr/lib/postgresql")
 _LOCK = Path(__file__).parents[1] / "conformance" / "postgres.lock"
 _START_TIMEOUT_S = 60.0
+_STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]+): *(.*)")
 
 
 class PostgresServer:
     """A PostgreSQL with nothing in it, on loopback and with a password; `close` ends it and removes its files.
 
     It can be stopped and started again under the same port.
+
+    Args:
+        logs_statements: Whether `statements` can tell what clients asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, logs_statements: bool = False) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="rerankd-postgres-"))
         self._account = _account()
         if self._account is not None:
@@ -43,13 +48,16 @@ class PostgresServer:
         self._data = self._folder / "data"
         flags = ["-U", "rerankd", "-A", "scram-sha-256", "--pwfile", str(password), "-N", "-E", "UTF8"]
         self._run([str(self._programs / "initdb"), "-D", str(self._data), *flags])
+        log = ["log_statement=all", "logging_collector=on", f"log_directory={self._folder}", "log_line_prefix="]
+        self._log_options = [*log, "log_filename=statements.log"] if logs_statements else []
         self.port = free_port()
         self.url = f"postgresql://rerankd:{CANARY_SECRET}@127.0.0.1:{self.port}/postgres"
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        flags = ["-c", "fsync=off", "-c", "unix_socket_directories=", "-c", "listen_addresses=127.0.0.1"]
+        options = ["fsync=off", "unix_socket_directories=", "listen_addresses=127.0.0.1", *self._log_options]
+        flags = [part for option in options for part in ("-c", option)]
         self._process = subprocess.Popen(
             self._as_account(str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port), *flags),
             stdout=subprocess.DEVNULL,
@@ -63,6 +71,11 @@ class PostgresServer:
         """End it as an administrator does who does not wait for clients."""
         self._process.send_signal(signal.SIGINT)
         self._process.communicate(timeout=_START_TIMEOUT_S)
+
+    def statements(self) -> list[str]:
+        """Return the statements of clients so far, each from its first word to the end of its line."""
+        lines = (self._folder / "statements.log").read_text(encoding="utf-8").splitlines()
+        return [found[1] for line in lines if (found := _STATEMENT.match(line))]
 
     def pause(self) -> None:
         """Have it hang for new connections: they are accepted by the kernel, and nothing answers."""
