@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from rerankd.settings import load_settings
+from rerankd_adapters.registry import find_provider, provider_names
+from tests.image.dockerfile import lineage, read_stages
 from tests.support.debian import debian_program
 from tests.support.envoy import SETTINGS
 from tests.support.go_modules import ModuleFile, fetched
@@ -72,6 +74,28 @@ def test_mounted_files_exist() -> None:
     assert (FOLDER / build["context"] / build["dockerfile"]).is_file()
 
 
+def test_services_wait_for_others_that_can_tell_their_health() -> None:
+    for name, service in SERVICES.items():
+        waits = service.get("depends_on", {})
+        conditions = waits if isinstance(waits, dict) else {other: {"condition": "service_started"} for other in waits}
+        for other, wait in conditions.items():
+            if wait["condition"] == "service_healthy":
+                assert other == OURS or SERVICES[other]["healthcheck"]["test"][0] == "CMD", (name, other)
+            if wait["condition"] == "service_completed_successfully":
+                assert SERVICES[other]["restart"] == "on-failure", (name, other)
+    assert any(each.name == "HEALTHCHECK" for each in lineage(read_stages(), "full")), "the image tells its own"
+
+
+def test_variables_are_those_that_something_reads() -> None:
+    providers = [provider for name in provider_names() if (provider := find_provider(name)) is not None]
+    known = {variable for provider in providers for variable in provider.key_variables}
+    given = {name: SERVICES[name].get("environment", {}) for name in (OURS, "migrate")}
+    read = set(re.findall(r"\$\{(\w+)", (FOLDER / "rerankd.yaml").read_text(encoding="utf-8")))
+    assert given[OURS].keys() <= known | read
+    assert read <= given[OURS].keys() & given["migrate"].keys()
+    assert not any(name.startswith("RERANKD_") for name in given[OURS]), "settings are in the file"
+
+
 @pytest.fixture(autouse=True)
 def _password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_PASSWORD", "x")
@@ -117,7 +141,10 @@ def test_prometheus_takes_its_settings(tmp_path: Path) -> None:
     command = [program, "check", "config", str(file)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert yaml.safe_load(text)["scrape_configs"][0]["dns_sd_configs"][0]["port"] == 8080
+    (names,) = yaml.safe_load(text)["scrape_configs"][0]["dns_sd_configs"]
+    assert (names["names"], names["port"]) == ([OURS], load_settings(FOLDER / "rerankd.yaml").server.http_port)
+    # Where the image's own command looks for it.
+    assert "./prometheus.yaml:/etc/prometheus/prometheus.yml:ro" in SERVICES["prometheus"]["volumes"]
 
 
 def test_grafana_is_given_the_dashboard() -> None:
@@ -126,3 +153,26 @@ def test_grafana_is_given_the_dashboard() -> None:
     assert mounted["../../docs/telemetry/grafana.json"].startswith(provider["options"]["path"])
     (source,) = yaml.safe_load((FOLDER / "grafana/datasources.yaml").read_text(encoding="utf-8"))["datasources"]
     assert source["url"] == "http://prometheus:9090"
+    folder = "/etc/grafana/provisioning"
+    assert mounted["./grafana/datasources.yaml"] == f"{folder}/datasources/datasources.yaml"
+    assert mounted["./grafana/dashboards.yaml"] == f"{folder}/dashboards/dashboards.yaml"
+    # The dashboard takes the source that is the default of its kind.
+    dashboard = json.loads((ROOT / "docs" / "telemetry" / "grafana.json").read_text(encoding="utf-8"))
+    (choice,) = [each for each in dashboard["templating"]["list"] if each["type"] == "datasource"]
+    assert (choice["query"], source["isDefault"]) == (source["type"], True)
+    own = {json.dumps(panel["datasource"]) for panel in dashboard["panels"] if "datasource" in panel}
+    assert own == {json.dumps({"type": source["type"], "uid": f"${{{choice['name']}}}"})}
+
+
+@pytest.mark.parametrize("name", ["datasources", "dashboards"])
+def test_grafana_is_given_no_field_that_it_does_not_know(name: str) -> None:
+    """Fields of Grafana 12's documentation of provisioning; it ignores others without a word."""
+    content = yaml.safe_load((FOLDER / f"grafana/{name}.yaml").read_text(encoding="utf-8"))
+    entries = {"datasources": "datasources", "dashboards": "providers"}[name]
+    assert content.keys() == {"apiVersion", entries}
+    assert content["apiVersion"] == 1
+    known = {
+        "datasources": {"name", "uid", "type", "access", "url", "isDefault"},
+        "dashboards": {"name", "orgId", "folder", "folderUid", "type", "disableDeletion", "options"},
+    }[name]
+    assert all(each.keys() <= known for each in content[entries])
