@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import httpx
+import pytest
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -24,21 +25,22 @@ from tests.support.waiting import until
 CALLS = 100
 STREAMS = 10
 ITEMS = 5
-LATENCY_S = 3.0
-DRAIN_DELAY_S, DRAIN_GRACE_S = 2.0, 10.0
+LATENCY_S = 8.0
+"""Of the provider: long enough that a busy machine has everything under way before the first answer."""
+DRAIN_DELAY_S, DRAIN_GRACE_S = 2.0, 30.0
 
 
 def answer_late(request: Received) -> ScriptedResponse:
     return replace(answer_well(request), delay_s=LATENCY_S)
 
 
-def serve(folder: Path, url: str) -> ServerProcess:
+def serve(folder: Path, url: str, workers: int) -> ServerProcess:
     settings = {
-        "server": {"drain_delay_s": DRAIN_DELAY_S, "drain_grace_s": DRAIN_GRACE_S},
+        "server": {"workers": workers, "drain_delay_s": DRAIN_DELAY_S, "drain_grace_s": DRAIN_GRACE_S},
         "local": {"enabled": False},
         "cache": {"enabled": False},
         "providers": {"cohere": {"base_url": url, "api_key": "x"}},
-        "models": {"*": {"adaptive_timeout": {"initial_s": 30}}},
+        "models": {"*": {"adaptive_timeout": {"initial_s": 60}}},
     }
     file = folder / "rerankd.yaml"
     file.write_text(yaml.safe_dump(settings))
@@ -82,13 +84,14 @@ async def refused_at(url: str) -> float:
         await asyncio.sleep(0.05)
 
 
-async def test_nothing_under_way_is_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_nothing_under_way_is_lost(workers: int, tmp_path: Path) -> None:
     with Upstream(answer_late) as provider:
-        server = await asyncio.to_thread(serve, tmp_path, provider.url)
+        server = await asyncio.to_thread(serve, tmp_path, provider.url, workers)
         limits = httpx.Limits(max_connections=CALLS)
         async with (
             AsyncRerankClient(server.grpc_address, max_attempts=1) as client,
-            httpx.AsyncClient(base_url=server.http_url, trust_env=False, timeout=30, limits=limits) as http,
+            httpx.AsyncClient(base_url=server.http_url, trust_env=False, timeout=60, limits=limits) as http,
         ):
             unhealthy = asyncio.create_task(not_serving_at(server.grpc_address))
             calls = [asyncio.create_task(grpc_call(client)) for _ in range(CALLS // 2)]
@@ -105,11 +108,11 @@ async def test_nothing_under_way_is_lost(tmp_path: Path) -> None:
             not_serving_s, refused_s = await unhealthy - signalled_s, await refused - signalled_s
     assert server.stop() == 0
     print(
-        f"\n{CALLS} calls and {STREAMS} streams of {ITEMS} items under way at SIGTERM: "
+        f"\n{workers} workers, {CALLS} calls and {STREAMS} streams of {ITEMS} items under way at SIGTERM: "
         f"{answered.count(False)} lost; NOT_SERVING after {1e3 * not_serving_s:.0f} ms, "
         f"connections refused after {refused_s:.1f} s, exit after {took_s:.1f} s"
     )
     assert answered == [True] * (CALLS + STREAMS)
-    assert not_serving_s < 1.0 < refused_s
+    assert not_serving_s < refused_s
     assert refused_s >= DRAIN_DELAY_S
     assert took_s < DRAIN_DELAY_S + DRAIN_GRACE_S

@@ -49,7 +49,7 @@ def test_cancelled_over_grpc(case: Case, server: ServerProcess) -> None:
     transport = GrpcTransport(server.grpc_address)
     request_id = uuid.uuid4().hex
     future = transport.start(case, request_id)
-    time.sleep(0.3)
+    wait_for_call(server)
     future.cancel()
     entry = server.wait_for_log("call", request_id=request_id)
     outcome = Outcome(entry["code"], reason=entry["reason"], message="cancelled")
@@ -66,7 +66,7 @@ def test_cancelled_over_http(case: Case, server: ServerProcess) -> None:
             f"{server.http_url}/v1/rerank",
             json=dict(case.request),
             headers={"x-request-id": request_id},
-            timeout=httpx.Timeout(10, read=0.3),
+            timeout=httpx.Timeout(30, read=1.5),
         )
     entry = server.wait_for_log("call", request_id=request_id)
     outcome = Outcome(entry["code"], reason=entry["reason"], message="cancelled")
@@ -113,6 +113,14 @@ def test_client_that_stops_reading_over_http(case: Case, server: ServerProcess) 
             pass
         assert sent < case.items, "the server read on although nobody took its answers"
         assert settled_items(server, request_id) <= case.expect["most_items_worked"]
+
+
+def wait_for_call(server: ServerProcess) -> None:
+    """Wait until a call is under way."""
+    give_up_s = time.monotonic() + 60
+    while "rerankd_calls_in_flight 0.0" in httpx.get(f"{server.http_url}/metrics", trust_env=False, timeout=30).text:
+        assert time.monotonic() < give_up_s
+        time.sleep(0.02)
 
 
 def settled_items(server: ServerProcess, request_id: str) -> int:

@@ -83,7 +83,7 @@ async def test_sigterm_under_load_loses_no_call_under_way() -> None:
                 await asyncio.sleep(0.01)
         signalled_s = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(server.process.wait, 30)
+        await asyncio.to_thread(server.process.wait, 60)
         stop.set()
         await asyncio.gather(*callers)
     assert server.stop() == 0
@@ -109,8 +109,8 @@ def test_workers_share_the_ports_and_are_replaced_when_they_die() -> None:
     workers = {server.wait_for_log("ready", worker=index)["worker_pid"] for index in (0, 1)}
     assert len(workers) == 2
     os.kill(workers.pop(), signal.SIGKILL)
-    server.wait_for_log("worker died", timeout_s=20)
-    give_up_s = time.monotonic() + 30
+    server.wait_for_log("worker died")
+    give_up_s = time.monotonic() + 60
     while sum(entry["event"] == "ready" for entry in server.log) < 3:
         assert time.monotonic() < give_up_s
         time.sleep(0.1)

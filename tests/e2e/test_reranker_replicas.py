@@ -18,7 +18,7 @@ from rerankd_client import RerankClient
 from tests.support.postgres import PostgresServer
 from tests.support.server import ServerProcess
 
-LIVE_WITHIN_S: Final = 2.0
+LIVE_WITHIN_S: Final = 10.0
 DOCUMENTS: Final = ["pear", "apple", "apple and very much else"]
 CONTENT: Final = {"name": "mine", "strategy": "dedicated-model", "config": {"model": "local/bm25"}}
 
@@ -56,7 +56,7 @@ class Replica:
 def seconds_until(is_so: Callable[[], bool]) -> float:
     began_s = time.monotonic()
     while not is_so():
-        assert time.monotonic() - began_s < 10 * LIVE_WITHIN_S
+        assert time.monotonic() - began_s < 6 * LIVE_WITHIN_S
     return time.monotonic() - began_s
 
 
@@ -213,5 +213,5 @@ def test_every_worker_serves_a_change(tmp_path: Path) -> None:
 
     assert not (tmp_path / "state").exists()
     assert httpx.post(f"{server.http_url}/api/reranker", json=CONTENT, trust_env=False).status_code == 201
-    assert seconds_until(lambda: statuses() == {200}) < 10 * LIVE_WITHIN_S  # the bound itself is held to above
+    assert seconds_until(lambda: statuses() == {200}) < 6 * LIVE_WITHIN_S  # the bound itself is held to above
     assert server.stop() == 0

@@ -296,7 +296,7 @@ def test_a_revoked_key_ends_its_sessions(serving: Serving, browser: httpx.Client
         log_in(browser, created["secret"])
         assert browser.get("/api/v1/models").status_code == 200
         admin.post(f"/v1/keys/{created['key']['id']}:revoke", json={})
-    until_s = time.monotonic() + 1.5
+    until_s = time.monotonic() + 15  # of 1 s, and what a busy machine adds
     while (answer := browser.get("/api/v1/models")).status_code == 200 and time.monotonic() < until_s:
         time.sleep(0.05)
     assert reason(answer) == (401, "SESSION_INVALID")
@@ -337,8 +337,9 @@ def test_sessions_are_shared_by_workers_and_outlive_a_restart(tmp_path: Path) ->
             kept = other.cookies[NAME]
         assert answers(ended, opened) == answers(kept, opened) == {200}
         assert browser.delete("/api/session", headers=token).status_code == 204
-    time.sleep(0.6)
-    assert answers(ended, opened) == {401}
+    until_s = time.monotonic() + 15  # of half a second
+    while answers(ended, opened) != {401}:
+        assert time.monotonic() < until_s
     assert answers(kept, opened) == {200}
     assert opened.process.stop() == 0
     again = Serving(tmp_path)

@@ -17,6 +17,8 @@ from tests.support.canary import LOG, hear
 
 START_TIMEOUT_S = 180.0
 """For machines whose cores are all taken."""
+LOG_TIMEOUT_S = 60.0
+"""Whoever waits for a line of the log waits for the server, not for a time."""
 SERVE = ("rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0")
 
 
@@ -74,7 +76,7 @@ class ServerProcess:
             self.log.append({"event": "end of log"})
             self._log_grew.notify_all()
 
-    def wait_for_log(self, event: str, *, timeout_s: float = 30.0, **fields: Any) -> dict[str, Any]:
+    def wait_for_log(self, event: str, *, timeout_s: float = LOG_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
         """Return the first log entry of this event whose fields equal `fields`."""
         give_up_s = time.monotonic() + timeout_s
         with self._log_grew:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-GENEROUS_S = 30.0
+GENEROUS_S = 60.0
 _TURNS = 50
 
 

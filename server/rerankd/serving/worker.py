@@ -134,7 +134,6 @@ async def _serve(
             "ready",
             **msgspec.structs.asdict(addresses),
             start_ms=round((time.monotonic() - started_s) * 1000),
-            cpu_ms=round(time.process_time() * 1000),
         )
         announce(addresses)
         await stopping.wait()
