@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -12,6 +13,7 @@ from rerankd.access.grant import Grant
 from rerankd.access.rights import SCOPES_OF_RPC
 from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
+from rerankd.contract.errors import FieldViolation, ServiceError
 from rerankd.contract.service import RerankService, RerankServiceStreams
 from rerankd.telemetry.recording import current_record
 
@@ -43,6 +45,8 @@ class AuthorizedRerankService:
             grant.require_model(request.model or self._default_model())
             for name in request.fallbacks:
                 grant.require_model(name)
+            with _hints_within(grant):
+                return await self._service.rerank(request, call)
         return await self._service.rerank(request, call)
 
     async def list_models(self, request: messages.ListModelsRequest, call: CallContext) -> messages.ListModelsResponse:
@@ -65,7 +69,8 @@ class AuthorizedRerankService:
         grant.require(*SCOPES_OF_RPC["RerankService.GetModel"])
         grant.require_model(request.model)
         call = msgspec.structs.replace(call, caller=grant.caller)
-        response = await self._service.get_model(request, call)
+        with _hints_within(grant):
+            response = await self._service.get_model(request, call)
         if grant.is_limited and response.model is not None:
             response.model = _allowed_part(response.model, grant) or response.model
         return response
@@ -77,7 +82,8 @@ class AuthorizedRerankService:
         grant = await self._authenticator.identify(call)
         grant.require(*SCOPES_OF_RPC["RerankService.WarmDocuments"])
         grant.require_model(request.model or self._default_model())
-        return await self._service.warm_documents(request, msgspec.structs.replace(call, caller=grant.caller))
+        with _hints_within(grant):
+            return await self._service.warm_documents(request, msgspec.structs.replace(call, caller=grant.caller))
 
 
 class AuthorizedRerankStreams:
@@ -105,6 +111,21 @@ class AuthorizedRerankStreams:
         finally:
             if (close := getattr(answers, "aclose", None)) is not None:
                 await close()
+
+
+@contextmanager
+def _hints_within(grant: Grant) -> Iterator[None]:
+    """Keep errors from suggesting a model that the caller may not use."""
+    try:
+        yield
+    except ServiceError as error:
+        suggestion = error.metadata.get("suggestion", "")
+        if grant.allows_model(suggestion) or not suggestion:
+            raise
+        name = error.metadata.get("model", "")
+        message = f"model {name} not found; `GET /v1/models` lists those that the caller may use"
+        violations = [FieldViolation(each.field, message) for each in error.violations]
+        raise ServiceError(error.reason, message, metadata={"model": name}, violations=violations) from None
 
 
 def _allowed_part(model: messages.Model, grant: Grant) -> messages.Model | None:

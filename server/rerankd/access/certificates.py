@@ -12,7 +12,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from rerankd.access.certificate_settings import CertificateRule
-from rerankd.access.grant import Grant, compile_globs
+from rerankd.access.grant import Grant
+from rerankd.access.model_bounds import compile_globs
 from rerankd.contract.call_context import Caller
 from rerankd.contract.errors import Reason, ServiceError
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+
+import msgspec
 
 from rerankd.access.api_key import ApiKey
+from rerankd.access.model_bounds import bounds_of
 from rerankd.access.scopes import Scope
 from rerankd.contract.call_context import Caller
 from rerankd.contract.errors import Reason, ServiceError
-
-_SHOWN_CHARS: Final = 100
 
 
 class Grant:
@@ -23,17 +22,17 @@ class Grant:
         models: Patterns of the names it may send as a model, `*` for any text; empty: all.
     """
 
-    __slots__ = ("_pattern", "caller", "scopes")
+    __slots__ = ("_bounds", "caller", "scopes")
 
     def __init__(self, caller: Caller, scopes: Iterable[str], models: Sequence[str] = ()) -> None:
-        self.caller = caller
+        self.caller = msgspec.structs.replace(caller, models=tuple(models)) if models else caller
         self.scopes = frozenset(scopes)
-        self._pattern = compile_globs(models) if models else None
+        self._bounds = bounds_of(self.caller)
 
     @property
     def is_limited(self) -> bool:
         """Whether only some models may be used."""
-        return self._pattern is not None
+        return self._bounds.is_limited
 
     def allows(self, *scopes: Scope) -> bool:
         """Tell whether the caller has one of the scopes."""
@@ -41,7 +40,7 @@ class Grant:
 
     def allows_model(self, name: str) -> bool:
         """Tell whether the caller may send a name as a model."""
-        return self._pattern is None or self._pattern.fullmatch(name) is not None
+        return self._bounds.allows(name)
 
     def require(self, *scopes: Scope) -> None:
         """Check that the caller has one of the scopes.
@@ -60,10 +59,7 @@ class Grant:
         Raises:
             ServiceError: `MODEL_NOT_ALLOWED`.
         """
-        if self._pattern is not None and self._pattern.fullmatch(name) is None:
-            shown = name[:_SHOWN_CHARS]
-            message = f"the caller may not use the model {shown!r}; `GET /v1/models` lists those it may"
-            raise ServiceError(Reason.MODEL_NOT_ALLOWED, message, metadata={"model": shown})
+        self._bounds.require(name)
 
 
 def grant_of(key: ApiKey) -> Grant:
@@ -72,8 +68,3 @@ def grant_of(key: ApiKey) -> Grant:
     groups = (details.group,) if details.group else ()
     caller = Caller(identity=details.owner or details.name or key.id, key_id=key.id, groups=groups)
     return Grant(caller, details.scopes, details.models)
-
-
-def compile_globs(globs: Sequence[str]) -> re.Pattern[str]:
-    """Compile patterns in which `*` matches any text, and every other character itself."""
-    return re.compile("|".join(re.escape(glob).replace(r"\*", ".*") for glob in globs), re.DOTALL)

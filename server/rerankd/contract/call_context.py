@@ -21,6 +21,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Public id of the API key; empty without one."""
     groups: tuple[str, ...] = ()
     """Groups the caller belongs to."""
+    models: tuple[str, ...] = ()
+    """Patterns of the names that the caller may send as a model, `*` for any text; empty: all."""
 
 
 ANONYMOUS: Final = Caller()

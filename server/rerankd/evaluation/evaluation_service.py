@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from rerankd.access.model_bounds import ModelBounds, bounds_of
 from rerankd.contract import evaluation_messages as messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import FieldViolation, invalid_request
@@ -128,6 +129,7 @@ class StoredEvaluation:
         depth = check_depth(request.depth)
         with store_faults():
             run = await self._runs.get_any(request.run_id, call.caller.identity)
+            bounds_of(call.caller).require(run.asked)
             replay = replay_of(run, request.model)
             labels = await self._labels(replay)
         response = await self._service.rerank(replay.request, replay.context_of(call))
@@ -171,15 +173,15 @@ class StoredEvaluation:
         )
         most = DEFAULT_RUNS if selection.max_runs is None else selection.max_runs
         with store_faults():
-            chosen = await self._runs.choose(filter_of(selection), most)
+            chosen = await self._runs.choose(filter_of(selection), most, bounds_of(call.caller).allows)
             made = await self._experiments.begin(wanted, chosen, call)
         _log.info("experiment begun", experiment_id=made.experiment_id, runs=made.queries, by=made.created_by)
         return messages.CreateExperimentResponse(experiment=self._message(made))
 
     async def list_experiments(
-        self, request: messages.ListExperimentsRequest, _call: CallContext
+        self, request: messages.ListExperimentsRequest, call: CallContext
     ) -> messages.ListExperimentsResponse:
-        """List one page of experiments."""
+        """List one page of experiments; of a caller who may use some models it may hold fewer than asked for."""
         size = _page_size(request.page_size)
         found: list[Experiment] = []
         with store_faults():
@@ -188,26 +190,27 @@ class StoredEvaluation:
                 found = await (await self._store.experiments()).page(after, size + 1)
         token = found[size - 1].experiment_id if len(found) > size else ""
         return messages.ListExperimentsResponse(
-            experiments=list(map(self._message, found[:size])), next_page_token=token
+            experiments=[self._message(each) for each in found[:size] if _is_within(each, bounds_of(call.caller))],
+            next_page_token=token,
         )
 
     async def get_experiment(
-        self, request: messages.GetExperimentRequest, _call: CallContext
+        self, request: messages.GetExperimentRequest, call: CallContext
     ) -> messages.GetExperimentResponse:
         """Return an experiment."""
         with store_faults():
-            found = await self._experiments.get(request.experiment_id)
+            found = await self._admitted(request.experiment_id, call)
         return messages.GetExperimentResponse(experiment=self._message(found))
 
     async def list_experiment_queries(
-        self, request: messages.ListExperimentQueriesRequest, _call: CallContext
+        self, request: messages.ListExperimentQueriesRequest, call: CallContext
     ) -> messages.ListExperimentQueriesResponse:
         """List one page of compared queries, the worst first."""
         size, skip = _page_size(request.page_size), request.page_token or "0"
         if not skip.isdecimal() or len(skip) > 6:
             raise invalid_request([FieldViolation("page_token", "page_token must be the token of an earlier answer")])
         with store_faults():
-            found = await self._experiments.get(request.experiment_id)
+            found = await self._admitted(request.experiment_id, call)
             table = await self._store.experiments()
             worst = await table.worst(found.experiment_id, skip=int(skip), size=size + 1)
             known = await self._runs.known([each.run_id for each in worst[:size]])
@@ -216,10 +219,11 @@ class StoredEvaluation:
         return messages.ListExperimentQueriesResponse(queries=listed, next_page_token=token)
 
     async def cancel_experiment(
-        self, request: messages.CancelExperimentRequest, _call: CallContext
+        self, request: messages.CancelExperimentRequest, call: CallContext
     ) -> messages.CancelExperimentResponse:
         """Stop an experiment."""
         with store_faults():
+            await self._admitted(request.experiment_id, call)
             found = await self._experiments.cancel(request.experiment_id)
         return messages.CancelExperimentResponse(experiment=self._message(found))
 
@@ -228,6 +232,7 @@ class StoredEvaluation:
     ) -> messages.ResumeExperimentResponse:
         """Go on with an interrupted experiment."""
         with store_faults():
+            await self._admitted(request.experiment_id, call)
             found = await self._experiments.resume(request.experiment_id, call)
         return messages.ResumeExperimentResponse(experiment=self._message(found))
 
@@ -236,6 +241,7 @@ class StoredEvaluation:
     ) -> messages.DeleteExperimentResponse:
         """Delete an experiment."""
         with store_faults():
+            await self._admitted(request.experiment_id, call)
             await self._experiments.delete(request.experiment_id)
         _log.info("experiment deleted", experiment_id=request.experiment_id, by=call.caller.identity)
         return messages.DeleteExperimentResponse()
@@ -245,6 +251,17 @@ class StoredEvaluation:
         await self._retention.close()
         await self._experiments.close()
 
+    async def _admitted(self, experiment_id: str, call: CallContext) -> Experiment:
+        """Return an experiment whose models the caller may all use.
+
+        Raises:
+            ServiceError: `EXPERIMENT_NOT_FOUND`, `MODEL_NOT_ALLOWED`.
+        """
+        found = await self._experiments.get(experiment_id)
+        for name in _models_of(found):
+            bounds_of(call.caller).require(name)
+        return found
+
     async def _labels(self, replay: Replay) -> Labels:
         if not self._store.is_there:
             return NO_LABELS
@@ -253,6 +270,15 @@ class StoredEvaluation:
 
     def _message(self, experiment: Experiment) -> messages.Experiment:
         return convert.experiment_message(experiment, self._clock())
+
+
+def _models_of(experiment: Experiment) -> list[str]:
+    """Return the models and rerankers that an experiment compares."""
+    return [*experiment.baseline, *([experiment.candidate] if experiment.candidate else [])]
+
+
+def _is_within(experiment: Experiment, bounds: ModelBounds) -> bool:
+    return all(map(bounds.allows, _models_of(experiment)))
 
 
 def _page_size(given: int | None) -> int:

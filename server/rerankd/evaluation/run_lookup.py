@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Final
 
 from rerankd.contract.call_context import MAX_REQUEST_ID_CHARS
@@ -58,16 +58,19 @@ class RunLookup:
                 return run
         raise _not_found(name)
 
-    async def choose(self, wanted: RunFilter, most: int) -> Sequence[Run]:
+    async def choose(
+        self, wanted: RunFilter, most: int, allows: Callable[[str], bool] = lambda _name: True
+    ) -> Sequence[Run]:
         """Return the newest runs that meet the conditions, without details; replays are left out.
 
         Args:
             wanted: Conditions.
             most: Runs at most, at least 1.
+            allows: Tells whether runs of a model or reranker may be taken.
         """
         found: list[Run] = []
         async for run in self._all(wanted):
-            if not run.replay_of:
+            if not run.replay_of and allows(run.asked):
                 found.append(run)
                 if len(found) == most:
                     break

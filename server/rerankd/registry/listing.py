@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from rerankd.access.model_bounds import UNBOUNDED, ModelBounds
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.registry.refusals import not_found, version_not_found
 from rerankd.registry.reranker_registry import TableSource
@@ -43,12 +44,17 @@ class RerankerListing:
         self._source = source
         self._engine = engine
 
-    async def get(self, key: str) -> StoredReranker:
+    async def get(self, key: str, bounds: ModelBounds = UNBOUNDED) -> StoredReranker:
         """Return a reranker, of the store first: it can be changed, and says which one answers.
 
+        Args:
+            key: Its key.
+            bounds: Those that the caller may use; the others are as good as absent.
+
         Raises:
-            ServiceError: `RERANKER_NOT_FOUND`.
+            ServiceError: `MODEL_NOT_ALLOWED`, `RERANKER_NOT_FOUND`.
         """
+        bounds.require(key)
         found = None
         with store_faults():
             if self._source.is_there:
@@ -56,13 +62,13 @@ class RerankerListing:
         if found is None:
             settings = self._engine.declared.get(key)
             if settings is None:
-                raise not_found(key, [each.key for each in await self._all()])
+                raise not_found(key, [each.key for each in await self._all() if bounds.allows(each.key)])
             found = _declared(key, settings)
         (full,) = await self.completed([found])
         return full
 
     async def page(
-        self, wanted: RerankerFilter, *, size: int | None = None, after: str = ""
+        self, wanted: RerankerFilter, bounds: ModelBounds = UNBOUNDED, *, size: int | None = None, after: str = ""
     ) -> tuple[list[StoredReranker], str]:
         """Return a page of rerankers ordered by key, and the token of the next one; empty on the last.
 
@@ -71,7 +77,11 @@ class RerankerListing:
         """
         size = DEFAULT_PAGE_SIZE if size is None else size
         _check(wanted, size)
-        fitting = [each for each in await self._all() if _position(each) > after and _fits(each, wanted)]
+        fitting = [
+            each
+            for each in await self._all()
+            if _position(each) > after and _fits(each, wanted) and bounds.allows(each.key)
+        ]
         page = fitting[:size]
         token = _position(page[-1]) if len(fitting) > size else ""
         return await self.completed(page), token

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from rerankd.access.model_bounds import UNBOUNDED, ModelBounds
 from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.contract.suggestions import did_you_mean
 from rerankd.registry.keys import key_of_name
@@ -24,7 +25,7 @@ from rerankd.registry.stored_reranker import FIELDS, RerankerContent, StoredRera
 from rerankd.registry.trial import RunningEngine, check_change
 from rerankd.registry.validation import below, settings_of, text_violations
 from rerankd.store.faults import store_faults
-from rerankd.strategies.settings import key_problem
+from rerankd.strategies.settings import key_problem, named_models
 
 if TYPE_CHECKING:
     from rerankd.registry.reranker_table import Changing, RerankerTable
@@ -78,16 +79,19 @@ class RerankerRegistry:
         self._settings = settings
         self._changed = changed
 
-    async def create(self, content: RerankerContent, *, key: str = "", author: str = "") -> StoredReranker:
+    async def create(
+        self, content: RerankerContent, *, key: str = "", author: str = "", bounds: ModelBounds = UNBOUNDED
+    ) -> StoredReranker:
         """Store a new reranker.
 
         Args:
             content: What it is.
             key: Its key; empty: made of the name.
             author: Who makes it.
+            bounds: What its author may use, and so have it ask.
 
         Raises:
-            ServiceError: `INVALID_REQUEST`, `ALREADY_EXISTS`.
+            ServiceError: `INVALID_REQUEST`, `ALREADY_EXISTS`, `MODEL_NOT_ALLOWED`.
         """
         content = _plain(content)
         _check_content(content, key or _UNNAMED_KEY)
@@ -96,9 +100,18 @@ class RerankerRegistry:
             if key in taken:
                 raise already_exists(key)
             key = key or key_of_name(content.name, taken.__contains__)
+            _check_bounds(bounds, key, content)
             return await self._put(changing, {key: content}, author, "create")
 
-    async def update(self, key: str, changes: Mapping[str, Any], *, etag: str = "", author: str = "") -> StoredReranker:
+    async def update(
+        self,
+        key: str,
+        changes: Mapping[str, Any],
+        *,
+        etag: str = "",
+        author: str = "",
+        bounds: ModelBounds = UNBOUNDED,
+    ) -> StoredReranker:
         """Change some fields of a reranker; without a difference nothing changes, and no version is made.
 
         Args:
@@ -106,10 +119,11 @@ class RerankerRegistry:
             changes: New values by names of fields, of `FIELDS`.
             etag: Of the state that the caller has seen; empty: any.
             author: Who changes it.
+            bounds: What its author may use, and so have it ask.
 
         Raises:
             ServiceError: `INVALID_REQUEST`, `RERANKER_NOT_FOUND`, `DECLARED_IN_SETTINGS`, `RERANKER_CONFLICT`,
-                `RERANKER_IN_USE`.
+                `RERANKER_IN_USE`, `MODEL_NOT_ALLOWED`.
         """
         if unknown := [name for name in changes if name not in FIELDS]:
             raise invalid_request(
@@ -118,27 +132,32 @@ class RerankerRegistry:
                     for name in unknown
                 ]
             )
-        self._check_known(key)
+        self._check_known(key, bounds)
         async with self._changing() as changing:
-            found = self._found(changing, key)
+            found = self._found(changing, key, bounds)
             check_etag(found, etag)
             content = _plain(msgspec.structs.replace(found.content, **changes))
             _check_content(content, key, changes)
+            _check_bounds(bounds, key, content, found.content)
             return await self._put(changing, {key: content}, author, "update")
 
-    async def rollback(self, key: str, version: int, *, etag: str = "", author: str = "") -> StoredReranker:
+    async def rollback(
+        self, key: str, version: int, *, etag: str = "", author: str = "", bounds: ModelBounds = UNBOUNDED
+    ) -> StoredReranker:
         """Make a reranker again what it was in a version, as a new version.
 
         Raises:
             ServiceError: As `update`; `RERANKER_NOT_FOUND` for a version that is not kept.
         """
-        self._check_known(key)
+        self._check_known(key, bounds)
         async with self._changing() as changing:
-            check_etag(self._found(changing, key), etag)
+            found = self._found(changing, key, bounds)
+            check_etag(found, etag)
             wanted = await changing.version(key, version)
             if wanted is None:
                 raise version_not_found(key, version)
             _check_content(wanted.content, key)
+            _check_bounds(bounds, key, wanted.content, found.content)
             return await self._put(changing, {key: wanted.content}, author, f"rollback to {version}")
 
     async def put_all(self, contents: Mapping[str, RerankerContent], *, author: str = "") -> list[str]:
@@ -162,15 +181,15 @@ class RerankerRegistry:
                 await self._put(changing, {key: plain[key] for key in changed}, author, "import", names_keys=True)
             return changed
 
-    async def delete(self, key: str, *, etag: str = "") -> None:
+    async def delete(self, key: str, *, etag: str = "", bounds: ModelBounds = UNBOUNDED) -> None:
         """Delete a reranker with its versions and totals.
 
         Raises:
             ServiceError: `RERANKER_NOT_FOUND`, `DECLARED_IN_SETTINGS`, `RERANKER_CONFLICT`, `RERANKER_IN_USE`.
         """
-        self._check_known(key)
+        self._check_known(key, bounds)
         async with self._changing() as changing:
-            check_etag(self._found(changing, key), etag)
+            check_etag(self._found(changing, key, bounds), etag)
             check_change(
                 self.engine,
                 changing.rerankers,
@@ -186,18 +205,21 @@ class RerankerRegistry:
                 yield changing
         await self._changed()
 
-    def _check_known(self, key: str) -> None:
-        """Refuse a change where there is no store, which it would create."""
+    def _check_known(self, key: str, bounds: ModelBounds) -> None:
+        """Refuse a change of what the caller may not use, and one where there is no store, which it would create."""
+        bounds.require(key)
         if not self.source.is_there:
-            raise self._unknown(key, ())
+            raise self._unknown(key, (), bounds)
 
-    def _found(self, changing: Changing, key: str) -> StoredReranker:
+    def _found(self, changing: Changing, key: str, bounds: ModelBounds) -> StoredReranker:
         if (found := changing.rerankers.get(key)) is not None:
             return found
-        raise self._unknown(key, changing.rerankers)
+        raise self._unknown(key, changing.rerankers, bounds)
 
-    def _unknown(self, key: str, stored: Iterable[str]) -> ServiceError:
-        return read_only(key) if key in self.engine.declared else not_found(key, [*stored, *self.engine.declared])
+    def _unknown(self, key: str, stored: Iterable[str], bounds: ModelBounds) -> ServiceError:
+        if key in self.engine.declared:
+            return read_only(key)
+        return not_found(key, filter(bounds.allows, [*stored, *self.engine.declared]))
 
     async def _put(
         self,
@@ -251,6 +273,23 @@ def _check_content(content: RerankerContent, key: str, changed: Collection[str] 
         violations = list(settings_of(key, content).violations)
     if violations:
         raise invalid_request([below(prefix, each) for each in violations])
+
+
+def _check_bounds(
+    bounds: ModelBounds, key: str, content: RerankerContent, before: RerankerContent | None = None
+) -> None:
+    """Check that the author of a change may use the reranker, and every model that a new configuration names.
+
+    Raises:
+        ServiceError: `MODEL_NOT_ALLOWED`.
+    """
+    if not bounds.is_limited:
+        return
+    bounds.require(key)
+    if before is None or (before.strategy, before.config) != (content.strategy, content.config):
+        settings = settings_of(key, content).settings
+        for name in named_models(None if settings is None else settings.config):
+            bounds.require(name)
 
 
 def _plain(content: RerankerContent) -> RerankerContent:

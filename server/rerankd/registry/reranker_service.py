@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from rerankd.access.model_bounds import bounds_of
 from rerankd.contract import reranker_messages as messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import FieldViolation, invalid_request
@@ -62,23 +63,25 @@ class StoredRerankerService:
             config=request.config or {},
             metadata=request.metadata or {},
         )
-        made = await self._changes.create(content, key=request.key, author=_author(call))
+        made = await self._changes.create(content, key=request.key, author=_author(call), bounds=bounds_of(call.caller))
         return messages.CreateRerankerResponse(reranker=_changed("created", made, call))
 
     async def get_reranker(
         self, request: messages.GetRerankerRequest, call: CallContext
     ) -> messages.GetRerankerResponse:
         """Return one reranker."""
-        found = await self._listing.get(request.key)
+        found = await self._listing.get(request.key, bounds_of(call.caller))
         _tell_etag(found, call)
         return messages.GetRerankerResponse(reranker=reranker_message(found))
 
     async def list_rerankers(
-        self, request: messages.ListRerankersRequest, _call: CallContext
+        self, request: messages.ListRerankersRequest, call: CallContext
     ) -> messages.ListRerankersResponse:
         """List one page of rerankers."""
         wanted = RerankerFilter(_status(request.status), request.search)
-        page, token = await self._listing.page(wanted, size=request.page_size, after=request.page_token)
+        page, token = await self._listing.page(
+            wanted, bounds_of(call.caller), size=request.page_size, after=request.page_token
+        )
         return messages.ListRerankersResponse(rerankers=list(map(reranker_message, page)), next_page_token=token)
 
     async def update_reranker(
@@ -86,7 +89,11 @@ class StoredRerankerService:
     ) -> messages.UpdateRerankerResponse:
         """Change fields of a reranker."""
         changed = await self._changes.update(
-            request.key, _changes_of(request), etag=request.etag or _if_match(call), author=_author(call)
+            request.key,
+            _changes_of(request),
+            etag=request.etag or _if_match(call),
+            author=_author(call),
+            bounds=bounds_of(call.caller),
         )
         return messages.UpdateRerankerResponse(reranker=_changed("changed", await self._full(changed), call))
 
@@ -94,7 +101,7 @@ class StoredRerankerService:
         self, request: messages.DeleteRerankerRequest, call: CallContext
     ) -> messages.DeleteRerankerResponse:
         """Delete a reranker."""
-        await self._changes.delete(request.key, etag=request.etag or _if_match(call))
+        await self._changes.delete(request.key, etag=request.etag or _if_match(call), bounds=bounds_of(call.caller))
         _log.info("reranker deleted", reranker=request.key, by=call.caller.identity)
         return messages.DeleteRerankerResponse(success=True)
 
@@ -104,27 +111,36 @@ class StoredRerankerService:
         """Rerank with a reranker."""
         return await self._runs.run(request, msgspec.structs.replace(call, source=call.source or "playground"))
 
-    async def list_runs(self, request: messages.ListRunsRequest, _call: CallContext) -> messages.ListRunsResponse:
+    async def list_runs(self, request: messages.ListRunsRequest, call: CallContext) -> messages.ListRunsResponse:
         """List one page of logged runs."""
-        return await self._logged.list(request)
+        bounds = bounds_of(call.caller)
+        if request.key:
+            bounds.require(request.key)
+        return await self._logged.list(request, bounds.allows if bounds.is_limited else None)
 
-    async def get_run(self, request: messages.GetRunRequest, _call: CallContext) -> messages.GetRunResponse:
+    async def get_run(self, request: messages.GetRunRequest, call: CallContext) -> messages.GetRunResponse:
         """Return one logged run."""
-        return await self._logged.get(request)
+        answer = await self._logged.get(request)
+        if (run := answer.run) is not None:
+            requested = "" if run.details is None else run.details.requested_model
+            bounds_of(call.caller).require(requested or run.reranker or run.model)
+        return answer
 
     async def list_reranker_versions(
-        self, request: messages.ListRerankerVersionsRequest, _call: CallContext
+        self, request: messages.ListRerankerVersionsRequest, call: CallContext
     ) -> messages.ListRerankerVersionsResponse:
         """List one page of versions."""
+        bounds_of(call.caller).require(request.key)
         before = _version_of_token(request.page_token)
         page, more = await self._listing.versions(request.key, size=request.page_size, before=before)
         token = "" if more is None else str(more)
         return messages.ListRerankerVersionsResponse(versions=list(map(version_message, page)), next_page_token=token)
 
     async def diff_reranker_versions(
-        self, request: messages.DiffRerankerVersionsRequest, _call: CallContext
+        self, request: messages.DiffRerankerVersionsRequest, call: CallContext
     ) -> messages.DiffRerankerVersionsResponse:
         """Compare two versions."""
+        bounds_of(call.caller).require(request.key)
         found = await self._listing.diff(request.key, request.from_version, request.to_version)
         return messages.DiffRerankerVersionsResponse(differences=list(map(difference_message, found)))
 
@@ -133,7 +149,11 @@ class StoredRerankerService:
     ) -> messages.RollbackRerankerResponse:
         """Go back to a version."""
         changed = await self._changes.rollback(
-            request.key, request.version, etag=request.etag or _if_match(call), author=_author(call)
+            request.key,
+            request.version,
+            etag=request.etag or _if_match(call),
+            author=_author(call),
+            bounds=bounds_of(call.caller),
         )
         return messages.RollbackRerankerResponse(reranker=_changed("rolled back", await self._full(changed), call))
 

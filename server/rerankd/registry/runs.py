@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rerankd.access.model_bounds import bounds_of
 from rerankd.contract import reranker_messages as messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
@@ -30,11 +31,13 @@ class RerankerRuns:
         """Rerank documents.
 
         Raises:
-            ServiceError: `RERANKER_NOT_FOUND`, and what the rerank service raises.
+            ServiceError: `MODEL_NOT_ALLOWED`, `RERANKER_NOT_FOUND`, and what the rerank service raises.
         """
+        bounds = bounds_of(call.caller)
+        bounds.require(request.key)
         strategy = self._engine.strategy_of(request.key)
         if strategy is None:
-            raise not_found(request.key, self._engine.served)
+            raise not_found(request.key, filter(bounds.allows, self._engine.served))
         documents = [
             messages.RunDocument(content=each) if isinstance(each, str) else each for each in request.documents
         ]

@@ -148,3 +148,9 @@ class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
     capture: Capture = "none"
     """What `details` keeps of texts."""
     details: RunDetails | None = None
+
+    @property
+    def asked(self) -> str:
+        """What was asked, as far as it is known: the model's name in the request, else the reranker, else the model."""
+        requested = "" if self.details is None else self.details.requested_model
+        return requested or self.reranker or self.model

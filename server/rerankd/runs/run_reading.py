@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -19,6 +19,8 @@ _MAX_PAGE: Final = 500
 _MAX_CHARS: Final = 300
 """Longest text of a filter: names that are logged are cut to 200 characters."""
 _SHOWN_CHARS: Final = 64
+_PAGES_LOOKED_AT: Final = 10
+"""Of `_MAX_PAGE` runs each, for one call of a caller who may see some alone."""
 _TEXTS: Final = ("reason", "model", "key_id", "user", "source", "request_id", "replay_of", "experiment_id")
 
 
@@ -48,8 +50,15 @@ class RunReading:
     def __init__(self, runs: ReadableRuns) -> None:
         self._runs = runs
 
-    async def list(self, request: messages.ListRunsRequest) -> messages.ListRunsResponse:
+    async def list(
+        self, request: messages.ListRunsRequest, allows: Callable[[str], bool] | None = None
+    ) -> messages.ListRunsResponse:
         """List one page of runs, the newest first.
+
+        Args:
+            request: Which ones.
+            allows: Tells whether runs of a model or reranker may be listed; None: of all. A page may then hold fewer
+                runs than asked for, even none, and have a next one.
 
         Raises:
             ServiceError: `INVALID_REQUEST`, `STORE_UNAVAILABLE`.
@@ -58,9 +67,28 @@ class RunReading:
         if violations := list(_violations(request, size)):
             raise invalid_request(violations)
         with store_faults():
-            page = await self._runs.page(_filter_of(request), size + 1, request.page_token)
-        token = page[size - 1].run_id if len(page) > size else ""
-        return messages.ListRunsResponse(runs=list(map(run_message, page[:size])), next_page_token=token)
+            if allows is not None:
+                found, token = await self._allowed(_filter_of(request), size, request.page_token, allows)
+            else:
+                page = await self._runs.page(_filter_of(request), size + 1, request.page_token)
+                found, token = page[:size], page[size - 1].run_id if len(page) > size else ""
+        return messages.ListRunsResponse(runs=list(map(run_message, found)), next_page_token=token)
+
+    async def _allowed(
+        self, wanted: RunFilter, size: int, before: str, allows: Callable[[str], bool]
+    ) -> tuple[Sequence[Run], str]:
+        """Return up to `size` runs that may be listed, and the token of the next page; looks at 5,000 at most."""
+        found: list[Run] = []
+        for _ in range(_PAGES_LOOKED_AT):
+            page = await self._runs.page(wanted, _MAX_PAGE, before)
+            for run in filter(lambda each: allows(each.asked), page):
+                if len(found) == size:
+                    return found, found[-1].run_id
+                found.append(run)
+            if len(page) < _MAX_PAGE:
+                return found, ""
+            before = page[-1].run_id
+        return found, before
 
     async def get(self, request: messages.GetRunRequest) -> messages.GetRunResponse:
         """Return one run.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
+
+import msgspec
 
 from rerankd.strategies.cascade_settings import CascadeSettings
 from rerankd.strategies.dedicated_settings import DedicatedModelSettings
@@ -23,6 +25,7 @@ AnyReranker = (
 )
 """Settings of one reranker: a union of one type a strategy."""
 
+_MODEL_FIELDS: Final = frozenset({"model", "first_stage"})
 _KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -31,6 +34,22 @@ def key_problem(key: str) -> str:
     if _KEY.fullmatch(key):
         return ""
     return "is 1 to 100 letters, digits, dots, hyphens and underscores, the first a letter or digit"
+
+
+def named_models(config: object) -> Iterator[str]:
+    """Yield the models that a configuration names, at any depth: its members, stages and fallbacks."""
+    fields = msgspec.to_builtins(config)
+    if isinstance(fields, dict):
+        for name, value in fields.items():
+            if name in _MODEL_FIELDS and isinstance(value, str):
+                yield value
+            elif name == "fallbacks":
+                yield from value
+            else:
+                yield from named_models(value)
+    elif isinstance(fields, list):
+        for each in fields:
+            yield from named_models(each)
 
 
 def reranker_problems(rerankers: Mapping[str, AnyReranker], path: str = "rerankers") -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rerankd.access.api_key import ApiKey, KeyDetails
-from rerankd.access.grant import Grant, compile_globs, grant_of
+from rerankd.access.grant import Grant, grant_of
+from rerankd.access.model_bounds import compile_globs
 from rerankd.access.scopes import ALL_SCOPES, Scope
 from rerankd.contract.call_context import ANONYMOUS, Caller
 from rerankd.contract.errors import Reason, ServiceError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rerankd.access.grant import Grant, compile_globs
+from rerankd.access.grant import Grant
+from rerankd.access.model_bounds import compile_globs
 from rerankd.access.scopes import ALL_SCOPES
 from rerankd.access.tokens.settings import TokenIssuer
 from rerankd.contract.call_context import Caller
