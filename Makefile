@@ -112,7 +112,7 @@ lock-clients: install ## Resolve the newest versions of the SDKs, oracles and to
 bench-quality: install ## Measure ranking quality on labelled data sets (DATA=../shared/data/ir)
 	$(BIN)/python -m benchmarks.quality --data $(or $(DATA),../shared/data/ir) $(ARGS)
 
-bench-instructions: install ## Count the instructions of a call under Callgrind (ARGS="OTHER-CHECKOUT ." compares; needs valgrind)
+bench-instructions: install ## Count the instructions of a call under Callgrind (ARGS="OTHER-CHECKOUT ." compares, ARGS="--also RUNS__CALLS=all" too; needs valgrind)
 	$(BIN)/python -m benchmarks.instructions $(ARGS)
 
 bench-strategies: install ## Measure strategies with a chat model made of labels, some 10 minutes (DATA=../shared/data/ir; ARGS="--queries 10 --no-real")
@@ -142,7 +142,7 @@ bench-local: install ## Compare the embedded models with direct ONNX Runtime and
 bench-runs: install ## Time lists, filters and deletion of the run log in SQLite and PostgreSQL (ARGS="--runs 1000000")
 	$(BIN)/python -m benchmarks.runs $(ARGS)
 
-bench-run-cost: install ## Measure the CPU of a call with and without the run log, a few minutes
+bench-run-cost: install ## Measure the CPU of a call with and without the run log, some minutes (ARGS="OTHER-CHECKOUT ." compares)
 	$(BIN)/python -m benchmarks.run_cost $(ARGS)
 
 bench: install ## Compare speed with peers and with the stack's limits, as ratios (ARGS=--quick; ARGS=--help for more)

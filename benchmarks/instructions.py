@@ -1,8 +1,10 @@
 """Instructions that a call executes in the server, counted by Callgrind: the same on a busy and on a quiet machine.
 
 Times of one program differ by a tenth between two processes; instructions by less than a hundredth. With several
-source trees the table has a ratio to the first, which tells what a change costs. Each tree needs the dependencies of
-this environment.
+source trees, or other settings beside the usual ones, the table has a ratio to the first, which tells what a change
+costs. Each tree needs the dependencies of this environment.
+
+    .venv/bin/python -m benchmarks.instructions --also RUNS__CALLS=all,RUNS__CAPTURE=truncated   # of the run log
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import grpc
 import yaml
@@ -35,23 +37,59 @@ from rerank.v1 import rerank_service_pb2_grpc as pb_grpc
 CALLS: Final = 150
 _SETTLE_S: Final = 8
 """Until models loaded in the background are there."""
-_SOURCES: Final = ("server", "adapters", "clients/python", "protos/gen/python")
+_DEFERRED_S: Final = 1.0
+"""Until the deferred work of the last calls is done."""
+SOURCES: Final = ("server", "adapters", "clients/python", "protos/gen/python")
+"""Folders of a tree that have the packages."""
 
-Rows = Mapping[str, float]
+
+class Column(NamedTuple):
+    """What is counted: a source tree with some settings."""
+
+    tree: Path
+    settings: Mapping[str, str]
+    """On top of the usual ones: variables by name, without `RERANKD_`."""
+
+    @property
+    def title(self) -> str:
+        """Name of the tree, and the settings."""
+        return "\n".join([self.tree.name, *(f"{name}={value}" for name, value in self.settings.items())])
 
 
-def count(tree: Path, provider_url: str, folder: Path, wanted: str = "") -> Rows:
-    """Return thousands of instructions a call, by row; only of rows whose names have a text."""
+class Count(NamedTuple):
+    """Thousands of instructions a call."""
+
+    total: float
+    others: float
+    """Of threads that are not the event loop's, in `total`."""
+
+    def __str__(self) -> str:
+        return f"{self.total:,.0f} ({self.others:,.0f})"
+
+
+Rows = Mapping[str, Count]
+
+
+def count(column: Column, provider_url: str, folder: Path, wanted: str = "") -> Rows:
+    """Count by row; only rows whose names have a text."""
     settings = folder / "rerankd.yaml"
     provider = {"provider": "cohere", "base_url": f"{provider_url}/4", "api_key": "a-key"}
-    settings.write_text(yaml.safe_dump({"providers": {"far": provider}, "cache": {"enabled": False}}))
+    reranker = {"strategy": "dedicated-model", "config": {"model": "local/bm25"}}
+    settings.write_text(
+        yaml.safe_dump(
+            {"providers": {"far": provider}, "rerankers": {"a-reranker": reranker}, "cache": {"enabled": False}}
+        )
+    )
     profile = folder / "callgrind"
-    valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={profile}"]
+    valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--separate-threads=yes"]
+    valgrind.append(f"--callgrind-out-file={profile}")
     serve = ["-m", "rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0", "--config", str(settings)]
     variables = {
-        "PYTHONPATH": os.pathsep.join(str(tree / each) for each in _SOURCES),
+        "PYTHONPATH": os.pathsep.join(str(column.tree / each) for each in SOURCES),
         "RERANKD_LOG__FORMAT": "json",
+        "RERANKD_STORE__STATE_DIR": str(folder),
         "OTEL_SDK_DISABLED": "true",
+        **{f"RERANKD_{name}": value for name, value in column.settings.items()},
     }
     cores = os.sched_getaffinity(0)
     with running([*valgrind, sys.executable, *serve], ready_ports, cores, variables) as server:
@@ -105,6 +143,7 @@ def _rows(server: Running) -> dict[str, Callable[[int], None]]:
     return {
         "HTTP, local/bm25, 4 documents": http_calls("local/bm25", 4),
         "HTTP, local/bm25, 100 documents": http_calls("local/bm25", 100),
+        "HTTP, a reranker of local/bm25, 4 documents": http_calls("a-reranker", 4),
         "HTTP, asking the provider, 4 documents": http_calls("far/rerank-v3.5", 4),
         "gRPC, local/bm25, 4 documents": grpc_calls("local/bm25"),
         "gRPC, asking the provider, 4 documents": grpc_calls("far/rerank-v3.5"),
@@ -113,38 +152,51 @@ def _rows(server: Running) -> dict[str, Callable[[int], None]]:
     }
 
 
-def _count(pid: int, profile: Path, call: Callable[[int], None]) -> float:
+def _count(pid: int, profile: Path, call: Callable[[int], None]) -> Count:
     call(CALLS)
-    time.sleep(0.5)
+    time.sleep(_DEFERRED_S)
     _control(pid, "--zero")
     _control(pid, "--instr=on")
     call(CALLS)
-    time.sleep(0.3)  # the deferred work of the last calls
+    time.sleep(_DEFERRED_S)
     _control(pid, "--instr=off")
+    for file in profile.parent.glob(f"{profile.name}*"):
+        file.unlink()
     _control(pid, "--dump")
-    newest = max(profile.parent.glob(f"{profile.name}*"), key=lambda file: file.stat().st_mtime_ns)
-    total = re.findall(r"^(?:summary|totals): (\d+)", newest.read_text(errors="replace"), re.MULTILINE)[-1]
-    return int(total) / CALLS / 1000
+    counts = {}
+    for file in profile.parent.glob(f"{profile.name}*-*"):
+        totals = re.findall(r"^(?:summary|totals): (\d+)", file.read_text(errors="replace"), re.MULTILINE)
+        counts[int(file.name.rpartition("-")[2])] = int(totals[-1]) if totals else 0
+    total = sum(counts.values())
+    return Count(total / CALLS / 1000, (total - counts[1]) / CALLS / 1000)
 
 
 def _control(pid: int, command: str) -> None:
     subprocess.run(["callgrind_control", command, str(pid)], check=True, capture_output=True)
 
 
-def table_of(trees: Sequence[Path], readings: Sequence[Rows]) -> Table:
-    """Make the table: a row a kind of call, a column a tree, and ratios to the first."""
-    table = Table(title="thousands of instructions a call")
+def table_of(columns: Sequence[Column], readings: Sequence[Rows]) -> Table:
+    """Make the table: a row a kind of call, a column what was counted, and ratios to the first."""
+    table = Table(title="thousands of instructions a call (of them in other threads than the event loop's)")
     table.add_column("row", no_wrap=True)
-    for number, tree in enumerate(trees):
-        table.add_column(tree.name, justify="right")
+    for number, column in enumerate(columns):
+        table.add_column(column.title, justify="right")
         if number:
             table.add_column("ratio", justify="right")
     for name, first in readings[0].items():
-        cells = [f"{first:,.0f}"]
+        cells = [str(first)]
         for reading in readings[1:]:
-            cells += [f"{reading[name]:,.0f}", f"{reading[name] / first:.3f}"]
+            cells += [str(reading[name]), f"{reading[name].total / first.total:.3f}"]
         table.add_row(name, *cells)
     return table
+
+
+def _settings(text: str) -> dict[str, str]:
+    """Read `NAME=VALUE,NAME=VALUE`."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise argparse.ArgumentTypeError("must be NAME=VALUE,NAME=VALUE")
+    return {name: value for name, _, value in pairs}
 
 
 def main() -> None:
@@ -153,8 +205,16 @@ def main() -> None:
     here = Path(__file__).parent.parent
     parser.add_argument("trees", nargs="*", type=Path, default=[here], help="checkouts to compare; default: this one")
     parser.add_argument("--rows", default="", help="text in the names of the rows to count (default: all)")
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        type=_settings,
+        metavar="NAME=VALUE,NAME=VALUE",
+        help="settings, RERANKD_ variables without that prefix, with which each tree is counted once more",
+    )
     given = parser.parse_args()
-    trees = [tree.resolve() for tree in given.trees]
+    columns = [Column(tree.resolve(), settings) for tree in given.trees for settings in ({}, *given.also)]
     console = Console()
     if shutil.which("valgrind") is None:
         raise MissingToolError("valgrind is not installed; Debian's package of that name has it")
@@ -163,12 +223,12 @@ def main() -> None:
         with upstream(folder, os.sched_getaffinity(0)) as provider:
             url = f"http://127.0.0.1:{provider.ports['port']}"
             readings = []
-            for number, tree in enumerate(trees):
-                status.update(f"counting {tree.name} ({number + 1} of {len(trees)}), about 2 minutes each")
-                own = folder / f"tree-{number}"
+            for number, column in enumerate(columns):
+                status.update(f"counting {column.title!r} ({number + 1} of {len(columns)}), about 2 minutes each")
+                own = folder / f"column-{number}"
                 own.mkdir()
-                readings.append(count(tree, url, own, given.rows))
-    console.print(table_of(trees, readings))
+                readings.append(count(column, url, own, given.rows))
+    console.print(table_of(columns, readings))
 
 
 if __name__ == "__main__":

@@ -1,76 +1,143 @@
 """What the run log costs a call: CPU of the server's threads with and without it, in turn.
 
-    .venv/bin/python -m benchmarks.run_cost             # a minute; --calls 1000 --rounds 1 for a quick look
+    .venv/bin/python -m benchmarks.run_cost                      # some minutes; --calls 500 --rounds 3 for a quick look
+    .venv/bin/python -m benchmarks.run_cost OTHER-CHECKOUT .     # both, in turn
 
-CPU is that of the kernel's accounts, which a busy machine changes less than times. The event loop's thread is what
-bounds the throughput of a worker; the writer's thread shares the interpreter with it, but for compression and SQLite.
+All servers run at once and take turns of some thousand calls, so that what else the machine does falls on each. A cost
+is that of a turn beside the turn without a run log in the same round; the medians of all rounds count. CPU is that of
+the kernel's accounts. The event loop's thread is what bounds the throughput of a worker; the writer's thread shares the
+interpreter with it, but for SQLite.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import statistics
 import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+import grpc
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import workloads
+from benchmarks.instructions import SOURCES
 from tests.costs.counting import provider, settings
 from tests.support.server import ServerProcess
+from tests.support.transports import METHOD
 
 AT_ONCE: Final = 16
-_DOCUMENTS: Final = [f"{number} text about the capital of France " * 14 for number in range(4)]
-_MAIN: Final = ("no run log", "truncated")
-MODES: Final[dict[str, dict[str, Any]]] = {
-    "no run log": {"calls": "none"},
+DEFERRED_S: Final = 0.6
+"""Until the runs of the last calls are stored."""
+MODES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "none": {"calls": "none"},
     "truncated": {"calls": "all"},
     "full": {"calls": "all", "capture": "full"},
     "truncated, sync": {"calls": "all", "durability": "sync", "sync_timeout_s": 30},
 }
 _RERANKER: Final = {"strategy": "dedicated-model", "config": {"model": "local/bm25"}}
-MODELS: Final = {"local/bm25": tuple(MODES), "a-reranker": _MAIN, "vllm/ranker": _MAIN}
-"""What is called, and the modes in which: the model alone, a reranker of it, a provider's model without a cache."""
+_WORKLOAD: Final = workloads.Workload(workloads.QUERY, [text + text[:60] for text in workloads.documents(4)])
+"""Texts of 560 bytes, so that they are cut to `max_chars` and hashed."""
 
 
 class Cpu(NamedTuple):
     """Microseconds a call."""
 
     event_loop: float
-    writer: float
+    others: float
+    """Of the writer, as the other threads sleep."""
+
+    @property
+    def total(self) -> float:
+        """Of all threads."""
+        return self.event_loop + self.others
 
 
-def measure(mode: dict[str, Any], calls: int, model: str = "local/bm25") -> Cpu:
-    """Return the CPU of a server's threads for each of some calls."""
-    with tempfile.TemporaryDirectory() as folder, provider() as upstream:
-        variables = settings(upstream) | {f"RERANKD_RUNS__{name.upper()}": str(value) for name, value in mode.items()}
-        variables |= {"RERANKD_RERANKERS": json.dumps({"a-reranker": _RERANKER}), "RERANKD_CACHE__ENABLED": "false"}
-        server = ServerProcess(
-            environment={**variables, "RERANKD_STORE__STATE_DIR": folder, "RERANKD_LOG__SAMPLE": "0"}
-        )
-        try:
-            asyncio.run(_call(server.http_url, calls // 4, model))
-            before = _cpu_s(server.process.pid)
-            asyncio.run(_call(server.http_url, calls, model))
-            after = _cpu_s(server.process.pid)
-        finally:
-            server.stop()
+class Variant(NamedTuple):
+    """What is measured."""
+
+    tree: Path
+    mode: str
+
+
+Call = Callable[[ServerProcess, int], Awaitable[None]]
+Cpus = Mapping[str, Mapping[Variant, Sequence[Cpu]]]
+"""By row and variant, one a round."""
+
+
+def rows() -> Mapping[str, Call]:
+    """Return what makes calls of a server, `AT_ONCE` at a time, by row."""
+    return {
+        "HTTP, local/bm25": lambda server, calls: _http(server, calls, "local/bm25"),
+        "gRPC, local/bm25": lambda server, calls: _grpc(server, calls, "local/bm25"),
+        "HTTP, a reranker of local/bm25": lambda server, calls: _http(server, calls, "a-reranker"),
+        "HTTP, a provider's model": lambda server, calls: _http(server, calls, "vllm/ranker"),
+    }
+
+
+def measure(variants: Sequence[Variant], calls: int, rounds: int, wanted: str = "") -> Cpus:
+    """Measure in turns; only rows whose names have a text."""
+    chosen = {name: call for name, call in rows().items() if wanted in name}
+    found: dict[str, dict[Variant, list[Cpu]]] = {name: {each: [] for each in variants} for name in chosen}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        upstream = stack.enter_context(provider())
+        servers = {}
+        for number, variant in enumerate(variants):
+            variables = _variables(variant, str(folder / str(number))) | settings(upstream)
+            server = ServerProcess(environment=variables)
+            stack.callback(server.stop)
+            servers[variant] = server
+        for turn in range(rounds + 1):
+            for name, call in chosen.items():
+                for variant, server in servers.items():
+                    cpu = _turn(server, call, calls if turn else calls // 4)
+                    if turn:  # the first one warms
+                        found[name][variant].append(cpu)
+    return found
+
+
+def _variables(variant: Variant, folder: str) -> dict[str, str]:
+    log = {f"RERANKD_RUNS__{name.upper()}": str(value) for name, value in MODES[variant.mode].items()}
+    return log | {
+        "PYTHONPATH": os.pathsep.join([*(str(variant.tree / each) for each in SOURCES), str(variant.tree)]),
+        "RERANKD_RERANKERS": json.dumps({"a-reranker": _RERANKER}),
+        "RERANKD_CACHE__ENABLED": "false",
+        "RERANKD_STORE__STATE_DIR": folder,
+        "RERANKD_LOG__SAMPLE": "0",
+    }
+
+
+def _turn(server: ServerProcess, call: Call, calls: int) -> Cpu:
+    before = _cpu_s(server.process.pid)
+    asyncio.run(_awaited(call(server, calls)))
+    time.sleep(DEFERRED_S)
+    after = _cpu_s(server.process.pid)
     return Cpu(*((new - old) / calls * 1e6 for old, new in zip(before, after, strict=True)))
 
 
-async def _call(url: str, calls: int, model: str) -> None:
-    """Make calls, `AT_ONCE` at a time."""
-    parts = urlsplit(url)
-    body = json.dumps({"model": model, "query": "what is the capital of France", "documents": _DOCUMENTS}).encode()
-    head = (
-        f"POST /v1/rerank HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
+async def _awaited(calls: Awaitable[None]) -> None:
+    await calls
 
-    async def caller(count: int) -> None:
+
+async def _http(server: ServerProcess, calls: int, model: str) -> None:
+    parts = urlsplit(server.http_url)
+    body = _WORKLOAD.json_body(model)
+    head = f"POST /v1/rerank HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    request = f"{head}\r\n".encode() + body
+
+    async def caller() -> None:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        for _ in range(count):
-            writer.write(head.encode() + body)
+        for _ in range(calls // AT_ONCE):
+            writer.write(request)
             answer = await reader.readuntil(b"\r\n\r\n")
             if not answer.startswith(b"HTTP/1.1 200"):
                 raise SystemExit(answer.decode())
@@ -79,32 +146,71 @@ async def _call(url: str, calls: int, model: str) -> None:
         writer.close()
         await writer.wait_closed()
 
-    await asyncio.gather(*(caller(calls // AT_ONCE) for _ in range(AT_ONCE)))
-    await asyncio.sleep(0.5)  # until the runs are stored
+    await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
+
+
+async def _grpc(server: ServerProcess, calls: int, model: str) -> None:
+    message = _WORKLOAD.message(model).SerializeToString()
+    async with grpc.aio.insecure_channel(server.grpc_address) as channel:
+        rerank: Any = channel.unary_unary(METHOD)
+
+        async def caller() -> None:
+            for _ in range(calls // AT_ONCE):
+                await rerank(message)
+
+        await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
 
 
 def _cpu_s(pid: int) -> tuple[float, float]:
-    """Return the CPU seconds of the event loop's thread, and of all others: of the writer, as the others sleep."""
+    """Return the CPU seconds of the event loop's thread, and of all others."""
     threads: dict[int, float] = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
         threads[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
     return threads.pop(pid), sum(threads.values())
 
 
+def table_of(cpus: Cpus) -> Table:
+    """Make the table: medians, and those of what a turn costs more than the one without a run log in its round."""
+    table = Table(title="CPU of a call, us")
+    for name in ("call, 4 documents", "tree", "run log", "event loop", "others", "event loop more", "all more"):
+        table.add_column(name, justify="left" if name in ("call, 4 documents", "tree", "run log") else "right")
+    for row, by_variant in cpus.items():
+        for variant, found in by_variant.items():
+            bare = by_variant[variant._replace(mode="none")]
+            table.add_row(
+                row,
+                variant.tree.name,
+                variant.mode,
+                f"{statistics.median(cpu.event_loop for cpu in found):.0f}",
+                f"{statistics.median(cpu.others for cpu in found):.0f}",
+                _more([cpu.event_loop for cpu in found], [cpu.event_loop for cpu in bare]),
+                _more([cpu.total for cpu in found], [cpu.total for cpu in bare]),
+            )
+    return table
+
+
+def _more(found: Sequence[float], bare: Sequence[float]) -> str:
+    """Return the median of ratios, and the quartiles, as percentages more."""
+    ratios = sorted(each / other - 1 for each, other in zip(found, bare, strict=True))
+    if not any(ratios):
+        return ""
+    quarter = len(ratios) // 4
+    return f"{statistics.median(ratios):.1%} ({ratios[quarter]:.0%} to {ratios[-1 - quarter]:.0%})"
+
+
 def main() -> None:
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=4000)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    found: dict[tuple[str, str], list[Cpu]] = {(model, mode): [] for model, modes in MODELS.items() for mode in modes}
-    for _ in range(options.rounds):
-        for (model, mode), cpus in found.items():
-            cpus.append(measure(MODES[mode], options.calls, model))
-    print("| model | run log | event loop's thread, us a call | other threads |\n| --- | --- | ---: | ---: |")
-    for (model, mode), cpus in found.items():
-        event_loop = statistics.median(each.event_loop for each in cpus)
-        writer = statistics.median(each.writer for each in cpus)
-        print(f"| {model} | {mode} | {event_loop:.0f} | {writer:.0f} |")
+    here = Path(__file__).parent.parent
+    parser.add_argument("trees", nargs="*", type=Path, default=[here], help="checkouts to compare; default: this one")
+    parser.add_argument("--calls", type=int, default=2000, help="of a turn")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rows", default="", help="text in the names of the rows to measure (default: all)")
+    parser.add_argument("--modes", nargs="*", default=["truncated"], choices=list(MODES), help="beside `none`")
+    given = parser.parse_args()
+    modes = dict.fromkeys(["none", *given.modes])
+    variants = [Variant(tree.resolve(), mode) for tree in given.trees for mode in modes]
+    Console().print(table_of(measure(variants, given.calls, given.rounds, given.rows)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from rerankd.runs.rows import Row, RowEncoder
+from rerankd.runs.rows import Row, row_of
 from rerankd.runs.run import Run, RunDetails, RunDocument, RunResult
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_id import RunIds
@@ -54,10 +54,10 @@ class Times(NamedTuple):
 
 def rows(count: int, now: float, seed: int = 1) -> Iterator[Row]:
     """Yield the rows of `count` runs of a month, the oldest first."""
-    draws, encoder = random.Random(seed), RowEncoder()
+    draws = random.Random(seed)
     for number in range(count):
         started_at = now - DAYS * _DAY_S * (1 - number / count)
-        yield encoder.row_of(_run(draws, started_at, number))
+        yield row_of(_run(draws, started_at, number))
 
 
 def _run(draws: random.Random, started_at: float, number: int) -> Run:
