@@ -11,7 +11,7 @@ from rerankd.runs.run_id import RunIds
 from rerankd.runs.settings import RunSettings
 from rerankd.runs.text_capture import TextCapture, has_texts_alone, images_of, sizes_of
 from rerankd.telemetry.call_record import CallEvent, CallRecord, Fallback, Hedge, Retry, ScoredTexts
-from rerankd.telemetry.watches import AttemptWatch
+from rerankd.telemetry.watches import AttemptWatch, milliseconds
 
 PREVIEW_CHARS: Final = 200
 """Characters of the query in lists of runs."""
@@ -47,39 +47,39 @@ class RunCapture:
         return self._whole.capture != "full" or record.texts is None or has_texts_alone(record.texts.request)
 
     def run_of(self, record: CallRecord) -> Run:
-        """Make the run of an ended call."""
+        """Make the run of an ended call. Fields by position: by name they take 2 us more."""
         call, usage, reranker, trace = record.call, record.usage, record.reranker, record.trace
         started_at = time.time() - time.perf_counter() + record.started_s
         kept = self._kept(record.texts)
         details = self._details(record, kept)
         return Run(
-            run_id=self._ids.new(started_at),
-            started_at=started_at,
-            latency_ms=record.latency_ms,
-            source=call.source or _source(call.transport, call.request_type),
-            transport=call.transport,
-            status="ok" if record.reason is None else "error",
-            dialect=call.dialect,
-            caller=call.caller.identity,
-            key_id=call.caller.key_id,
-            user=record.user,
-            model=record.model or record.requested_model,
-            reranker="" if reranker is None else reranker.key,
-            reranker_version=0 if reranker is None else reranker.version,
-            strategy="" if reranker is None else reranker.strategy,
-            reason="" if record.reason is None else record.reason.value,
-            query=details.query[:PREVIEW_CHARS],
-            document_count=record.documents,
-            result_count=0 if record.response is None else len(record.response.results),
-            total_tokens=0 if usage is None else usage.total_tokens,
-            cost_usd=None if usage is None else usage.cost,
-            cache_hits=0 if usage is None else usage.cached_documents,
-            trace_id="" if trace is None else f"{trace.trace_id:032x}",
-            request_id=call.request_id,
-            replay_of=call.replay_of,
-            experiment_id=call.experiment_id,
-            capture="none" if record.texts is None else kept.capture,
-            details=details,
+            self._ids.new(started_at),
+            started_at,
+            record.latency_ms,
+            call.source or _source(call.transport, call.request_type),
+            call.transport,
+            "ok" if record.reason is None else "error",
+            call.dialect,
+            call.caller.identity,
+            call.caller.key_id,
+            record.user,
+            record.model or record.requested_model,
+            "" if reranker is None else reranker.key,
+            0 if reranker is None else reranker.version,
+            "" if reranker is None else reranker.strategy,
+            "" if record.reason is None else record.reason.value,
+            details.query[:PREVIEW_CHARS],
+            record.documents,
+            0 if record.response is None else len(record.response.results),
+            0 if usage is None else usage.total_tokens,
+            None if usage is None else usage.cost,
+            0 if usage is None else usage.cached_documents,
+            "" if trace is None else f"{trace.trace_id:032x}",
+            call.request_id,
+            call.replay_of,
+            call.experiment_id,
+            "none" if record.texts is None else kept.capture,
+            details,
         )
 
     def _details(self, record: CallRecord, kept: TextCapture) -> RunDetails:
@@ -87,7 +87,7 @@ class RunCapture:
         details = RunDetails() if texts is None else kept.details_of(texts, response)
         details.requested_model = record.requested_model
         details.members = [
-            RunMember(each.name, each.model, each.documents, round(each.elapsed_s * 1000, 3), each.outcome)
+            RunMember(each.name, each.model, each.documents, milliseconds(each.elapsed_s), each.outcome)
             for each in record.members
             if each.outcome
         ]
@@ -132,9 +132,9 @@ def _attempt(attempt: AttemptWatch, started_s: float) -> RunAttempt:
         attempt.chunk_index,
         attempt.number,
         attempt.documents,
-        round(attempt.elapsed_s * 1000, 3),
+        milliseconds(attempt.elapsed_s),
         attempt.outcome,
-        round((attempt.started_s - started_s) * 1000, 3),
+        milliseconds(attempt.started_s - started_s),
         0 if reply is None else reply.search_units,
         None if reply is None else reply.cost_usd,
     )

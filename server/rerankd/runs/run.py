@@ -1,4 +1,4 @@
-"""A run: what is logged of one call."""
+"""A run: what is logged of one call. The structs are in no cycle, so the garbage collector need not know them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LeftOut = Literal["texts", "fields", "images"]
 """What of a request was not kept, or not all of it: texts, fields and metadata of documents, images."""
 
 
-class RunDocument(msgspec.Struct, omit_defaults=True):
+class RunDocument(msgspec.Struct, omit_defaults=True, gc=False):
     """A document of a run."""
 
     index: int
@@ -38,14 +38,14 @@ class RunDocument(msgspec.Struct, omit_defaults=True):
     """The caller's."""
 
 
-class RunResult(msgspec.Struct, frozen=True, array_like=True):
+class RunResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A result of a run, written as `[index, relevance_score]`."""
 
     index: int
     relevance_score: float
 
 
-class RunAttempt(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunAttempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One provider call of a run."""
 
     provider: str
@@ -64,7 +64,7 @@ class RunAttempt(msgspec.Struct, frozen=True, omit_defaults=True):
     cost_usd: float | None = None
 
 
-class RunMember(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunMember(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One request of a reranker to a member."""
 
     name: str
@@ -75,7 +75,7 @@ class RunMember(msgspec.Struct, frozen=True, omit_defaults=True):
     """`ok`, the `ErrorReason`, or `cancelled`."""
 
 
-class RunDetails(msgspec.Struct, omit_defaults=True):
+class RunDetails(msgspec.Struct, omit_defaults=True, gc=False):
     """What is read for one run alone, not for lists of them."""
 
     query: str = ""
@@ -110,7 +110,7 @@ class RunDetails(msgspec.Struct, omit_defaults=True):
     score_space: str = ""
 
 
-class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Run(msgspec.Struct, omit_defaults=True, gc=False):
     """One logged call. What lists and filters need, and the details where they were read."""
 
     run_id: str

@@ -8,8 +8,10 @@ import uuid
 from typing import Final
 
 _TICKS_A_MS = 4096
+_MAX_TICKS = (1 << 60) - 1
 _RANDOM_BITS = 62
 _DRAWN: Final = struct.Struct("256Q")
+_HALVES: Final = struct.Struct(">2Q")
 
 
 class RunIds:
@@ -49,8 +51,9 @@ def time_of(run_id: str) -> float:
 
 
 def _id_at(started_at: float, random_bits: int) -> str:
-    ticks = max(0, min(int(started_at * 1000 * _TICKS_A_MS), (1 << 60) - 1))
+    ticks = int(started_at * 1000 * _TICKS_A_MS)
+    if not 0 <= ticks <= _MAX_TICKS:
+        ticks = 0 if ticks < 0 else _MAX_TICKS
     milliseconds, fraction = divmod(ticks, _TICKS_A_MS)
-    bits = milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random_bits
-    text = f"{bits:032x}"
+    text = _HALVES.pack(milliseconds << 16 | 7 << 12 | fraction, 2 << 62 | random_bits).hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

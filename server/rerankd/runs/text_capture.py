@@ -39,7 +39,8 @@ class TextCapture:
         """The policy."""
         self.most = None if capture == "full" else settings.max_documents
         """Documents and results at most; `None`: all."""
-        self._max_chars = settings.max_chars
+        self._chars = {"truncated": settings.max_chars, "full": None}.get(capture, 0)
+        """Characters kept of a text; `None`: all."""
         self._has_texts = capture in ("truncated", "full")
         self._is_full = capture == "full"
         self._too_large: LeftOut | None = too_large
@@ -79,14 +80,14 @@ class TextCapture:
 
     def _keep_cut(self, details: RunDetails, texts: ScoredTexts, ranked: Iterator[tuple[int, int]]) -> None:
         """Keep hashes or beginnings of texts; of anything else only that there was some."""
-        documents, has_texts, has_more = texts.request.documents, self._has_texts, False
+        documents, has_more = texts.request.documents, False
         for index, position in ranked:
             text, document = texts.texts[position], documents[index]
-            kept = self._kept(text) if has_texts else ""
-            made = RunDocument(index, kept, "" if len(kept) == len(text) else hash_of(text), chars=len(text))
+            kept = text[: self._chars]
+            made = RunDocument(index, kept, "" if len(kept) == len(text) else hash_of(text), "", len(text))
             if not isinstance(document, str):
                 made.id = document.id
-                made.prior_score = document.prior_score if has_texts else None
+                made.prior_score = document.prior_score if self._has_texts else None
                 has_more = has_more or bool(document.fields or document.metadata)
             details.documents.append(made)
         if has_more:
@@ -121,19 +122,11 @@ class TextCapture:
                 kept.image = ""
 
     def _kept(self, text: str) -> str:
-        match self.capture:
-            case "full":
-                return text
-            case "truncated":
-                return text[: self._max_chars]
-            case "hashes":
-                return hash_of(text)
-            case _:
-                return ""
+        return hash_of(text) if self.capture == "hashes" else text[: self._chars]
 
     def _hash_of_cut(self, text: str) -> str:
         """Return the hash of a text that is kept in part; empty for one that is kept whole, or not at all."""
-        is_cut = self.capture == "truncated" and len(text) > self._max_chars
+        is_cut = self.capture == "truncated" and len(text[: self._chars]) < len(text)
         return hash_of(text) if is_cut else ""
 
     def _parameters(self, request: RerankRequest) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rerankd.contract.errors import Code, Reason
 from rerankd.contract.messages import RerankRequest, RerankResponse, Usage
 from rerankd.telemetry.member_watch import MemberWatch
 from rerankd.telemetry.trace_context import TraceContext, current_span
-from rerankd.telemetry.watches import AttemptWatch, ChunkWatch
+from rerankd.telemetry.watches import AttemptWatch, ChunkWatch, milliseconds
 
 MAX_NAME_CHARS: Final = 200
 """Characters of a caller-chosen name that telemetry shows at most."""
@@ -216,7 +216,7 @@ class CallRecord(Struct, eq=False):
     @property
     def latency_ms(self) -> float:
         """Milliseconds the call took, to three decimals. Known once it has ended."""
-        return round(self.elapsed_s * 1000, 3)
+        return milliseconds(self.elapsed_s)
 
     def chunk(self, index: int, count: int) -> ChunkWatch:
         """Watch the attempts at one chunk.
