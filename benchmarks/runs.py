@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from rerankd.runs.rows import Row, row_of
+from rerankd.runs.rows import RunRow, row_of
 from rerankd.runs.run import Run, RunDetails, RunDocument, RunResult
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_id import RunIds
@@ -52,7 +52,7 @@ class Times(NamedTuple):
         return f"| {self.name} | {self.found} | {median:.1f} | {p95:.1f} | {max(self.milliseconds):.1f} |"
 
 
-def rows(count: int, now: float, seed: int = 1) -> Iterator[Row]:
+def rows(count: int, now: float, seed: int = 1) -> Iterator[RunRow]:
     """Yield the rows of `count` runs of a month, the oldest first."""
     draws = random.Random(seed)
     for number in range(count):
@@ -137,7 +137,7 @@ async def measure(settings: StoreSettings, count: int, repeats: int) -> None:
 
 
 def _fill(store: RunStore, count: int, now: float) -> None:
-    batch: list[Row] = []
+    batch: list[RunRow] = []
     for row in rows(count, now):
         batch.append(row)
         if len(batch) == MAX_ROWS:

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from rerankd.runs import run_store, run_table
-from rerankd.runs.rows import Row, run_of
+from rerankd.runs import detail_blocks, run_store, run_table
+from rerankd.runs.rows import RunRow
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_store import RunStore
 from rerankd.runs.run_table import RunTable
 from rerankd.runs.stored_runs import StoredRuns
-from rerankd.runs.tables import RUN_LOG, RUNS
+from rerankd.runs.tables import RUN_BLOCKS, RUN_LOG, RUNS
 from rerankd.store.database import Database
 from rerankd.store.errors import StoreError
 from rerankd.store.settings import StoreSettings
@@ -35,13 +35,23 @@ async def store(settings: StoreSettings, database: Database) -> AsyncIterator[Ru
     opened.close()
 
 
-async def insert(store: RunStore, rows: list[Row], *, is_retry: bool = False) -> int:
+async def insert(store: RunStore, rows: list[RunRow], *, is_retry: bool = False) -> int:
     return await asyncio.to_thread(store.insert, rows, is_retry=is_retry)
 
 
 async def stored(database: Database) -> list[dict[str, Any]]:
     async with database.begin() as connection:
         return [dict(row) for row in (await connection.execute(select(RUNS).order_by(RUNS.c.run_id))).mappings()]
+
+
+async def read(database: Database) -> list[Run]:
+    """Return all runs with their details, the oldest first."""
+    return (await RunTable(database).page(RunFilter(), 1000, with_details=True))[::-1]
+
+
+async def blocks(database: Database) -> int:
+    async with database.begin() as connection:
+        return (await connection.execute(select(func.count()).select_from(RUN_BLOCKS))).scalar_one()
 
 
 async def held(database: Database) -> tuple[int, int]:
@@ -52,10 +62,37 @@ async def held(database: Database) -> tuple[int, int]:
 
 async def test_runs_come_back_as_they_were_logged(store: RunStore, database: Database) -> None:
     runs = [a_run(NOW + number, user="Zoë", cost_usd=0.1 * number or None) for number in range(3)]
-    rows = rows_of(runs)
-    assert await insert(store, rows) == 0
-    assert [run_of(row) for row in await stored(database)] == runs
-    assert await held(database) == (3, sum(row.size for row in rows))
+    assert await insert(store, rows_of(runs)) == 0
+    assert await read(database) == runs
+    assert await RunTable(database).get(runs[1].run_id) == runs[1]
+    assert await held(database) == (3, sum(row["bytes"] for row in await stored(database)))
+
+
+async def test_details_that_are_stored_together_share_blocks(
+    store: RunStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [a_run(NOW + number, user=f"{number}") for number in range(250)]
+    monkeypatch.setattr(detail_blocks, "BLOCK_BYTES", 3 * len(rows_of(runs)[0].details))
+    await insert(store, rows_of([runs[249], *runs[:249]]))
+    rows = await stored(database)
+    assert len({row["block_id"] for row in rows}) == 84
+    assert [row["block_id"] for row in rows[:3]] == [runs[249].run_id, runs[249].run_id, runs[4].run_id]
+    assert rows[248]["block_id"] == "", "the last one is alone"
+    assert await read(database) == runs
+
+
+async def test_blocks_go_with_the_last_of_their_runs(
+    store: RunStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_store, "STEP_RUNS", 2)
+    runs = [a_run(NOW + number) for number in range(6)]
+    await insert(store, rows_of([runs[0], runs[3], runs[1]]))
+    await insert(store, rows_of([runs[2], runs[4], runs[5]]))
+    seen = []
+    for _ in range(4):
+        seen.append((len(await read(database)), await blocks(database)))
+        await asyncio.to_thread(store.delete_before, NOW + 6)
+    assert seen == [(6, 2), (4, 2), (2, 1), (0, 0)]
 
 
 async def test_a_retry_stores_nothing_twice(store: RunStore, database: Database) -> None:
@@ -78,8 +115,8 @@ async def test_of_many_rows_all_are_stored_but_what_no_database_takes(store: Run
     runs = [a_run(NOW + number, user=f"{number}") for number in range(150)]
     rows = rows_of(runs)
     assert await insert(store, [*rows[:100], rows[5], *rows[100:]]) == 1
-    assert [run_of(row) for row in await stored(database)] == runs
-    assert await held(database) == (150, sum(row.size for row in rows))
+    assert await read(database) == runs
+    assert await held(database) == (150, sum(row["bytes"] for row in await stored(database)))
 
 
 async def test_writers_of_several_processes_add_up(settings: StoreSettings, database: Database) -> None:
@@ -115,7 +152,7 @@ async def test_the_oldest_runs_beyond_the_size_are_deleted(
     monkeypatch.setattr(run_store, "STEP_RUNS", 2)
     rows = rows_of([a_run(NOW + number) for number in range(6)])
     await insert(store, rows)
-    most = sum(row.size for row in rows[3:])
+    most = sum(row["bytes"] for row in (await stored(database))[3:])
     steps = [await asyncio.to_thread(store.delete_beyond, most) for _ in range(3)]
     assert steps == [2, 2, 0], "whole steps"
     assert [row["started_at"] - NOW for row in await stored(database)] == [4, 5]

@@ -9,7 +9,7 @@ from rerankd.contract.call_context import CallContext, Caller
 from rerankd.contract.errors import STATUS_OF_REASON, Reason
 from rerankd.contract.messages import ExtraFields, Meta, RerankRequest, RerankResponse, RerankResult, Usage
 from rerankd.engine.rendering import render_plain
-from rerankd.runs.rows import Row, RowEncoder
+from rerankd.runs.rows import RunRow, row_of
 from rerankd.runs.run import Run, RunDetails, RunDocument, RunResult
 from rerankd.runs.run_id import RunIds
 from rerankd.telemetry.call_record import CallRecord, RerankerIdentity
@@ -76,7 +76,6 @@ def a_run(started_at: float | None = None, **fields: Any) -> Run:
     return Run(**{**made, **fields})
 
 
-def rows_of(runs: list[Run]) -> list[Row]:
+def rows_of(runs: list[Run]) -> list[RunRow]:
     """Return the rows of runs."""
-    encoder = RowEncoder()
-    return [encoder.row_of(run) for run in runs]
+    return list(map(row_of, runs))

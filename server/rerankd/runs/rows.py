@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -11,57 +11,50 @@ from msgspec import structs
 
 from rerankd.runs.run import Run, RunDetails
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
-
-class Row(NamedTuple):
-    """A run as it is stored."""
+class RunRow(NamedTuple):
+    """A run as it waits for the store."""
 
     run_id: str
     size: int
     """Bytes that it takes, about."""
     values: tuple[Any, ...]
-    """In the order of `COLUMNS`."""
+    """In the order of `FIELDS`."""
+    details: bytes
+    """JSON of a `RunDetails`."""
 
 
-COLUMNS: Final = (*Run.__struct_fields__[:-1], "bytes", "details")
-"""Columns of the table `runs`: the fields of a run, whose details come last, with the size of a row before them."""
+FIELDS: Final = Run.__struct_fields__[:-1]
+"""Fields of a run but its details, which come last: each is a column."""
+COLUMNS: Final = (*FIELDS, "bytes", "details", "block_id")
+"""Columns of the table `runs`."""
 ROW_BYTES: Final = 900
 """What a row and its entries in the indexes take beside `details` and `query`, about."""
-_FIELDS: Final = COLUMNS[:-2]
 _CALLERS_TEXTS: Final = ("caller", "user", "model", "query", "request_id")
 """Columns with what callers choose: PostgreSQL has no NUL in a text."""
-_LEAST_COMPRESSED: Final = 512
-_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_callers_texts_of: Final = attrgetter(*_CALLERS_TEXTS)
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(RunDetails)
 
 
-class RowEncoder:
-    """Makes rows of runs. For one thread."""
-
-    def __init__(self) -> None:
-        self._compressor = zstd.ZstdCompressor(level=1)
-
-    def row_of(self, run: Run) -> Row:
-        """Return the row of a run, whose texts lose their NULs."""
+def row_of(run: Run) -> RunRow:
+    """Return the row of a run, whose texts lose their NULs. Safe for concurrent threads."""
+    if "\0" in "".join(_callers_texts_of(run)):
         for name in _CALLERS_TEXTS:
-            if "\0" in (text := getattr(run, name)):
-                setattr(run, name, text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
-        details = _encoder.encode(run.details or RunDetails())
-        if len(details) >= _LEAST_COMPRESSED:
-            details = self._compressor.compress(details, zstd.ZstdCompressor.FLUSH_FRAME)
-        size = ROW_BYTES + len(details) + len(run.query)
-        return Row(run.run_id, size, (*structs.astuple(run)[:-1], size, details))
+            setattr(run, name, getattr(run, name).replace("\0", "\N{REPLACEMENT CHARACTER}"))
+    details = _encoder.encode(run.details or RunDetails())
+    size = ROW_BYTES + len(details) + len(run.query)
+    return RunRow(run.run_id, size, structs.astuple(run)[:-1], details)
 
 
-def run_of(row: Mapping[Any, Any]) -> Run:
-    """Return the run of a row, with its details where they were selected."""
-    run = Run(**{name: row[name] for name in _FIELDS})
-    if "details" in row:
-        details = bytes(row["details"])
-        run.details = _decoder.decode(zstd.decompress(details) if details.startswith(_MAGIC) else details)
+def run_of(row: Mapping[Any, Any], details: bytes | None = None) -> Run:
+    """Return the run of a row.
+
+    Args:
+        row: Values by column.
+        details: As in `RunRow`; `None` to leave them out.
+    """
+    run = Run(**{name: row[name] for name in FIELDS})
+    if details is not None:
+        run.details = _decoder.decode(details)
     return run

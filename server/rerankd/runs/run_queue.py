@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from rerankd.runs.capture import RunCapture, chars_of
-from rerankd.runs.rows import Row, RowEncoder
+from rerankd.runs.rows import RunRow, row_of
 from rerankd.runs.settings import RunSettings
 from rerankd.telemetry.call_record import CallRecord
 from rerankd.telemetry.metrics import metrics
@@ -40,9 +40,8 @@ class RunQueue:
         self._max_bytes = settings.queue_mb * 2**20
         self._timeout_s = settings.sync_timeout_s
         self._capture = RunCapture(settings)
-        self._encoder = RowEncoder()
         self._changed = threading.Condition()
-        self._items: deque[CallRecord | Row] = deque()
+        self._items: deque[CallRecord | RunRow] = deque()
         self._bytes = 0
         self._accepted = 0
         self._done = 0
@@ -120,7 +119,7 @@ class RunQueue:
             self._is_closed = True
             self._changed.notify()
 
-    def take(self, timeout_s: float, gather_s: float, at_most: int) -> list[CallRecord | Row]:
+    def take(self, timeout_s: float, gather_s: float, at_most: int) -> list[CallRecord | RunRow]:
         """Wait for runs and take some: rows, and records of large calls.
 
         Args:
@@ -135,10 +134,10 @@ class RunQueue:
                 self._changed.wait_for(lambda: self._is_closed or len(self._items) >= at_most, gather_s)
             return [self._items.popleft() for _ in range(min(at_most, len(self._items)))]
 
-    def row_of(self, record: CallRecord, encoder: RowEncoder) -> Row | None:
+    def row_of(self, record: CallRecord) -> RunRow | None:
         """Make the row of a record; `None`, counted and logged, for one that cannot be written down."""
         try:
-            return encoder.row_of(self._capture.run_of(record))
+            return row_of(self._capture.run_of(record))
         except Exception:  # a fault of ours loses this run, and fails no call
             metrics.runs.of("lost").inc()
             _log.exception("a run cannot be written down; it is lost", request_id=record.call.request_id)
@@ -168,12 +167,12 @@ class RunQueue:
         self._is_failing = True
         self._call_wake()
 
-    def _small(self, record: CallRecord) -> CallRecord | Row | None:
+    def _small(self, record: CallRecord) -> CallRecord | RunRow | None:
         """Return the row of a small call, or the record of another; `None` for one that cannot be written down."""
         is_large = record.documents > _SMALL_DOCUMENTS or chars_of(record.texts) > _SMALL_CHARS
         if is_large or not self._capture.is_quick(record):
             return record
-        return self.row_of(record, self._encoder)
+        return self.row_of(record)
 
     def _call_wake(self) -> None:
         if self._waiting:
@@ -188,6 +187,6 @@ class RunQueue:
                 future.set_result(None)
 
 
-def size_of(item: CallRecord | Row) -> int:
+def size_of(item: CallRecord | RunRow) -> int:
     """Return the bytes that a run takes while it waits, about."""
-    return item.size if isinstance(item, Row) else chars_of(item.texts)
+    return item.size if isinstance(item, RunRow) else chars_of(item.texts)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
-from rerankd.runs.rows import COLUMNS, Row
+from rerankd.runs.detail_blocks import BlockPacker
+from rerankd.runs.rows import COLUMNS, RunRow
 from rerankd.runs.run_id import first_run_id
-from rerankd.runs.tables import RUN_LOG, RUNS
+from rerankd.runs.tables import RUN_BLOCKS, RUN_LOG, RUNS
 from rerankd.store.database import BlockingDatabase, Database
 from rerankd.store.errors import StoreError
 from rerankd.store.migrating import open_store
@@ -19,7 +21,11 @@ from rerankd.store.settings import StoreSettings
 
 STEP_RUNS: Final = 100
 """Runs that one step of a deletion removes: some 10 ms, so that no other writer waits for long."""
+_STATEMENT_ROWS: Final = 100
+"""Rows of one of SQLite's statements: it gives the interpreter's lock back and takes it again for each."""
 _c: Final = RUNS.c
+_AFTER_ALL: Final = "g"
+"""After every id, whose digits are hexadecimal."""
 _NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
 
 
@@ -38,10 +44,13 @@ class RunStore:
         asyncio.run(_open(settings))
         self._database = BlockingDatabase(settings, is_durable=is_durable)
         # By hand: rows of dictionaries through SQLAlchemy cost 10 us each, as much as the database itself.
-        marks = ", ".join(["?" if settings.is_sqlite else "%s"] * len(COLUMNS))
-        self._insert = f"INSERT INTO runs ({_NAMES}) VALUES ({marks})"  # noqa: S608 - names and marks alone
+        marks = f"({', '.join(['?' if settings.is_sqlite else '%s'] * len(COLUMNS))})"
+        self._insert = f"INSERT INTO runs ({_NAMES}) VALUES {marks}"  # noqa: S608 - names and marks alone
+        self._insert_many = ", ".join([self._insert, *[marks] * (_STATEMENT_ROWS - 1)])
+        self._takes_many = settings.is_sqlite  # psycopg sends all rows at once as they are
+        self._packer = BlockPacker()
 
-    def insert(self, rows: Sequence[Row], *, is_retry: bool = False) -> int:
+    def insert(self, rows: Sequence[RunRow], *, is_retry: bool = False) -> int:
         """Insert rows in one transaction.
 
         Args:
@@ -88,7 +97,7 @@ class RunStore:
         """Close the connection."""
         self._database.close()
 
-    def _insert_all(self, rows: Sequence[Row], *, is_retry: bool) -> None:
+    def _insert_all(self, rows: Sequence[RunRow], *, is_retry: bool) -> None:
         with self._database.begin() as connection:
             if is_retry:
                 known = select(_c.run_id).where(_c.run_id.in_([row.run_id for row in rows]))
@@ -96,14 +105,29 @@ class RunStore:
                 rows = [row for row in rows if row.run_id not in stored]
                 if not rows:
                     return
-            connection.exec_driver_sql(self._insert, [row.values for row in rows])
-            self._add_to_log(connection, len(rows), sum(row.size for row in rows))
+            packed = self._packer.pack(rows)
+            if packed.blocks:
+                names = "block_id", "data"
+                connection.execute(insert(RUN_BLOCKS), [dict(zip(names, each, strict=True)) for each in packed.blocks])
+            self._insert_rows(connection, packed.rows)
+            self._add_to_log(connection, len(rows), packed.size)
+
+    def _insert_rows(self, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
+        done = 0
+        while self._takes_many and done + _STATEMENT_ROWS <= len(rows):
+            values = chain.from_iterable(rows[done : done + _STATEMENT_ROWS])
+            connection.exec_driver_sql(self._insert_many, tuple(values))
+            done += _STATEMENT_ROWS
+        if done < len(rows):
+            connection.exec_driver_sql(self._insert, rows[done:])
 
     def _delete(self, connection: Connection, *rules: Any) -> int:
         oldest = select(_c.run_id).where(*rules).order_by(_c.run_id).limit(STEP_RUNS)
         deleted = connection.execute(delete(RUNS).where(_c.run_id.in_(oldest)).returning(_c.bytes)).scalars().all()
         if deleted:
             self._add_to_log(connection, -len(deleted), -sum(deleted))
+            first = func.coalesce(select(func.min(_c.run_id)).scalar_subquery(), _AFTER_ALL)
+            connection.execute(delete(RUN_BLOCKS).where(RUN_BLOCKS.c.block_id < first))
         return len(deleted)
 
     def _add_to_log(self, connection: Connection, runs: int, size: int) -> None:

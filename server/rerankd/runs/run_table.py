@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, select, text
+from sqlalchemy import ColumnElement, RowMapping, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rerankd.runs.detail_blocks import decompressed, details_in
 from rerankd.runs.rows import run_of
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_id import first_run_id
-from rerankd.runs.tables import LISTED, RULES, RUNS
+from rerankd.runs.tables import LISTED, RULES, RUN_BLOCKS, RUNS
 from rerankd.store.database import Database
 
 _FEW: Final = 5000
 """Slow calls up to which they are looked up by their latency; if there are more, some are among the newest runs."""
 _c: Final = RUNS.c
+_DETAILS: Final = (_c.details, _c.block_id)
 _EQUAL: Final = (
     "request_id", "replay_of", "experiment_id", "user", "key_id", "status", "reason", "reranker", "model", "source",
 )  # fmt: skip
@@ -36,10 +38,11 @@ class RunTable:
 
     async def get(self, run_id: str) -> Run | None:
         """Return a run with its details; `None` where there is none."""
-        statement = select(*LISTED, _c.details).where(_c.run_id == run_id)
+        statement = select(*LISTED, *_DETAILS).where(_c.run_id == run_id)
         async with self._database.begin() as connection:
-            row = (await connection.execute(statement)).mappings().one_or_none()
-            return None if row is None else run_of(row)
+            rows = (await connection.execute(statement)).mappings().all()
+            runs = await _with_details(connection, rows)
+        return runs[0] if runs else None
 
     async def known(self, run_ids: Sequence[str]) -> Collection[str]:
         """Return which of up to 1,000 runs there are."""
@@ -56,7 +59,7 @@ class RunTable:
             before: Id of the last run of the page before; empty for the first page.
             with_details: Whether details are read too.
         """
-        columns = [*LISTED, _c.details] if with_details else LISTED
+        columns = [*LISTED, *_DETAILS] if with_details else LISTED
         async with self._database.begin() as connection:
             rules, is_few = await self._conditions(connection, wanted)
             if before:
@@ -68,7 +71,8 @@ class RunTable:
                 statement = statement.where(_c.run_id.in_(newest))
             else:
                 statement = statement.where(*rules).limit(size)
-            return [run_of(row) for row in (await connection.execute(statement)).mappings()]
+            rows = (await connection.execute(statement)).mappings().all()
+            return await _with_details(connection, rows) if with_details else list(map(run_of, rows))
 
     async def count(self, wanted: RunFilter, at_most: int) -> int:
         """Return how many runs meet the conditions; `at_most` if there are more."""
@@ -101,6 +105,15 @@ class RunTable:
         if rule is not None:
             rules.append(text(rule))  # type: ignore[arg-type]  # a condition as well
         return [*rules, *(_equals(name, wanted, is_indexed=is_any or name == first) for name in given)], False
+
+
+async def _with_details(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Run]:
+    """Return the runs of rows; those that are deleted meanwhile, with their blocks, are left out."""
+    blocks = {"": b""}
+    if ids := {row["block_id"] for row in rows} - {""}:
+        found = await connection.execute(select(*RUN_BLOCKS.c).where(RUN_BLOCKS.c.block_id.in_(ids)))
+        blocks |= {block_id: decompressed(bytes(data)) for block_id, data in found}
+    return [run_of(row, details_in(row, blocks)) for row in rows if row["block_id"] in blocks]
 
 
 def _times(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:

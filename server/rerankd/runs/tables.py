@@ -54,6 +54,7 @@ RUNS: Final = Table(
     Column("capture", Text, nullable=False),
     Column("bytes", Integer, nullable=False),
     Column("details", LargeBinary, nullable=False),
+    Column("block_id", Text, nullable=False, server_default=""),
     Index("ix_runs_model", "model", "run_id"),
     Index("ix_runs_reranker", "reranker", "run_id"),
     Index("ix_runs_source", "source", "run_id"),
@@ -61,7 +62,14 @@ RUNS: Final = Table(
     Index("ix_runs_request_id", "request_id"),
     *(_partial(name, columns, RULES[name]) for name, columns in _PARTIAL.items()),
 )
-"""One row a run. `details` comes last: a database reads it for single runs alone."""
+"""One row a run. Details are in a block, or, of a run without one, in `details`; see `detail_blocks`."""
+RUN_BLOCKS: Final = Table(
+    "run_blocks",
+    METADATA,
+    Column("block_id", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+"""Details of runs that were stored together. The id is that of the newest of them."""
 RUN_LOG: Final = Table(
     "run_log",
     METADATA,
@@ -70,5 +78,5 @@ RUN_LOG: Final = Table(
     Column("bytes", BigInteger, nullable=False),
 )
 """One row, named `stored`: how much the table `runs` holds."""
-LISTED: Final = [column for column in RUNS.c if column.name not in ("bytes", "details")]
+LISTED: Final = [column for column in RUNS.c if column.name not in ("bytes", "details", "block_id")]
 """Columns of lists."""

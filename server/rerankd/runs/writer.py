@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from rerankd.runs.rows import Row, RowEncoder
+from rerankd.runs.rows import RunRow
 from rerankd.runs.run_queue import RunQueue, size_of
 from rerankd.runs.settings import RunSettings
 from rerankd.store.errors import StoreError
@@ -37,7 +37,7 @@ _log: Final = structlog.get_logger("rerankd.runs")
 class Store(Protocol):
     """Where rows go. `RunStore` satisfies it; its methods raise `StoreError`."""
 
-    def insert(self, rows: Sequence[Row], *, is_retry: bool = False) -> int:
+    def insert(self, rows: Sequence[RunRow], *, is_retry: bool = False) -> int:
         """Insert rows; return how many cannot be stored at all."""
         ...
 
@@ -70,11 +70,10 @@ class RunWriter:
         self._settings = settings
         self._queue = queue
         self._open_store = open_store
-        self._encoder = RowEncoder()
         self._is_sync = settings.durability == "sync"
         self._gather_s = 0.0 if self._is_sync else GATHER_S
         self._store: Store | None = None
-        self._rows: deque[Row] = deque()
+        self._rows: deque[RunRow] = deque()
         self._backoff_s = 0.0
         """0 while the store works."""
         self._next_try_s = 0.0
@@ -113,13 +112,13 @@ class RunWriter:
         if self._store is not None:
             self._store.close()
 
-    def _keep(self, items: list[CallRecord | Row]) -> None:
+    def _keep(self, items: list[CallRecord | RunRow]) -> None:
         """Keep what was taken as rows."""
         for item in items:
-            if isinstance(item, Row):
+            if isinstance(item, RunRow):
                 self._rows.append(item)
                 continue
-            before, row = size_of(item), self._queue.row_of(item, self._encoder)
+            before, row = size_of(item), self._queue.row_of(item)
             if row is None:
                 self._queue.drop(before)
             else:

@@ -13,7 +13,7 @@ from rerankd.engine.rendering import render
 from rerankd.evaluation.identity import hash_of
 from rerankd.evaluation.replay import documents_of, query_hash_of, replay_of
 from rerankd.runs.capture import RunCapture
-from rerankd.runs.rows import COLUMNS, RowEncoder, run_of
+from rerankd.runs.rows import FIELDS, row_of, run_of
 from rerankd.runs.run import Run, RunDetails
 from rerankd.runs.settings import RunSettings
 from tests.support.runs import DOCUMENTS, QUERY, ended_call
@@ -23,7 +23,8 @@ _UNSET = RerankRequest()
 
 def stored(run: Run) -> Run:
     """Return a run as the store gives it back."""
-    return run_of(dict(zip(COLUMNS, RowEncoder().row_of(run).values, strict=True)))
+    row = row_of(run)
+    return run_of(dict(zip(FIELDS, row.values, strict=True)), row.details)
 
 
 async def logged(

@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from rerankd.runs import writer as writer_module
-from rerankd.runs.rows import Row
+from rerankd.runs.rows import RunRow
 from rerankd.runs.run_log import RunLog
 from rerankd.runs.run_queue import RunQueue
 from rerankd.runs.run_store import RunStore
@@ -31,7 +31,7 @@ class Rows:
     """A store in memory that can be away, or slow."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[RunRow] = []
         self.batches: list[int] = []
         self.asked = 0
         self.retries: list[bool] = []
@@ -45,7 +45,7 @@ class Rows:
     def open(self) -> Rows:
         return self
 
-    def insert(self, rows: Sequence[Row], *, is_retry: bool = False) -> int:
+    def insert(self, rows: Sequence[RunRow], *, is_retry: bool = False) -> int:
         self.asked += 1
         self.may_store.wait(10)
         if self.away is not None:
