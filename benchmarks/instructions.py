@@ -35,10 +35,14 @@ from rerank.v1 import rerank_service_pb2 as pb
 from rerank.v1 import rerank_service_pb2_grpc as pb_grpc
 
 CALLS: Final = 150
+_WIDTH: Final = 200
+"""Of a table that is not printed to a terminal."""
 _SETTLE_S: Final = 8
 """Until models loaded in the background are there."""
-_DEFERRED_S: Final = 1.0
-"""Until the deferred work of the last calls is done."""
+_SETTLE_PAUSE_S: Final = 2.0
+_SETTLED_CPU_S: Final = 0.04
+"""What a server without work uses in a pause at most."""
+_SETTLE_TIMEOUT_S: Final = 60.0
 SOURCES: Final = ("server", "adapters", "clients/python", "protos/gen/python")
 """Folders of a tree that have the packages."""
 
@@ -96,7 +100,8 @@ def count(column: Column, provider_url: str, folder: Path, wanted: str = "") -> 
         rows = _rows(server)
         rows["HTTP, local/bm25, 4 documents"](20)
         time.sleep(_SETTLE_S)
-        return {name: _count(server.pid, profile, call) for name, call in rows.items() if wanted in name}
+        _settle(server)
+        return {name: _count(server, profile, call) for name, call in rows.items() if wanted in name}
 
 
 def _rows(server: Running) -> dict[str, Callable[[int], None]]:
@@ -152,13 +157,14 @@ def _rows(server: Running) -> dict[str, Callable[[int], None]]:
     }
 
 
-def _count(pid: int, profile: Path, call: Callable[[int], None]) -> Count:
+def _count(server: Running, profile: Path, call: Callable[[int], None]) -> Count:
+    pid = server.pid
     call(CALLS)
-    time.sleep(_DEFERRED_S)
+    _settle(server)
     _control(pid, "--zero")
     _control(pid, "--instr=on")
     call(CALLS)
-    time.sleep(_DEFERRED_S)
+    _settle(server)
     _control(pid, "--instr=off")
     for file in profile.parent.glob(f"{profile.name}*"):
         file.unlink()
@@ -169,6 +175,15 @@ def _count(pid: int, profile: Path, call: Callable[[int], None]) -> Count:
         counts[int(file.name.rpartition("-")[2])] = int(totals[-1]) if totals else 0
     total = sum(counts.values())
     return Count(total / CALLS / 1000, (total - counts[1]) / CALLS / 1000)
+
+
+def _settle(server: Running) -> None:
+    """Wait until deferred work is done, for a minute at most; Callgrind makes the store's start one of seconds."""
+    give_up_s = time.monotonic() + _SETTLE_TIMEOUT_S
+    used_s = -1.0
+    while (now_s := server.cpu_s()) - used_s > _SETTLED_CPU_S and time.monotonic() < give_up_s:
+        used_s = now_s
+        time.sleep(_SETTLE_PAUSE_S)
 
 
 def _control(pid: int, command: str) -> None:
@@ -215,7 +230,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     columns = [Column(tree.resolve(), settings) for tree in given.trees for settings in ({}, *given.also)]
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     if shutil.which("valgrind") is None:
         raise MissingToolError("valgrind is not installed; Debian's package of that name has it")
     with tempfile.TemporaryDirectory() as name, console.status("starting") as status:
