@@ -9,7 +9,7 @@ from typing import Protocol, Self
 
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Usage
-from rerankd.telemetry.trace_context import new_id
+from rerankd.telemetry.timed_watch import TimedWatch
 from rerankd.telemetry.watches import ChunkWatch, WatchedCall
 
 
@@ -36,7 +36,7 @@ class RecordedCall(WatchedCall, ScoringWatch, Protocol):
     chunks: int
 
 
-class MemberWatch:
+class MemberWatch(TimedWatch):
     """Watches one request to a member: the context it is made in. Satisfies `ScoringWatch` for the member's model.
 
     Args:
@@ -49,14 +49,10 @@ class MemberWatch:
 
     __slots__ = (
         "_call",
-        "_span_id",
         "documents",
-        "ended_s",
         "model",
         "name",
-        "outcome",
         "parent",
-        "started_s",
         "usage",
     )
 
@@ -89,23 +85,6 @@ class MemberWatch:
         else:
             self.outcome = error.reason.value if isinstance(error, ServiceError) else _kind_of(error)
         self._call = None  # an ended record must not be kept alive by a reference cycle
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds it took. Known once it has ended."""
-        return self.ended_s - self.started_s
-
-    @property
-    def is_error(self) -> bool:
-        """Whether the member failed. Known once it has ended; a cancelled one did not."""
-        return self.outcome not in ("ok", "cancelled")
-
-    @property
-    def span_id(self) -> int:
-        """Id of its span."""
-        if not self._span_id:
-            self._span_id = new_id(64)
-        return self._span_id
 
     def chunk(self, index: int, count: int) -> ChunkWatch:
         """See `ScoringWatch`."""

@@ -7,7 +7,8 @@ from contextvars import Token
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from rerankd.telemetry.trace_context import Attributes, CurrentSpan, TraceContext, current_span, new_id
+from rerankd.telemetry.timed_watch import TimedWatch
+from rerankd.telemetry.trace_context import Attributes, CurrentSpan, TraceContext, current_span
 from rerankd_adapters.base import AdapterError
 from rerankd_adapters.call import RoutedReply
 
@@ -87,29 +88,25 @@ class ChunkWatch:
         self.record.hedged(model, self.index, deployment)
 
 
-class AttemptWatch:
+class AttemptWatch(TimedWatch):
     """Watches one provider call: the context it is made in. Set `reply` before leaving it."""
 
     __slots__ = (
         "_record",
-        "_span_id",
         "_token",
         "_trace",
         "chunk_count",
         "chunk_index",
         "deployment",
         "documents",
-        "ended_s",
         "events",
         "late_for",
         "model",
         "number",
         "operation",
-        "outcome",
         "parent",
         "provider",
         "reply",
-        "started_s",
     )
 
     def __init__(self, chunk: ChunkWatch, labels: tuple[str, str, str], number: int, documents: int) -> None:
@@ -153,28 +150,11 @@ class AttemptWatch:
             current_span.reset(self._token)
 
     @property
-    def elapsed_s(self) -> float:
-        """Seconds the call took. Known once it has ended."""
-        return self.ended_s - self.started_s
-
-    @property
-    def is_error(self) -> bool:
-        """Whether the call failed. Known once it has ended; a cancelled call did not."""
-        return self.outcome not in ("ok", "cancelled")
-
-    @property
     def trace(self) -> TraceContext:
         """See `CurrentSpan`: the running task is in this span only where there is a trace."""
         if self._trace is None:
             raise LookupError("the call is part of no trace")
         return self._trace
-
-    @property
-    def span_id(self) -> int:
-        """See `CurrentSpan`."""
-        if not self._span_id:
-            self._span_id = new_id(64)
-        return self._span_id
 
     def note(self, event: str, attributes: Attributes) -> None:
         """See `CurrentSpan`."""
