@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from rerankd_client.requests import BatchItem
 from tests.support.canary import CANARY_DOCUMENT, CANARY_SECRET, SPANS
 from tests.support.collector import Collector
 from tests.support.issuer import Issuer
+from tests.support.login_issuer import CLIENT_ID, CLIENT_SECRET, LoginIssuer
 from tests.support.server import ServerProcess
 from tests.support.upstream import Upstream, answer_well
 
@@ -33,6 +35,8 @@ SECRETS = (KEY, CALLER_KEY, COLLECTOR_KEY, CALLER_DIGEST, OTHER_KEY, digest_of(O
 SUBJECT = f"caller-{CANARY_SECRET}"
 """Claim of tokens, so that a token is found in whatever form it is shown."""
 TEXTS = (DOCUMENT, QUERY)
+PUBLIC_URL = "http://localhost:9"
+"""Where the issuer sends browsers back to; the test goes to the server instead."""
 FAULTS = {"echo-400": 400, "echo-401": 401, "echo-429": 429, "echo-500": 500, "nonsense": 200, "echo-html": 502}
 
 
@@ -73,8 +77,10 @@ def settings(url: str) -> dict[str, Any]:
 
 def access(issuer: Issuer) -> dict[str, Any]:
     """Have callers send a key, which the settings know by its hash alone, or a token."""
-    issuers = [{"name": "idp", "issuer": issuer.url, "audience": ["rerankd"]}]
-    return {"enabled": True, "keys": {"caller": {"hash": CALLER_DIGEST}}, "jwt": issuers}
+    login = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    issuers = [{"name": "idp", "issuer": issuer.url, "audience": ["rerankd"], "login": login}]
+    sessions = {"public_url": PUBLIC_URL}
+    return {"enabled": True, "keys": {"caller": {"hash": CALLER_DIGEST}}, "jwt": issuers, "sessions": sessions}
 
 
 def call_with_tokens(server: ServerProcess, issuer: Issuer) -> tuple[list[str], list[str]]:
@@ -132,6 +138,26 @@ def log_in(server: ServerProcess, issuer: Issuer) -> tuple[list[str], list[str]]
     return secrets, told
 
 
+def log_in_elsewhere(server: ServerProcess, issuer: LoginIssuer) -> tuple[list[str], list[str]]:
+    """Log in at the issuer, well and badly; return what binds the logins, and what callers were told otherwise."""
+    secrets, told = [CLIENT_SECRET], []
+    issuer.claims = {"sub": SUBJECT}
+    with httpx.Client(base_url=server.http_url, trust_env=False) as client:
+        for change in ("", "state", "code"):
+            sent = client.get("/api/session/oidc/idp").headers["location"]
+            back = client.get(sent).headers["location"].removeprefix(PUBLIC_URL)
+            asked, answer = parse_qs(urlsplit(sent).query), parse_qs(urlsplit(back).query)
+            secrets += [asked["nonce"][0], asked["code_challenge"][0], answer["state"][0], answer["code"][0]]
+            secrets += client.cookies["rerankd_login"].split(".")[1:]
+            if change:
+                back = back.replace(answer[change][0], answer[change][0][::-1])
+            done = client.get(back)
+            assert done.status_code == (401 if change else 303), done.text
+            told.append(f"{done.text} {dict(done.headers) if change else ''}")
+        secrets += client.cookies["rerankd_session"].split(".")[1:]
+    return secrets, told
+
+
 def call_in_every_way(server: ServerProcess) -> list[str]:
     """Make calls that end well and badly; return all that their callers were told besides the results."""
     told: list[str] = []
@@ -165,7 +191,7 @@ def call_in_every_way(server: ServerProcess) -> list[str]:
 
 def test_canaries_are_found_nowhere(upstream: Upstream, tmp_path: Path) -> None:
     file = tmp_path / "rerankd.yaml"
-    issuer = Issuer()
+    issuer = LoginIssuer()
     with Upstream(issuer.respond) as provider, Collector() as collector:
         issuer.url = provider.url
         file.write_text(
@@ -180,6 +206,8 @@ def test_canaries_are_found_nowhere(upstream: Upstream, tmp_path: Path) -> None:
         server = ServerProcess("--config", str(file), environment=collector.environment(**variables))
         token_parts, told = call_with_tokens(server, issuer)
         session_secrets, told_of_sessions = log_in(server, issuer)
+        login_secrets, told_of_logins = log_in_elsewhere(server, issuer)
+        session_secrets, told_of_sessions = session_secrets + login_secrets, told_of_sessions + told_of_logins
         told += [*told_of_sessions, *call_in_every_way(server)]
         shown = httpx.get(f"{server.http_url}/metrics", trust_env=False).text
         assert server.stop() == 0

@@ -234,6 +234,19 @@ def test_a_token_opens_a_session(serving: Serving, browser: httpx.Client) -> Non
     assert reason(browser.post("/api/session", json={"api_key": serving.issuer.token()})) == (401, "API_KEY_INVALID")
 
 
+def test_wrong_tokens_lock_no_right_one_though_all_begin_alike(serving: Serving) -> None:
+    assert serving.issuer is not None
+    made = [serving.issuer.token(lives_s=-60, sub=f"a{number}") for number in range(2 * FREE_FAILURES["key"])]
+    tokens = [*made, serving.issuer.token()]
+    assert len({token[:16] for token in tokens}) == 1
+    told = []
+    for number, token in enumerate(tokens):
+        transport = httpx.HTTPTransport(local_address=f"127.0.3.{number + 1}")  # whose own failures are few
+        with httpx.Client(base_url=serving.process.http_url, transport=transport) as browser:
+            told.append(browser.post("/api/session", json={"id_token": token}).status_code)
+    assert told == [401] * len(made) + [200]
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "expected"),
     [
