@@ -24,3 +24,11 @@ async def test_ended_sessions_are_read_by_change_and_dropped_after_their_time(da
     found = [name for name, _ in (await table.changed_since(change))[1]]
     assert sorted(found) == [f"c{number}" for number in range(5)]
     assert "a" not in [name for name, _ in (await table.changed_since(0))[1]]
+
+
+async def test_of_many_that_end_the_same_at_once_one_is_the_first(database: Database) -> None:
+    clock = Clock()
+    tables = [EndedTable(database, clock) for _ in range(10)]
+    first = await asyncio.gather(*(table.add("a", clock.now_s + 10) for table in tables))
+    assert sorted(first) == [False] * 9 + [True]
+    assert not await tables[0].add("a", clock.now_s + 10)

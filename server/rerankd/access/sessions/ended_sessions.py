@@ -25,7 +25,7 @@ _log = structlog.get_logger("rerankd.access")
 
 
 class EndedSessions:
-    """Sessions that were ended before their time. For one event loop; its creator stops it.
+    """Sessions that were ended before their time, and completed logins. For one event loop; its creator stops it.
 
     The store is read by the calls that need it, at most every `known_within_s`.
 

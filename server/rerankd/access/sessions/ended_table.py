@@ -1,4 +1,4 @@
-"""Sessions that were ended before their time, in the store."""
+"""Sessions that were ended before their time, and logins that were completed, in the store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _c: Final = ENDED_SESSIONS.c
 
 
 class EndedTable:
-    """Keeps ended sessions until they would have ended by themselves. Every method raises `StoreError`.
+    """Keeps ended sessions, and logins, until they would have ended by themselves. Every method raises `StoreError`.
 
     Args:
         database: Migrated.
