@@ -104,13 +104,13 @@ class _Servicer(pb_grpc.RerankServiceServicer):
             _push_back(int(rest.split()[0]), context)
         return _answer(request)
 
-    def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: N802
+    def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: N802 - gRPC's name
         return pb.ListModelsResponse()
 
-    def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:  # noqa: N802
+    def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:  # noqa: N802 - gRPC's name
         return pb.GetModelResponse()
 
-    def WarmDocuments(  # noqa: N802
+    def WarmDocuments(  # noqa: N802 - gRPC's name
         self, request: pb.WarmDocumentsRequest, context: Any
     ) -> pb.WarmDocumentsResponse:
         return pb.WarmDocumentsResponse()

@@ -46,7 +46,7 @@ async def order_of(replica: Replica, model: str) -> list[int]:
 
 async def refusal(awaitable: object) -> ServiceError:
     with pytest.raises(ServiceError) as refused:
-        await awaitable  # type: ignore[misc]
+        await awaitable  # type: ignore[misc]  # of any kind
     return refused.value
 
 

@@ -333,7 +333,7 @@ async def test_what_a_process_leaves_is_resumed_by_another(engine: LoggedEngine,
 
     database, slow = LazyDatabase(settings), SlowService(engine, hang)
     store = EvaluationStore(database, clock)
-    first = Experiments(store, runs, slow, clock)  # type: ignore[arg-type]
+    first = Experiments(store, runs, slow, clock)  # type: ignore[arg-type]  # a slow one
     begun = await first.begin(WANTED, chosen, CALL)
     await is_reached.wait()
     await first.close()
@@ -363,7 +363,7 @@ async def test_one_process_runs_few_experiments_at_once(engine: LoggedEngine, se
 
     database = LazyDatabase(settings)
     store = EvaluationStore(database)
-    experiments = Experiments(store, RunLookup(ReadableRuns(engine)), SlowService(engine, hang))  # type: ignore[arg-type]
+    experiments = Experiments(store, RunLookup(ReadableRuns(engine)), SlowService(engine, hang))  # type: ignore[arg-type]  # a slow one
     begun = [await experiments.begin(WANTED, chosen, CALL) for _ in range(MOST_RUNNING)]
     with pytest.raises(ServiceError, match="4 experiments run here") as refused:
         await experiments.begin(WANTED, chosen, CALL)

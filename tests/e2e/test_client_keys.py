@@ -86,7 +86,7 @@ async def test_the_asynchronous_client_has_the_same(guarded: ServerProcess) -> N
 def test_what_cannot_be_sent_is_refused_before_it_is(tmp_path: Path) -> None:
     with RerankClient(f"unix:{tmp_path}/none") as client:
         with pytest.raises(TypeError, match="there is no option 'scope' of a key"):
-            client.keys.create("a", scope=["rerank"])  # type: ignore[call-arg]
+            client.keys.create("a", scope=["rerank"])  # type: ignore[call-arg]  # wrong on purpose
         with pytest.raises(ValueError, match="needs a time zone"):
             client.keys.create("a", expires_at=datetime(2999, 1, 1))
 

@@ -174,7 +174,7 @@ def test_our_time_and_the_providers_add_up(server: ServerProcess) -> None:
 
 def test_exemplars_name_traces(server: ServerProcess) -> None:
     text = scrape(server, OPENMETRICS)
-    families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
+    families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]  # the library's
     exemplars = [
         sample.exemplar.labels for sample in families["rerankd_call_duration_seconds"].samples if sample.exemplar
     ]

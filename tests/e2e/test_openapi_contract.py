@@ -68,8 +68,8 @@ def server() -> Iterator[ServerProcess]:
 
 
 @pytest.mark.slow
-@schema.parametrize()  # type: ignore[untyped-decorator]
-@SETTINGS  # type: ignore[untyped-decorator]
+@schema.parametrize()  # type: ignore[untyped-decorator]  # the library's
+@SETTINGS  # type: ignore[untyped-decorator]  # the library's
 def test_conformance(case: Any, server: ServerProcess) -> None:
     response = case.call_and_validate(base_url=f"{server.http_url}/rerankd", checks=CHECKS)
 
@@ -78,8 +78,8 @@ def test_conformance(case: Any, server: ServerProcess) -> None:
 
 
 @pytest.mark.slow
-@schema.include(tag=MANAGEMENT).parametrize()  # type: ignore[untyped-decorator]
-@SETTINGS  # type: ignore[untyped-decorator]
+@schema.include(tag=MANAGEMENT).parametrize()  # type: ignore[untyped-decorator]  # the library's
+@SETTINGS  # type: ignore[untyped-decorator]  # the library's
 def test_conformance_of_opened_services(case: Any, opened: ServerProcess) -> None:
     key = {"authorization": f"Bearer {ADMIN}"}
     response = case.call_and_validate(base_url=f"{opened.http_url}/rerankd", headers=key, checks=CHECKS)

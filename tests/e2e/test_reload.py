@@ -131,7 +131,7 @@ async def test_twenty_reloads_under_load_lose_no_call(upstream: Upstream, tmp_pa
             replace(file, BAD_FILES[number // 3 % len(BAD_FILES)] if is_bad else good(upstream.url, number))
             if number % 5:  # without a signal, it is a second until the files are looked at
                 server.process.send_signal(signal.SIGHUP)
-            await until(lambda seen=seen: len(outcomes(server, RELOADED, REFUSED)) > seen)  # type: ignore[misc]
+            await until(lambda seen=seen: len(outcomes(server, RELOADED, REFUSED)) > seen)  # type: ignore[misc]  # bound now
         answer = await client.post("/v1/rerank", json={**request, "model": f"alias-{RELOADS}"})
         gone = await client.post("/v1/rerank", json={**request, "model": "alias-1"})
         await until(lambda: min(calls["grpc"], calls["http"], calls["batch"]) > 50)

@@ -86,7 +86,7 @@ def test_a_change_through_one_replica_is_what_the_other_answers(replicas: list[R
         changed = {"config": {"model": "local/bm25", "topN": number}}
         assert one.manage("PATCH", "/mine", changed).status_code == 200
         assert one.results() == number
-        took_s.append(seconds_until(lambda number=number: other.results() == number))  # type: ignore[misc]
+        took_s.append(seconds_until(lambda number=number: other.results() == number))  # type: ignore[misc]  # bound now
     assert one.manage("PATCH", "/mine", {"status": "disabled"}).status_code == 200
     took_s.append(seconds_until(lambda: other.results() == 0))
     assert one.manage("DELETE", "/mine").status_code == 200
@@ -153,7 +153,7 @@ def test_no_call_is_lost_by_changes_and_every_call_is_counted(replicas: list[Rep
     one, other = replicas
     assert one.manage("POST", body={**CONTENT, "name": "busy"}).status_code == 201
     for each in replicas:
-        seconds_until(lambda each=each: each.results("busy") == 3)  # type: ignore[misc]
+        seconds_until(lambda each=each: each.results("busy") == 3)  # type: ignore[misc]  # bound now
     before: int = one.manage("GET", "/busy").json()["reranker"]["totalRuns"]
     is_over = threading.Event()
     answered: list[int] = []

@@ -58,12 +58,12 @@ class Collector:
         collector = self
 
         class Traces(trace_grpc.TraceServiceServicer):
-            def Export(self, request: Any, context: Any) -> Any:  # noqa: N802
+            def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
                 collector._take_spans(request)
                 return trace_pb.ExportTraceServiceResponse()
 
         class Metrics(metrics_grpc.MetricsServiceServicer):
-            def Export(self, request: Any, context: Any) -> Any:  # noqa: N802
+            def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
                 collector._take_metrics(request)
                 return metrics_pb.ExportMetricsServiceResponse()
 
@@ -78,8 +78,8 @@ class Collector:
             def log_message(self, *arguments: Any) -> None:
                 pass
 
-        trace_grpc.add_TraceServiceServicer_to_server(Traces(), self._server)  # type: ignore[no-untyped-call]
-        metrics_grpc.add_MetricsServiceServicer_to_server(Metrics(), self._server)  # type: ignore[no-untyped-call]
+        trace_grpc.add_TraceServiceServicer_to_server(Traces(), self._server)  # type: ignore[no-untyped-call]  # the library's
+        metrics_grpc.add_MetricsServiceServicer_to_server(Metrics(), self._server)  # type: ignore[no-untyped-call]  # the library's
         self.url = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Http)

@@ -52,7 +52,7 @@ def failing(kind: AdapterErrorKind = AdapterErrorKind.UNAVAILABLE, message: str 
 
 async def hanging(_call: ProviderCall) -> ProviderReply:
     """Never answer."""
-    return await asyncio.Event().wait()  # type: ignore[return-value]
+    return await asyncio.Event().wait()  # type: ignore[return-value]  # never
 
 
 def in_turn(*answers: Answer) -> Answer:

@@ -29,7 +29,7 @@ def best_first(worth: Callable[[str], float]) -> Callable[[ChatCall], list[str]]
 def reply_of(text: str, **fields: object) -> ChatReply:
     """Return a reply with usage."""
     defaults = {"prompt_tokens": 100, "completion_tokens": 20, "cost_usd": 0.001}
-    return ChatReply(text=text, **{**defaults, **fields})  # type: ignore[arg-type]
+    return ChatReply(text=text, **{**defaults, **fields})  # type: ignore[arg-type]  # given by name
 
 
 def listed(names: list[str]) -> str:

@@ -84,7 +84,7 @@ def test_every_model_has_a_url_of_its_own(name: str, base: str, model: str) -> N
     assert provider is not None
     call = ProviderCall(model=model, query="q", documents=["a"])
     request = open_adapter(provider).build(call, Endpoint(base_url=f"http://h/{base}"))
-    assert request.url.endswith(f"{open_adapter(provider).wire.path}/{model}")  # type: ignore[attr-defined]
+    assert request.url.endswith(f"{open_adapter(provider).wire.path}/{model}")  # type: ignore[attr-defined]  # of this kind of provider
 
 
 def test_model_in_a_path() -> None:

@@ -154,6 +154,6 @@ async def test_models_are_those_of_the_operator() -> None:
 
 def test_every_option_is_declared() -> None:
     upstream = open_upstream(KSERVE, "grpc://127.0.0.1")
-    read = set(type(upstream._chosen).__slots__)  # type: ignore[attr-defined]
+    read = set(type(upstream._chosen).__slots__)  # type: ignore[attr-defined]  # of this kind of provider
     named = {"has_raw_contents": "raw_contents", "has_underscored_names": "model_names"}
     assert {named.get(name, name) for name in read} | {"preset", "input_datatype"} == set(KSERVE.options)

@@ -137,7 +137,7 @@ async def test_tokens_of_the_server_authorize(server: FakeUpstream) -> None:
     upstream = open_grpc_provider(
         VERTEX_GRPC,
         Endpoint(base_url=server.base_url),
-        None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]  # sends nothing over HTTP
         name="mine",
         options={"project": "p"},
         authenticator=BearerToken(AccessTokenCache(fetch)),

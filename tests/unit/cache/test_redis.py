@@ -27,7 +27,7 @@ PATIENT_MS = 2_000.0
 
 @asynccontextmanager
 async def opened(url: str, timeout_ms: float = PATIENT_MS, **options: object) -> AsyncIterator[PairScores]:
-    scores = open_pair_scores(CacheSettings(redis_url=url, redis_timeout_ms=timeout_ms, **options))  # type: ignore[arg-type]
+    scores = open_pair_scores(CacheSettings(redis_url=url, redis_timeout_ms=timeout_ms, **options))  # type: ignore[arg-type]  # given by name
     await scores.start()
     try:
         yield scores

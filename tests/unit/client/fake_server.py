@@ -86,20 +86,20 @@ class FakeRerankService(pb_grpc.RerankServiceServicer):
         self._journal = journal
         self._failures_left: dict[str, int] = {}
 
-    async def Rerank(self, request: pb.RerankRequest, context: Any) -> pb.RerankResponse:  # noqa: N802
+    async def Rerank(self, request: pb.RerankRequest, context: Any) -> pb.RerankResponse:  # noqa: N802 - gRPC's name
         self._journal.requests.append(request)
         self._journal.headers = dict(context.invocation_metadata())
         await self._misbehave(request.query, context)
         return answer(request)
 
-    async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: N802
+    async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: N802 - gRPC's name
         models = [model for model in MODELS if request.provider in ("", model.provider)]
         start = int(request.page_token or 0)
         end = start + (request.page_size or 100)
         token = str(end) if end < len(models) else ""
         return pb.ListModelsResponse(models=models[start:end], next_page_token=token)
 
-    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:  # noqa: N802
+    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:  # noqa: N802 - gRPC's name
         for model in MODELS:
             if request.model in (model.name, *model.aliases):
                 return pb.GetModelResponse(model=model)
@@ -111,7 +111,7 @@ class FakeRerankService(pb_grpc.RerankServiceServicer):
         await abort(context, grpc.StatusCode.NOT_FOUND, f"there is no model {request.model!r}", info)
         raise AssertionError
 
-    async def WarmDocuments(  # noqa: N802
+    async def WarmDocuments(  # noqa: N802 - gRPC's name
         self, request: pb.WarmDocumentsRequest, _context: Any
     ) -> pb.WarmDocumentsResponse:
         self._journal.warmed.append(request)
@@ -119,7 +119,7 @@ class FakeRerankService(pb_grpc.RerankServiceServicer):
             model=request.model, warmed=len(request.documents) - 1, already_warm=1, warnings=["a warning"]
         )
 
-    async def BatchRerank(  # noqa: N802
+    async def BatchRerank(  # noqa: N802 - gRPC's name
         self, request_iterator: Any, context: Any
     ) -> AsyncIterator[pb.BatchRerankResponse]:
         index = succeeded = 0

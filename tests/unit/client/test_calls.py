@@ -88,7 +88,7 @@ async def test_documents_are_warmed(client: AsyncRerankClient, server: FakeServe
     assert {field.name for field, _ in request.ListFields()} == set(pb.WarmDocumentsRequest.DESCRIPTOR.fields_by_name)
     assert (request.documents[0].text, request.documents[1].fields["title"]) == ("dune", "sea")
     with pytest.raises(TypeError, match="no option 'top_n' of warm_documents"):
-        await client.warm_documents(["a"], top_n=1)  # type: ignore[call-arg]
+        await client.warm_documents(["a"], top_n=1)  # type: ignore[call-arg]  # wrong on purpose
 
 
 async def test_unset_options_stay_unset(client: AsyncRerankClient, server: FakeServer) -> None:

@@ -88,7 +88,7 @@ def test_what_cannot_be_sent_is_refused(
 
 def test_a_query_that_is_no_text_is_named() -> None:
     with pytest.raises(TypeError, match="query must be a str, not int"):
-        encode_request(3, ["a"], {})  # type: ignore[arg-type]
+        encode_request(3, ["a"], {})  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_batch_messages() -> None:

@@ -122,7 +122,7 @@ async def test_at_most_the_concurrency_is_read_ahead_of_the_reader(asked: int | 
         await anext(responses)
     await settle()
     assert read == 10 + (asked or 4)
-    await responses.aclose()  # type: ignore[attr-defined]
+    await responses.aclose()  # type: ignore[attr-defined]  # a generator
 
 
 async def test_closing_the_stream_cancels_what_is_under_way() -> None:

@@ -89,7 +89,7 @@ async def _check(given_facts: Capabilities, asked: list[Asked], seed: int, *, is
         for _ in range(chance.randint(0, 3)):
             await asyncio.sleep(0)
 
-    provider = ScriptedProvider(facts=given_facts, model=pointwise(chance, pause))  # type: ignore[arg-type]
+    provider = ScriptedProvider(facts=given_facts, model=pointwise(chance, pause))  # type: ignore[arg-type]  # drawn
     opened = engine([provider], is_cached=True)
 
     async def check(
@@ -127,7 +127,7 @@ async def _storm(seed: int) -> None:
 
     limited = replace(FACTS, max_documents=3)
     providers = [
-        ScriptedProvider(name, limited, model=pointwise(chance, pause))  # type: ignore[arg-type]
+        ScriptedProvider(name, limited, model=pointwise(chance, pause))  # type: ignore[arg-type]  # drawn
         for name in "abc"
     ]
     policy = {
@@ -178,7 +178,7 @@ async def test_ten_thousand_documents_are_ten_calls_at_once_in_bounded_memory() 
 
     provider = ScriptedProvider(
         facts=replace(FACTS, max_documents=1000),
-        model=pointwise(chance, pause),  # type: ignore[arg-type]
+        model=pointwise(chance, pause),  # type: ignore[arg-type]  # drawn
     )
     opened = engine([provider])
     documents = [f"{number % 9000} " + "some words of a document " * 20 for number in range(10_000)]

@@ -29,7 +29,7 @@ def provider_of(answer: Answer, models: int, max_documents: int | None = None) -
 def engine(*providers: ScriptedProvider, **limits: float) -> Engine:
     models = {f"{each.name}/*": ModelSettings(retries=AT_ONCE) for each in providers}
     router = Router(providers, default_model=f"{providers[0].name}/m0", models=models)
-    return Engine(router, RequestLimits(**limits))  # type: ignore[arg-type]
+    return Engine(router, RequestLimits(**limits))  # type: ignore[arg-type]  # given by name
 
 
 def request(documents: int = 1, fallbacks: int = 0, model: str = "") -> RerankRequest:

@@ -151,7 +151,7 @@ async def middleware_address(middleware: HttpMiddleware) -> AsyncIterator[tuple[
 async def serving(app: Any) -> AsyncIterator[tuple[str, int]]:
     config = uvicorn.Config(app, http="httptools", loop="none", ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]  # a test ends it
     with free_socket() as listener:
         running = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:

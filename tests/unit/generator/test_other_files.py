@@ -148,8 +148,8 @@ def converters(schema: Schema, sample_file: ProtoFile, compiled: bytes, contract
     found = pool.FindFileByName("rerank/v1/sample_service.proto")
     stubs = {name: message_factory.GetMessageClass(kind) for name, kind in found.message_types_by_name.items()}
     package = sys.modules["rerank.v1"]
-    package.sample_service_pb2 = SimpleNamespace(**stubs)  # type: ignore[attr-defined]
-    sys.modules["rerankd.contract"].sample_messages = contract  # type: ignore[attr-defined]
+    package.sample_service_pb2 = SimpleNamespace(**stubs)  # type: ignore[attr-defined]  # given by name
+    sys.modules["rerankd.contract"].sample_messages = contract  # type: ignore[attr-defined]  # made here
     name = "rerankd.rpc.sample_convert"
     source = generate.format_module("server/rerankd/rpc/sample_convert.py", render_convert(schema, sample_file))
     yield load(name, source)

@@ -121,7 +121,7 @@ def test_whole_numbers_come_back_as_int() -> None:
 
 def test_unknown_enum_number_names_the_field() -> None:
     request = pb.RerankRequest()
-    request.truncation = 9  # type: ignore[assignment]
+    request.truncation = 9  # type: ignore[assignment]  # wrong on purpose
 
     with pytest.raises(ServiceError) as caught:
         convert.rerank_request_from_proto(request)

@@ -105,7 +105,7 @@ async def test_rule(
 ) -> None:
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    transport = open_transport(TransportSettings(client=client, **settings))  # type: ignore[arg-type]
+    transport = open_transport(TransportSettings(client=client, **settings))  # type: ignore[arg-type]  # given by name
     assert transport.name == name
     await transport.close()
 
@@ -122,7 +122,7 @@ async def test_without_httptools_httpx_takes_everything(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("key", "value"), [("proxy", "http://127.0.0.1:1"), ("http2", True)])
 def test_loop_takes_neither_proxy_nor_http2(key: str, value: object) -> None:
     with pytest.raises(ProviderSettingsError, match=rf"transport.{key}: the client loop has none"):
-        open_configured_transport(TransportSettings(client="loop", **{key: value}))  # type: ignore[arg-type]
-    settings = TransportSettings(**{"http2" if key == "http2" else key: value})  # type: ignore[arg-type]
+        open_configured_transport(TransportSettings(client="loop", **{key: value}))  # type: ignore[arg-type]  # given by name
+    settings = TransportSettings(**{"http2" if key == "http2" else key: value})  # type: ignore[arg-type]  # given by name
     with pytest.raises(ValueError, match="no proxy and has no HTTP/2"):
         open_transport(replace(settings, client="loop"))

@@ -194,7 +194,7 @@ def test_files_that_cannot_be_used(name: ClientName, tmp_path: Path) -> None:
         ),
     ):
         with pytest.raises(ProviderSettingsError, match=problem):
-            open_configured_transport(TransportSettings(client=name, **options))  # type: ignore[arg-type]
+            open_configured_transport(TransportSettings(client=name, **options))  # type: ignore[arg-type]  # given by name
 
 
 async def test_plain_server(opened: Open) -> None:

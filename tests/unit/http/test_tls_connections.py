@@ -200,7 +200,7 @@ async def test_closing_does_not_wait_long_for_a_server_that_does_not(opened: Loo
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(OK)
-        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it reads
         await peer.left.wait()
 
     transport = opened()

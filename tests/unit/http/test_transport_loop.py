@@ -414,9 +414,9 @@ BIG = bytes(10_000_000)
 
 
 async def deaf(peer: Peer) -> None:
-    peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it reads
     await asyncio.sleep(0.5)
-    peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    peer.writer.transport.resume_reading()  # type: ignore[attr-defined]  # it reads
 
 
 async def test_server_that_does_not_read_is_left_in_time(opened: LoopTransports) -> None:

@@ -59,7 +59,7 @@ async def transport(name: ClientName, settings: TransportSettings) -> AsyncItera
 
 def test_unknown_name() -> None:
     with pytest.raises(ValueError, match="must be auto or loop or httpx, was pyqwest"):
-        open_transport(TransportSettings(client="pyqwest"))  # type: ignore[arg-type]
+        open_transport(TransportSettings(client="pyqwest"))  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_settings_hide_the_proxy() -> None:

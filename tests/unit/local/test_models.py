@@ -49,7 +49,7 @@ def tokenizer() -> Any:
 @pytest.fixture(scope="module")
 def score_alone(tokenizer: Any) -> Callable[[str, str], float]:
     """ONNX Runtime called directly on one pair."""
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1

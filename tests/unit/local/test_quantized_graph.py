@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from rerankd.local.costs import CostMeter

@@ -26,10 +26,10 @@ def plain() -> object:
 
 def test_a_pair_is_framed_as_the_tokenizer_does_itself(tokenizer: Tokenizer, plain: object) -> None:
     query, document = "who wrote it?", "A book, written by Ann."
-    whole = plain.encode(query, document)  # type: ignore[attr-defined]
+    whole = plain.encode(query, document)  # type: ignore[attr-defined]  # `tokenizers` names no type
     ids, types = tokenizer.frame_pair(tokenizer.tokenize(query, 99).ids, tokenizer.tokenize(document, 99).ids)
     assert (ids, types) == (whole.ids, whole.type_ids)
-    single = plain.encode(query)  # type: ignore[attr-defined]
+    single = plain.encode(query)  # type: ignore[attr-defined]  # `tokenizers` names no type
     assert tokenizer.frame_single(tokenizer.tokenize(query, 99).ids) == (single.ids, single.type_ids)
 
 
@@ -37,7 +37,7 @@ def test_a_pair_is_framed_as_the_tokenizer_does_itself(tokenizer: Tokenizer, pla
 @pytest.mark.parametrize("words", [10, 300, 5_000, 20_000])
 def test_reading_a_part_equals_reading_all(tokenizer: Tokenizer, plain: object, cut: Truncation, words: int) -> None:
     text = " ".join(f"word{number} unbelievably" for number in range(words))
-    ids = plain.encode(text, add_special_tokens=False).ids  # type: ignore[attr-defined]
+    ids = plain.encode(text, add_special_tokens=False).ids  # type: ignore[attr-defined]  # `tokenizers` names no type
     tokens = tokenizer.tokenize(text, 100, cut)
     assert tokens.ids == (ids[-100:] if cut is Truncation.START else ids[:100])
     assert tokens.is_cut == (len(ids) > 100)

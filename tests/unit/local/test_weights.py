@@ -64,7 +64,7 @@ async def test_without_weights_the_provider_serves_bm25_and_says_what_is_missing
 )
 def test_wrong_settings_of_a_model_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        LocalModelSettings(**wrong)  # type: ignore[arg-type]
+        LocalModelSettings(**wrong)  # type: ignore[arg-type]  # given by name
 
 
 def test_names_of_embedded_models_cannot_be_taken() -> None:

@@ -174,7 +174,7 @@ async def test_google_credentials_are_refreshed_off_the_loop(monkeypatch: pytest
             return Credentials(), "project"
 
         @staticmethod
-        def Request() -> object:  # noqa: N802
+        def Request() -> object:  # noqa: N802 - the library's name
             return object()
 
     monkeypatch.setattr("rerankd.providers.google.require", lambda module, extra: Auth)

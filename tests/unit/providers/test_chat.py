@@ -25,7 +25,7 @@ ANSWER = {"choices": [{"message": {"content": '{"answer": "1"}'}, "finish_reason
 def opened(url: str, transport: object, **options: object) -> HttpProvider:
     provider = find_provider("openai_compatible")
     assert provider is not None
-    return HttpProvider(provider, Endpoint(base_url=url), transport, options=options)  # type: ignore[arg-type]
+    return HttpProvider(provider, Endpoint(base_url=url), transport, options=options)  # type: ignore[arg-type]  # any provider
 
 
 def refuses_logprobs(received: Received) -> ScriptedResponse:

@@ -17,7 +17,7 @@ from rerankd_adapters.registry import find_provider
 def problems(name: str, model: str, **prices: float) -> list[str]:
     provider = find_provider(name)
     assert provider is not None
-    return price_problems(name, ProviderSettings(models={model: ProviderModelSettings(**prices)}), provider)  # type: ignore[arg-type]
+    return price_problems(name, ProviderSettings(models={model: ProviderModelSettings(**prices)}), provider)  # type: ignore[arg-type]  # given by name
 
 
 @pytest.mark.parametrize(

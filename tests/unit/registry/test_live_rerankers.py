@@ -25,7 +25,7 @@ CALL = CallContext(request_id="test")
 
 
 def stored(key: str, **fields: object) -> StoredReranker:
-    return StoredReranker(key=key, content=content(key, **fields), version=1, change=1)  # type: ignore[arg-type]
+    return StoredReranker(key=key, content=content(key, **fields), version=1, change=1)  # type: ignore[arg-type]  # given by name
 
 
 class Shelf:
@@ -54,7 +54,7 @@ async def host() -> AsyncIterator[EngineHost]:
 
 
 async def ask(host: EngineHost, model: str, **fields: object) -> messages.RerankResponse:
-    request = RerankRequest(model=model, query="apple", documents=["pear", "apple"], **fields)  # type: ignore[arg-type]
+    request = RerankRequest(model=model, query="apple", documents=["pear", "apple"], **fields)  # type: ignore[arg-type]  # given by name
     return await host.services.rerank_service.rerank(request, CALL)
 
 

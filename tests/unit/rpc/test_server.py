@@ -181,7 +181,7 @@ async def test_an_undecodable_batch_message_ends_the_stream(served: Served) -> N
 
 async def test_an_unknown_enum_number_is_an_invalid_argument(served: Served) -> None:
     request = pb.RerankRequest(query="q", documents=[pb.Document(text="a")])
-    request.truncation = 99  # type: ignore[assignment]
+    request.truncation = 99  # type: ignore[assignment]  # wrong on purpose
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await served.stub.Rerank(request)
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -156,7 +156,7 @@ def test_texts_that_guardrails_have_not_read_or_have_refused_are_not_kept() -> N
 def test_masked_texts_are_what_is_kept() -> None:
     record = ended_call()
     assert record.texts is not None
-    record.texts = structs.replace(record.texts, query="[EMAIL]", texts=["[NAME]", "b"], indices=[0, 2])  # type: ignore[type-var]
+    record.texts = structs.replace(record.texts, query="[EMAIL]", texts=["[NAME]", "b"], indices=[0, 2])  # type: ignore[type-var]  # they were kept
     details = RunCapture(RunSettings(capture="full")).run_of(record).details
     assert details is not None
     assert details.query == "[EMAIL]"

@@ -194,7 +194,7 @@ async def test_a_run_that_cannot_be_written_down_is_lost_alone(documents: list[s
     store = Rows()
     queue, writer = made(store, durability="sync")
     broken, good = ended_call(documents=documents), ended_call(documents=documents)
-    broken.attempts = [object()]  # type: ignore[list-item]
+    broken.attempts = [object()]  # type: ignore[list-item]  # wrong on purpose
     writer.start()
     with capture_logs() as logged:
         queue.offer([broken, good])

@@ -95,7 +95,7 @@ def test_two_different_ones_are_compared_whatever_the_dice_say() -> None:
     for first in range(3):
         for second in range(2):
             dice = iter([first, second])
-            balancer = Balancer("latency", pick=lambda _below, dice=dice: next(dice))  # type: ignore[misc]
+            balancer = Balancer("latency", pick=lambda _below, dice=dice: next(dice))  # type: ignore[misc]  # bound now
             candidates = several(1, 1, 1)
             for place, each in enumerate(candidates):
                 each.latency.observe(place + 1.0)

@@ -14,7 +14,7 @@ DOWN = AdapterError(AdapterErrorKind.UNAVAILABLE, "down")
 
 def cooldown(clock: Clock, **options: float) -> CircuitBreaker:
     given = {"failures": 3, "initial_s": 4.0, "max_s": 10.0} | options
-    return CircuitBreaker(CircuitBreakerSettings(**given), clock, jitter=lambda: 0.5)  # type: ignore[arg-type]
+    return CircuitBreaker(CircuitBreakerSettings(**given), clock, jitter=lambda: 0.5)  # type: ignore[arg-type]  # bound now
 
 
 def asked(retry_after_s: float) -> AdapterError:

@@ -11,7 +11,7 @@ from tests.support.providers import FACTS, ScriptedProvider
 
 
 def facts(**values: object) -> Capabilities:
-    return replace(FACTS, **values)  # type: ignore[arg-type]
+    return replace(FACTS, **values)  # type: ignore[arg-type]  # given by name
 
 
 class Told(ScriptedProvider):

@@ -14,7 +14,7 @@ POINTWISE = Scoring.POINTWISE
 
 
 def facts(**stated: object) -> Capabilities:
-    return Capabilities(**{"scoring": POINTWISE, **stated})  # type: ignore[arg-type]
+    return Capabilities(**{"scoring": POINTWISE, **stated})  # type: ignore[arg-type]  # given by name
 
 
 def sizes(stated: Capabilities, count: int) -> list[int]:
@@ -142,6 +142,6 @@ def test_any_documents_fit_into_a_listwise_window(
     window = listwise_window(stated, "scripted/model", "query", documents)
     assert 2 <= window <= len(documents) or window == len(documents) == 1
     assert most is None or window <= most
-    chosen = draw.sample(documents, window)  # type: ignore[attr-defined]
+    chosen = draw.sample(documents, window)  # type: ignore[attr-defined]  # a `Random`
     tokens = sum(ESTIMATE.count("query") + ESTIMATE.count(document) for document in chosen)
     assert most_tokens is None or tokens <= most_tokens or len(documents) == 1
