@@ -18,7 +18,7 @@ KEY_HEADERS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _SCHEME: Final = "bearer "
 
 
-class Tokens(Protocol):
+class VerifiesTokens(Protocol):
     """Verifies JSON Web Tokens."""
 
     async def verify(self, token: str) -> Grant:
@@ -30,7 +30,7 @@ class Tokens(Protocol):
         ...
 
 
-class Certificates(Protocol):
+class FindsCertificates(Protocol):
     """Knows callers by the certificates of their connections."""
 
     def find(self, certificate: bytes) -> Grant | None:
@@ -56,7 +56,7 @@ class OpenSession(Protocol):
         ...
 
 
-class Sessions(Protocol):
+class ResumesSessions(Protocol):
     """Knows the sessions of browsers."""
 
     async def resume(self, given: SessionCredentials) -> OpenSession:
@@ -81,9 +81,9 @@ class Authenticator:
     def __init__(
         self,
         ring: KeyRing,
-        tokens: Tokens | None = None,
-        certificates: Certificates | None = None,
-        sessions: Sessions | None = None,
+        tokens: VerifiesTokens | None = None,
+        certificates: FindsCertificates | None = None,
+        sessions: ResumesSessions | None = None,
     ) -> None:
         self._ring = ring
         self.tokens = tokens
@@ -167,7 +167,7 @@ class Authenticator:
         return grant.caller
 
 
-async def _verify(verifier: Tokens, tokens: Sequence[str]) -> tuple[Grant | None, ServiceError | None]:
+async def _verify(verifier: VerifiesTokens, tokens: Sequence[str]) -> tuple[Grant | None, ServiceError | None]:
     """Return the rights of the first token that is accepted; else why the first one was not."""
     refused = None
     for token in tokens:
