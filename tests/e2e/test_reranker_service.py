@@ -214,6 +214,14 @@ def test_errors_of_the_client_api(
     assert fields is None or [each["field"] for each in answer["fields"]] == fields
 
 
+def test_a_key_of_the_body_that_is_not_that_of_the_path_is_refused(client: Client) -> None:
+    """It would be ignored, and a reranker seem to have another key."""
+    body = {"key": "declared", "query": "a", "documents": ["a"]}
+    status, answer = client("POST", "/rerank/support-rerank", body, "caller")
+    assert (status, [each["field"] for each in answer["fields"]]) == (400, ["key"])
+    assert client("POST", "/rerank/support-rerank", {**body, "key": "support-rerank"}, "caller")[0] == 200
+
+
 def test_the_client_api_limits_calls(client: Client) -> None:
     body = {"query": "a", "documents": ["a"]}
     assert client("POST", "/rerank/support-rerank", body, "slow")[0] == 200

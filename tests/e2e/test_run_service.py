@@ -78,6 +78,40 @@ def test_golden_cases(conversation: Conversation) -> None:
     assert found == {}
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("from=2026-04-01&to=2026-05-01&limit=50", 0),
+        ("from=2026-04-01&limit=1", 1),
+        ("from=2026-04-01T02:00:00%2B02:00&limit=1", 1),
+        ("from=2026-04-01T02:00:00+02:00&limit=1", 1),
+    ],
+)
+def test_runs_are_asked_for_by_dates_and_times(conversation: Conversation, query: str, found: int) -> None:
+    answer = asked(conversation, f"/api/reranker/declared/runs?{query}")
+    assert (answer.status_code, len(answer.json()["runs"])) == (200, found), answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("from=yesterday", "from must be a time with its zone, such as 2026-01-31T08:00:00Z"),
+        ("from=2026-13-01", "from must be a time with its zone, such as 2026-01-31T08:00:00Z"),
+        ("to=2026-01-31T08:00:00", "to must be a time with its zone, such as 2026-01-31T08:00:00Z"),
+        ("limit=many", "limit must be an integer"),
+        ("key=other", "key must be left out, or be 'declared' as in the path: it names what the call is about"),
+    ],
+)
+def test_a_query_that_cannot_be_read_says_what_it_takes(conversation: Conversation, query: str, said: str) -> None:
+    answer = asked(conversation, f"/api/reranker/declared/runs?{query}")
+    assert (answer.status_code, answer.json()["message"]) == (400, said)
+
+
+def asked(conversation: Conversation, path: str) -> httpx.Response:
+    headers = {"authorization": f"Bearer {SECRETS['admin']}"}
+    return httpx.get(f"{conversation.server.http_url}{path}", headers=headers, timeout=60, trust_env=False)
+
+
 def test_masked_texts_are_logged_masked_and_blocked_ones_not_at_all(tmp_path: Path) -> None:
     guardrails = [
         {"name": "pii", "type": "patterns", "mode": "mask", "kinds": ["email"]},

@@ -2834,7 +2834,7 @@ type ListRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Runs of the reranker with this key. Empty: all.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// Runs that began at this time or later.
+	// Runs that began at this time or later. In a query, a date such as 2026-01-31 is its first moment in UTC; here and in `to`.
 	StartedFrom *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=started_from,json=from,proto3" json:"started_from,omitempty"`
 	// Runs that began before this time.
 	StartedTo *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_to,json=to,proto3" json:"started_to,omitempty"`

@@ -582,7 +582,8 @@ class ListRunsRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
     key: str = field(default_factory=str)
     """Runs of the reranker with this key. Empty: all."""
     started_from: Timestamp | None = field(default=None, name="from")
-    """Runs that began at this time or later."""
+    """Runs that began at this time or later. In a query, a date such as 2026-01-31 is its first moment in
+    UTC; here and in `to`."""
     started_to: Timestamp | None = field(default=None, name="to")
     """Runs that began before this time."""
     page_size: Int32 | None = field(default=None, name="limit")

@@ -21,7 +21,7 @@ from rerankd.gateway.body import BodyReader, GatewayLimits, RequestLines
 from rerankd.gateway.client_certificate import certificate_of
 from rerankd.gateway.client_rerankers import CLIENT_ROUTES, ClientRerankers
 from rerankd.gateway.csv_answers import CSV, csv_answer, wants_csv
-from rerankd.gateway.decoding import decode_json, decode_query
+from rerankd.gateway.decoding import check_path_value, decode_json, decode_query
 from rerankd.gateway.dialects.base import Dialect
 from rerankd.gateway.dialects.compatibility_routes import (
     COMPATIBILITY_ROUTES,
@@ -225,6 +225,7 @@ class Gateway:
                 request = await self._decode(body or _empty_body(match), route.request_type)
                 del body  # may be large, and its texts are in the request
                 for name, value in match.variables.items():
+                    check_path_value(name, value, getattr(request, name))
                     setattr(request, name, value)
             else:
                 request = decode_query(scope["query_string"], match.variables, route.request_type)

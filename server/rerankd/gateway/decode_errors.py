@@ -18,6 +18,7 @@ _PATH: Final = re.compile(r"^(?P<complaint>.*?)(?: - at `(?:key in )?\$(?P<path>
 _TYPES: Final = re.compile(r"^Expected `(?P<wanted>[^`]+)`(?P<bound>[^,]*)(?:, got `(?P<given>[^`]+)`)?$")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _ENUM: Final = re.compile(r"^Invalid enum value (?P<value>.*)$", re.DOTALL)
+_NO_TIME: Final = ("Invalid RFC3339 encoded datetime", "Expected `datetime` with a timezone component")
 _FIELD_NAME: Final = re.compile(r"\.(\w+)")
 _SHOWN_CHARS: Final = 100
 _WORDS: Final = {
@@ -55,6 +56,8 @@ def _violation(path: str, rule: str) -> ServiceError:
 
 
 def _rule(text: str, field_type: Any) -> str:
+    if text in _NO_TIME:
+        return "must be a time with its zone, such as 2026-01-31T08:00:00Z"
     if types := _TYPES.match(text):
         given = f", was {_in_words(types['given'])}" if types["given"] else ""
         return f"must be {_in_words(types['wanted'])}{types['bound']}{given}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -24,6 +25,19 @@ _DECODE: Final[Mapping[type[Any], Callable[[bytes], Any]]] = {
 _REPEATED: Final[Mapping[type[Any], Collection[str]]] = {
     route.request_type: lists_of(route.request_type) for route in ROUTES if not route.has_body
 }
+_TIMES: Final[Mapping[type[Any], frozenset[str]]] = {
+    route.request_type: frozenset(
+        member.encode_name for member in msgspec.structs.fields(route.request_type) if "datetime" in str(member.type)
+    )
+    for route in ROUTES
+    if not route.has_body
+}
+"""Fields that are times, which a query may give as dates."""
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_MIDNIGHT: Final = "T00:00:00Z"
+_SPACED_OFFSET: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
+"""What a plus before an offset becomes where a caller has not escaped it."""
+_GIVEN_TYPE: Final = re.compile(r", got `\w+`")
 
 
 def decode_json(data: bytes, message_type: type[Any], what: str) -> Any:
@@ -92,11 +106,41 @@ def decode_query(query: bytes, variables: Mapping[str, str], message_type: type[
             raise invalid_request([FieldViolation(name, f"{name} must be given once")])
         else:
             values[name] = value
-    values.update((fields[name][0], value) for name, value in variables.items())
+    for name, value in variables.items():
+        check_path_value(name, value, values.get(fields[name][0]))
+        values[fields[name][0]] = value
+    for name in _TIMES.get(message_type, frozenset()) & values.keys():
+        values[name] = _as_time(values[name])
     try:
         return msgspec.convert(values, message_type, strict=False)
     except msgspec.ValidationError as error:
-        raise explain(str(error), message_type, "the query") from None
+        raise explain(_without_types(str(error)), message_type, "the query") from None
+
+
+def check_path_value(name: str, value: str, sent: object) -> None:
+    """Check what body or query says of a field that the path names.
+
+    Args:
+        name: The field.
+        value: In the path.
+        sent: In body or query; empty or `None` where it is left out.
+
+    Raises:
+        ServiceError: `INVALID_REQUEST`: it says something else.
+    """
+    if sent and sent != value:
+        rule = f"{name} must be left out, or be {value!r} as in the path: it names what the call is about"
+        raise invalid_request([FieldViolation(name, rule)])
+
+
+def _as_time(given: str) -> str:
+    """Return a time of a query as RFC 3339 has it; a date is its first moment, in UTC."""
+    return given + _MIDNIGHT if _DATE.fullmatch(given) else _SPACED_OFFSET.sub("+", given)
+
+
+def _without_types(complaint: str) -> str:
+    """Return a complaint without what no query parameter can be: all of them are texts."""
+    return _GIVEN_TYPE.sub("", complaint).replace(" | null`", "`")
 
 
 def _parse(query: bytes) -> list[tuple[str, str]]:

@@ -90,6 +90,15 @@ class RunReading:
             before = page[-1].run_id
         return found, before
 
+    async def has_runs_of(self, reranker: str) -> bool:
+        """Whether there is a run of a reranker.
+
+        Raises:
+            ServiceError: `STORE_UNAVAILABLE`.
+        """
+        with store_faults():
+            return bool(await self._runs.page(RunFilter(reranker=reranker), 1))
+
     async def get(self, request: messages.GetRunRequest) -> messages.GetRunResponse:
         """Return one run.
 
@@ -111,6 +120,8 @@ def _violations(request: messages.ListRunsRequest, size: int) -> Iterator[FieldV
         yield FieldViolation("limit", f"limit must be 1 to {_MAX_PAGE}, was {size}")
     if request.page_token and not _is_run_id(request.page_token):
         yield FieldViolation("cursor", "cursor must be nextCursor of an answer, or empty")
+    if request.started_from and request.started_to and request.started_from >= request.started_to:
+        yield FieldViolation("to", "to must be later than from; runs that begin at it are left out")
     for name in ("key", *_TEXTS):
         if len(text := getattr(request, name)) > _MAX_CHARS or "\0" in text:
             yield FieldViolation(name, f"{name} must have at most {_MAX_CHARS} characters, and no NUL")

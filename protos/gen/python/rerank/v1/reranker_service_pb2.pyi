@@ -1512,7 +1512,7 @@ class ListRunsRequest(_message.Message):
     """Took at most so many milliseconds."""
     @_builtins.property
     def started_from(self) -> _timestamp_pb2.Timestamp:
-        """Runs that began at this time or later."""
+        """Runs that began at this time or later. In a query, a date such as 2026-01-31 is its first moment in UTC; here and in `to`."""
 
     @_builtins.property
     def started_to(self) -> _timestamp_pb2.Timestamp:

@@ -1645,7 +1645,7 @@ export type ListRunsRequest = Message<"rerank.v1.ListRunsRequest"> & {
   key: string;
 
   /**
-   * Runs that began at this time or later.
+   * Runs that began at this time or later. In a query, a date such as 2026-01-31 is its first moment in UTC; here and in `to`.
    *
    * @generated from field: google.protobuf.Timestamp started_from = 2 [json_name = "from"];
    */
