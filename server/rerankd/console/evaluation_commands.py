@@ -9,7 +9,7 @@ import typer
 
 from rerankd.console.flags import Address, ApiKey, CaFile, Config, Json, TimeoutS, Tls
 from rerankd.console.help_texts import Command, CommandGroup
-from rerankd.console.run_commands import Key, Model, Reranker, Since, Source, Until, User
+from rerankd.console.run_commands import Key, Model, Reranker, Since, Until, User, which
 
 judgements = typer.Typer(
     cls=CommandGroup,
@@ -22,10 +22,14 @@ judgements = typer.Typer(
 experiment = typer.Typer(
     cls=CommandGroup,
     help="Run logged calls again with another model, on a running server, and compare.\n\n"
-    "Needs logged calls with all of their texts: runs.capture: full in the settings.",
+    "Needs logged calls with all of their texts: runs.capture: full in the settings,\n"
+    "and runs.calls: all for those that no reranker answered.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+Source = Annotated[
+    Literal["api", "grpc", "batch", "playground"] | None, which("api, grpc, batch or playground.", "SOURCE")
+]
 ExperimentId = Annotated[str, typer.Argument(metavar="ID", help="As `rerankd experiment list` shows it.")]
 Worst = Annotated[
     int, typer.Option("--worst", min=0, max=1000, metavar="N", help="Worst queries to show.", show_default=True)
@@ -71,9 +75,9 @@ def import_judgements(
 def export_judgements(
     *,
     source: Annotated[
-        Literal["", "api", "import", "feedback"],
+        Literal["api", "import", "feedback"] | None,
         typer.Option(metavar="SOURCE", help="Only grades from api, import or feedback.", show_default=False),
-    ] = "",
+    ] = None,
     config: Config = None,
 ) -> None:
     """Print the judgements as JSON Lines, which import reads.
@@ -84,7 +88,7 @@ def export_judgements(
     """
     from rerankd.console import judgements as commands
 
-    raise typer.Exit(commands.export_judgements(config, source))
+    raise typer.Exit(commands.export_judgements(config, source or ""))
 
 
 @experiment.command(cls=Command)
@@ -103,7 +107,7 @@ def run(
     reranker: Reranker = "",
     key: Key = "",
     user: User = "",
-    source: Source = "",
+    source: Source = None,
     max_runs: Annotated[
         int, typer.Option(min=1, max=2000, metavar="N", help="Runs at most, the newest.", show_default=True)
     ] = 200,

@@ -63,8 +63,10 @@ def list_all(target: Target, most: int, *, is_json: bool) -> int:
         found = client.newest(most)
     if is_json:
         print_json([facts_of(each) for each in found])
-    else:
+    elif found:
         print_experiments(found)
+    else:
+        print("there are no experiments; rerankd experiment run begins one")
     return OK
 
 

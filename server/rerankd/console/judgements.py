@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gzip
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
 from rerankd.console.errors import OK, USAGE, CommandError
-from rerankd.console.rendering import print_json
+from rerankd.console.rendering import make_console, print_json
 from rerankd.console.serving import load
 from rerankd.console.stored import has_store, with_database
 from rerankd.contract.wording import counted
-from rerankd.evaluation.judgement import Judgement, Source
+from rerankd.evaluation.judgement import Judgement, Source, Subject
 from rerankd.evaluation.judgement_files import (
     FileError,
     read_documents,
@@ -48,7 +50,7 @@ def import_judgements(
 
     async def store(database: Database) -> int:
         await open_store(database)
-        return await JudgementTable(database).judge(grades, Source.IMPORT)
+        return await _store(JudgementTable(database), grades)
 
     name, count = with_database(load(config, {}), store)
     asked = len({subject.query_hash for subject, _ in grades})
@@ -57,6 +59,20 @@ def import_judgements(
     else:
         print(f"{counted(count, 'judgement')} of {counted(asked, 'query', 'queries')} in {name}")
     return OK
+
+
+async def _store(table: JudgementTable, grades: Sequence[tuple[Subject, int]]) -> int:
+    """Store grades with a progress bar, if standard error is a terminal; return how many documents they are of."""
+    console = make_console(is_error=True)
+    columns = (TextColumn("storing judgements"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    count = 0
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=len(grades))
+        for start in range(0, len(grades), _PAGE):
+            some = grades[start : start + _PAGE]
+            count += await table.judge(some, Source.IMPORT)
+            progress.advance(task, len(some))
+    return count
 
 
 def export_judgements(config: Path | None, source: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -14,8 +14,11 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="As `rerankd rerankers l
 Etag = Annotated[
     str, typer.Option(metavar="ETAG", help="Only if it is still as this names it. [dim]Default: whatever it is[/dim]")
 ]
+_STRATEGIES: Final = "dedicated-model, fusion, heuristic, cascade, llm-judge or llm-listwise."
 Description = Annotated[str | None, typer.Option(metavar="TEXT", help="What it is good for.")]
-Status = Annotated[Literal["active", "disabled"] | None, typer.Option(help="Whether it answers calls.")]
+Status = Annotated[
+    Literal["active", "disabled"] | None, typer.Option(help="Whether it answers calls. [dim]New ones: active[/dim]")
+]
 With = Annotated[
     str | None,
     typer.Option("--with", metavar="YAML", help="Configuration of the strategy, or @FILE with it."),
@@ -57,7 +60,7 @@ def show(key: Key, *, config: Config = None, json: Json = False) -> None:
 def create(
     name: Annotated[str, typer.Argument(help="What people call it.")],
     *,
-    strategy: Annotated[str, typer.Option(metavar="NAME", help="How it scores, as in the settings.")],
+    strategy: Annotated[str, typer.Option(metavar="NAME", help=_STRATEGIES)],
     given: With = None,
     key: Annotated[str, typer.Option(metavar="KEY", help="The model of calls. [dim]Default: of the name[/dim]")] = "",
     description: Description = None,
@@ -81,7 +84,7 @@ def update(
     key: Key,
     *,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="What people call it.")] = None,
-    strategy: Annotated[str | None, typer.Option(metavar="NAME", help="How it scores.")] = None,
+    strategy: Annotated[str | None, typer.Option(metavar="NAME", help=_STRATEGIES)] = None,
     given: With = None,
     description: Description = None,
     status: Status = None,

@@ -201,10 +201,19 @@ def parse_value(text: str, option: str) -> dict[str, Any]:
     try:
         value = yaml.safe_load(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CommandError(f"{option} cannot be read: {' '.join(str(error).split())}", exit_code=USAGE) from None
+        raise CommandError(f"{option} cannot be read: {_problem_of(error)}", exit_code=USAGE) from None
     if not isinstance(value, dict):
         raise CommandError(f"{option} must be a mapping, such as '{{model: local/default}}'", exit_code=USAGE)
     return value
+
+
+def _problem_of(error: OSError | UnicodeDecodeError | yaml.YAMLError) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 def _sections(text: str) -> dict[str, dict[str, Any]]:

@@ -11,32 +11,33 @@ from rerankd.console.flags import Config, Json
 from rerankd.console.help_texts import Command, CommandGroup
 
 
-def _which(help_text: str, metavar: str, *names: str) -> Any:
+def which(help_text: str, metavar: str, *names: str) -> Any:
+    """Return an option that says which runs are meant."""
     return typer.Option(*names, metavar=metavar, help=help_text, show_default=False, rich_help_panel="Which runs")
 
 
-Since = Annotated[str, _which("Begun after, as 90s, 15m, 2h, 7d or 2026-01-31T08:00.", "TIME", "--since")]
-Until = Annotated[str, _which("Begun before; as --since.", "TIME", "--until")]
-Status = Annotated[Literal["", "ok", "error"], _which("ok or error.", "STATUS")]
-Reason = Annotated[str, _which("Of failed calls, as RATE_LIMITED.", "REASON")]
-Model = Annotated[str, _which("Model that answered.", "NAME")]
-Reranker = Annotated[str, _which("Reranker that answered.", "KEY")]
-Key = Annotated[str, _which("Id of the API key.", "ID")]
-User = Annotated[str, _which("End user.", "NAME")]
+Since = Annotated[str, which("Begun after, as 90s, 15m, 2h, 7d or 2026-01-31T08:00.", "TIME", "--since")]
+Until = Annotated[str, which("Begun before; as --since.", "TIME", "--until")]
+Status = Annotated[Literal["ok", "error"] | None, which("ok or error.", "STATUS")]
+Reason = Annotated[str, which("Of failed calls, as RATE_LIMITED.", "REASON")]
+Model = Annotated[str, which("Model that answered.", "NAME")]
+Reranker = Annotated[str, which("Reranker that answered.", "KEY")]
+Key = Annotated[str, which("Id of the API key.", "ID")]
+User = Annotated[str, which("End user.", "NAME")]
 Source = Annotated[
-    Literal["", "api", "grpc", "batch", "playground", "replay"],
-    _which("api, grpc, batch, playground or replay.", "SOURCE"),
+    Literal["api", "grpc", "batch", "playground", "replay"] | None,
+    which("api, grpc, batch, playground or replay.", "SOURCE"),
 ]
-RequestId = Annotated[str, _which("As in x-request-id and the log.", "ID")]
-Experiment = Annotated[str, _which("Of an experiment.", "ID")]
-SlowerThan = Annotated[float | None, _which("Took at least so long.", "MS")]
+RequestId = Annotated[str, which("As in x-request-id and the log.", "ID")]
+Experiment = Annotated[str, which("Of an experiment.", "ID")]
+SlowerThan = Annotated[float | None, which("Took at least so long.", "MS")]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
         metavar="FILE",
-        help="A .parquet file, or JSON Lines. [dim]Default: standard output[/dim]",
+        help=".parquet, or .jsonl for JSON Lines. [dim]Default: standard output[/dim]",
     ),
 ]
 
@@ -54,13 +55,13 @@ def list_runs(
     *,
     since: Since = "",
     until: Until = "",
-    status: Status = "",
+    status: Status = None,
     reason: Reason = "",
     model: Model = "",
     reranker: Reranker = "",
     key: Key = "",
     user: User = "",
-    source: Source = "",
+    source: Source = None,
     request_id: RequestId = "",
     experiment: Experiment = "",
     slower_than: SlowerThan = None,
@@ -98,13 +99,13 @@ def show(
 @runs.command(cls=Command)
 def follow(
     *,
-    status: Status = "",
+    status: Status = None,
     reason: Reason = "",
     model: Model = "",
     reranker: Reranker = "",
     key: Key = "",
     user: User = "",
-    source: Source = "",
+    source: Source = None,
     slower_than: SlowerThan = None,
     config: Config = None,
     json: Json = False,
@@ -128,13 +129,13 @@ def export(
     output: Output = None,
     since: Since = "",
     until: Until = "",
-    status: Status = "",
+    status: Status = None,
     reason: Reason = "",
     model: Model = "",
     reranker: Reranker = "",
     key: Key = "",
     user: User = "",
-    source: Source = "",
+    source: Source = None,
     experiment: Experiment = "",
     slower_than: SlowerThan = None,
     config: Config = None,

@@ -13,13 +13,15 @@ import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rerankd.console.batch.parquet import require_pyarrow
-from rerankd.console.errors import CommandError
+from rerankd.console.errors import USAGE, CommandError
 from rerankd.console.rendering import make_console
 from rerankd.runs.run import Run, RunDetails, RunDocument
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_table import RunTable
 
 _PAGE: Final = 500
+_LINES: Final = ("", ".jsonl", ".ndjson", ".json")
+"""Names of files with JSON Lines."""
 _MOST_COUNTED: Final = 100_000_000
 _OWN_COLUMNS: Final = ("query", "documents", "results")
 """Details with columns of their own in Parquet; the others are JSON text in one."""
@@ -41,10 +43,10 @@ async def export_runs(table: RunTable, wanted: RunFilter, output: Path | None) -
         output: File; Parquet where its name says so. None: JSON Lines on standard output. Without runs, none is made.
 
     Raises:
-        CommandError: The file cannot be written, or pyarrow is not installed.
+        CommandError: The file cannot be written, has a name of another format, or pyarrow is not installed.
     """
-    if output is not None and output.suffix == ".parquet":
-        require_pyarrow()
+    if output is not None:
+        _check_name(output)
     total = await table.count(wanted, _MOST_COUNTED)
     if not total:
         return 0
@@ -59,6 +61,14 @@ async def export_runs(table: RunTable, wanted: RunFilter, output: Path | None) -
                 return await _write_lines(pages, file.write)
         except OSError as error:
             raise CommandError(f"cannot write {output or 'standard output'}: {error.strerror or error}") from None
+
+
+def _check_name(output: Path) -> None:
+    if output.suffix == ".parquet":
+        require_pyarrow()
+    elif output.suffix not in _LINES:
+        problem = f"runs are exported as .parquet or as JSON Lines (.jsonl), not as {output.suffix}"
+        raise CommandError(problem, f"--output {output.with_suffix('.jsonl')}", exit_code=USAGE)
 
 
 def facts_of(run: Run) -> dict[str, Any]:

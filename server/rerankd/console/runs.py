@@ -31,14 +31,15 @@ _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TEXT_CHARS: Final = 100
 
 
-def filter_of(since: str, until: str, slower_than_ms: float | None, **equal: str) -> RunFilter:
-    """Return the filter of the options.
+def filter_of(since: str, until: str, slower_than_ms: float | None, **equal: str | None) -> RunFilter:
+    """Return the filter of the options; `None` for those that are not given.
 
     Raises:
         CommandError: A time cannot be read.
     """
     times = {"started_from": _time(since, "--since"), "started_to": _time(until, "--until")}
-    return msgspec.convert({**equal, **times, "min_latency_ms": slower_than_ms}, RunFilter)
+    given = {name: value for name, value in equal.items() if value is not None}
+    return msgspec.convert({**given, **times, "min_latency_ms": slower_than_ms}, RunFilter)
 
 
 def list_runs(config: Path | None, wanted: RunFilter, limit: int, *, is_json: bool) -> int:
@@ -46,8 +47,10 @@ def list_runs(config: Path | None, wanted: RunFilter, limit: int, *, is_json: bo
     found: list[Run] = _with_table(config, lambda table: table.page(wanted, limit)) or []
     if is_json:
         print_json([facts_of(run) for run in found])
-    else:
+    elif found:
         _print_runs(found)
+    else:
+        print("there are no such runs; runs.calls in the settings says which calls are logged")
     return OK
 
 

@@ -22,6 +22,9 @@ from rerankd.runs.run import Run
 
 MOST_RUNNING: Final = 4
 """Experiments that one process runs at once."""
+_NO_RUN: Final = (
+    "no logged run that was answered meets these conditions; runs.calls in the settings says which calls are logged"
+)
 _TRIED: Final = 20
 """Runs of which one must be complete for an experiment to begin."""
 
@@ -64,7 +67,7 @@ class Experiments:
         """
         self._check_room()
         if not chosen:
-            raise ServiceError(Reason.RUN_NOT_FOUND, "no logged run that was answered meets these conditions")
+            raise ServiceError(Reason.RUN_NOT_FOUND, _NO_RUN)
         await self._check_replayable(chosen, wanted.candidate)
         now = self._clock()
         answered = Counter(side_of(run).model for run in chosen)

@@ -107,6 +107,7 @@ def test_an_experiment_is_deleted(capsys: pytest.CaptureFixture[str], server: Se
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["run", "reversed", "--user", "anybody"], "runs.calls in the settings says which calls are logged"),
         (["run", "local/unknown"], "MODEL_NOT_FOUND"),
         (["run", "reversed", "--user", "nobody"], "no logged run that was answered meets these conditions"),
         (["show", "exp_unknown"], "there is no experiment 'exp_unknown'"),

@@ -86,7 +86,8 @@ def test_a_reranker_is_created_changed_and_deleted(told: Any, refused: Any) -> N
         (("create", "x", "--strategy", "dedicated-model"), "config.model is missing"),
         (("create", "x", "--strategy", "dedicated-model", "--with", "{model: local/bm52}"), "did you mean local/bm25?"),
         (("create", "x", "--strategy", "dedicated-model", "--with", "[1]"), "--with must be a mapping"),
-        (("create", "x", "--strategy", "dedicated-model", "--with", "{"), "--with cannot be read"),
+        (("create", "x", "--strategy", "dedicated-model", "--with", "{"), "--with cannot be read: line 1, column 2: "),
+        (("create", "x", "--strategy", "fusion", "--with", "@none"), "read: none: No such file or directory"),
         (("update", "declared"), "nothing to change"),
     ],
 )

@@ -93,6 +93,11 @@ def test_what_is_not_there_or_cannot_be_read_is_said(capsys: pytest.CaptureFixtu
     assert "there is no run nothing" in capsys.readouterr().err
     assert run(["runs", "list", "--since", "yesterday", "--config", config]) == 2
     assert "--since must be as 15m, 2h, 7d or 2026-01-31T08:00, is yesterday" in capsys.readouterr().err
+    assert run(["runs", "list", "--status", "failed", "--config", config]) == 2
+    said = " ".join(capsys.readouterr().err.replace("│", "").split())
+    assert "'failed' is not one of 'ok', 'error'" in said
+    assert run(["runs", "list", "--config", config]) == 0
+    assert "there are no such runs; runs.calls in the settings says" in capsys.readouterr().out
     assert run(["runs", "follow", "--config", config]) == 1
     assert "there is no store yet" in capsys.readouterr().err
 
@@ -108,6 +113,15 @@ def test_runs_are_exported_as_json_lines(
     assert run(["runs", "export", "--status", "error", "--config", config]) == 0
     out = capfdbinary.readouterr().out.splitlines()
     assert [json.loads(line)["reason"] for line in out[1:]] == ["RATE_LIMITED"]
+
+
+def test_a_file_of_another_format_is_refused(
+    capsys: pytest.CaptureFixture[str], config: str, ids: list[str], tmp_path: Path
+) -> None:
+    assert run(["runs", "export", "-o", str(tmp_path / "runs.csv"), "--config", config]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "as .parquet or as JSON Lines (.jsonl), not as .csv" in said
+    assert not (tmp_path / "runs.csv").exists()
 
 
 def test_runs_are_exported_as_parquet(
