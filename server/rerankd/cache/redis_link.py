@@ -13,6 +13,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -58,6 +59,7 @@ class RedisLink:
         self._timeout_s = timeout_s
         self._sleep = sleep
         self._longest_pause_s = longest_pause_s
+        self._scripts: dict[str, AsyncScript] = {}
         self._places = asyncio.Semaphore(CONNECTIONS)
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
