@@ -66,7 +66,7 @@ class Serving:
     def browser(self, address: str = "") -> httpx.Client:
         """Open a browser at an address of loopback that no other test has, since failed logins lock theirs."""
         local = address or f"127.0.1.{next(ADDRESSES)}"
-        return httpx.Client(base_url=self.url, transport=httpx.HTTPTransport(local_address=local))
+        return httpx.Client(base_url=self.url, transport=httpx.HTTPTransport(local_address=local), timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -364,6 +364,6 @@ def test_a_login_of_one_worker_is_completed_by_another_and_only_once(
         with opened.browser() as browser:
             answer = begin(browser)
             cookie = {"cookie": f"{COOKIE}={browser.cookies[COOKIE]}"}
-        answers = [httpx.get(answer, headers=cookie, trust_env=False) for _ in range(4)]
+        answers = [httpx.get(answer, headers=cookie, trust_env=False, timeout=60) for _ in range(4)]
         assert sorted(each.status_code for each in answers) == [303, 401, 401, 401]
     assert opened.process.stop() == 0

@@ -242,7 +242,7 @@ def test_wrong_tokens_lock_no_right_one_though_all_begin_alike(serving: Serving)
     told = []
     for number, token in enumerate(tokens):
         transport = httpx.HTTPTransport(local_address=f"127.0.3.{number + 1}")  # whose own failures are few
-        with httpx.Client(base_url=serving.process.http_url, transport=transport) as browser:
+        with httpx.Client(base_url=serving.process.http_url, transport=transport, timeout=60) as browser:
             told.append(browser.post("/api/session", json={"id_token": token}).status_code)
     assert told == [401] * len(made) + [200]
 
