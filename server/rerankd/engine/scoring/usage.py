@@ -57,11 +57,17 @@ def usage_of(request: RenderedRequest, calls: Sequence[ChunkCall], cached: int, 
 
 
 def add_usage(total: Usage, usage: Usage) -> None:
-    """Add `usage` to `total`, in place; an unknown cost adds nothing."""
-    for name in ("documents", "prompt_tokens", "completion_tokens", "total_tokens", "search_units"):
-        setattr(total, name, getattr(total, name) + getattr(usage, name))
+    """Add `usage` to `total`, in place; what is not known adds nothing. Once for each item of a batch, so no loop."""
+    total.documents += usage.documents
+    total.prompt_tokens += usage.prompt_tokens
+    total.completion_tokens += usage.completion_tokens
+    total.total_tokens += usage.total_tokens
+    total.search_units += usage.search_units
+    total.cached_documents += usage.cached_documents
     if usage.cost is not None:
         total.cost = (total.cost or 0.0) + usage.cost
+    if usage.saved_cost is not None:
+        total.saved_cost = (total.saved_cost or 0.0) + usage.saved_cost
 
 
 def sum_usage(parts: Iterable[Usage]) -> Usage:
