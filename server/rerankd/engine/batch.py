@@ -124,7 +124,7 @@ class _BatchRun:
     ) -> None:
         self._rerank = rerank
         self._context_of = context_of
-        self._call = call
+        self._call = structs.replace(call, request_type="batch_rerank")
         self._ordered = options.ordered
         self._defaults = options.defaults
         self._slots = asyncio.Semaphore(concurrency)
@@ -163,12 +163,15 @@ class _BatchRun:
         self._tasks.add(task)
         if self._ordered:
             self.outcomes.put_nowait(task)
-        else:
-            task.add_done_callback(self.outcomes.put_nowait)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[BatchItemResult]) -> None:
+        self._tasks.discard(task)
+        if not self._ordered:
+            self.outcomes.put_nowait(task)
 
     async def _answer(self, item: BatchItem, index: int) -> BatchItemResult:
-        call = structs.replace(self._call, request_id=f"{self._call.request_id}-{index}", request_type="batch_rerank")
+        call = structs.replace(self._call, request_id=f"{self._call.request_id}-{index}")
         if self._context_of is not None:
             call = self._context_of(item, call)
         result = BatchItemResult(item_id=item.item_id, item_index=index, status=OK)

@@ -61,8 +61,8 @@ class TotalsSink:
 
     def consume(self, batch: EndedBatch) -> None:
         """Count a batch, in whatever thread."""
-        if batch.calls:
-            self._add(self._counted(batch.calls))
+        if batch.calls and (counted := self._counted(batch.calls)):
+            self._add(counted)
 
     def start(self) -> None:
         """Begin to add to the store."""

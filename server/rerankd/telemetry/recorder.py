@@ -157,8 +157,13 @@ class Recorder:
                 batch.server_spans.append(item)
             else:
                 batch.late_attempts.append(item)
-        for sink in self._sinks:
-            sink.consume(batch)
+        for guarded in self._sinks:
+            try:
+                guarded.sink.consume(batch)
+            except Exception as error:  # no call fails for a sink, and the other sinks go on
+                guarded.note_fault(error)
+            else:
+                guarded.is_failing = False
 
 
 def _never(_record: CallRecord) -> bool:
@@ -169,20 +174,13 @@ class _Guarded:
     """A sink whose faults are counted, and logged when they begin."""
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        self.sink = sink
+        self.is_failing = False
+        """Whether its last batch failed."""
         self._errors = metrics.sink_errors.of(sink.name)
-        self._is_failing = False
-
-    def consume(self, batch: EndedBatch) -> None:
-        try:
-            self._sink.consume(batch)
-        except Exception as error:  # no call fails for a sink, and the other sinks go on
-            self.note_fault(error)
-        else:
-            self._is_failing = False
 
     def note_fault(self, error: Exception) -> None:
         self._errors.inc()
-        if not self._is_failing:
-            _log.error("telemetry sink failed; what it was given is lost", sink=self._sink.name, exc_info=error)
-        self._is_failing = True
+        if not self.is_failing:
+            _log.error("telemetry sink failed; what it was given is lost", sink=self.sink.name, exc_info=error)
+        self.is_failing = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct, field, structs
@@ -70,14 +70,17 @@ class RequestScoring(Struct):
     def __post_init__(self) -> None:
         self._counter = counter_for(self.info.capabilities)
 
-    async def run(self) -> Scores:
+    def run(self) -> Coroutine[Any, Any, Scores]:
         """Score the documents, cut to the window for a server that refuses longer ones.
 
         Raises:
             ServiceError: The first failure.
         """
         if self.info.capabilities.truncates is not False or not self.group.options.cut_long_documents:
-            return await self._run()
+            return self._run()
+        return self._run_cut()
+
+    async def _run_cut(self) -> Scores:
         whole = self.call
         for _ in range(_MAX_REFUSALS):
             cut = await self._cut(whole)
