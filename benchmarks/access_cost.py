@@ -11,6 +11,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from rerank.v1 import rerank_service_pb2 as pb
 from rerankd.access.key_format import digest_of, new_secret
 from tests.costs.counting import Callers, provider
 from tests.costs.scenarios import BM25, DOCUMENTS
+from tests.support.redis import RedisServer
 from tests.support.server import ServerProcess
 
 SECRET: Final = new_secret()
@@ -30,12 +32,30 @@ REMOTE: Final = "cohere/rerank-v3.5"
 _QUERY: Final = "what is the capital of France"
 _KEY: Final[Mapping[str, Any]] = {"enabled": True, "keys": {"caller": {"hash": digest_of(SECRET), "group": "g"}}}
 _LIMITS: Final = [{"name": "key", "per": "key", "calls_per_minute": 1e6, "budgets": [{"usd": 1e6, "per": "month"}]}]
-VARIANTS: Final[Mapping[str, Mapping[str, Any] | None]] = {
-    "open": None,
-    "key": {**_KEY, "spend": {"enabled": False}},
-    "and spend": _KEY,
-    "and limit and budget": {**_KEY, "limits": _LIMITS},
-    "and limit and budget, in the file": {**_KEY, "limits": _LIMITS, "ledger": {"write_every_s": 0}},
+_LIMITED: Final[Mapping[str, Any]] = {**_KEY, "limits": _LIMITS}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A server to measure."""
+
+    access: Mapping[str, Any] | None = None
+    """Its settings of access; `None` for none."""
+    of: str = "open"
+    """Variant to which its ratio is."""
+    workers: int = 1
+    has_redis: bool = False
+    """Whether limits and budgets are counted in Redis."""
+
+
+VARIANTS: Final[Mapping[str, Variant]] = {
+    "open": Variant(),
+    "key": Variant({**_KEY, "spend": {"enabled": False}}),
+    "and spend": Variant(_KEY),
+    "and limit and budget": Variant(_LIMITED),
+    "open, 2 workers": Variant(of="open, 2 workers", workers=2),
+    "limit and budget, 2 workers": Variant(_LIMITED, of="open, 2 workers", workers=2),
+    "limit and budget, Redis": Variant(_LIMITED, has_redis=True),
 }
 
 
@@ -51,26 +71,38 @@ def rows() -> Mapping[str, Callable[[Callers], object]]:
 
 
 def cpu_us(pid: int) -> float:
-    """Return the processor time of all threads of a process so far, in microseconds."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e3
+    """Return the processor time of all threads of a process and its children so far, in microseconds."""
+    threads = [*Path(f"/proc/{pid}/task").iterdir()]
+    own = sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e3
+    children = [child for thread in threads for child in (thread / "children").read_text().split()]
+    return own + sum(cpu_us(int(child)) for child in children)
+
+
+def environment(variant: Variant, folder: Path, provider_url: str, redis_url: str) -> dict[str, str]:
+    """Return the variables of a server."""
+    variables = {
+        "RERANKD_STORE": json.dumps({"state_dir": str(folder)}),
+        "RERANKD_PROVIDERS": json.dumps({"cohere": {"base_url": provider_url, "api_key": "k"}}),
+        "RERANKD_CACHE": json.dumps({"enabled": False}),
+    }
+    if variant.access is not None:
+        ledger = {"ledger": {"redis_url": redis_url}} if variant.has_redis else {}
+        variables["RERANKD_ACCESS"] = json.dumps({**variant.access, **ledger})
+    return variables
 
 
 def measure(calls: int, rounds: int) -> Mapping[str, Mapping[str, float]]:
     """Return the least microseconds a call, by row and variant."""
     least: dict[str, dict[str, float]] = {name: {} for name in rows()}
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         upstream = stack.enter_context(provider())
+        redis = RedisServer()
+        stack.callback(redis.kill)
         servers = {}
-        for name, access in VARIANTS.items():
-            variables = {
-                "RERANKD_STORE": json.dumps({"state_dir": str(Path(folder) / name)}),
-                "RERANKD_PROVIDERS": json.dumps({"cohere": {"base_url": upstream.url, "api_key": "k"}}),
-                "RERANKD_CACHE": json.dumps({"enabled": False}),
-                **({} if access is None else {"RERANKD_ACCESS": json.dumps(access)}),
-            }
-            server = ServerProcess(environment=variables)
+        for name, variant in VARIANTS.items():
+            arguments = ("--workers", str(variant.workers)) if variant.workers > 1 else ()
+            server = ServerProcess(*arguments, environment=environment(variant, folder / name, upstream.url, redis.url))
             stack.callback(server.stop)
             servers[name] = server.process.pid, stack.enter_context(Callers(server))
         for number in range(rounds + 1):  # the first one warms
@@ -91,9 +123,9 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=300, help="calls of a round")
     parser.add_argument("--rounds", type=int, default=6, help="rounds; the least counts")
     given = parser.parse_args()
-    table = Table("call", *VARIANTS, title="CPU of the server, us a call, and ratio to the first")
+    table = Table("call", *VARIANTS, title="CPU of the server, us a call, and ratio to the open one")
     for row, found in measure(given.calls, given.rounds).items():
-        table.add_row(row, *(f"{us:.0f}  {us / found['open']:.2f}" for us in found.values()))
+        table.add_row(row, *(f"{us:.0f}  {us / found[VARIANTS[name].of]:.2f}" for name, us in found.items()))
     Console(width=160).print(table)
 
 
