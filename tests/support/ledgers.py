@@ -54,6 +54,6 @@ async def comes_to(ledger: Ledger, charges: Sequence[Charge], value: float) -> N
     async def is_so() -> bool:
         return math.isclose(await used(ledger, charges), value, abs_tol=1e-9)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await is_so():
             await asyncio.sleep(0.005)

@@ -74,16 +74,24 @@ class RedisLedger:
         prefix: First part of every key.
         timeout_s: Longest silence of Redis that a call waits for.
         clock: Unix time in seconds.
+        owner_ttl_s: Time after which this process is taken to be dead if Redis does not hear from it.
     """
 
-    def __init__(self, link: RedisLink, prefix: str, timeout_s: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        prefix: str,
+        timeout_s: float,
+        clock: Callable[[], float] = time.time,
+        owner_ttl_s: float = OWNER_TTL_S,
+    ) -> None:
         self._link = link
         self._prefix = f"{{{prefix}}}:limits:".encode()
         self._timeout_s = timeout_s
         self._clock = clock
         self._owner = b""
         self._is_new = True
-        self._ttl_ms = b"%d" % (OWNER_TTL_S * 1000)
+        self._ttl_ms = b"%d" % (owner_ttl_s * 1000)
         self._asked: deque[_Request] = deque()
         self._unsettled: deque[_Settlement] = deque(maxlen=_MAX_UNSETTLED)
         self._is_beat_due = False

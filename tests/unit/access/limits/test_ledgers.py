@@ -19,6 +19,7 @@ from rerankd.access.limits.windows import Span, Window
 from rerankd.cache.redis_link import RedisLink
 from tests.support.ledgers import Clock, admitted, calls, comes_to, local, refused, used
 from tests.support.redis import RedisServer
+from tests.support.waiting import until
 
 Open = Callable[[], Awaitable[Ledger]]
 
@@ -42,13 +43,15 @@ async def open_ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: Clo
     async with AsyncExitStack() as stack:
 
         async def opened() -> Ledger:
-            ledger: Ledger
             if request.param == "local":
-                ledger = local(tmp_path, clock)
+                ledger: Ledger = local(tmp_path, clock)
+                await ledger.start()
             else:
-                url = request.getfixturevalue("redis").url
-                ledger = RedisLedger(RedisLink(url, 1), prefix, 5, clock)
-            await ledger.start()
+                # Patient: a machine that is busy for ten seconds is no Redis that is away, and no process that died.
+                link = RedisLink(request.getfixturevalue("redis").url, 60)
+                ledger = RedisLedger(link, prefix, 60, clock, owner_ttl_s=600)
+                await ledger.start()
+                await until(lambda: link.is_up)
             stack.push_async_callback(ledger.close)
             return ledger
 
