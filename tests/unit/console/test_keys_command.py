@@ -144,17 +144,24 @@ def test_workers_follow_what_the_commands_change(
         body = {"model": "local/bm25", "query": "a", "documents": ["b"]}
         headers = {"authorization": f"Bearer {secret}"}
         url = f"{server.http_url}/v1/rerank"
-        return {httpx.post(url, json=body, headers=headers, trust_env=False).status_code for _ in range(12)}
+        answers = [httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60) for _ in range(12)]
+        return {answer.status_code for answer in answers}
+
+    def come_to(secret: str, wanted: set[int]) -> None:
+        """Wait, far beyond the bound, which is held to in virtual time."""
+        give_up_s = time.monotonic() + 60
+        while statuses(secret) != wanted:
+            assert time.monotonic() < give_up_s
 
     assert not (tmp_path / "state").exists()
+    # Workers import the database library and open the store for the first key, which may take a busy machine too long.
+    come_to(told(capsys, "create", "first", "--config", config)["secret"], {200})
     made = told(capsys, "create", "search", "--config", config)
     assert statuses(made["secret"]) == {200}
     rotated = told(capsys, "rotate", made["id"], "--overlap", "0", "--config", config)
     assert statuses(rotated["secret"]) == {200}
-    revoked_at_s = time.monotonic()
     told(capsys, "revoke", made["id"], "--config", config)
-    while statuses(rotated["secret"]) != {401}:
-        assert time.monotonic() - revoked_at_s < 15  # the bound itself is held to in virtual time
+    come_to(rotated["secret"], {401})
     assert statuses(made["secret"]) == {401}
     assert server.stop() == 0
     assert rotated["secret"] not in json.dumps(server.log)
