@@ -16,7 +16,9 @@ RULES: Final = {
     "replay_of": "replay_of <> ''",
 }
 """Conditions of partial indexes: a query that states one, word for word, may use the index."""
-_PARTIAL: Final = {"errors": ("run_id",), **{name: (name, "run_id") for name in RULES if name != "errors"}}
+_ERRORS: Final = ("run_id", "latency_ms", "reranker", "model", "reason")
+"""Of failed runs, what they are filtered by: those that do not meet the conditions are passed over in the index."""
+_PARTIAL: Final = {"errors": _ERRORS, **{name: (name, "run_id") for name in RULES if name != "errors"}}
 
 
 def _partial(name: str, columns: tuple[str, ...], rule: str) -> Index:
