@@ -35,7 +35,7 @@ from rerank.v1 import rerank_service_pb2 as pb
 from rerank.v1 import rerank_service_pb2_grpc as pb_grpc
 
 CALLS: Final = 150
-_WIDTH: Final = 200
+WIDTH: Final = 200
 """Of a table that is not printed to a terminal."""
 _SETTLE_S: Final = 8
 """Until models loaded in the background are there."""
@@ -92,6 +92,7 @@ def count(column: Column, provider_url: str, folder: Path, wanted: str = "") -> 
         "PYTHONPATH": os.pathsep.join(str(column.tree / each) for each in SOURCES),
         "RERANKD_LOG__FORMAT": "json",
         "RERANKD_STORE__STATE_DIR": str(folder),
+        "RERANKD_REGISTRY__POLL_S": "3600",  # by the clock, which is slow here
         "OTEL_SDK_DISABLED": "true",
         **{f"RERANKD_{name}": value for name, value in column.settings.items()},
     }
@@ -230,7 +231,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     columns = [Column(tree.resolve(), settings) for tree in given.trees for settings in ({}, *given.also)]
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     if shutil.which("valgrind") is None:
         raise MissingToolError("valgrind is not installed; Debian's package of that name has it")
     with tempfile.TemporaryDirectory() as name, console.status("starting") as status:
