@@ -7,23 +7,27 @@ from collections.abc import Sequence
 _BINS = 10
 
 
-def calibration_error(scores: Sequence[float], relevant: Sequence[bool]) -> float:
+def calibration_error(scores: Sequence[float], relevant: Sequence[bool], *, at_even_odds: bool = False) -> float:
     """Return the expected calibration error over ten bins of equal width.
 
     Args:
         scores: Probabilities, n >= 1.
         relevant: Whether each document is relevant.
+        at_even_odds: Let the relevant documents weigh as much as the others together, for probabilities that suppose
+            that a document is as likely relevant as not before it is read. Needs documents of both kinds.
 
     Returns:
         Mean over documents of the distance between a bin's mean score and its share of relevant documents, 0 to 1.
     """
+    count, found = len(scores), sum(relevant)
+    shares = (
+        {True: 0.5 / found, False: 0.5 / (count - found)} if at_even_odds else dict.fromkeys((True, False), 1 / count)
+    )
     error = 0.0
     for number in range(_BINS):
         inside = [place for place, score in enumerate(scores) if min(_BINS - 1, int(score * _BINS)) == number]
-        if inside:
-            distance = sum(scores[place] for place in inside) - sum(relevant[place] for place in inside)
-            error += abs(distance)
-    return error / len(scores)
+        error += abs(sum(shares[relevant[place]] * (scores[place] - relevant[place]) for place in inside))
+    return error
 
 
 def best_threshold(scores: Sequence[float], relevant: Sequence[bool]) -> tuple[float, float]:

@@ -2,10 +2,12 @@
 
 Every query's BM25 candidates are reranked one call after the other. The second pass over the same documents shows
 what the cache of document vectors saves. Figures to compare with are those of the models' own evaluation on the
-same candidates. Of models whose scores are probabilities, the table has the expected calibration error and the
-threshold with the best F1; "in halves" sends every list as two calls and merges their results by score, "ranked" says
-that the documents come in the order of an earlier stage, "warm" warms them before. A second table has the documents
-that each stage of `local/default` read, and its time. Candidates recur between the queries of a set, so some vectors
+same candidates. Of models whose scores are probabilities, the table has the expected calibration error, with all
+documents alike ("ECE") and with relevant ones weighing as much as the others ("at even odds", which the scores of
+`local/default` suppose), and the threshold with the best F1; "in halves" sends every list as two calls and merges
+their results by score, "ranked" says that the documents come in the order of an earlier stage, "warm" warms them
+before. A second table has the documents that each stage of `local/default` read, and its time, a third one the scores
+of right and of unrelated documents that are sent alone. Candidates recur between the queries of a set, so some vectors
 are kept from one to the next; `--vector-cache-mb 0` keeps none.
 """
 
@@ -29,6 +31,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from benchmarks.alone import HEADINGS, score_alone
 from benchmarks.probabilities import best_threshold, calibration_error
 from benchmarks.retrieval_sets import LabelledQuery, mrr_at_10, ndcg_at_10, read_set
 from rerankd_client import RerankClient, ScoreSpace, StageDetail
@@ -86,12 +89,14 @@ MODELS = (
     "local/default (quality)",
     "local/default (quality) in halves",
     "local/default (budget) warm",
+    "local/default (quality) alone",
 )
 SECOND_PASS = ("local/all-minilm-l6-v2-maxsim", "local/default (quality)")
 CACHED = "again, vectors kept"
 HALVES = " in halves"
 RANKED = " ranked"
 WARM = " warm"
+ALONE = " alone"
 _WARMED_AT_ONCE = 500
 """Documents of one call to warm."""
 
@@ -106,6 +111,8 @@ class Reading:
     p95_ms: float
     calibration_error: float | None
     """`None` of scores that are no probabilities."""
+    even_calibration_error: float | None
+    """With relevant documents weighing as much as the others."""
     threshold: float | None
     max_ms: float
     stages: Mapping[str, StageReading]
@@ -166,8 +173,7 @@ def server(target: str | None, vector_cache_mb: int | None = None) -> Iterator[S
 def rank(client: RerankClient, label: str, query: LabelledQuery) -> tuple[list[float], Sequence[StageDetail]]:
     """Rerank a query's candidates; return one score a candidate, and the stages of the last call."""
     kind, halves, _ = label.partition(HALVES)
-    model, _, mode = kind.removesuffix(RANKED).removesuffix(WARM).partition(" (")
-    options: dict[str, Any] = {"mode": mode.rstrip(")")} if mode else {}
+    model, options = _read_label(kind.removesuffix(RANKED).removesuffix(WARM))
     documents = query.candidates
     middle = len(documents) // 2 if halves else 0
     scores = [0.0] * len(documents)
@@ -186,6 +192,12 @@ def rank(client: RerankClient, label: str, query: LabelledQuery) -> tuple[list[f
             for result in response.results:
                 scores[start + result.index] = result.relevance_score
     return scores, stages
+
+
+def _read_label(label: str) -> tuple[str, dict[str, Any]]:
+    """Split "local/default (quality)" into the model and the options of a call."""
+    model, _, mode = label.partition(" (")
+    return model, {"mode": mode.rstrip(")")} if mode else {}
 
 
 def warm(client: RerankClient, queries: Sequence[LabelledQuery]) -> None:
@@ -216,17 +228,19 @@ def measure(client: RerankClient, label: str, queries: Sequence[LabelledQuery], 
         progress.advance(task)
     progress.remove_task(task)
     p95_ms = statistics.quantiles(times_ms, n=20)[18] if len(times_ms) > 1 else times_ms[0]
-    error = threshold = None
+    error = even_error = threshold = None
     model = client.get_model(label.partition(" (")[0])
     if model.score_space is ScoreSpace.PROBABILITY:
         relevant = [gain > 0 for query in queries for gain in query.gains]
         error, threshold = calibration_error(all_scores, relevant), best_threshold(all_scores, relevant)[0]
+        even_error = calibration_error(all_scores, relevant, at_even_odds=True)
     return Reading(
         ndcg=statistics.mean(ndcgs),
         mrr=statistics.mean(mrrs),
         mean_ms=statistics.mean(times_ms),
         p95_ms=p95_ms,
         calibration_error=error,
+        even_calibration_error=even_error,
         threshold=threshold,
         max_ms=max(times_ms),
         stages={name: _read_stage(found) for name, found in details.items()},
@@ -244,12 +258,14 @@ def _read_stage(details: Sequence[StageDetail]) -> StageReading:
 
 def measure_set(
     client: RerankClient, name: str, queries: Sequence[LabelledQuery], labels: Sequence[str]
-) -> tuple[Table, Table]:
-    """Measure every model on one set; return the table of models and that of stages."""
+) -> tuple[Table, Table, Table]:
+    """Measure every model on one set; return the tables of models, of stages, and of documents sent alone."""
     documents = statistics.mean(len(query.candidates) for query in queries)
     table = Table(title=f"{name}: {len(queries)} queries, {documents:.0f} documents each")
-    for heading in ("model", "NDCG@10", "reference", "MRR@10", "ECE", "best F1 at", "ms a query", "p95 ms", "max ms"):
+    measures = ("NDCG@10", "reference", "MRR@10", "ECE", "at even odds", "best F1 at")
+    for heading in ("model", *measures, "ms a query", "p95 ms", "max ms"):
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+    alone = Table("model", *HEADINGS, title=f"{name}: documents sent alone")
     stages = Table(title=f"{name}: stages")
     for heading in ("model", "stage", "documents", "p50 ms", "p95 ms"):
         stages.add_column(heading, justify="right" if heading.endswith("s") else "left", no_wrap=True)
@@ -257,6 +273,10 @@ def measure_set(
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), transient=True) as progress:
         reference = REFERENCE.get(name, {}) if len(queries) == QUERIES.get(name) else {}
         for label in labels:
+            if label.endswith(ALONE):
+                model, options = _read_label(label.removesuffix(ALONE))
+                alone.add_row(label, *score_alone(client, model, options, queries).row())
+                continue
             reading = measure(client, label, queries, progress)
             _add_row(table, label, reading, reference.get(label))
             for stage, found in reading.stages.items():
@@ -265,15 +285,14 @@ def measure_set(
             if label in SECOND_PASS:
                 again = measure(client, label, queries, progress)
                 _add_row(table, f"  {CACHED}", again, None)
-    return table, stages
+    return table, stages, alone
 
 
 def _add_row(table: Table, label: str, reading: Reading, reference: float | None) -> None:
     expected = "" if reference is None else f"{reference:.3f}"
-    error, threshold = (
-        "" if value is None else f"{value:.2f}" for value in (reading.calibration_error, reading.threshold)
-    )
-    row = (label, f"{reading.ndcg:.3f}", expected, f"{reading.mrr:.3f}", error, threshold)
+    estimates = (reading.calibration_error, reading.even_calibration_error, reading.threshold)
+    texts = ["" if value is None else f"{value:.2f}" for value in estimates]
+    row = (label, f"{reading.ndcg:.3f}", expected, f"{reading.mrr:.3f}", *texts)
     table.add_row(*row, f"{reading.mean_ms:.0f}", f"{reading.p95_ms:.0f}", f"{reading.max_ms:.0f}")
 
 
@@ -287,11 +306,12 @@ def main() -> None:
     parser.add_argument("--target", help="gRPC address of a running server; one is started when not given")
     parser.add_argument("--vector-cache-mb", type=int, help="setting of the server that is started")
     arguments = parser.parse_args()
-    console = Console(width=max(120, Console().width))
+    console = Console(width=max(150, Console().width))
     with server(arguments.target, arguments.vector_cache_mb) as served, RerankClient(served.address) as client:
         for name in arguments.sets.split(","):
             queries = read_set(arguments.data / name, arguments.queries or QUERIES.get(name))
-            console.print(*measure_set(client, name, queries, arguments.models.split(",")))
+            tables = measure_set(client, name, queries, arguments.models.split(","))
+            console.print(*(table for table in tables if table.row_count))
         if (memory := served.memory_mb()) is not None:
             console.print(f"resident memory of the server: {memory[0]} MB, at most {memory[1]} MB")
 
