@@ -121,9 +121,9 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
                 "id": "3f0c6f9a5d1b4a7c8e2d9b1f0a6c5e47",
                 "replayOf": RUN_ID,
                 "results": [
-                    {"index": 1, "relevanceScore": 0.7005276744015364},
-                    {"index": 0, "relevanceScore": 0.08020397529822733},
-                    {"index": 2, "relevanceScore": 0.0111},
+                    {"index": 1, "relevanceScore": 0.9327372553216423},
+                    {"index": 0, "relevanceScore": 0.300047021950147},
+                    {"index": 2, "relevanceScore": 0.20324986100407422},
                 ],
                 "comparison": _COMPARISON,
                 "before": _BEFORE,

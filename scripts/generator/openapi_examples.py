@@ -30,21 +30,21 @@ def _stage(name: str, model: str, latency_ms: float) -> dict[str, Any]:
 _ANSWER: Final[dict[str, Any]] = {
     "id": "3f0c6f9a5d1b4a7c8e2d9b1f0a6c5e47",
     "results": [
-        {"index": 1, "relevance_score": 0.7005276744015364},
-        {"index": 0, "relevance_score": 0.08020397529822733},
+        {"index": 1, "relevance_score": 0.9327372553216423},
+        {"index": 0, "relevance_score": 0.300047021950147},
     ],
     "model": "local/default",
     "usage": {
         "documents": 3,
-        "prompt_tokens": 57,
+        "prompt_tokens": 81,
         "completion_tokens": 0,
-        "total_tokens": 57,
+        "total_tokens": 81,
         "search_units": 0,
         "cached_documents": 0,
     },
     "meta": {
         "api_version": {"version": "1"},
-        "billed_units": {"search_units": 0, "input_tokens": 57, "output_tokens": 0},
+        "billed_units": {"search_units": 0, "input_tokens": 81, "output_tokens": 0},
         "warnings": [],
     },
     "extra_fields": {
@@ -94,7 +94,7 @@ _BATCH_ANSWER: Final = [
             "item_id": "a",
             "item_index": 0,
             "status": {"code": 0, "message": "", "details": []},
-            "response": {**_ANSWER, "results": [{"index": 1, "relevance_score": 0.7005276744015364}]},
+            "response": {**_ANSWER, "results": [{"index": 1, "relevance_score": 0.9327372553216423}]},
         }
     },
     {

@@ -8,6 +8,10 @@ A later stage reads the documents that the stage before found best, so a documen
 relevant than its own features say. Scores of the stages before the cross-encoder are therefore scaled down into bands:
 the order inside a stage is kept, and a document that the cross-encoder found relevant lies above those it did not read.
 
+The functions are fitted on lists that a search returned, where one document in seven is relevant. A caller's documents
+may come from anywhere, or alone, so all probabilities are moved to even odds: a score above 0.5 says that the texts
+speak for the document, whatever its origin. The move is the same for all, so no order changes.
+
 Fitted on the four sets of `make bench-quality`, every set and every query with the same weight;
 docs/decisions/0029-probabilities-of-the-cascade.md has the table. Pure Python, so that it runs where numpy is not
 installed.
@@ -34,10 +38,10 @@ class _Logistic(NamedTuple):
     intercept: float
     slope: float
     ceiling: float
-    """Upper end of the stage's band."""
+    """Upper end of the stage's band, before it is moved to even odds."""
 
     def probability(self, value: float) -> float:
-        return self.ceiling * sigmoid(self.intercept + self.slope * value)
+        return at_even_odds(self.ceiling * sigmoid(self.intercept + self.slope * value))
 
 
 _MATCH: Final = _Feature(0.1829, 0.1082)
@@ -55,10 +59,28 @@ _CROSS_SHARE: Final = 0.75
 """Weight of the cross-encoder beside late interaction."""
 PRIOR_SHARE: Final = 0.3
 """Weight of an earlier stage beside the first one of the cascade."""
+_LISTED_SHARE: Final = 0.148
+"""Relevant documents among the candidates of the development lists, for which the functions are fitted: mean over sets
+of the mean over queries."""
+_LIFT: Final = (1 - _LISTED_SHARE) / _LISTED_SHARE
+
+
+def at_even_odds(probability: float) -> float:
+    """Move a probability from the share of relevant documents that it was fitted at to a half.
+
+    What the texts say multiplies the odds that a document had before they were read; the odds of the fit are taken out.
+
+    Args:
+        probability: 0 to 1.
+
+    Returns:
+        0 to 1, in the same order.
+    """
+    return _LIFT * probability / (1 + (_LIFT - 1) * probability)
 
 
 def words_probability(match: float, prior: float | None = None) -> float:
-    """Score a document of which only the words were compared; 0 to 0.02.
+    """Score a document of which only the words were compared; 0 to 0.11.
 
     Args:
         match: Share of the query's words that it has, repetitions saturated, 0 to 1.
@@ -68,7 +90,7 @@ def words_probability(match: float, prior: float | None = None) -> float:
 
 
 def static_probability(match: float, cosine: float, maxsim: float, prior: float | None = None) -> float:
-    """Score a document compared by words and static vectors; 0 to 0.05."""
+    """Score a document compared by words and static vectors; 0 to 0.24."""
     value = (
         0.3 * _MATCH.standardise(match)
         + 0.3 * STATIC_COSINE.standardise(cosine)
@@ -87,7 +109,7 @@ def late_value(match: float, cosine: float, maxsim: float) -> float:
 
 
 def late_probability(value: float) -> float:
-    """Score a document that the bi-encoder has read; 0 to 0.3.
+    """Score a document that the bi-encoder has read; 0 to 0.72.
 
     Args:
         value: Its `late_value`.

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from rerankd.local.bm25 import Bm25Query
 from rerankd.local.calibration import (
+    _LISTED_SHARE,
+    at_even_odds,
     late_probability,
     late_value,
     pair_probability,
@@ -27,11 +29,25 @@ BEES = "how do bees make honey"
 @given(_share, _similarity, _similarity, st.floats(-20, 20))
 def test_probabilities_lie_in_the_band_of_their_stage(match: float, cosine: float, maxsim: float, logit: float) -> None:
     late = late_value(match, cosine, maxsim)
-    assert 0 < words_probability(match) < 0.02
-    assert 0 < static_probability(match, cosine, maxsim) < 0.05
-    assert 0 < late_probability(late) < 0.3
+    assert 0 < words_probability(match) < at_even_odds(0.02)
+    assert 0 < static_probability(match, cosine, maxsim) < at_even_odds(0.05)
+    assert 0 < late_probability(late) < at_even_odds(0.3)
     assert 0 < pair_probability(logit, late) < 1
     assert 0 < pair_probability(logit, None) < 1
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_even_odds_keep_every_order(one: float, other: float) -> None:
+    less, more = sorted((one, other))
+    assert 0 <= at_even_odds(less) <= at_even_odds(more) <= 1
+    assert at_even_odds(more) >= more
+
+
+def test_what_says_nothing_new_is_as_likely_as_not() -> None:
+    assert at_even_odds(_LISTED_SHARE) == pytest.approx(0.5)
+    assert (at_even_odds(0), at_even_odds(1)) == (0, 1)
+    odds = [at_even_odds(share) / (1 - at_even_odds(share)) * (1 - share) / share for share in (0.05, 0.5, 0.9)]
+    assert odds == pytest.approx([odds[0]] * 3)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +78,7 @@ def test_matches_saturate_and_need_no_other_document() -> None:
     ("query", "right", "unrelated"),
     [
         (BEES, "Bees make honey from nectar.", "The stock market fell."),
+        (BEES, "Bees turn nectar into honey", "The stock market fell"),
         ("what is the capital of france", "Paris is the capital of France.", "Our office is closed on Sundays."),
         (
             "how long do lithium batteries last",
@@ -75,5 +92,7 @@ async def test_a_document_alone_is_scored_by_what_it_says(
     shared: LocalProvider, query: str, right: str, unrelated: str
 ) -> None:
     for text, is_right in ((right, True), (unrelated, False)):
-        reply = await shared.rerank(ProviderCall(model="default", query=query, documents=[text]))
+        reply = await shared.rerank(
+            ProviderCall(model="default", query=query, documents=[text], options={"mode": "quality"})
+        )
         assert reply.scores[0] > 0.6 if is_right else reply.scores[0] < 0.2
