@@ -145,6 +145,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
                         "comparison": _COMPARISON,
                         "before": _BEFORE,
                         "after": _AFTER,
+                        "runDeleted": False,
                     }
                 ],
                 "nextPageToken": "",

@@ -35,9 +35,10 @@ _RUN: Final = {
 _DETAILS: Final = {
     "query": "How do I reset my password?",
     "queryHash": "",
+    "queryImage": "",
     "documents": [
-        {"index": 0, "text": "Forgot password? Click here to reset.", "hash": "", "id": "", "chars": 37},
-        {"index": 1, "text": "Two-factor authentication setup guide.", "hash": "", "id": "", "chars": 38},
+        {"index": 0, "text": "Forgot password? Click here to reset.", "hash": "", "id": "", "chars": 37, "image": ""},
+        {"index": 1, "text": "Two-factor authentication setup guide.", "hash": "", "id": "", "chars": 38, "image": ""},
     ],
     "results": [{"index": 0, "relevanceScore": 0.92}, {"index": 1, "relevanceScore": 0.31}],
     "parameters": {"top_n": 3},
@@ -71,6 +72,7 @@ _DETAILS: Final = {
     "provider": "cohere",
     "deployment": "cohere/rerank-multilingual-v3.0",
     "scoreSpace": "probability",
+    "leftOut": {},
 }
 ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "ListRuns": {"runs": {"summary": "One page", "value": {"runs": [_RUN], "nextCursor": ""}}},
