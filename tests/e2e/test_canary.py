@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from rerankd.access.key_format import digest_of
+from rerankd.runs.detail_blocks import decompressed
 from rerankd_adapters.testing import Received, ScriptedResponse
 from rerankd_client import RerankClient, RerankError
 from rerankd_client.requests import BatchItem
@@ -223,6 +225,13 @@ def test_canaries_are_found_nowhere(upstream: Upstream, tmp_path: Path) -> None:
         assert [text for text in told if secret in text] == []
 
 
+def stored_bytes(folder: Path) -> bytes:
+    """Return what is in a state directory: the bytes of its files, and what the run log has compressed in them."""
+    with contextlib.closing(sqlite3.connect(folder / "rerankd.db")) as connection:
+        blocks = connection.execute("SELECT data FROM run_blocks UNION ALL SELECT details FROM runs").fetchall()
+    return b"".join([*(path.read_bytes() for path in folder.iterdir()), *(decompressed(data) for (data,) in blocks)])
+
+
 def test_masked_texts_are_nowhere_but_in_the_answer(tmp_path: Path) -> None:
     """Masked before anything else sees them: providers, spans that capture texts, the run log, logs and metrics."""
     masked = f"jane.{CANARY_DOCUMENT}@example.org"
@@ -247,7 +256,7 @@ def test_masked_texts_are_nowhere_but_in_the_answer(tmp_path: Path) -> None:
         exported = b"".join(collector.raw)
         sent = b"".join(request.body for request in upstream.received)
     assert f"mail {masked}" in texts
-    stored = b"".join(path.read_bytes() for path in (tmp_path / "state").iterdir())
+    stored = stored_bytes(tmp_path / "state")
     places = {"log": json.dumps(server.log).encode(), "metrics": shown.encode(), "OTLP": exported, "store": stored}
     for where, content in {**places, "request of a provider": sent}.items():
         assert CANARY_DOCUMENT.encode() not in content, f"a masked text is in the {where}"
