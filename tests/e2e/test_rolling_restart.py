@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -36,7 +37,9 @@ class Workers:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "rerankd.yaml"
         self.write(yaml.safe_dump(settings()))
-        self.server = ServerProcess("--workers", "2", "--config", str(self.file))
+        self.folder = folder
+        environment = {"TMPDIR": str(folder)}
+        self.server = ServerProcess("--workers", "2", "--config", str(self.file), environment=environment)
 
     def write(self, text: str) -> None:
         draft = self.file.with_suffix(".new")
@@ -100,6 +103,21 @@ async def test_every_worker_is_replaced_and_the_service_stays_ready(workers: Wor
     assert [entry["worker"] for entry in workers.logged("worker replaced")] == [0, 1]
     assert [entry["delay_s"] for entry in workers.logged("draining")] == [0, 0]
     assert not workers.logged("worker died")
+
+
+async def test_counters_go_on_in_the_files_of_workers_that_ended(workers: Workers) -> None:
+    await workers.started()
+    for calls in (6, 12):
+        assert await statuses(workers.server.http_url, 6) == {200}
+        await workers.roll()
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            text = (await client.get(f"{workers.server.http_url}/metrics")).text
+        found = re.findall(r"^rerankd_calls_total\{.*\} (\S+)$", text, re.MULTILINE)
+        assert sum(map(float, found)) == calls
+        assert "rerankd_calls_in_flight 0.0" in text
+    files = [path.name for path in workers.folder.glob("rerankd-metrics-*/*.db")]
+    assert len([name for name in files if name.startswith("counter")]) <= 3
+    assert len([name for name in files if name.startswith("gauge")]) == 2
 
 
 async def test_settings_that_cannot_be_used_replace_no_worker(workers: Workers) -> None:

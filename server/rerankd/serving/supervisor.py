@@ -8,6 +8,7 @@ another when it is told to.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import tempfile
@@ -143,7 +144,9 @@ class _Supervisor:
             self._start_worker(index)
 
     def _start_worker(self, index: int) -> None:
-        self._workers.append(spawn(index, self._generation, self._start, self._balancer_seen))
+        taken = {worker.slot for worker in self._workers}
+        slot = next(slot for slot in itertools.count() if slot not in taken)
+        self._workers.append(spawn(index, slot, self._generation, self._start, self._balancer_seen))
 
     def _note_ready(self) -> None:
         """Announce the service once all workers have reported ready."""
@@ -162,7 +165,7 @@ class _Supervisor:
         for worker in [worker for worker in self._workers if not worker.process.is_alive()]:
             self._workers.remove(worker)
             worker.close()
-            forget_process(worker.process.pid)
+            forget_process(worker.slot)
             exit_code = worker.process.exitcode
             if self._is_stopping:
                 # A worker that still starts has no handler for SIGTERM yet.

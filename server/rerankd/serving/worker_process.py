@@ -16,6 +16,7 @@ from typing import Any, Final
 from rerankd.serving.listening import Addresses
 from rerankd.serving.worker import WorkerStart, run_worker
 from rerankd.telemetry.logging import configure_logging, label_process
+from rerankd.telemetry.metrics import SHARED_SLOT
 
 _context: Final = multiprocessing.get_context("spawn")
 _LATE_HANDLED: Final = (signal.SIGHUP, signal.SIGUSR2)
@@ -33,6 +34,8 @@ class WorkerProcess:
 
     index: int
     """Of the worker in the service, from 0; that of its successor too."""
+    slot: int
+    """Of its metrics, from 0; that of no other worker that runs."""
     generation: int
     """Number of rolling restarts before its start."""
     process: SpawnProcess
@@ -71,8 +74,9 @@ class WorkerProcess:
         self.announcement.close()
 
 
-def spawn(index: int, generation: int, start: WorkerStart, balancer_seen: ctypes.c_bool) -> WorkerProcess:
-    """Start a worker."""
+def spawn(index: int, slot: int, generation: int, start: WorkerStart, balancer_seen: ctypes.c_bool) -> WorkerProcess:
+    """Start a worker; arguments as of `WorkerProcess`."""
+    os.environ[SHARED_SLOT] = str(slot)  # inherited, and read when the worker imports its metrics
     receiver, sender = _context.Pipe(duplex=False)
     process = _context.Process(target=_work, args=(start, index, sender, balancer_seen), name=f"rerankd-worker-{index}")
     with contextlib.closing(sender):
@@ -81,7 +85,7 @@ def spawn(index: int, generation: int, start: WorkerStart, balancer_seen: ctypes
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _LATE_HANDLED)
-    return WorkerProcess(index, generation, process, receiver)
+    return WorkerProcess(index, slot, generation, process, receiver)
 
 
 def _work(start: WorkerStart, index: int, ready: Connection, balancer_seen: ctypes.c_bool) -> None:
