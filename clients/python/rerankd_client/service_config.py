@@ -20,7 +20,7 @@ SERVICE_CONFIG: Final = """\
         "maxAttempts": 4,
         "initialBackoff": "0.1s",
         "maxBackoff": "2s",
-        "backoffMultiplier": 2,
+        "backoffMultiplier": 4,
         "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]
       }
     }

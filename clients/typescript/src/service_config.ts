@@ -16,7 +16,7 @@ export const SERVICE_CONFIG = {
         "maxAttempts": 4,
         "initialBackoff": "0.1s",
         "maxBackoff": "2s",
-        "backoffMultiplier": 2,
+        "backoffMultiplier": 4,
         "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]
       }
     }
