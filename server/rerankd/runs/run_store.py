@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
 from rerankd.runs.detail_blocks import BlockPacker
@@ -44,9 +44,11 @@ class RunStore:
         asyncio.run(_open(settings))
         self._database = BlockingDatabase(settings, is_durable=is_durable)
         # By hand: rows of dictionaries through SQLAlchemy cost 10 us each, as much as the database itself.
-        marks = f"({', '.join(['?' if settings.is_sqlite else '%s'] * len(COLUMNS))})"
+        mark = "?" if settings.is_sqlite else "%s"
+        marks = f"({', '.join([mark] * len(COLUMNS))})"
         self._insert = f"INSERT INTO runs ({_NAMES}) VALUES {marks}"  # noqa: S608 - names and marks alone
         self._insert_many = ", ".join([self._insert, *[marks] * (_STATEMENT_ROWS - 1)])
+        self._insert_block = f"INSERT INTO run_blocks (block_id, data) VALUES ({mark}, {mark})"  # noqa: S608 - marks alone
         self._takes_many = settings.is_sqlite  # psycopg sends all rows at once as they are
         self._packer = BlockPacker()
 
@@ -107,8 +109,7 @@ class RunStore:
                     return
             packed = self._packer.pack(rows)
             if packed.blocks:
-                names = "block_id", "data"
-                connection.execute(insert(RUN_BLOCKS), [dict(zip(names, each, strict=True)) for each in packed.blocks])
+                connection.exec_driver_sql(self._insert_block, packed.blocks)
             self._insert_rows(connection, packed.rows)
             self._add_to_log(connection, len(rows), packed.size)
 
