@@ -33,7 +33,8 @@ class RenderedRequest(Struct, frozen=True):
     rank_fields: Sequence[str] = ()
     """Names of the fields of `objects` that are scored."""
     objects: Sequence[dict[str, Any] | None] | None = None
-    """n items: the fields of a document that can be sent as an object, or `None`; `None` if there is none."""
+    """n items: the scored fields of a document that can be sent as an object, whole numbers as integers, or `None`;
+    `None` if there is none. Other fields go nowhere: guardrails read what is scored."""
     images: Sequence[str | None] | None = None
     """n items: the image URL of a document, or `None`; `None` if no document has an image."""
     prior_scores: Sequence[float] | None = None
@@ -195,7 +196,7 @@ class _Objects:
         self.names = list(dict.fromkeys(rank_fields))
         """Of the scored fields."""
         self.found: list[dict[str, Any] | None] = []
-        """One item a document: its fields, or `None`."""
+        """One item a document: its scored fields, or `None`."""
         self.has_any = False
         """Whether any document can be sent as an object."""
 
@@ -210,13 +211,7 @@ class _Objects:
             self.found.append(None)
             return
         self.has_any = True
-        self.found.append(_sendable(scored, document.fields or {}))
-
-
-def _sendable(scored: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the scored fields and then the others, whole numbers as integers."""
-    converted: dict[str, Any] = whole_numbers(fields if scored is fields else {**scored, **fields})
-    return converted
+        self.found.append(whole_numbers(scored))
 
 
 def _rank_field_warnings(request: RerankRequest, documents: Sequence[str | Document], unranked: int) -> list[str]:

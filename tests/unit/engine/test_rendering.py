@@ -68,6 +68,7 @@ def test_strings_are_not_copied() -> None:
         ([Document(fields={"b": 1.0, "a": "x"}), "s"], [], ["b", "a"], [{"b": 1, "a": "x"}, None]),
         ([Document(fields={"a": "x", "b": "y"}), Document(fields={"b": "y", "a": "x"})], [], ["a", "b"], ["first"]),
         ([Document(fields={"a": "x", "b": "y"})], ["b", "a", "b"], ["b", "a"], [{"a": "x", "b": "y"}]),
+        ([Document(fields={"a": "x", "unscored": "y"})], ["a"], ["a"], [{"a": "x"}]),
         ([Document(fields={"a": "x"}), Document(fields={"a": "x", "b": "y"})], ["a", "b"], ["a", "b"], ["second"]),
         ([Document(fields={"a": None, "b": "y"})], ["a", "b"], [], None),
         ([Document(text="t", fields={"a": "x"})], ["a", "text"], ["a", "text"], [{"a": "x", "text": "t"}]),
