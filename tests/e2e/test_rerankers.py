@@ -61,6 +61,7 @@ BAD = {
     "rerankers.x.config.weights.bm25": {"strategy": "heuristic", "config": {"weights": {"bm25": -1}}},
     "rerankers.x.config.prompt": {"strategy": "llm-judge", "config": {"model": "ollama/m", "prompt": "{query}"}},
     "rerankers.x.config.window": {"strategy": "llm-listwise", "config": {"model": "ollama/m", "window": 101}},
+    "rerankers.x.config.window: 20 documents": {"strategy": "llm-listwise", "config": {"model": "ollama/small"}},
 }
 
 
@@ -153,7 +154,7 @@ def test_calls_of_a_reranker_are_counted_under_its_key(configured: ServerProcess
 
 
 def written(file: Path, reranker: dict[str, Any] | None) -> Path:
-    providers = {"ollama": {"base_url": "http://127.0.0.1:9"}}
+    providers = {"ollama": {"base_url": "http://127.0.0.1:9", "models": {"small": {"max_total_tokens": 4096}}}}
     rerankers = {} if reranker is None else {"x": reranker}
     file.write_text(yaml.safe_dump({"aliases": {}, "providers": providers, "rerankers": rerankers}))
     return file
@@ -190,8 +191,8 @@ def test_neither_a_start_nor_a_reload_uses_what_a_check_refuses(tmp_path: Path) 
         assert [each["index"] for each in answer.json()["results"]] == [1, 0]
     finally:
         assert server.stop() == 0
-    for key in ("rerankers.x.config.model", "rerankers.x.config.budget_ms"):
-        command = (sys.executable, "-m", *SERVE, "--config", str(written(file, BAD[key])))
+    for key, reranker in BAD.items():
+        command = (sys.executable, "-m", *SERVE, "--config", str(written(file, reranker)))
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert key in done.stderr
         assert done.returncode != 0
