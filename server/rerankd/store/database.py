@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,9 +64,9 @@ class Database:
         if self._path is None:
             return
         try:
-            create_private_file(self._path)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
+            create_private_file(self._path, _turn_on_write_ahead)
+        except (OSError, sqlite3.Error) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
             raise StoreError(f"{self._path} cannot be written: {reason}; set store.state_dir or store.url") from None
 
     @asynccontextmanager
@@ -161,6 +162,13 @@ def _options(settings: StoreSettings) -> dict[str, Any]:
         "options": f"-c lock_timeout={waits_ms} -c statement_timeout={4 * waits_ms}",
     }
     return {**options, "connect_args": connect, "pool_pre_ping": True}
+
+
+def _turn_on_write_ahead(path: Path) -> None:
+    # SQLite does not wait for other connections to change the mode: those that did at once failed as "locked". So the
+    # file has it before a second connection can open it.
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,15 @@ def test_a_new_file_is_its_owners_alone_and_an_old_one_stays(tmp_path: Path) -> 
     assert database.path.read_bytes() == b"kept"
     assert stat.S_IMODE(database.path.stat().st_mode) == 0o640
     assert list(database.path.parent.iterdir()) == [database.path]
+
+
+def test_a_new_file_is_in_write_ahead_mode_before_its_first_connection(tmp_path: Path) -> None:
+    """Connections that change the mode at once do not wait for each other: some would fail as locked."""
+    database = Database(StoreSettings(state_dir=str(tmp_path)))
+    database.create_file()
+    assert database.path is not None
+    with closing(sqlite3.connect(database.path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
