@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,3 +94,19 @@ def test_the_sampler_is_asked_once_and_not_before_it_is_needed() -> None:
 def test_providers_are_told_nothing_when_propagation_is_off(sample: None) -> None:
     ServerTracing(TracePolicy(sample, propagates=False)).begin("x", {"traceparent": TRACEPARENT})
     assert trace_headers() == {}
+
+
+def test_a_pause_between_the_two_clocks_does_not_move_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans moved to before their parent's start are what traces of a busy machine would show."""
+    pauses_s = [0.3]
+
+    def paused() -> int:
+        now = time.time_ns()
+        time.sleep(pauses_s.pop() if pauses_s else 0.0)
+        return now
+
+    clock = SimpleNamespace(time_ns=paused, perf_counter_ns=time.perf_counter_ns)
+    monkeypatch.setattr("rerankd.telemetry.trace_context.time", clock)
+    before = time.time_ns()
+    at = TraceContext("x", None, TracePolicy()).at_ns(time.perf_counter())
+    assert abs(at - before) < 100e6
