@@ -435,12 +435,13 @@ def test_a_hedge_is_an_event_and_a_second_call(server: ServerProcess, collector:
     spans = trace_of(collector, trace_id)
     model = next(span for span in spans if span.kind == "internal")
     ((event, attributes),) = model.events
-    calls = [span for span in spans if span.kind == "client" and span.attributes["rerank.outcome"] == "cancelled"]
-    assert len(calls) == 1
+    (given_up,) = [span for span in spans if span.kind == "client" and span.attributes["rerank.outcome"] != "ok"]
     assert event == "hedge"
-    assert {attributes["deployment"], calls[0].attributes["rerank.deployment"]} == {"one", "two"}
-    index = calls[0].attributes["rerank.chunk.index"]
-    below = {0: [f"{CALL} cancelled", f"{CALL} ok", f"{CALL} ok"], 1: [f"{CALL} ok", f"{CALL} cancelled", f"{CALL} ok"]}
+    assert {attributes["deployment"], given_up.attributes["rerank.deployment"]} == {"one", "two"}
+    outcome = given_up.attributes["rerank.outcome"]  # where the process pauses, it may stop waiting before it hedges
+    stalled = f"{CALL} {outcome}{'!' if given_up.is_error else ''}"
+    index = given_up.attributes["rerank.chunk.index"]
+    below = {0: [stalled, f"{CALL} ok", f"{CALL} ok"], 1: [f"{CALL} ok", stalled, f"{CALL} ok"]}
     assert outline(spans, CALLER_ID) == [f"{RPC} server OK", "  rerank hedged internal ok +hedge", *below[index]]
 
 
