@@ -180,7 +180,7 @@ class _Supervisor:
         """Have a worker that died started again, unless that is hopeless; return a non-zero exit code to give up."""
         delay_s = self._delay_s()
         fields = {"worker": worker.index, "exit_code": worker.process.exitcode}
-        if self._is_rolling and not worker.is_ready:
+        if self._is_rolling and not worker.is_ready and worker.generation == self._generation:
             self._give_up_roll()
         if any(other.index == worker.index and not other.is_retired for other in self._workers):
             _log.error("worker died", **fields)
