@@ -88,6 +88,14 @@ def test_golden_cases(conversation: Conversation) -> None:
     ],
 )
 def test_runs_are_asked_for_by_dates_and_times(conversation: Conversation, query: str, found: int) -> None:
+    ran = httpx.post(
+        f"{conversation.server.http_url}/api/reranker/declared/run",
+        json={"query": "harbour", "documents": ["a harbour"]},
+        headers={"authorization": f"Bearer {SECRETS['admin']}"},
+        timeout=60,
+        trust_env=False,
+    )
+    assert ran.status_code == 200
     answer = asked(conversation, f"/api/reranker/declared/runs?{query}")
     assert (answer.status_code, len(answer.json()["runs"])) == (200, found), answer.text
 
