@@ -10,8 +10,8 @@ _PREAMBLE = f'''# {HEADER}
 
 JSON decodes straight into these types and is encoded from them; `rerankd.rpc.convert` turns protobuf messages
 into them and back. Names are the protos' names. An `optional` field, a message and a oneof's member are None
-when unset, and JSON null reads as unset; None is left out of JSON, while zeros, empty strings and empty
-lists are printed. An unknown key is refused.
+when unset, and JSON null reads as unset; None is left out of JSON but for fields with `json_null`, while zeros,
+empty strings and empty lists are printed. An unknown key is refused.
 
 A default made by a factory is printed even when it is zero, since `omit_defaults` leaves out a field only
 where it holds the very default object (None, and the empty values of a message with a JSON shorthand).
@@ -189,7 +189,7 @@ def _default_argument(member: Field, message: Message, schema: Schema) -> str:
     is_content = message.shorthand is not None and member.name != message.shorthand
     empty = ("_empty_list", "_empty_map") if not message.file.prefix else ("empty_list", "empty_map")
     if member.is_optional:
-        return "default=None"
+        return "default_factory=lambda: None" if member.is_null_printed else "default=None"
     if member.kind == "map":
         return f"default_factory={'dict' if is_content else empty[1]}"
     if member.is_repeated:

@@ -80,7 +80,7 @@ def message_schema(message: Message, schema: Schema) -> dict[str, Any]:
     properties = {}
     for member in message.fields:
         described = field_schema(member, schema) | rules_of(message.name, member)
-        if message.is_in_requests and member.is_optional:
+        if member.is_null_printed or (message.is_in_requests and member.is_optional):
             described = or_null(described)
         properties[member.json_name] = described
     result: dict[str, Any] = {
@@ -89,7 +89,7 @@ def message_schema(message: Message, schema: Schema) -> dict[str, Any]:
         "properties": properties,
         "additionalProperties": False,
     }
-    always = [member.json_name for member in message.fields if not member.is_optional]
+    always = [member.json_name for member in message.fields if member.is_null_printed or not member.is_optional]
     if always and not message.is_in_requests:
         result["required"] = always
     for members in message.oneofs().values():

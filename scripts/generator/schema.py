@@ -67,6 +67,8 @@ class Field:
     is_optional: bool
     """Tells unset from zero: `optional`, a oneof's member, or a message."""
     oneof: str | None
+    is_null_printed: bool = False
+    """In JSON, while it is unset; otherwise it is left out."""
 
 
 @dataclass
@@ -297,7 +299,11 @@ class _FileReader:
         )
         oneof = message.oneof_decl[member.oneof_index].name if has_oneof else None
         json_name = member.json_name if self._home.is_camel_case else member.name
-        return Field(member.name, json_name, kind, type_name, self._doc(path), is_repeated, is_optional, oneof)
+        is_null_printed = bool(self._option(member, "FieldOptions", f"{PACKAGE}.json_null"))
+        if is_null_printed and not is_optional:
+            raise SchemaError(f"{message.name}.{member.name}: json_null is for fields that tell unset from zero")
+        doc = self._doc(path)
+        return Field(member.name, json_name, kind, type_name, doc, is_repeated, is_optional, oneof, is_null_printed)
 
     def _kind(
         self, message: descriptor_pb2.DescriptorProto, member: descriptor_pb2.FieldDescriptorProto

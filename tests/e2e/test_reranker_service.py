@@ -134,11 +134,35 @@ def test_the_client_api_lists_and_returns_rerankers(client: Client) -> None:
         "metadata": {},
         "totalRuns": 0,
         "avgLatencyMs": 0.0,
+        "lastUsedAt": None,
         "createdAt": ...,
         "updatedAt": ...,
         "version": 1,
         "etag": ...,
         "source": "store",
+        "problem": "",
+    }
+
+
+def test_a_reranker_of_the_settings_has_every_field(client: Client) -> None:
+    status, found = client("GET", "/rerank/declared")
+    assert status == 200
+    assert found["reranker"] == {
+        "key": "declared",
+        "name": "declared",
+        "description": "",
+        "strategy": "dedicated-model",
+        "status": "active",
+        "config": {"model": "local/bm25", "top_n": 1},
+        "metadata": {},
+        "totalRuns": 0,
+        "avgLatencyMs": 0.0,
+        "lastUsedAt": None,
+        "createdAt": None,
+        "updatedAt": None,
+        "version": 0,
+        "etag": "",
+        "source": "settings",
         "problem": "",
     }
 

@@ -42,6 +42,14 @@ var file_rerank_v1_json_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Filename:      "rerank/v1/json_options.proto",
 	},
 	{
+		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50103,
+		Name:          "rerank.v1.json_null",
+		Tag:           "varint,50103,opt,name=json_null",
+		Filename:      "rerank/v1/json_options.proto",
+	},
+	{
 		ExtendedType:  (*descriptorpb.MessageOptions)(nil),
 		ExtensionType: (*string)(nil),
 		Field:         50100,
@@ -68,13 +76,21 @@ var (
 	E_HttpStatus = &file_rerank_v1_json_options_proto_extTypes[1]
 )
 
+// Extension fields to descriptorpb.FieldOptions.
+var (
+	// The field is printed as null while it is unset; by default it is left out.
+	//
+	// optional bool json_null = 50103;
+	E_JsonNull = &file_rerank_v1_json_options_proto_extTypes[2]
+)
+
 // Extension fields to descriptorpb.MessageOptions.
 var (
 	// Name of the string field that a bare JSON string stands for:
 	// `"text"` lets `"a b"` be written for `{"text": "a b"}`.
 	//
 	// optional string json_shorthand = 50100;
-	E_JsonShorthand = &file_rerank_v1_json_options_proto_extTypes[2]
+	E_JsonShorthand = &file_rerank_v1_json_options_proto_extTypes[3]
 )
 
 var File_rerank_v1_json_options_proto protoreflect.FileDescriptor
@@ -84,23 +100,26 @@ const file_rerank_v1_json_options_proto_rawDesc = "" +
 	"\x1crerank/v1/json_options.proto\x12\trerank.v1\x1a google/protobuf/descriptor.proto:F\n" +
 	"\x0fjson_camel_case\x12\x1c.google.protobuf.FileOptions\x18\xb5\x87\x03 \x01(\bR\rjsonCamelCase:A\n" +
 	"\vhttp_status\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\x05R\n" +
-	"httpStatus:H\n" +
+	"httpStatus:<\n" +
+	"\tjson_null\x12\x1d.google.protobuf.FieldOptions\x18\xb7\x87\x03 \x01(\bR\bjsonNull:H\n" +
 	"\x0ejson_shorthand\x12\x1f.google.protobuf.MessageOptions\x18\xb4\x87\x03 \x01(\tR\rjsonShorthandBK\n" +
 	"\x0edev.rerankd.v1P\x01Z7github.com/rerankd/rerankd/clients/go/rerankv1;rerankv1b\x06proto3"
 
 var file_rerank_v1_json_options_proto_goTypes = []any{
 	(*descriptorpb.FileOptions)(nil),    // 0: google.protobuf.FileOptions
 	(*descriptorpb.MethodOptions)(nil),  // 1: google.protobuf.MethodOptions
-	(*descriptorpb.MessageOptions)(nil), // 2: google.protobuf.MessageOptions
+	(*descriptorpb.FieldOptions)(nil),   // 2: google.protobuf.FieldOptions
+	(*descriptorpb.MessageOptions)(nil), // 3: google.protobuf.MessageOptions
 }
 var file_rerank_v1_json_options_proto_depIdxs = []int32{
 	0, // 0: rerank.v1.json_camel_case:extendee -> google.protobuf.FileOptions
 	1, // 1: rerank.v1.http_status:extendee -> google.protobuf.MethodOptions
-	2, // 2: rerank.v1.json_shorthand:extendee -> google.protobuf.MessageOptions
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	0, // [0:3] is the sub-list for extension extendee
+	2, // 2: rerank.v1.json_null:extendee -> google.protobuf.FieldOptions
+	3, // 3: rerank.v1.json_shorthand:extendee -> google.protobuf.MessageOptions
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	0, // [0:4] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
 }
 
@@ -116,7 +135,7 @@ func file_rerank_v1_json_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rerank_v1_json_options_proto_rawDesc), len(file_rerank_v1_json_options_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   0,
-			NumExtensions: 3,
+			NumExtensions: 4,
 			NumServices:   0,
 		},
 		GoTypes:           file_rerank_v1_json_options_proto_goTypes,

@@ -3161,7 +3161,7 @@ var File_rerank_v1_reranker_service_proto protoreflect.FileDescriptor
 
 const file_rerank_v1_reranker_service_proto_rawDesc = "" +
 	"\n" +
-	" rerank/v1/reranker_service.proto\x12\trerank.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1crerank/v1/json_options.proto\"\xfb\x04\n" +
+	" rerank/v1/reranker_service.proto\x12\trerank.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1crerank/v1/json_options.proto\"\x8d\x05\n" +
 	"\bReranker\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -3172,14 +3172,14 @@ const file_rerank_v1_reranker_service_proto_rawDesc = "" +
 	"\bmetadata\x18\a \x01(\v2\x17.google.protobuf.StructR\bmetadata\x12\x1d\n" +
 	"\n" +
 	"total_runs\x18\b \x01(\x03R\ttotalRuns\x12$\n" +
-	"\x0eavg_latency_ms\x18\t \x01(\x01R\favgLatencyMs\x12<\n" +
+	"\x0eavg_latency_ms\x18\t \x01(\x01R\favgLatencyMs\x12B\n" +
 	"\flast_used_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"lastUsedAt\x129\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampB\x04\xb8\xbb\x18\x01R\n" +
+	"lastUsedAt\x12?\n" +
 	"\n" +
-	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x04\xb8\xbb\x18\x01R\tcreatedAt\x12?\n" +
 	"\n" +
-	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x18\n" +
+	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x04\xb8\xbb\x18\x01R\tupdatedAt\x12\x18\n" +
 	"\aversion\x18\r \x01(\x05R\aversion\x12\x12\n" +
 	"\x04etag\x18\x0e \x01(\tR\x04etag\x121\n" +
 	"\x06source\x18\x0f \x01(\x0e2\x19.rerank.v1.RerankerSourceR\x06source\x12\x18\n" +

@@ -3,8 +3,8 @@
 
 JSON decodes straight into these types and is encoded from them; `rerankd.rpc.convert` turns protobuf messages
 into them and back. Names are the protos' names. An `optional` field, a message and a oneof's member are None
-when unset, and JSON null reads as unset; None is left out of JSON, while zeros, empty strings and empty
-lists are printed. An unknown key is refused.
+when unset, and JSON null reads as unset; None is left out of JSON but for fields with `json_null`, while zeros,
+empty strings and empty lists are printed. An unknown key is refused.
 
 A default made by a factory is printed even when it is zero, since `omit_defaults` leaves out a field only
 where it holds the very default object (None, and the empty values of a message with a JSON shorthand).

@@ -97,11 +97,11 @@ class Reranker(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=T
     """Calls of it, failed ones too; a second or so late."""
     avg_latency_ms: float = field(default_factory=float, name="avgLatencyMs")
     """Mean milliseconds of the calls that were answered; 0 before the first."""
-    last_used_at: Timestamp | None = field(default=None, name="lastUsedAt")
+    last_used_at: Timestamp | None = field(default_factory=lambda: None, name="lastUsedAt")
     """When it was called last; unset: never."""
-    created_at: Timestamp | None = field(default=None, name="createdAt")
+    created_at: Timestamp | None = field(default_factory=lambda: None, name="createdAt")
     """When it was created; unset for one of the settings."""
-    updated_at: Timestamp | None = field(default=None, name="updatedAt")
+    updated_at: Timestamp | None = field(default_factory=lambda: None, name="updatedAt")
     """When it was changed last; unset for one of the settings."""
     version: Int32 = field(default_factory=int)
     """Counts its changes, from 1; 0 for one of the settings."""

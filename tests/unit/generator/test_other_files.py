@@ -77,6 +77,8 @@ message Sample {
   StageStatus stage_status = 7;
   // What it cost.
   Usage whole_usage = 8;
+  // When it was called last.
+  google.protobuf.Timestamp last_used_at = 9 [(json_null) = true];
 }
 // A change.
 message UpdateSampleRequest {
@@ -181,6 +183,7 @@ def test_json_has_the_names_of_the_option(contract: Any) -> None:
         "sentDocuments",
         "stageStatus",
         "wholeUsage",
+        "lastUsedAt",
     ]
     assert encoded["createdAt"] == "2026-11-29T20:00:00.123456Z"
     assert encoded["totalRuns"] == 2**40
@@ -191,6 +194,7 @@ def test_json_has_the_names_of_the_option(contract: Any) -> None:
         "bestResults": [],
         "sentDocuments": [],
         "stageStatus": "unspecified",
+        "lastUsedAt": None,
     }
 
 
@@ -260,6 +264,7 @@ def test_openapi_describes_them(schema: Schema, monkeypatch: pytest.MonkeyPatch)
     assert [parameter["name"] for parameter in operations["get"]["parameters"][:2]] == ["from", "pageSize"]
     assert "content" not in operations["delete"]["responses"]["204"]
     assert sample["properties"]["createdAt"]["type"] == ["string", "null"]
+    assert sample["properties"]["lastUsedAt"]["type"] == ["string", "null"]
     assert sample["properties"]["freeLabels"]["additionalProperties"] == {"type": "string"}
     assert "SampleService" in [tag["name"] for tag in document["tags"]]
 
@@ -269,6 +274,10 @@ def test_openapi_describes_them(schema: Schema, monkeypatch: pytest.MonkeyPatch)
     [
         (("{key}", "{no_such}"), r"UpdateSample: {no_such} of /api/sample/{no_such} is not a string field"),
         (("map<string, string>", "map<int32, string>"), "Sample.free_labels: maps are of strings to scalars"),
+        (
+            ("total_runs = 3;", "total_runs = 3 [(json_null) = true];"),
+            "Sample.total_runs: json_null is for fields that",
+        ),
         (("rpc ListSamples", "rpc ListModels"), "ListModels: two services have an rpc of this name"),
     ],
 )

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1crerank/v1/json_options.proto\x12\trerank.v1\x1a google/protobuf/descriptor.proto:7\n\x0fjson_camel_case\x12\x1c.google.protobuf.FileOptions\x18\xb5\x87\x03 \x01(\x08:5\n\x0bhttp_status\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\x05:9\n\x0ejson_shorthand\x12\x1f.google.protobuf.MessageOptions\x18\xb4\x87\x03 \x01(\tBK\n\x0e\x64\x65v.rerankd.v1P\x01Z7github.com/rerankd/rerankd/clients/go/rerankv1;rerankv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1crerank/v1/json_options.proto\x12\trerank.v1\x1a google/protobuf/descriptor.proto:7\n\x0fjson_camel_case\x12\x1c.google.protobuf.FileOptions\x18\xb5\x87\x03 \x01(\x08:5\n\x0bhttp_status\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\x05:2\n\tjson_null\x12\x1d.google.protobuf.FieldOptions\x18\xb7\x87\x03 \x01(\x08:9\n\x0ejson_shorthand\x12\x1f.google.protobuf.MessageOptions\x18\xb4\x87\x03 \x01(\tBK\n\x0e\x64\x65v.rerankd.v1P\x01Z7github.com/rerankd/rerankd/clients/go/rerankv1;rerankv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

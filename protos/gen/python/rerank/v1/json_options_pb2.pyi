@@ -14,6 +14,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 JSON_CAMEL_CASE_FIELD_NUMBER: _builtins.int
 HTTP_STATUS_FIELD_NUMBER: _builtins.int
+JSON_NULL_FIELD_NUMBER: _builtins.int
 JSON_SHORTHAND_FIELD_NUMBER: _builtins.int
 json_camel_case: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FileOptions, _builtins.bool]
 """JSON of the file's messages has protobuf's JSON names (`topN`) and takes proto names (`top_n`) too; by default it
@@ -21,6 +22,8 @@ has proto names alone. A field's own `json_name` counts.
 """
 http_status: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.int]
 """HTTP status of a successful answer, 200 unless set; 204 has no body."""
+json_null: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""The field is printed as null while it is unset; by default it is left out."""
 json_shorthand: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """Name of the string field that a bare JSON string stands for:
 `"text"` lets `"a b"` be written for `{"text": "a b"}`.

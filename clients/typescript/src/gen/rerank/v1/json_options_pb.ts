@@ -7,14 +7,14 @@
 
 import type { GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
 import { extDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FileOptions, MessageOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
+import type { FieldOptions, FileOptions, MessageOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file rerank/v1/json_options.proto.
  */
 export const file_rerank_v1_json_options: GenFile = /*@__PURE__*/
-  fileDesc("ChxyZXJhbmsvdjEvanNvbl9vcHRpb25zLnByb3RvEglyZXJhbmsudjE6RgoPanNvbl9jYW1lbF9jYXNlEhwuZ29vZ2xlLnByb3RvYnVmLkZpbGVPcHRpb25zGLWHAyABKAhSDWpzb25DYW1lbENhc2U6QQoLaHR0cF9zdGF0dXMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi2hwMgASgFUgpodHRwU3RhdHVzOkgKDmpzb25fc2hvcnRoYW5kEh8uZ29vZ2xlLnByb3RvYnVmLk1lc3NhZ2VPcHRpb25zGLSHAyABKAlSDWpzb25TaG9ydGhhbmRCSwoOZGV2LnJlcmFua2QudjFQAVo3Z2l0aHViLmNvbS9yZXJhbmtkL3JlcmFua2QvY2xpZW50cy9nby9yZXJhbmt2MTtyZXJhbmt2MWIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("ChxyZXJhbmsvdjEvanNvbl9vcHRpb25zLnByb3RvEglyZXJhbmsudjE6RgoPanNvbl9jYW1lbF9jYXNlEhwuZ29vZ2xlLnByb3RvYnVmLkZpbGVPcHRpb25zGLWHAyABKAhSDWpzb25DYW1lbENhc2U6QQoLaHR0cF9zdGF0dXMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi2hwMgASgFUgpodHRwU3RhdHVzOjwKCWpzb25fbnVsbBIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMYt4cDIAEoCFIIanNvbk51bGw6SAoOanNvbl9zaG9ydGhhbmQSHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMYtIcDIAEoCVINanNvblNob3J0aGFuZEJLCg5kZXYucmVyYW5rZC52MVABWjdnaXRodWIuY29tL3JlcmFua2QvcmVyYW5rZC9jbGllbnRzL2dvL3JlcmFua3YxO3JlcmFua3YxYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
  * JSON of the file's messages has protobuf's JSON names (`topN`) and takes proto names (`top_n`) too; by default it
@@ -34,11 +34,19 @@ export const http_status: GenExtension<MethodOptions, number> = /*@__PURE__*/
   extDesc(file_rerank_v1_json_options, 1);
 
 /**
+ * The field is printed as null while it is unset; by default it is left out.
+ *
+ * @generated from extension: bool json_null = 50103;
+ */
+export const json_null: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
+  extDesc(file_rerank_v1_json_options, 2);
+
+/**
  * Name of the string field that a bare JSON string stands for:
  * `"text"` lets `"a b"` be written for `{"text": "a b"}`.
  *
  * @generated from extension: string json_shorthand = 50100;
  */
 export const json_shorthand: GenExtension<MessageOptions, string> = /*@__PURE__*/
-  extDesc(file_rerank_v1_json_options, 2);
+  extDesc(file_rerank_v1_json_options, 3);
 

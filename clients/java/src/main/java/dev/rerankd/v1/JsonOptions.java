@@ -10,6 +10,7 @@ public final class JsonOptions {
       com.google.protobuf.ExtensionRegistryLite registry) {
     registry.add(dev.rerankd.v1.JsonOptions.jsonCamelCase);
     registry.add(dev.rerankd.v1.JsonOptions.httpStatus);
+    registry.add(dev.rerankd.v1.JsonOptions.jsonNull);
     registry.add(dev.rerankd.v1.JsonOptions.jsonShorthand);
   }
 
@@ -49,6 +50,21 @@ public final class JsonOptions {
           .newFileScopedGeneratedExtension(
         java.lang.Integer.class,
         null);
+  public static final int JSON_NULL_FIELD_NUMBER = 50103;
+  /**
+   * <pre>
+   * The field is printed as null while it is unset; by default it is left out.
+   * </pre>
+   *
+   * <code>extend .google.protobuf.FieldOptions { ... }</code>
+   */
+  public static final
+    com.google.protobuf.GeneratedMessage.GeneratedExtension<
+      com.google.protobuf.DescriptorProtos.FieldOptions,
+      java.lang.Boolean> jsonNull = com.google.protobuf.GeneratedMessage
+          .newFileScopedGeneratedExtension(
+        java.lang.Boolean.class,
+        null);
   public static final int JSON_SHORTHAND_FIELD_NUMBER = 50100;
   /**
    * <pre>
@@ -79,11 +95,12 @@ public final class JsonOptions {
       "son_camel_case\022\034.google.protobuf.FileOpt" +
       "ions\030\265\207\003 \001(\010R\rjsonCamelCase:A\n\013http_stat" +
       "us\022\036.google.protobuf.MethodOptions\030\266\207\003 \001" +
-      "(\005R\nhttpStatus:H\n\016json_shorthand\022\037.googl" +
-      "e.protobuf.MessageOptions\030\264\207\003 \001(\tR\rjsonS" +
-      "horthandBK\n\016dev.rerankd.v1P\001Z7github.com" +
-      "/rerankd/rerankd/clients/go/rerankv1;rer" +
-      "ankv1b\006proto3"
+      "(\005R\nhttpStatus:<\n\tjson_null\022\035.google.pro" +
+      "tobuf.FieldOptions\030\267\207\003 \001(\010R\010jsonNull:H\n\016" +
+      "json_shorthand\022\037.google.protobuf.Message" +
+      "Options\030\264\207\003 \001(\tR\rjsonShorthandBK\n\016dev.re" +
+      "rankd.v1P\001Z7github.com/rerankd/rerankd/c" +
+      "lients/go/rerankv1;rerankv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -92,7 +109,8 @@ public final class JsonOptions {
         });
     jsonCamelCase.internalInit(descriptor.getExtensions().get(0));
     httpStatus.internalInit(descriptor.getExtensions().get(1));
-    jsonShorthand.internalInit(descriptor.getExtensions().get(2));
+    jsonNull.internalInit(descriptor.getExtensions().get(2));
+    jsonShorthand.internalInit(descriptor.getExtensions().get(3));
     com.google.protobuf.DescriptorProtos.getDescriptor();
   }
 
