@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from tests.support.authorities import trust_one_authority
 from tests.support.server import ServerProcess
 
 pytest_plugins = ["tests.support.canary_plugin"]
@@ -21,6 +22,14 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Stores of servers under test are not the user's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Clients trust one authority, not the machine's."""
+    with pytest.MonkeyPatch.context() as patch:
+        trust_one_authority(tmp_path_factory.mktemp("authorities"), patch)
         yield
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.clients.client_program import ClientProgram
 from tests.clients.examples import OUTPUTS, check_example
 from tests.clients.fault_script import FAULTS, Stage
+from tests.support.authorities import MACHINE
 
 pytestmark = [pytest.mark.slow, pytest.mark.clients]
 CLIENT: Final = Path(__file__).parents[2] / "clients" / "go"
@@ -25,7 +26,13 @@ def go(*arguments: str) -> str:
     if program is None:
         _skip("no Go on this machine")
     done = subprocess.run(
-        [str(program), *arguments], cwd=CLIENT, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        [str(program), *arguments],
+        cwd=CLIENT,
+        env=MACHINE,
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_S,
+        check=False,
     )
     said = done.stdout + done.stderr
     if "no such host" in said or "dial tcp" in said or "requires go >=" in said:

@@ -19,6 +19,7 @@ from string import Template
 from typing import Final
 
 from tests.image.dockerfile import ROOT, Instruction, Stage, lineage, read_stages
+from tests.support.authorities import MACHINE
 
 _SUITE: Final = "trixie"
 _HOST_FILES: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt")
@@ -105,7 +106,7 @@ def environment(instructions: list[Instruction]) -> dict[str, str]:
 
 
 def _run(command: str, tree: Path, place: str) -> None:
-    passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
+    passed = {name: value for name, value in MACHINE.items() if name.startswith(_PASSED)}
     variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", **passed}
     script = f"cd {shlex.quote(place)} && {command}"
     done = subprocess.run(

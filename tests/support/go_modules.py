@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from tests.support.authorities import MACHINE
 from tests.support.venvs import FOLDER, making
 
 _TIMEOUT_S: Final = 300
@@ -42,7 +43,9 @@ def _module(wanted: ModuleFile) -> Path:
     if go is None:
         _skip("no Go on this machine, with which schemas are fetched")
     command = [str(go), "mod", "download", "-json", wanted.module]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        command, cwd=FOLDER, env=MACHINE, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+    )
     if done.returncode:
         _skip(f"cannot fetch {wanted.module}: {' '.join((done.stdout + done.stderr).split())[-300:]}")
     found = json.loads(done.stdout)

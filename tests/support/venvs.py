@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.authorities import MACHINE
+
 FOLDER = Path(__file__).parents[2] / ".venvs"
 INSTALL_TIMEOUT_S = 600
 
@@ -79,7 +81,7 @@ def _venv(name: str, content: str, arguments: list[str]) -> Path:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
+    done = subprocess.run(command, env=MACHINE, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
     if done.returncode:
         said = " ".join(done.stderr.split()) or "no reason given"
         reason = f"cannot install what this test runs: {said[-400:]}"
