@@ -14,19 +14,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_settings import ClientName
 from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, Provider
 from rerankd_adapters.testing import BEHAVIOURS, Behaviour, Recording, load_recording
+from rerankd_adapters.testing.yaml_files import read_yaml
 
 RECORDINGS_DIR = Path(__file__).parent.parent / "recordings"
 RECORDINGS: dict[str, Recording] = {
     path.stem: load_recording(path)
     for path in sorted(RECORDINGS_DIR.glob("*.yaml"))
-    if yaml.safe_load(path.read_text("utf-8")).get("transport", "http") == "http"
+    if read_yaml(path).get("transport", "http") == "http"
 }
 TRANSPORTS: tuple[ClientName, ...] = ("loop", "httpx")
 

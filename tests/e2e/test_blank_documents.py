@@ -8,17 +8,17 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-import yaml
 
 from rerankd import Reranker, RerankError
 from rerankd.settings import Settings
+from rerankd_adapters.testing.yaml_files import read_yaml
 from tests.support.cases import DIRECTORY, Case
 from tests.support.server import ServerProcess
 from tests.support.transports import GrpcTransport
 
 CASES = [
     pytest.param(entry["setting"], entry["documents"], surface, expected, id=f"{number} {entry['setting']} {surface}")
-    for number, entry in enumerate(yaml.safe_load((DIRECTORY / "blank_documents.yaml").read_text(encoding="utf-8")))
+    for number, entry in enumerate(read_yaml(DIRECTORY / "blank_documents.yaml"))
     for surface, expected in entry["expect"].items()
 ]
 

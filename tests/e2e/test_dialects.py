@@ -17,7 +17,7 @@ from tests.support.provider_service import ONE_CALL_EACH
 from tests.support.server import ServerProcess
 from tests.support.transports import GrpcTransport
 
-CASES = list(read_dialect_cases())
+CASES = read_dialect_cases()
 MOST_BYTES = 4000
 
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
+from rerankd_adapters.testing.yaml_files import read_yaml
 from tests.support.cases import DIRECTORY, Case, differences, read_cases
 from tests.support.server import ServerProcess
 from tests.support.transports import GrpcTransport, HttpTransport
@@ -18,7 +18,7 @@ CASES = read_cases(FILE)
 
 @pytest.fixture(scope="module")
 def rerankers() -> Iterator[ServerProcess]:
-    settings = yaml.safe_load((DIRECTORY / FILE).read_text(encoding="utf-8"))["settings"]
+    settings = read_yaml(DIRECTORY / FILE)["settings"]
     environment = {f"RERANKD_{name.upper()}": json.dumps(value) for name, value in settings.items()}
     running = ServerProcess(environment=environment)
     yield running

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from rerankd_adapters.testing.yaml_files import read_yaml
 from tests.support.venvs import locked_venv
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ class Engine:
     def objects(self, values: Mapping[str, Any]) -> list[Object]:
         """Return the rendered objects, hooks included."""
         texts = (text for path, text in sorted(self.files(values).items()) if path.endswith(".yaml"))
-        return [each for text in texts for each in yaml.safe_load_all(text) if each]
+        return [each for text in texts for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
     def lint(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the messages of `helm lint --strict` that are warnings or errors."""
@@ -83,7 +84,7 @@ def scenarios() -> list[Path]:
 
 def read_values(path: Path) -> dict[str, Any]:
     """Read a file of values."""
-    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values: dict[str, Any] = read_yaml(path)
     return values
 
 

@@ -75,12 +75,13 @@ def outcome(engine: Engine, values: dict[str, Any]) -> object:
         return str(error)
 
 
-SET = [(file, path) for file in scenarios() for path in VALUES if get(read_scenario(file), path) is not None]
+SCENARIOS = {file: read_scenario(file) for file in scenarios()}
+SET = [(file, path) for file, values in SCENARIOS.items() for path in VALUES if get(values, path) is not None]
 
 
 @pytest.mark.parametrize(("file", "path"), SET, ids=[f"{file.stem}-{path}" for file, path in SET])
 def test_every_value_of_a_scenario_has_an_effect(engine: Engine, file: Any, path: str) -> None:
-    values = read_scenario(file)
+    values = SCENARIOS[file]
     assert engine.files(values)
     assert outcome(engine, without(values, path)) != engine.files(values)
 

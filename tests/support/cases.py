@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from rerankd_adapters.testing.yaml_files import read_yaml
 from tests.support.canary import CANARY_DOCUMENT
 
 DIRECTORY = Path(__file__).parent.parent / "cases"
@@ -45,7 +46,7 @@ class Outcome:
 
 def read_cases(file: str) -> list[Case]:
     """Read a file of golden cases, generators expanded, with canaries in the texts of those that are refused."""
-    entries = yaml.safe_load((DIRECTORY / file).read_text(encoding="utf-8"))
+    entries = read_yaml(DIRECTORY / file)
     entries = entries["cases"] if isinstance(entries, dict) else entries
     cases = [Case(**_expand(entry)) for entry in entries]
     return [case if case.expect["code"] == "OK" else replace(case, request=_marked(case.request)) for case in cases]

@@ -8,10 +8,11 @@ import math
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from rerankd_adapters.testing.yaml_files import read_yaml
 
 DIRECTORY = Path(__file__).parent.parent / "cases" / "dialects"
 ANY = "$any"
@@ -50,10 +51,15 @@ class Reply:
     body: Any
 
 
-def read_dialect_cases() -> Iterator[DialectCase]:
+@cache
+def read_dialect_cases() -> list[DialectCase]:
     """Read all files; `defaults` of a file hold for each of its cases."""
+    return list(_read())
+
+
+def _read() -> Iterator[DialectCase]:
     for path in sorted(DIRECTORY.glob("*.yaml")):
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         defaults = content.get("defaults", {})
         for case in content["cases"]:
             headers = {**defaults.get("headers", {}), **case.get("headers", {})}

@@ -18,7 +18,6 @@ from urllib.parse import quote
 import grpc
 import httpx
 import msgspec
-import yaml
 
 from rerank.v1 import access_service_pb2, evaluation_service_pb2, rerank_service_pb2, reranker_service_pb2
 from rerankd.contract.errors import STATUS_OF_REASON, Reason
@@ -26,6 +25,7 @@ from rerankd.gateway.json_names import fields_of
 from rerankd.gateway.route_table import Route
 from rerankd.gateway.routes import ROUTES
 from rerankd.rpc import access_convert, convert, evaluation_convert, reranker_convert
+from rerankd_adapters.testing.yaml_files import read_yaml
 from tests.support.canary import ERRORS, hear
 from tests.support.cases import DIRECTORY, Outcome
 from tests.support.transports import grpc_outcome
@@ -61,7 +61,7 @@ class RpcCase:
 
 def read_rpc_cases(file: str) -> list[RpcCase]:
     """Read a file of cases."""
-    entries = yaml.safe_load((DIRECTORY / file).read_text(encoding="utf-8"))["cases"]
+    entries = read_yaml(DIRECTORY / file)["cases"]
     return [RpcCase(**entry) for entry in entries]
 
 

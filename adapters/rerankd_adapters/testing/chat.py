@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-import yaml
 
 from rerankd_adapters.base import AdapterError, Endpoint, Provider, ProviderCall, ProviderReply
 from rerankd_adapters.chat import ChatCall, ChatMessage, ChatReply
 from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.testing.recordings import KEY, Case, Recording, Step, check_error, check_request, scripted
 from rerankd_adapters.testing.server import LoopbackServer, Received, ScriptedResponse
+from rerankd_adapters.testing.yaml_files import read_yaml
 
 _SCORES = (0.5, 0.25, 0.125)
 
@@ -106,7 +106,7 @@ def load_chat_recording(path: Path) -> ChatRecording:
     Raises:
         KeyError: When a required field is missing.
     """
-    data = yaml.safe_load(path.read_text("utf-8"))
+    data = read_yaml(path)
     first = data["cases"][0]
     errors = [
         _case({**first, "name": _name_of(each), "reply": None, "error": each, "response": each["response"]})

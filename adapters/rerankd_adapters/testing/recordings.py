@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-import yaml
 
 from rerankd_adapters.base import (
     AdapterError,
@@ -25,6 +24,7 @@ from rerankd_adapters.base import (
     Truncation,
 )
 from rerankd_adapters.testing.server import LoopbackServer, Received, ScriptedResponse
+from rerankd_adapters.testing.yaml_files import read_yaml
 
 KEY = "test-credential-0123456789"
 """Default API key of all cases."""
@@ -111,7 +111,7 @@ def load_recording(path: Path) -> Recording:
     Raises:
         KeyError: When a required field is missing.
     """
-    data = yaml.safe_load(path.read_text("utf-8"))
+    data = read_yaml(path)
     cases = [_case(each) for each in data["cases"]]
     first = data["cases"][0]
     errors = [_error_case(each, first) for each in data.get("errors", ())]
