@@ -10,7 +10,7 @@ import pytest
 from tests.support.authorities import trust_one_authority
 from tests.support.server import ServerProcess
 
-pytest_plugins = ["tests.support.canary_plugin"]
+pytest_plugins = ["tests.support.canary_plugin", "tests.support.collection_plugin"]
 
 # A deadline of an example measures how busy the machine is.
 hypothesis.settings.register_profile("rerankd", deadline=None, print_blob=True)
