@@ -13,9 +13,9 @@ import msgspec
 from rerankd_adapters.base import AdapterError, Endpoint, Provider, ProviderCall, ProviderReply
 from rerankd_adapters.chat import ChatCall, ChatMessage, ChatReply
 from rerankd_adapters.label_reading import LabelReading
+from rerankd_adapters.testing.recording_schema import ChatRecordingFields, read_fields
 from rerankd_adapters.testing.recordings import KEY, Case, Recording, Step, check_error, check_request, scripted
 from rerankd_adapters.testing.server import LoopbackServer, Received, ScriptedResponse
-from rerankd_adapters.testing.yaml_files import read_yaml
 
 _SCORES = (0.5, 0.25, 0.125)
 
@@ -104,9 +104,9 @@ def load_chat_recording(path: Path) -> ChatRecording:
     """Read a recording.
 
     Raises:
-        KeyError: When a required field is missing.
+        ValueError: With the path of a field that is unknown, missing or of another type.
     """
-    data = read_yaml(path)
+    data = read_fields(path, ChatRecordingFields)
     first = data["cases"][0]
     errors = [
         _case({**first, "name": _name_of(each), "reply": None, "error": each, "response": each["response"]})

@@ -23,8 +23,8 @@ from rerankd_adapters.base import (
     ProviderReply,
     Truncation,
 )
+from rerankd_adapters.testing.recording_schema import RecordingFields, read_fields
 from rerankd_adapters.testing.server import LoopbackServer, Received, ScriptedResponse
-from rerankd_adapters.testing.yaml_files import read_yaml
 
 KEY = "test-credential-0123456789"
 """Default API key of all cases."""
@@ -109,9 +109,9 @@ def load_recording(path: Path) -> Recording:
     """Read a recording.
 
     Raises:
-        KeyError: When a required field is missing.
+        ValueError: With the path of a field that is unknown, missing or of another type.
     """
-    data = read_yaml(path)
+    data = read_fields(path, RecordingFields)
     cases = [_case(each) for each in data["cases"]]
     first = data["cases"][0]
     errors = [_error_case(each, first) for each in data.get("errors", ())]
@@ -153,7 +153,7 @@ def scripted(data: Mapping[str, Any]) -> ScriptedResponse:
 
 async def check_case(recording: Recording, case: Case, provider: Provider, open_provider: OpenProvider) -> None:
     """Run a case; assert every request, then the reply or error."""
-    assert provider.name == recording.provider
+    assert provider.name == recording.provider, f"{provider.name} has a recording of {recording.provider}"
     answers = iter(case.steps)
     last = case.steps[-1]
 
@@ -189,51 +189,58 @@ async def outcome_of(deployment: RerankProvider, call: ProviderCall) -> Provider
 
 def check_request(received: Received, expected: Mapping[str, Any]) -> None:
     """Assert a request, field by field."""
-    assert received.method == expected.get("method", "POST")
-    assert received.path == expected["path"]
+    method = expected.get("method", "POST")
+    assert received.method == method, f"method is {received.method}, not {method}"
+    assert received.path == expected["path"], f"path is {received.path}, not {expected['path']}"
     for name, value in expected.get("headers", {}).items():
-        assert received.headers.get(name) == value, f"header {name} is {received.headers.get(name)!r}"
+        found = received.headers.get(name)
+        assert found == value, f"header {name} is {found!r}, not {value!r}"
     if "body" in expected:
-        assert received.json() == expected["body"]
+        body = received.json()
+        assert body == expected["body"], f"body is {body}, not {expected['body']}"
 
 
 def check_reply(outcome: ProviderReply | AdapterError, expected: Mapping[str, Any]) -> None:
     """Assert the expected fields of a reply; other fields must have their defaults."""
     if isinstance(outcome, AdapterError):
         raise AssertionError(f"failed: {outcome.kind.value}: {outcome.message}")
-    assert list(outcome.indices) == expected["indices"]
-    assert list(outcome.scores) == expected["scores"]
+    for name in ("indices", "scores"):
+        found = list(getattr(outcome, name))
+        assert found == expected[name], f"{name} are {found}, not {expected[name]}"
     for name, silent in (
         ("prompt_tokens", 0),
         ("completion_tokens", 0),
         ("search_units", 0),
         ("model", None),
     ):
-        assert getattr(outcome, name) == expected.get(name, silent), name
+        value, wanted = getattr(outcome, name), expected.get(name, silent)
+        assert value == wanted, f"{name} is {value!r}, not {wanted!r}"
     if "cost_usd" in expected:
         cost = outcome.cost_usd
         assert cost is not None
         assert abs(cost - expected["cost_usd"]) < 1e-12
     warnings = expected.get("warnings", [])
-    assert len(outcome.warnings) == len(warnings), list(outcome.warnings)
+    assert len(outcome.warnings) == len(warnings), f"warnings are {list(outcome.warnings)}, not {warnings}"
     for part, warning in zip(warnings, outcome.warnings, strict=True):
-        assert part in warning
+        assert part in warning, f"warning {warning!r} has no {part!r}"
 
 
 def check_error(outcome: object, expected: Mapping[str, Any]) -> None:
     """Assert the expected fields of an error."""
     assert isinstance(outcome, AdapterError), f"answered {outcome}"
-    assert outcome.kind is AdapterErrorKind(expected["kind"]), outcome.message
-    assert outcome.kind.is_retryable == expected.get("retryable", outcome.kind.is_retryable)
-    assert expected.get("message", "") in outcome.message
+    kind = outcome.kind
+    assert kind is AdapterErrorKind(expected["kind"]), (
+        f"kind is {kind.value}, not {expected['kind']}: {outcome.message}"
+    )
+    assert kind.is_retryable == expected.get("retryable", kind.is_retryable), f"retryable is {kind.is_retryable}"
+    message = expected.get("message", "")
+    assert message in outcome.message, f"message {outcome.message!r} has no {message!r}"
     if "field" in expected:
-        assert outcome.field == expected["field"]
+        assert outcome.field == expected["field"], f"field is {outcome.field!r}, not {expected['field']!r}"
     wanted = expected.get("retry_after_s")
-    if wanted is None:
-        assert outcome.retry_after_s is None
-    else:
-        assert outcome.retry_after_s is not None
-        assert abs(outcome.retry_after_s - wanted) < 2
+    given = outcome.retry_after_s
+    is_as_wanted = given is None if wanted is None else given is not None and abs(given - wanted) < 2
+    assert is_as_wanted, f"retry_after_s is {given}, not {wanted}"
 
 
 def deadline_in(seconds: float) -> float:
