@@ -219,10 +219,5 @@ HTTP_REFUSED: Final = Metric(
     "Connections refused at a limit, by its setting under `server.http`.",
     ("limit",),
 )
-METRICS: Final = (
-    CALLS, CALL_SECONDS, OVERHEAD_SECONDS, PROVIDER_SECONDS, CALL_DOCUMENTS, CALL_TOKENS, SEARCH_UNITS_TOTAL,
-    COST_TOTAL, SAVED_TOTAL, RETRIES, HEDGES, FALLBACKS, COOLDOWNS, COOLING, QUEUED, BUSY, IN_FLIGHT, CACHE_DOCUMENTS,
-    CACHE_BYTES, CACHE_ENTRIES, CACHE_ERRORS, BATCHES, BATCH_ITEMS, LOOP_LAG, SPANS, SINK_ERRORS, RUNS, STORE_ERRORS,
-    BUILD,
-    HTTP_CONNECTIONS, HTTP_REFUSED, JUDGED, ORDERED,
-)  # fmt: skip
+METRICS: Final = tuple(each for each in tuple(globals().values()) if isinstance(each, Metric))
+"""Every metric above, in this order."""
