@@ -288,7 +288,8 @@ def test_the_dashboard_and_the_alerts_use_what_is_exposed(server: ServerProcess)
 
 def test_the_dashboard_shows_every_metric() -> None:
     shown = " ".join(expression for where, expression in expressions() if where.startswith("panel"))
-    assert [metric.name for metric in METRICS if metric.name not in shown] == []
+    samples = set(re.findall(r"\brerankd_\w+", shown))
+    assert [metric.name for metric in METRICS if not samples & samples_of(metric).keys()] == []
 
 
 def test_promtool_takes_the_alert_rules_and_the_dashboards_queries(tmp_path: Path) -> None:
@@ -310,4 +311,4 @@ def test_every_alert_says_what_to_do() -> None:
 
 
 def test_the_committed_page_is_what_the_names_say() -> None:
-    assert (FOLDER.parent / "telemetry.md").read_text(encoding="utf-8") == render()
+    assert (FOLDER.parent / "telemetry.md").read_text(encoding="utf-8") == render(), "run make generate"

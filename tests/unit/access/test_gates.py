@@ -45,7 +45,7 @@ def call(secret: str = "") -> CallContext:
 
 def test_every_rpc_has_scopes() -> None:
     rpcs = {f"{service.name}.{method.name}" for service in SERVICES for method in service.methods}
-    assert rpcs == SCOPES_OF_RPC.keys()
+    assert rpcs == SCOPES_OF_RPC.keys(), "access/rights.py has a row for each rpc"
     assert all(SCOPES_OF_RPC.values())
 
 

@@ -25,7 +25,7 @@ def is_valid(value: Any) -> bool:
 
 
 def test_the_committed_schema_is_what_the_types_say() -> None:
-    assert (ROOT / PATH).read_text(encoding="utf-8") == render_schema()
+    assert (ROOT / PATH).read_text(encoding="utf-8") == render_schema(), "run make generate"
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 

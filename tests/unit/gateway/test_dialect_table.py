@@ -103,7 +103,7 @@ async def test_posts_are_never_redirected(client: httpx.AsyncClient) -> None:
 def test_the_page_is_what_the_code_says() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
-    assert render(page) == page
+    assert render(page) == page, "run make generate"
 
 
 @pytest.mark.parametrize("name", DIALECTS)

@@ -91,4 +91,5 @@ def test_every_dialect_has_a_case_of_a_refused_document(name: str) -> None:
         for case in read_dialect_cases()
         if case.name == "a blank document refused"
     }
-    assert name == "rerankd" or "required" in str(shown[name])
+    expected = "a case `a blank document refused` with its error in tests/cases/dialects"
+    assert name == "rerankd" or "required" in str(shown.get(name)), expected

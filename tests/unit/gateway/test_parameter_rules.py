@@ -71,6 +71,7 @@ async def test_impossible_value(client: httpx.AsyncClient, service: Any, row: Di
 @pytest.mark.parametrize("dialect", [name for name in DIALECTS if name not in ("superset", "rerankd")])
 def test_every_field_of_a_body_has_a_row(dialect: str) -> None:
     body_type = DIALECTS[dialect].body_type
+    assert dialect in RULES, "add its parameters to RULES in gateway/dialects/parameter_rules.py, () for none"
     rows = {rule.name.partition(".")[0] for rule in RULES[dialect]} | passed_parameters(dialect).keys()
     if issubclass(body_type, RerankBody):
         rows |= {rule.name for rule in COMMON}

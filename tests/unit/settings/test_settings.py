@@ -116,14 +116,14 @@ def test_the_example_file_states_every_setting_with_its_default() -> None:
     example = Path(__file__).parents[3] / "server" / "rerankd.example.yaml"
     assert load_settings(example) == Settings(source=str(example))
     stated = yaml.safe_load(example.read_text(encoding="utf-8"))
-    assert missing_keys(Settings, stated) == ["source"]
+    assert missing_paths(Settings, stated) == ["source"]
 
 
-def missing_keys(struct: type[msgspec.Struct], stated: dict[str, Any]) -> list[str]:
+def missing_paths(struct: type[msgspec.Struct], stated: dict[str, Any], section: str = "") -> list[str]:
     missing = []
     for field in msgspec.structs.fields(struct):
         if field.name not in stated:
-            missing.append(field.name)
+            missing.append(f"{section}{field.name}")
         elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            missing += missing_keys(field.type, stated[field.name])
+            missing += missing_paths(field.type, stated[field.name], f"{section}{field.name}.")
     return missing
