@@ -1,4 +1,7 @@
-"""Blocks with the details of runs."""
+"""Blocks with the details of runs.
+
+Code from before lists the runs of code from after, but cannot read their details, which are in blocks.
+"""
 
 from __future__ import annotations
 
