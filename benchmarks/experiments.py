@@ -76,7 +76,7 @@ async def replays_of(state: Path, experiment: str) -> list[tuple[Run, Run]]:
     """Return the runs of an experiment in the log, each with the run that it replays."""
     runs = StoredRuns(StoreSettings(state_dir=str(state)))
     found = []
-    for replay in await runs.page(RunFilter(experiment_id=experiment), 2000, with_details=True):
+    for replay in (await runs.page(RunFilter(experiment_id=experiment), 2000, with_details=True)).runs:
         before = await runs.get(replay.replay_of)
         assert before is not None
         found.append((before, replay))

@@ -3,8 +3,9 @@
     .venv/bin/python -m benchmarks.runs                    # 20,000 runs, seconds
     .venv/bin/python -m benchmarks.runs --runs 1000000     # some ten minutes
 
-The runs are those of a month: four rerankers and two models, 50 keys, 2,000 users, 2 % failed, one in ten thousand
-slow. They are inserted as the run log inserts them, in its batches, and read as `ListRuns` reads them.
+The runs are those of a month: four rerankers, of which one is not called in the last two weeks, two models, 50 keys,
+2,000 users, 2 % failed, one in ten thousand slow. They are inserted as the run log inserts them, in its batches, and
+read as `ListRuns` reads them.
 """
 
 from __future__ import annotations
@@ -57,11 +58,13 @@ def rows(count: int, now: float, seed: int = 1) -> Iterator[RunRow]:
     draws = random.Random(seed)
     for number in range(count):
         started_at = now - DAYS * _DAY_S * (1 - number / count)
-        yield row_of(_run(draws, started_at, number))
+        yield row_of(_run(draws, started_at, number, is_late=number > count / 2))
 
 
-def _run(draws: random.Random, started_at: float, number: int) -> Run:
+def _run(draws: random.Random, started_at: float, number: int, *, is_late: bool) -> Run:
     reranker = draws.choice(_RERANKERS) if number % 1000 else "rare"
+    if reranker == "legal" and is_late:
+        reranker = "docs"
     is_error = draws.random() < 0.02
     text = f"{number:08d} " + "how to renew a contract that has ended " * 5
     details = RunDetails(
@@ -97,6 +100,7 @@ def queries(now: float) -> dict[str, RunFilter]:
         "one day, two weeks ago": RunFilter(started_from=now - 15 * _DAY_S, started_to=now - 14 * _DAY_S),
         "reranker": RunFilter(reranker="support"),
         "rare reranker": RunFilter(reranker="rare"),
+        "reranker, not called for two weeks": RunFilter(reranker="legal"),
         "model": RunFilter(model="local/bm25"),
         "failed": RunFilter(status="error"),
         "reason": RunFilter(reason="DEADLINE_EXCEEDED"),
@@ -107,6 +111,8 @@ def queries(now: float) -> dict[str, RunFilter]:
         "above 1 s, rare": RunFilter(min_latency_ms=1000),
         "reranker, failed, above 100 ms": RunFilter(reranker="docs", status="error", min_latency_ms=100),
         "key and user": RunFilter(key_id="key_7", user="user-77"),
+        "model and rare source": RunFilter(model="local/bm25", source="replay"),
+        "reranker, ok, above 300 ms": RunFilter(reranker="support", status="ok", min_latency_ms=300),
         "nobody's": RunFilter(user="nobody"),
     }
 
@@ -154,13 +160,13 @@ async def _timed(table: RunTable, name: str, wanted: RunFilter, repeats: int) ->
         started_s = time.perf_counter()
         page = await table.page(wanted, PAGE, before)
         taken.append((time.perf_counter() - started_s) * 1000)
-        found = found or len(page)
-        before = page[-1].run_id if len(page) == PAGE and number % 10 < 9 else ""
+        found = found or len(page.runs)
+        before = page.next_before if number % 10 < 9 else ""
     return Times(name, found, taken)
 
 
 async def _timed_get(table: RunTable, repeats: int) -> Times:
-    ids = [run.run_id for run in await table.page(RunFilter(), repeats)]
+    ids = [run.run_id for run in (await table.page(RunFilter(), repeats)).runs]
     taken: list[float] = []
     for run_id in ids:
         started_s = time.perf_counter()

@@ -34,6 +34,7 @@ from rerankd.evaluation.replay import replay_of
 from rerankd.evaluation.run_lookup import RunLookup
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
+from rerankd.runs.run_page import RunPage
 from rerankd.runs.run_store import RunStore
 from rerankd.runs.stored_runs import StoredRuns
 from rerankd.store.database import Database
@@ -305,10 +306,11 @@ class ReadableRuns:
     async def get(self, run_id: str) -> Run | None:
         return self._runs.get(run_id)
 
-    async def page(self, wanted: RunFilter, size: int, before: str = "", *, with_details: bool = False) -> list[Run]:
+    async def page(self, wanted: RunFilter, size: int, before: str = "", *, with_details: bool = False) -> RunPage:
         newest = sorted(self._runs.values(), key=lambda run: run.run_id, reverse=True)
         found = [run for run in newest if not before or run.run_id < before]
-        return [run for run in found if not wanted.user or run.user == wanted.user][:size]
+        page = [run for run in found if not wanted.user or run.user == wanted.user][:size]
+        return RunPage(page, page[-1].run_id if page else "")
 
     async def known(self, run_ids: Sequence[str]) -> Collection[str]:
         return self._runs.keys() & set(run_ids)

@@ -11,10 +11,13 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import func, select
 
-from rerankd.runs import detail_blocks, run_store, run_table
+from rerankd.contract.reranker_messages import ListRunsRequest
+from rerankd.runs import detail_blocks, run_reading, run_search, run_store
 from rerankd.runs.rows import RunRow
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
+from rerankd.runs.run_page import pages_of
+from rerankd.runs.run_reading import RunReading
 from rerankd.runs.run_store import RunStore
 from rerankd.runs.run_table import RunTable
 from rerankd.runs.stored_runs import StoredRuns
@@ -46,7 +49,7 @@ async def stored(database: Database) -> list[dict[str, Any]]:
 
 async def read(database: Database) -> list[Run]:
     """Return all runs with their details, the oldest first."""
-    return (await RunTable(database).page(RunFilter(), 1000, with_details=True))[::-1]
+    return (await RunTable(database).page(RunFilter(), 1000, with_details=True)).runs[::-1]
 
 
 async def blocks(database: Database) -> int:
@@ -202,6 +205,9 @@ FILTERED: dict[str, dict[str, Any]] = {
         ({"status": "error", "reranker": "support"}, "a"),
         ({"status": "ok", "source": "api"}, "b"),
         ({"model": "local/bm25", "source": "grpc", "max_latency_ms": 900.0}, "e"),
+        ({"key_id": "key_1", "user": "Zoë", "status": "ok", "started_from": NOW + 2}, "c"),
+        ({"request_id": "req-7", "model": "local/bm25", "started_to": NOW + 1}, ""),
+        ({"reason": "INTERNAL", "status": "ok"}, ""),
         ({"key_id": "other"}, ""),
     ],
 )
@@ -211,19 +217,60 @@ async def test_filters_and_the_newest_first(
     runs = [a_run(NOW + at, caller=name, **fields) for at, (name, fields) in enumerate(FILTERED.items())]
     await insert(store, rows_of(runs))
     table, conditions = RunTable(database), RunFilter(**wanted)
-    for few in (5000, 0):  # slow runs are looked up by latency, or among the newest
-        monkeypatch.setattr(run_table, "_FEW", few)
-        page = await table.page(conditions, 10)
-        assert "".join(run.caller for run in page) == found
-        assert all(run.details is None for run in page)
+    for scanned in (5000, 2, 1):
+        monkeypatch.setattr(run_search, "SCANNED", scanned)
+        pages = [page async for page in pages_of(table, conditions, 10)]
+        assert "".join(run.caller for page in pages for run in page) == found
+        assert all(run.details is None for page in pages for run in page)
         assert await table.count(conditions, 10) == len(found)
+
+
+async def test_pages_are_short_where_conditions_seldom_meet(
+    store: RunStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_search, "SCANNED", 3)
+    runs = [a_run(NOW + at, user="a", source="api" if at in (0, 7) else "grpc") for at in range(8)]
+    others = [a_run(NOW - at, user="b", source="api") for at in range(1, 5)]
+    await insert(store, rows_of([*runs, *others]))
+    table, seen, before = RunTable(database), [], ""
+    for _ in range(3):
+        page = await table.page(RunFilter(user="a", source="api"), 5, before)
+        before = page.next_before
+        seen.append(([round(run.started_at - NOW) for run in page.runs], before))
+    assert seen == [([7], runs[5].run_id), ([], runs[2].run_id), ([0], "")]
+    page = await table.page(RunFilter(user="a"), 5)
+    assert ([run.run_id for run in page.runs], page.next_before) == (
+        [run.run_id for run in reversed(runs[3:])],
+        runs[3].run_id,
+    ), "what the index knows is not bounded"
+
+
+@pytest.mark.parametrize("scanned", [5000, 3])
+@pytest.mark.parametrize("page_size", [1, 2, 4])
+async def test_lists_of_what_may_be_seen_go_on_to_the_end(
+    scanned: int, page_size: int, store: RunStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_search, "SCANNED", scanned)
+    monkeypatch.setattr(run_reading, "_MAX_PAGE", 4)
+    runs = [a_run(NOW + at, user="a", source="api", reranker=("mine", "other")[at % 2]) for at in range(8)]
+    await insert(store, rows_of(runs))
+    reading, seen = RunReading(RunTable(database)), list[str]()
+    request = ListRunsRequest(user="a", source="api", page_size=page_size)
+    for _ in range(9):
+        answer = await reading.list(request, lambda name: name == "mine")
+        assert len(answer.runs) <= page_size
+        seen += [run.run_id for run in answer.runs]
+        request.page_token = answer.next_page_token
+        if not answer.next_page_token:
+            break
+    assert seen == [run.run_id for run in reversed(runs) if run.reranker == "mine"]
 
 
 async def test_pages_follow_each_other_while_runs_are_logged(store: RunStore, database: Database) -> None:
     runs = [a_run(NOW + number // 3, caller=str(number)) for number in range(10)]
     await insert(store, rows_of(runs))
     table, seen = RunTable(database), list[Run]()
-    while page := await table.page(RunFilter(), 4, seen[-1].run_id if seen else "", with_details=True):
+    async for page in pages_of(table, RunFilter(), 4, with_details=True):
         seen += page
         await insert(store, rows_of([a_run(NOW + 100)]))
     assert seen == sorted(runs, key=lambda run: run.run_id, reverse=True)
@@ -243,7 +290,7 @@ async def test_runs_that_are_still_there_are_known(store: RunStore, database: Da
 async def test_reading_a_store_that_is_not_there_creates_none(tmp_path: Path) -> None:
     settings = StoreSettings(state_dir=str(tmp_path / "none"))
     opened = StoredRuns(settings)
-    assert (await opened.page(RunFilter(), 5), await opened.get("a")) == ([], None)
+    assert (await opened.page(RunFilter(), 5), await opened.get("a")) == (([], ""), None)
     assert list(await opened.known(["a"])) == []
     assert await opened.count(RunFilter(), 5) == 0
     assert not settings.sqlite_path().exists()

@@ -3015,7 +3015,8 @@ type ListRunsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The newest first, without details.
 	Runs []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
-	// Where the next page begins; empty on the last one.
+	// Where the next page begins; empty on the last one. A page may have fewer runs than asked for, even none, and a next
+	// one: where conditions seldom meet, and for callers who may see some models alone.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextCursor,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

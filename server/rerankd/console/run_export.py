@@ -17,6 +17,7 @@ from rerankd.console.errors import USAGE, CommandError
 from rerankd.console.rendering import make_console
 from rerankd.runs.run import Run, RunDetails, RunDocument
 from rerankd.runs.run_filter import RunFilter
+from rerankd.runs.run_page import pages_of
 from rerankd.runs.run_table import RunTable
 
 _PAGE: Final = 500
@@ -86,10 +87,8 @@ def iso_time(seconds: float) -> str:
 
 
 async def _pages(table: RunTable, wanted: RunFilter, advance: Callable[[int], None]) -> AsyncIterator[list[Run]]:
-    before = ""
-    while page := await table.page(wanted, _PAGE, before, with_details=True):
+    async for page in pages_of(table, wanted, _PAGE, with_details=True):
         yield page
-        before = page[-1].run_id
         advance(len(page))
 
 

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
-from rerankd.runs.run_id import first_run_id
+from rerankd.runs.run_page import pages_of
 from rerankd.runs.run_table import RunTable
 
 HORIZON_S: Final = 300.0
@@ -34,14 +36,7 @@ class RunFollower:
 
     async def poll(self) -> list[Run]:
         """Return the runs that came since the last call, in the order of their starts; none the first time."""
-        oldest = first_run_id(self._clock() - HORIZON_S)
-        found: list[Run] = []
-        before = ""
-        while page := await self._table.page(self._wanted, _PAGE, before):
-            young = [run for run in page if run.run_id >= oldest]
-            found += young
-            before = page[-1].run_id
-            if len(young) < _PAGE:
-                break
+        young = replace(self._wanted, started_from=self._clock() - HORIZON_S)
+        found = [run async for page in pages_of(self._table, young, _PAGE) for run in page]
         seen, self._seen = self._seen, {run.run_id for run in found}
         return [] if seen is None else [run for run in reversed(found) if run.run_id not in seen]

@@ -21,6 +21,7 @@ from rerankd.console.serving import load
 from rerankd.console.stored import has_store, with_database
 from rerankd.runs.run import Run, RunDetails
 from rerankd.runs.run_filter import RunFilter
+from rerankd.runs.run_page import pages_of
 from rerankd.runs.run_table import RunTable
 from rerankd.store.database import Database
 from rerankd.store.migrating import open_store
@@ -44,7 +45,16 @@ def filter_of(since: str, until: str, slower_than_ms: float | None, **equal: str
 
 def list_runs(config: Path | None, wanted: RunFilter, limit: int, *, is_json: bool) -> int:
     """Print runs, the newest first."""
-    found: list[Run] = _with_table(config, lambda table: table.page(wanted, limit)) or []
+
+    async def newest(table: RunTable) -> list[Run]:
+        found: list[Run] = []
+        async for page in pages_of(table, wanted, limit):
+            found += page
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    found = _with_table(config, newest) or []
     if is_json:
         print_json([facts_of(run) for run in found])
     elif found:

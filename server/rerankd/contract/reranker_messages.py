@@ -620,7 +620,8 @@ class ListRunsResponse(Struct, kw_only=True, omit_defaults=True, forbid_unknown_
     runs: list[Run] = field(default_factory=empty_list)
     """The newest first, without details."""
     next_page_token: str = field(default_factory=str, name="nextCursor")
-    """Where the next page begins; empty on the last one."""
+    """Where the next page begins; empty on the last one. A page may have fewer runs than asked for, even
+    none, and a next one: where conditions seldom meet, and for callers who may see some models alone."""
 
 
 class GetRunRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

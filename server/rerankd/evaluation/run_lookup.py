@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from rerankd.contract.call_context import MAX_REQUEST_ID_CHARS
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
+from rerankd.runs.run_page import pages_of
 from rerankd.runs.run_reading import ReadableRuns
 
 _PAGE: Final = 500
@@ -53,7 +54,7 @@ class RunLookup:
             raise _not_found(name)
         if (run := await self._runs.get(name)) is not None:
             return run
-        for run in await self._runs.page(RunFilter(request_id=name), 10, with_details=True):
+        for run in (await self._runs.page(RunFilter(request_id=name), 10, with_details=True)).runs:
             if run.caller == caller:
                 return run
         raise _not_found(name)
@@ -69,19 +70,11 @@ class RunLookup:
             allows: Tells whether runs of a model or reranker may be taken.
         """
         found: list[Run] = []
-        async for run in self._all(wanted):
-            if not run.replay_of and allows(run.asked):
-                found.append(run)
-                if len(found) == most:
-                    break
-        return found
-
-    async def _all(self, wanted: RunFilter) -> AsyncIterator[Run]:
-        before = ""
-        while page := await self._runs.page(wanted, _PAGE, before):
-            before = page[-1].run_id
-            for run in page:
-                yield run
+        async for runs in pages_of(self._runs, wanted, _PAGE):
+            found += [run for run in runs if not run.replay_of and allows(run.asked)]
+            if len(found) >= most:
+                break
+        return found[:most]
 
 
 def _may_be_known(name: str) -> bool:

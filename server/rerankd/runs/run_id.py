@@ -7,6 +7,8 @@ import struct
 import uuid
 from typing import Final
 
+AFTER_ALL: Final = "g"
+"""After every id, whose digits are hexadecimal."""
 _TICKS_A_MS = 4096
 _MAX_TICKS = (1 << 60) - 1
 _RANDOM_BITS = 62

@@ -12,6 +12,7 @@ from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invali
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_messages import run_message
+from rerankd.runs.run_page import PagedRuns
 from rerankd.store.faults import store_faults
 
 _DEFAULT_PAGE: Final = 50
@@ -24,15 +25,11 @@ _PAGES_LOOKED_AT: Final = 10
 _TEXTS: Final = ("reason", "model", "key_id", "user", "source", "request_id", "replay_of", "experiment_id")
 
 
-class ReadableRuns(Protocol):
+class ReadableRuns(PagedRuns, Protocol):
     """Where runs are read: `StoredRuns`. Its methods raise `StoreError`."""
 
     async def get(self, run_id: str) -> Run | None:
         """Return a run with its details; `None` where there is none."""
-        ...
-
-    async def page(self, wanted: RunFilter, size: int, before: str = "", *, with_details: bool = False) -> list[Run]:
-        """Return up to `size` runs, the newest first, the first one older than the run `before`."""
         ...
 
     async def known(self, run_ids: Sequence[str]) -> Collection[str]:
@@ -57,8 +54,10 @@ class RunReading:
 
         Args:
             request: Which ones.
-            allows: Tells whether runs of a model or reranker may be listed; None: of all. A page may then hold fewer
-                runs than asked for, even none, and have a next one.
+            allows: Tells whether runs of a model or reranker may be listed; None: of all.
+
+        Returns:
+            A page, which may hold fewer runs than asked for, even none, and have a next one.
 
         Raises:
             ServiceError: `INVALID_REQUEST`, `STORE_UNAVAILABLE`.
@@ -70,8 +69,7 @@ class RunReading:
             if allows is not None:
                 found, token = await self._allowed(_filter_of(request), size, request.page_token, allows)
             else:
-                page = await self._runs.page(_filter_of(request), size + 1, request.page_token)
-                found, token = page[:size], page[size - 1].run_id if len(page) > size else ""
+                found, token = await self._runs.page(_filter_of(request), size, request.page_token)
         return messages.ListRunsResponse(runs=list(map(run_message, found)), next_page_token=token)
 
     async def _allowed(
@@ -81,13 +79,13 @@ class RunReading:
         found: list[Run] = []
         for _ in range(_PAGES_LOOKED_AT):
             page = await self._runs.page(wanted, _MAX_PAGE, before)
-            for run in filter(lambda each: allows(each.asked), page):
+            for run in filter(lambda each: allows(each.asked), page.runs):
                 if len(found) == size:
                     return found, found[-1].run_id
                 found.append(run)
-            if len(page) < _MAX_PAGE:
-                return found, ""
-            before = page[-1].run_id
+            before = page.next_before
+            if not before or len(page.runs) < _MAX_PAGE:
+                break
         return found, before
 
     async def has_runs_of(self, reranker: str) -> bool:
@@ -97,7 +95,7 @@ class RunReading:
             ServiceError: `STORE_UNAVAILABLE`.
         """
         with store_faults():
-            return bool(await self._runs.page(RunFilter(reranker=reranker), 1))
+            return bool((await self._runs.page(RunFilter(reranker=reranker), 1)).runs)
 
     async def get(self, request: messages.GetRunRequest) -> messages.GetRunResponse:
         """Return one run.

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from rerankd.runs.detail_blocks import BlockPacker
 from rerankd.runs.rows import COLUMNS, RunRow
-from rerankd.runs.run_id import first_run_id
+from rerankd.runs.run_id import AFTER_ALL, first_run_id
 from rerankd.runs.tables import RUN_BLOCKS, RUN_LOG, RUNS
 from rerankd.store.database import BlockingDatabase, Database
 from rerankd.store.errors import StoreError
@@ -24,8 +24,6 @@ STEP_RUNS: Final = 100
 _STATEMENT_ROWS: Final = 100
 """Rows of one of SQLite's statements: it gives the interpreter's lock back and takes it again for each."""
 _c: Final = RUNS.c
-_AFTER_ALL: Final = "g"
-"""After every id, whose digits are hexadecimal."""
 _NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
 
 
@@ -127,7 +125,7 @@ class RunStore:
         deleted = connection.execute(delete(RUNS).where(_c.run_id.in_(oldest)).returning(_c.bytes)).scalars().all()
         if deleted:
             self._add_to_log(connection, -len(deleted), -sum(deleted))
-            first = func.coalesce(select(func.min(_c.run_id)).scalar_subquery(), _AFTER_ALL)
+            first = func.coalesce(select(func.min(_c.run_id)).scalar_subquery(), AFTER_ALL)
             connection.execute(delete(RUN_BLOCKS).where(RUN_BLOCKS.c.block_id < first))
         return len(deleted)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
+from rerankd.runs.run_page import RunPage
 from rerankd.store.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ class StoredRuns:
         table = await self._opened()
         return None if table is None else await table.get(run_id)
 
-    async def page(self, wanted: RunFilter, size: int, before: str = "", *, with_details: bool = False) -> list[Run]:
+    async def page(self, wanted: RunFilter, size: int, before: str = "", *, with_details: bool = False) -> RunPage:
         """Return runs, the newest first; see `RunTable.page`."""
         table = await self._opened()
-        return [] if table is None else await table.page(wanted, size, before, with_details=with_details)
+        return RunPage([], "") if table is None else await table.page(wanted, size, before, with_details=with_details)
 
     async def known(self, run_ids: Sequence[str]) -> Collection[str]:
         """Return which of up to 1,000 runs there are."""

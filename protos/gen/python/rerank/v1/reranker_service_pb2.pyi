@@ -1566,7 +1566,9 @@ class ListRunsResponse(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Where the next page begins; empty on the last one."""
+    """Where the next page begins; empty on the last one. A page may have fewer runs than asked for, even none, and a next
+    one: where conditions seldom meet, and for callers who may see some models alone.
+    """
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Run]:
         """The newest first, without details."""

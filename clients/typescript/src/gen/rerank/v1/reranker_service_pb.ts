@@ -1771,7 +1771,8 @@ export type ListRunsResponse = Message<"rerank.v1.ListRunsResponse"> & {
   runs: Run[];
 
   /**
-   * Where the next page begins; empty on the last one.
+   * Where the next page begins; empty on the last one. A page may have fewer runs than asked for, even none, and a next
+   * one: where conditions seldom meet, and for callers who may see some models alone.
    *
    * @generated from field: string next_page_token = 2 [json_name = "nextCursor"];
    */
