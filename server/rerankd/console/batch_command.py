@@ -11,65 +11,71 @@ from rerankd.console.flags import Address, ApiKey, CaFile, Tls
 
 _COLUMNS: Final = "Columns"
 
+_InputFile = Annotated[
+    Path, typer.Option("--input", "-i", metavar="FILE", help="Requests, one a row; - reads standard input.")
+]
+_OutputFile = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="Outcomes, one a row; - is standard output.")
+]
+_Model = Annotated[str | None, typer.Option("--model", "-m", metavar="MODEL", help="Model of rows that name none.")]
+_TopN = Annotated[int | None, typer.Option("--top-n", "-n", min=1, metavar="N", help="How many results a row gets.")]
+_ReturnDocuments = Annotated[bool, typer.Option("--return-documents", help="Write each document with its result.")]
+_Fallbacks = Annotated[
+    list[str] | None, typer.Option(metavar="MODEL", help="Try this when the model fails; may repeat.")
+]
+_Concurrency = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Items under way at once; the server has its ceiling.")
+]
+_Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Go on with an earlier run, or replace its output.")
+]
+_RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run failed items of earlier runs again.")]
+_Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first row that is no request.")]
+_MaxFailures = Annotated[int | None, typer.Option(min=0, metavar="N", help="Stop after more failures than this.")]
+_RetryForS = Annotated[
+    float, typer.Option("--retry-for", min=0, metavar="SECONDS", help="Wait so long for a server that went away.")
+]
+_InProcess = Annotated[
+    bool, typer.Option("--in-process", help="Rerank here, without a server; RERANKD_CONFIG has the settings.")
+]
+_QueryColumn = Annotated[str, typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The query.")]
+_DocumentsColumn = Annotated[str, typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The list of documents.")]
+_IdColumn = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The row's name. [dim]Default: item_id or id[/dim]"),
+]
+_TextField = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The text, where documents are objects."),
+]
+_IgnoreUnknown = Annotated[
+    bool,
+    typer.Option("--ignore-unknown", rich_help_panel=_COLUMNS, help="Leave fields aside that no request has."),
+]
+_JsonSummary = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+
 
 def batch(
     *,
-    input_file: Annotated[
-        Path, typer.Option("--input", "-i", metavar="FILE", help="Requests, one a row; - reads standard input.")
-    ],
-    output_file: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Outcomes, one a row; - is standard output.")
-    ],
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="MODEL", help="Model of rows that name none.")
-    ] = None,
-    top_n: Annotated[
-        int | None, typer.Option("--top-n", "-n", min=1, metavar="N", help="How many results a row gets.")
-    ] = None,
-    return_documents: Annotated[
-        bool, typer.Option("--return-documents", help="Write each document with its result.")
-    ] = False,
-    fallback: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL", help="Try this when the model fails; may repeat.")
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Items under way at once; the server has its ceiling.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with an earlier run, or replace its output.")
-    ] = True,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run failed items of earlier runs again.")
-    ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that is no request.")] = False,
-    max_failures: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Stop after more failures than this.")
-    ] = None,
-    retry_for_s: Annotated[
-        float, typer.Option("--retry-for", min=0, metavar="SECONDS", help="Wait so long for a server that went away.")
-    ] = 60.0,
-    in_process: Annotated[
-        bool, typer.Option("--in-process", help="Rerank here, without a server; RERANKD_CONFIG has the settings.")
-    ] = False,
-    query_column: Annotated[str, typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The query.")] = "query",
-    documents_column: Annotated[
-        str, typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The list of documents.")
-    ] = "documents",
-    id_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", rich_help_panel=_COLUMNS, help="The row's name. [dim]Default: item_id or id[/dim]"
-        ),
-    ] = None,
-    text_field: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="The text, where documents are objects."),
-    ] = None,
-    ignore_unknown: Annotated[
-        bool,
-        typer.Option("--ignore-unknown", rich_help_panel=_COLUMNS, help="Leave fields aside that no request has."),
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    input_file: _InputFile,
+    output_file: _OutputFile,
+    model: _Model = None,
+    top_n: _TopN = None,
+    return_documents: _ReturnDocuments = False,
+    fallback: _Fallbacks = None,
+    concurrency: _Concurrency = None,
+    resume: _Resume = True,
+    retry_failed: _RetryFailed = False,
+    strict: _Strict = False,
+    max_failures: _MaxFailures = None,
+    retry_for_s: _RetryForS = 60.0,
+    in_process: _InProcess = False,
+    query_column: _QueryColumn = "query",
+    documents_column: _DocumentsColumn = "documents",
+    id_column: _IdColumn = None,
+    text_field: _TextField = None,
+    ignore_unknown: _IgnoreUnknown = False,
+    json: _JsonSummary = False,
     address: Address = None,
     api_key: ApiKey = None,
     tls: Tls = False,
@@ -77,7 +83,7 @@ def batch(
 ) -> None:
     """Rerank a file of requests; go on where an earlier run ended.
 
-    A row has a query, documents (strings or objects), and if it likes an id
+    A row has a query and documents (strings or objects), and may have an id
     and any other field of a request. Files are JSON Lines, .gz and .zst of
     them, or .parquet. Outcomes come as they finish; item_index is the row's
     number, from 0. A row that fails has its error in the output.

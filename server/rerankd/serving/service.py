@@ -34,7 +34,7 @@ from rerankd.store.errors import StoreError
 from rerankd.store.opening import LazyDatabase
 from rerankd.telemetry.sampler import Sampler
 from rerankd.telemetry.setup import Telemetry
-from rerankd.web.app import create_web_app
+from rerankd.web.app import WebApp, create_web_app
 from rerankd.web.oidc import OidcPages
 from rerankd.web.session import SessionPages
 
@@ -58,7 +58,7 @@ class Service:
     ) -> None:
         self._settings = settings
         self._as_read = as_read or settings
-        is_port_shared = settings.server.workers > 1
+        self._is_port_shared = settings.server.workers > 1
         self._telemetry = Telemetry(settings.telemetry, settings.log, os.environ)
         recorder = self._telemetry.recorder
         self._database = LazyDatabase(settings.store)
@@ -74,45 +74,11 @@ class Service:
         """What says that a load balancer routes calls here."""
         certificates = _open_certificates(settings.server.tls)
         check_certificate = _open_revocation(settings.server.tls)
-        self._grpc = GrpcServer(
-            self.host.services,
-            settings.server.keepalive,
-            settings.limits.max_request_bytes,
-            settings=lambda: self.host.settings,
-            tracing=self._telemetry.tracing,
-            budget=self._budget,
-            is_port_shared=is_port_shared,
-            on_health_check=self.signs.note_health_check,
-            certificates=certificates,
-            check_certificate=check_certificate,
-        )
-        version = metadata.version("rerankd")
-        gateway = Gateway(
-            self.host.services,
-            create_web_app(
-                health=lambda: self.state,
-                version=version,
-                metrics=self._sampler.render,
-                on_health_check=self.signs.note_health_check,
-                admit_scrape=admit_everybody if self._access is None else self._access.admit_scrape,
-                sessions=_session_pages(self._access, settings),
-                logins=_login_pages(self._access),
-            ),
-            version=version,
-            limits=_gateway_limits(settings),
-            budget=self._budget,
-            max_documents=lambda: self.host.settings.limits.max_documents,
-            default_model=lambda: self.host.settings.default_model,
-            tracing=self._telemetry.tracing,
-            admit=admit_everybody if self._access is None else self._access.authenticator.admit,
-            session_cookie=_session_cookie(self._access),
-            check_certificate=check_certificate,
-        )
+        self._grpc = self._make_grpc_server(certificates, check_certificate)
         options = settings.server.http
-        self._middleware = HttpMiddleware(gateway, options, self.signs.note_forwarded)
+        self._middleware = HttpMiddleware(self._make_gateway(check_certificate), options, self.signs.note_forwarded)
         context = None if certificates is None else ServerContext.following(certificates)
         self._http = HttpServer(self._middleware, options, settings.server.drain_grace_s, context)
-        self._is_port_shared = is_port_shared
         self.state = "starting"
         """"starting", "serving" or "draining"."""
 
@@ -189,6 +155,49 @@ class Service:
             raise cannot_listen(server.host, server.grpc_port, "grpc", error) from None
         await self._http.start(listeners)
         return Addresses(server.host, addresses, grpc_port, listeners[0].getsockname()[1])
+
+    def _make_grpc_server(
+        self, certificates: ListenerCertificates | None, check_certificate: CertificateCheck | None
+    ) -> GrpcServer:
+        return GrpcServer(
+            self.host.services,
+            self._settings.server.keepalive,
+            self._settings.limits.max_request_bytes,
+            settings=lambda: self.host.settings,
+            tracing=self._telemetry.tracing,
+            budget=self._budget,
+            is_port_shared=self._is_port_shared,
+            on_health_check=self.signs.note_health_check,
+            certificates=certificates,
+            check_certificate=check_certificate,
+        )
+
+    def _make_gateway(self, check_certificate: CertificateCheck | None) -> Gateway:
+        version = metadata.version("rerankd")
+        return Gateway(
+            self.host.services,
+            self._make_pages(version),
+            version=version,
+            limits=_gateway_limits(self._settings),
+            budget=self._budget,
+            max_documents=lambda: self.host.settings.limits.max_documents,
+            default_model=lambda: self.host.settings.default_model,
+            tracing=self._telemetry.tracing,
+            admit=admit_everybody if self._access is None else self._access.authenticator.admit,
+            session_cookie=_session_cookie(self._access),
+            check_certificate=check_certificate,
+        )
+
+    def _make_pages(self, version: str) -> WebApp:
+        return create_web_app(
+            health=lambda: self.state,
+            version=version,
+            metrics=self._sampler.render,
+            on_health_check=self.signs.note_health_check,
+            admit_scrape=admit_everybody if self._access is None else self._access.admit_scrape,
+            sessions=_session_pages(self._access, self._settings),
+            logins=_login_pages(self._access),
+        )
 
     def _open_access(self, settings: Settings) -> Access:
         return Access(
