@@ -7,7 +7,7 @@ process, the owner, and ends with it: soon after a process has died nothing of i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -37,19 +37,21 @@ class Charge(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """State of a meter after a reservation, or at a refusal."""
+    """State of a meter when it is read, or at a refusal."""
 
     charge: Charge
     used: float
-    """Use that counts now and reservations, the charge's own included if it was admitted."""
+    """Use that counts now, and reservations."""
 
 
 @dataclass(slots=True)
 class Lease:
     """An admitted call; must be settled."""
 
-    readings: Sequence[Reading]
-    """Of every charge, in order."""
+    charges: Sequence[Charge]
+    """What it has reserved, n charges."""
+    used: Sequence[float]
+    """Use that counted then and reservations, the charge's own included, of every charge."""
     id: str = ""
     """Unique id, for ledgers over a network."""
     is_settled: bool = field(default=False, init=False)
@@ -89,12 +91,12 @@ class Ledger(Protocol):
         """
         ...
 
-    def settle(self, lease: Lease, used: Mapping[str, float]) -> None:
+    def settle(self, lease: Lease, used: Sequence[float]) -> None:
         """Replace the reservations of a call by what it used, now or soon. Never fails; a second time does nothing.
 
         Args:
             lease: Of `acquire`.
-            used: Amounts by meter; a meter that is absent used nothing.
+            used: What it used of the meter of every charge.
         """
         ...
 

@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, NoReturn, Protocol
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias
 
-from rerankd.access.limits.ledger import Lease, Ledger, LedgerUnavailableError, Reading, Refusal
+from rerankd.access.limits.ledger import Charge, Lease, Ledger, LedgerUnavailableError, Refusal
 from rerankd.access.limits.meters import Amounts, Applied, Meter, Meters, amounts_of
 from rerankd.access.limits.settings import LedgerSettings, LimitSettings
 from rerankd.access.limits.windows import MINUTE
@@ -43,12 +43,8 @@ class Limits(NamedTuple):
     """Whether calls are refused while the ledger is away."""
 
 
-class _Reserved(NamedTuple):
-    """What one call has reserved."""
-
-    applied: Applied
-    lease: Lease
-    estimated: Amounts
+_Reserved: TypeAlias = tuple[Applied, Lease, Amounts]
+"""What one call has reserved: on which meters, its lease, and the estimate."""
 
 
 def limits_of(limits: Sequence[LimitSettings], ledger: LedgerSettings) -> Limits:
@@ -102,7 +98,7 @@ class LimitedService:
             used = estimated if _may_be_billed() else used
             raise
         finally:
-            self._ledger.settle(lease, applied.settled(used))
+            self._ledger.settle(lease, applied.amounts(used))
         if applied.warns:
             _warn(response, applied.meters, lease)
         return response
@@ -135,7 +131,7 @@ class LimitedService:
             response = await self._service.warm_documents(request, call)
             used = estimated
         finally:
-            self._ledger.settle(lease, applied.settled(used))
+            self._ledger.settle(lease, applied.amounts(used))
         return response
 
     async def _reserve(self, request: messages.RerankRequest, call: CallContext, limits: Limits) -> _Reserved | None:
@@ -159,11 +155,9 @@ class LimitedService:
             return None
         if isinstance(outcome, Refusal):
             _refuse(outcome, applied.meters)
-        readings = outcome.readings
         if applied.shown:
-            shown = [readings[number] for number in applied.shown]
-            call.response_metadata.update(_rate_limit(shown))
-        return _Reserved(applied, outcome, estimated)
+            _tell_rate(call.response_metadata, charges, outcome.used, applied.shown)
+        return applied, outcome, estimated
 
 
 def _used_by(response: messages.RerankResponse, estimated: Amounts) -> Amounts:
@@ -186,6 +180,9 @@ def _may_be_billed() -> bool:
 def _refuse(refusal: Refusal, meters: Mapping[str, Meter]) -> NoReturn:
     charge, used = refusal.reading
     meter = meters[charge.meter]
+    headers: dict[str, str] = {}
+    if meter.is_in_headers:
+        _tell_rate(headers, [charge], [used], [0])
     name = meter.limit.name
     whose = "" if meter.limit.per == "everyone" else f" of this {meter.limit.per}"
     metadata = {
@@ -209,21 +206,20 @@ def _refuse(refusal: Refusal, meters: Mapping[str, Meter]) -> NoReturn:
         metadata=metadata,
         retry_after_s=refusal.retry_after_s,
         is_final=refusal.retry_after_s is None,
-        response_metadata=_rate_limit([refusal.reading]) if meter.is_in_headers else {},
+        response_metadata=headers,
     )
 
 
-def _rate_limit(readings: Sequence[Reading]) -> dict[str, str]:
-    """Return the `RateLimit-*` headers of the limit that has the smallest share left."""
-    reading = readings[0] if len(readings) == 1 else max(readings, key=lambda each: each.used / each.charge.limit)
-    limit, remaining = reading.charge.limit, reading.charge.limit - reading.used
-    most, policy = _limit_headers(limit)
-    return {
-        "ratelimit-limit": most,
-        "ratelimit-remaining": str(int(remaining)) if remaining > 0 else "0",
-        "ratelimit-reset": str(math.ceil(MINUTE.remaining_s(time.time()))),
-        "ratelimit-policy": policy,
-    }
+def _tell_rate(
+    metadata: dict[str, str], charges: Sequence[Charge], used: Sequence[float], shown: Sequence[int]
+) -> None:
+    """Add the `RateLimit-*` headers of the limit that has the smallest share left, of those that are shown."""
+    number = shown[0] if len(shown) == 1 else max(shown, key=lambda each: used[each] / charges[each].limit)
+    limit = charges[number][1]
+    remaining = limit - used[number]
+    metadata["ratelimit-limit"], metadata["ratelimit-policy"] = _limit_headers(limit)
+    metadata["ratelimit-remaining"] = str(int(remaining)) if remaining > 0 else "0"
+    metadata["ratelimit-reset"] = str(math.ceil(MINUTE.remaining_s(time.time())))
 
 
 @lru_cache(maxsize=1024)
@@ -235,7 +231,7 @@ def _warn(response: messages.RerankResponse, meters: Mapping[str, Meter], lease:
     """Tell the caller of soft budgets that are passed."""
     if response.meta is None:
         return
-    for charge, used in lease.readings:
+    for charge, used in zip(lease.charges, lease.used, strict=True):
         meter = meters[charge.meter]
         if meter.soft is not None and used > meter.soft:
             response.meta.warnings.append(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,15 @@ _MAX_UNSETTLED: Final = 100_000
 _log = structlog.get_logger("rerankd.access")
 
 
+@dataclass(slots=True)
+class _LocalLease(Lease):
+    """An admitted call, with the row of each charge."""
+
+    rows: Sequence[CountsRow] = ()
+    loose: Sequence[int] = ()
+    """Numbers of the charges that reserve nothing, so that another meter may take their rows."""
+
+
 class LocalLedger:
     """Counts in a file. Satisfies `Ledger`; one for each process.
 
@@ -63,7 +73,7 @@ class LocalLedger:
         self._file = CountsFile(path, meters)
         self._holdings = Holdings(path, meters)
         self._seen_version = -1
-        self._unsettled: deque[tuple[Sequence[Reading], Mapping[str, float]]] = deque(maxlen=_MAX_UNSETTLED)
+        self._unsettled: deque[tuple[Lease, Sequence[float]]] = deque(maxlen=_MAX_UNSETTLED)
         self._has_unsettled = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_failing = False
@@ -103,20 +113,20 @@ class LocalLedger:
         finally:
             self._file.unlock()
 
-    def settle(self, lease: Lease, used: Mapping[str, float]) -> None:
+    def settle(self, lease: Lease, used: Sequence[float]) -> None:
         """See `Ledger`."""
         if lease.is_settled:
             return
         lease.is_settled = True
-        if self._unsettled or not self._settle(lease.readings, used):
-            self._unsettled.append((lease.readings, used))
+        if self._unsettled or not self._settle(lease, used):
+            self._unsettled.append((lease, used))
             self._has_unsettled.set()
 
     async def read(self, charges: Sequence[Charge]) -> Sequence[Reading]:
         """See `Ledger`."""
         try:
-            if not self._lock(claims=False):
-                await self._wait_for_lock(claims=False)
+            if not self._lock():
+                await self._wait_for_lock()
         except OSError as error:
             raise self._unavailable(error) from None
         now_s = self._clock()
@@ -129,25 +139,22 @@ class LocalLedger:
         finally:
             self._file.unlock()
 
-    def _lock(self, *, claims: bool = True) -> bool:
-        """Keep the other processes from counting; return `False` if one of them does.
-
-        Args:
-            claims: Whether to get ready for reserving.
-        """
+    def _lock(self) -> bool:
+        """Keep the other processes from counting, and know them all; return `False` if one of them counts."""
+        file = self._file
         tries = _TRIES
-        while not self._file.lock():
+        while not file.lock():
             tries -= 1
             if not tries:
                 return False
-        if self._seen_version != self._file.version or (claims and not self._holdings.is_claimed):
-            self._look(claims=claims)
+        if self._seen_version != file.version:
+            self._look()
         return True
 
-    def _look(self, *, claims: bool) -> None:
-        """See which processes count, and have them see this one if it is to."""
+    def _look(self) -> None:
+        """See which processes count, and have them see this one."""
         try:
-            if claims and not self._holdings.is_claimed:
+            if not self._holdings.is_claimed:
                 self._file.version += 1
                 self._holdings.claim()
             self._holdings.look()
@@ -156,7 +163,7 @@ class LocalLedger:
             raise
         self._seen_version = self._file.version
 
-    async def _wait_for_lock(self, *, claims: bool = True) -> None:
+    async def _wait_for_lock(self) -> None:
         """Wait for processes that count.
 
         Raises:
@@ -165,52 +172,65 @@ class LocalLedger:
         give_up_s = time.monotonic() + max(self._timeout_s, LONGEST_WAIT_S)
         while not self._is_failing and time.monotonic() < give_up_s:
             await asyncio.sleep(_PAUSE_S)
-            if self._lock(claims=claims):
+            if self._lock():
                 return
         raise TimeoutError(f"another process holds the lock of {self._path}; it may be stopped")
 
     def _admit(self, charges: Sequence[Charge]) -> Lease | Refusal:
         self._is_failing = False
-        now_s = self._clock()
-        rows, readings = [], []
-        for charge in charges:
-            meter, limit, amount, window = charge
-            row = self._file.find(meter)
-            used = 0.0 if row is None else self._used(row, window, now_s)
-            after = used + amount
-            if after > limit and after > limit * (1 + ROUNDING):
-                stored = None if row is None else self._stored(row)
-                reserved = used - value_of(window, stored, now_s)
-                return Refusal(Reading(charge, used), retry_after_s(charge, stored, reserved, now_s))
-            rows.append(row)
-            readings.append(Reading(charge, after))
-        self._hold(charges, rows, now_s)
-        return Lease(readings)
-
-    def _hold(self, charges: Sequence[Charge], rows: Sequence[CountsRow | None], now_s: float) -> None:
-        """Reserve all charges or none."""
-        own, held = self._holdings.columns[0], 0
+        now_s, find, own = self._clock(), self._file.find, self._holdings.columns[0]
+        rows: list[CountsRow] = []
+        sums: list[float] = []
+        loose: list[int] = []
         try:
-            for row, (meter, _, amount, _) in zip(rows, charges, strict=True):
-                own[(row or self._take(meter, now_s)).slot] += amount
-                held += 1
+            for charge in charges:
+                meter, limit, amount, window = charge
+                row = find(meter)
+                used = 0.0 if row is None else self._used(row, window, now_s)
+                after = used + amount
+                if after > limit and after > limit * (1 + ROUNDING):
+                    self._release(charges, rows)
+                    return self._refusal(charge, row, used, now_s)
+                if row is None:
+                    row = self._take(meter, now_s)
+                if amount:
+                    own[row.slot] += amount
+                else:
+                    loose.append(len(rows))
+                rows.append(row)
+                sums.append(after)
         except OSError:
-            for charge in charges[:held]:
-                if (row := self._file.find(charge.meter)) is not None:
-                    own[row.slot] -= charge.amount
+            self._release(charges, rows)
             raise
+        return _LocalLease(charges, sums, rows=rows, loose=loose)
+
+    def _release(self, charges: Sequence[Charge], rows: Sequence[CountsRow]) -> None:
+        """Release what the first charges, whose rows are given, have reserved."""
+        own = self._holdings.columns[0]
+        for row, (_, _, amount, _) in zip(rows, charges, strict=False):
+            if amount:
+                left = own[row.slot] - amount
+                own[row.slot] = left if left > ROUNDING * amount else 0.0
+
+    def _refusal(self, charge: Charge, row: CountsRow | None, used: float, now_s: float) -> Refusal:
+        stored = None if row is None else self._stored(row)
+        reserved = used - value_of(charge.window, stored, now_s)
+        return Refusal(Reading(charge, used), retry_after_s(charge, stored, reserved, now_s))
 
     def _used(self, row: CountsRow, window: Window | None, now_s: float) -> float:
         """Return what is used and reserved of a meter."""
-        held = 0.0
+        slot, held = row.slot, 0.0
         for column in self._holdings.columns:
-            held += column[row.slot]
+            held += column[slot]
         if window is None:
             return held
-        file = self._file
-        if file.integers[row.period] == window.period_at(now_s) and not file.numbers[row.before]:
-            return file.numbers[row.used] + held
-        return value_of(window, self._stored(row), now_s) + held
+        numbers = self._file.numbers
+        used, before = numbers[row.used], numbers[row.before]
+        if not (used or before):
+            return held
+        if self._file.integers[row.period] != window.period_at(now_s):
+            return value_of(window, self._stored(row), now_s) + held
+        return used + before * window.weight_before(now_s) + held if before else used + held
 
     def _stored(self, row: CountsRow) -> Stored:
         numbers = self._file.numbers
@@ -219,13 +239,13 @@ class LocalLedger:
     def _take(self, meter: str, now_s: float) -> CountsRow:
         return self._file.take(meter, now_s, self._holdings.is_held)
 
-    def _settle(self, readings: Sequence[Reading], used: Mapping[str, float]) -> bool:
+    def _settle(self, lease: Lease, used: Sequence[float]) -> bool:
         """Settle a call; return whether it is done."""
         try:
             if not self._lock():
                 return False
             try:
-                self._put(readings, used)
+                self._put(lease, used)
             finally:
                 self._file.unlock()
         except OSError as error:
@@ -241,18 +261,23 @@ class LocalLedger:
             self._unsettled.popleft()
         return True
 
-    def _put(self, readings: Sequence[Reading], used: Mapping[str, float]) -> None:
+    def _put(self, lease: Lease, used: Sequence[float]) -> None:
         """Count what a call used, then release what it had reserved; killed in between, nothing is forgotten."""
-        now_s, own, file = self._clock(), self._holdings.columns[0], self._file
-        rows = [file.find(charge[0]) or self._take(charge[0], now_s) for charge, _ in readings]
-        for row, ((meter, _, amount, window), _) in zip(rows, readings, strict=True):
-            if window is not None and (more := used.get(meter)):
-                if file.integers[row.period] < window.period_at(now_s):
+        now_s, numbers = self._clock(), self._file.numbers
+        charges, rows = lease.charges, self._rows(lease, used, now_s)
+        for row, (_, _, _, window), more in zip(rows, charges, used, strict=True):
+            if more and window is not None:
+                if self._file.integers[row.period] < window.period_at(now_s):
                     self._begin_period(row, window, now_s)
-                file.numbers[row.used] += more
-            if amount:
-                left = own[row.slot] - amount
-                own[row.slot] = left if left > ROUNDING * amount else 0.0
+                numbers[row.used] += more
+        self._release(charges, rows)
+
+    def _rows(self, lease: Lease, used: Sequence[float], now_s: float) -> Sequence[CountsRow]:
+        """Return the row of each charge; it may be another meter's where nothing was reserved, nor used."""
+        if isinstance(lease, _LocalLease) and not (lease.loose and any(map(used.__getitem__, lease.loose))):
+            return lease.rows
+        find = self._file.find
+        return [find(meter) or self._take(meter, now_s) for meter, _, _, _ in lease.charges]
 
     def _begin_period(self, row: CountsRow, window: Window, now_s: float) -> None:
         """Make a new period the current one. Killed between two lines, it leaves too much used, never too little."""

@@ -69,7 +69,7 @@ class Applied:
         meters: By their names, which say whom they count.
     """
 
-    __slots__ = ("_charges", "_parts", "meters", "shown", "warns")
+    __slots__ = ("_charges", "_indexes", "_parts", "_taken", "meters", "shown", "warns")
 
     def __init__(self, meters: Mapping[str, Meter]) -> None:
         self.meters = meters
@@ -78,21 +78,25 @@ class Applied:
         """Places, in the order of the charges, of those of which answers tell how much is left."""
         self.warns = any(meter.soft is not None for meter in meters.values())
         """Whether any has a soft limit."""
-        self._parts = [(name, meter.most, meter.index, meter.window) for name, meter in meters.items()]
-        amounts = Amounts()
-        is_fixed = all(amounts[index] for _, _, index, _ in self._parts)
-        self._charges = self._made(amounts) if is_fixed else None
+        self._parts = [(name, meter.most, meter.window) for name, meter in meters.items()]
+        self._indexes = [meter.index for meter in meters.values()]
+        self._taken: Sequence[float] = ()
+        self._charges: Sequence[Charge] = ()
 
     def charges(self, amounts: Amounts) -> Sequence[Charge]:
-        """Return what a call takes of each meter."""
-        return self._charges or self._made(amounts)
+        """Return what a call takes of each meter; the same charges as of the last call that took as much."""
+        taken = self.amounts(amounts)
+        if taken != self._taken:
+            self._charges = [
+                Charge(name, most, amount, window)
+                for (name, most, window), amount in zip(self._parts, taken, strict=True)
+            ]
+            self._taken = taken
+        return self._charges
 
-    def settled(self, amounts: Amounts) -> dict[str, float]:
-        """Return what a call took of each meter, by name."""
-        return {name: amounts[index] for name, _, index, _ in self._parts}
-
-    def _made(self, amounts: Amounts) -> list[Charge]:
-        return [Charge(name, most, amounts[index], window) for name, most, index, window in self._parts]
+    def amounts(self, amounts: Amounts) -> Sequence[float]:
+        """Return what a call took of each meter, in the order of the charges."""
+        return [*map(amounts.__getitem__, self._indexes)]
 
 
 class Meters:
@@ -123,10 +127,13 @@ class Meters:
             model: Public name of the model it asks for, without aliases.
             caller: Who calls.
         """
-        user, model = request.user if self._asks_user else "", model if self._asks_model else ""
-        if len(user) > _MAX_SUBJECT_CHARS or len(model) > _MAX_SUBJECT_CHARS:
-            return self._find(request, model, caller)
-        key = (caller.key_id or caller.identity, caller.groups, user, model)
+        if self._asks_user or self._asks_model:
+            user, model = request.user if self._asks_user else "", model if self._asks_model else ""
+            if len(user) > _MAX_SUBJECT_CHARS or len(model) > _MAX_SUBJECT_CHARS:
+                return self._find(request, model, caller)
+            key: object = (caller.key_id or caller.identity, caller.groups, user, model)
+        else:
+            key = (caller.key_id or caller.identity, caller.groups)
         if (known := self._applied.get(key)) is not None:
             return known
         if len(self._applied) >= _MAX_APPLIED:

@@ -95,8 +95,7 @@ class ProviderBudgets:
         for provider, usd in spent.items():
             charges = _charges(provider, self._budgets().get(provider, ()))
             if charges:
-                lease = Lease([Reading(charge, 0.0) for charge in charges])
-                self._ledger.settle(lease, {charge.meter: usd for charge in charges})
+                self._ledger.settle(Lease(charges, [0.0] * len(charges)), [usd] * len(charges))
 
     async def _check(self) -> None:
         """Suspend the deployments of every provider whose budget is spent."""

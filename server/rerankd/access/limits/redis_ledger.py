@@ -10,7 +10,7 @@ import os
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -128,16 +128,14 @@ class RedisLedger:
         if refused:
             charge, (used, row, held) = charges[refused - 1], _read(states[refused - 1])
             return Refusal(Reading(charge, used), retry_after_s(charge, row, held, now_s))
-        return Lease(
-            [Reading(each, state[0] + each.amount) for each, state in zip(charges, states, strict=True)], lease
-        )
+        return Lease(charges, [state[0] + each.amount for each, state in zip(charges, states, strict=True)], lease)
 
-    def settle(self, lease: Lease, used: Mapping[str, float]) -> None:
+    def settle(self, lease: Lease, used: Sequence[float]) -> None:
         """See `Ledger`."""
         if lease.is_settled:
             return
         lease.is_settled = True
-        self._settle_soon([reading.charge for reading in lease.readings], lease.id, used, is_known=True)
+        self._settle_soon(lease.charges, lease.id, used, is_known=True)
 
     async def read(self, charges: Sequence[Charge]) -> Sequence[Reading]:
         """See `Ledger`."""
@@ -160,17 +158,24 @@ class RedisLedger:
         except asyncio.CancelledError:
             # What was admitted is given back; what is still waiting, when it is answered.
             if lease and request.answer.done() and not request.answer.cancelled() and not request.answer.exception():
-                self._settle_soon(charges, lease, {}, is_known=False)
+                self._settle_soon(charges, lease, (), is_known=False)
             raise
 
-    def _settle_soon(self, charges: Sequence[Charge], lease: str, used: Mapping[str, float], *, is_known: bool) -> None:
-        """Queue a settlement; `is_known`: whether the call is known to have been admitted."""
+    def _settle_soon(self, charges: Sequence[Charge], lease: str, used: Sequence[float], *, is_known: bool) -> None:
+        """Queue a settlement.
+
+        Args:
+            charges: n charges.
+            lease: Id.
+            used: Of each; empty for a call that used nothing.
+            is_known: Whether the call is known to have been admitted.
+        """
         now_s = self._clock()
         rows = [
-            (meter, amount, used.get(meter, 0.0), False, 0)
+            (meter, amount, more, False, 0)
             if window is None
-            else (meter, amount, used.get(meter, 0.0), window.period_at(now_s), int(window.expiry_s(now_s) * 1000))
-            for meter, _, amount, window in charges
+            else (meter, amount, more, window.period_at(now_s), int(window.expiry_s(now_s) * 1000))
+            for (meter, _, amount, window), more in zip(charges, used or [0.0] * len(charges), strict=True)
         ]
         self._unsettled.append(_Settlement(lease, is_known, rows))
         if self._soon is None:
@@ -239,14 +244,14 @@ class RedisLedger:
             if not request.answer.done():
                 request.answer.set_result(answer)
             elif request.lease and not answer[0]:
-                self._settle_soon(request.charges, request.lease, {}, is_known=False)
+                self._settle_soon(request.charges, request.lease, (), is_known=False)
         return True
 
     def _fail(self, requests: Sequence[_Request], problem: str) -> None:
         """Tell calls that were sent, and those that wait, that they are not counted; they are settled if they were."""
         for request in requests:
             if request.lease:
-                self._settle_soon(request.charges, request.lease, {}, is_known=False)
+                self._settle_soon(request.charges, request.lease, (), is_known=False)
         for request in (*requests, *self._asked):
             if not request.answer.done():
                 request.answer.set_exception(LedgerUnavailableError(problem))

@@ -26,17 +26,17 @@ async def test_a_second_process_sees_at_once_what_the_first_counts(tmp_path: Pat
     day = calls(10, 4, Window(Span.DAY), "a:usd:")
     first = local(tmp_path, clock)
     await first.start()
-    first.settle(await admitted(first, day), {"a:usd:": 2})
+    first.settle(await admitted(first, day), [2])
     lease = await admitted(first, day)
     second = local(tmp_path, clock)
     await second.start()
     assert await used(second, day) == 6
     assert (await refused(second, calls(10, 4.5, Window(Span.DAY), "a:usd:"))).reading.used == 6
-    first.settle(lease, {"a:usd:": 3})
+    first.settle(lease, [3])
     other = await admitted(second, day)
     assert await used(first, day) == 9
     await first.close()
-    second.settle(other, {"a:usd:": 1})
+    second.settle(other, [1])
     assert await used(second, day) == pytest.approx(6)
     await second.close()
     assert await used(local(tmp_path, clock), day) == pytest.approx(6)
@@ -47,7 +47,7 @@ async def test_what_is_used_is_in_the_file_at_once(tmp_path: Path, clock: Clock)
     ledger, file = local(tmp_path, clock), local(tmp_path, clock)
     await ledger.start()
     for number in range(1, 201):
-        ledger.settle(await admitted(ledger, calls(200, 1, Window(Span.MONTH), "a:usd:")), {"a:usd:": 0.99})
+        ledger.settle(await admitted(ledger, calls(200, 1, Window(Span.MONTH), "a:usd:")), [0.99])
         assert await used(file, calls(200, 1, Window(Span.MONTH), "a:usd:")) == pytest.approx(0.99 * number)
     await ledger.close()
     assert await used(file, calls(200, 1, Window(Span.MONTH), "a:usd:")) == pytest.approx(198)
@@ -78,15 +78,49 @@ async def test_a_full_bucket_forgets_the_meter_that_expires_first_and_none_that_
     await ledger.start()
     month = Window(Span.MONTH, is_calendar=True)
     held = await admitted(ledger, calls(5, meter="held"))
-    ledger.settle(await admitted(ledger, calls(5, meter="minute")), {"minute": 1})
+    ledger.settle(await admitted(ledger, calls(5, meter="minute")), [1])
     for number in range(BUCKET - 2):
-        ledger.settle(await admitted(ledger, calls(5, 1, month, f"month{number}")), {f"month{number}": 1})
+        ledger.settle(await admitted(ledger, calls(5, 1, month, f"month{number}")), [1])
     await admitted(ledger, calls(5, 1, month, "one more"))
     assert await used(ledger, calls(5, meter="minute")) == 0
     assert await used(ledger, calls(5, meter="held")) == 1
     for number in range(BUCKET - 2):
         assert await used(ledger, calls(5, 1, month, f"month{number}")) == 1
-    ledger.settle(held, {})
+    ledger.settle(held, [0])
+    await ledger.close()
+
+
+async def test_a_call_whose_new_meter_takes_the_row_of_another_of_its_own_counts_on_both(
+    tmp_path: Path, clock: Clock
+) -> None:
+    ledger = LocalLedger(tmp_path / "limits.counts", 1, clock, meters=BUCKET)
+    await ledger.start()
+    for number in range(BUCKET):
+        ledger.settle(await admitted(ledger, calls(5, meter=f"m{number}")), [1])
+        clock.now_s += 0.1
+    lease = await admitted(ledger, [*calls(5, meter="new"), *calls(5, 2, meter="m0")])
+    assert (await used(ledger, calls(5, meter="new")), await used(ledger, calls(5, meter="m0"))) == (1, 2)
+    ledger.settle(lease, [1, 3])
+    assert (await used(ledger, calls(5, meter="new")), await used(ledger, calls(5, meter="m0"))) == (1, 3)
+    await ledger.close()
+
+
+async def test_a_row_on_which_nothing_was_reserved_may_be_another_meters_when_the_call_ends(
+    tmp_path: Path, clock: Clock
+) -> None:
+    ledger = LocalLedger(tmp_path / "limits.counts", 1, clock, meters=BUCKET)
+    await ledger.start()
+    free, costly = [await admitted(ledger, [*calls(5), *calls(9, 0, meter=f"usd{number}")]) for number in range(2)]
+    clock.now_s += 600
+    for number in range(BUCKET):
+        ledger.settle(await admitted(ledger, calls(5, meter=f"m{number}")), [1])
+        clock.now_s += 0.1
+    before = [await used(ledger, calls(5, meter=f"m{number}")) for number in range(BUCKET)]
+    ledger.settle(free, [1, 0])
+    assert [await used(ledger, calls(5, meter=f"m{number}")) for number in range(BUCKET)] == before
+    ledger.settle(costly, [1, 4])
+    assert await used(ledger, calls(9, meter="usd1")) == 4
+    assert await used(ledger, calls(5)) == 2
     await ledger.close()
 
 
@@ -96,7 +130,7 @@ async def test_calls_that_hold_every_meter_of_a_bucket_leave_no_room(tmp_path: P
     leases = [await admitted(ledger, calls(5, meter=f"m{number}")) for number in range(BUCKET)]
     with pytest.raises(LedgerUnavailableError, match="no room"):
         await ledger.acquire(calls(5, meter="more"))
-    ledger.settle(leases[0], {})
+    ledger.settle(leases[0], [0])
     clock.now_s += 600
     await admitted(ledger, calls(5, meter="more"))
     await ledger.close()
@@ -138,7 +172,7 @@ async def main(where):
     charges = [Charge("a:calls:", 3000, 1, Window(Span.DAY)), Charge("a:usd:", 1e6, 0.25, Window(Span.DAY))]
     while isinstance(lease := await ledger.acquire(charges), Lease):
         admitted += 1
-        ledger.settle(lease, {"a:calls:": 1, "a:usd:": 0.5})
+        ledger.settle(lease, [1, 0.5])
     await ledger.close()
     print(admitted, flush=True)
 
@@ -215,13 +249,13 @@ async def test_calls_wait_for_another_process_that_writes_and_are_counted(tmp_pa
     lease = await admitted(ledger, calls(3))
     with (tmp_path / "limits.counts").open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        ledger.settle(lease, {"a:calls:": 1})
+        ledger.settle(lease, [1])
         waiting = [asyncio.create_task(ledger.acquire(calls(3))) for _ in range(4)]
         await asyncio.sleep(0.1)
         assert not any(task.done() for task in waiting)
         fcntl.flock(other, fcntl.LOCK_UN)
     outcomes = await asyncio.gather(*waiting)
-    assert [type(outcome) for outcome in outcomes].count(Lease) == 2
+    assert sum(isinstance(outcome, Lease) for outcome in outcomes) == 2
     await comes_to(ledger, calls(3), 3)
     await ledger.close()
 
