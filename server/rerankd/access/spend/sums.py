@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, NamedTuple
@@ -53,14 +53,18 @@ class SpendAmounts:
     unpriced_calls: int = 0
     """Calls of which `cost_usd` lacks a part, because nobody knows the price."""
 
-    def add(self, other: SpendAmounts) -> None:
-        """Add in place."""
-        self.calls += other.calls
-        self.documents += other.documents
-        self.tokens += other.tokens
-        self.search_units += other.search_units
-        self.cost_usd += other.cost_usd
-        self.unpriced_calls += other.unpriced_calls
+    def add_attempts(self, attempts: Iterable[AttemptWatch]) -> None:
+        """Add provider calls: those of models that failed later are billed too, though no answer reports them."""
+        for attempt in attempts:
+            reply = attempt.reply
+            if reply is None:
+                continue
+            self.tokens += reply.prompt_tokens + reply.completion_tokens
+            self.search_units += reply.search_units
+            if reply.cost_usd is not None:
+                self.cost_usd += reply.cost_usd
+            elif attempt.provider != _FREE:
+                self.unpriced_calls += 1
 
 
 Rows = Mapping[SpendKey, SpendAmounts]
@@ -78,6 +82,7 @@ class SpendSums:
         self._max_names = max_names
         self._max_rows = max_rows
         self._rows: dict[SpendKey, SpendAmounts] = {}
+        self._found: dict[object, Sequence[SpendAmounts]] = {}
         self._day = ""
         self._day_number = -1
         self._names: tuple[dict[str, str], ...] = ({}, {}, {}, {})
@@ -89,8 +94,15 @@ class SpendSums:
             record: Of the call.
             now_s: Seconds since 1970.
         """
-        if record.reason is None or record.attempts:
-            self._add(record, _used_by(record), now_s)
+        if record.reason is not None and not record.attempts:
+            return
+        documents = 0 if record.usage is None else record.usage.documents
+        for row in self._rows_of(record, now_s):
+            row.calls += 1
+            row.documents += documents
+            unpriced = row.unpriced_calls
+            row.add_attempts(record.attempts)
+            row.unpriced_calls = min(row.unpriced_calls, unpriced + 1)
 
     def add_late(self, attempt: AttemptWatch, record: CallRecord, now_s: float) -> None:
         """Add a provider call that was answered after its rerank call had ended.
@@ -101,24 +113,43 @@ class SpendSums:
             now_s: Seconds since 1970.
         """
         if attempt.reply is not None:
-            self._add(record, _sum_of((attempt,)), now_s)
+            for row in self._rows_of(record, now_s):
+                row.add_attempts((attempt,))
 
     def take(self) -> Rows:
         """Return the sums and begin anew."""
-        rows, self._rows = self._rows, {}
+        rows, self._rows, self._found = self._rows, {}, {}
         return rows
 
-    def _add(self, record: CallRecord, used: SpendAmounts, now_s: float) -> None:
-        for key in self._keys(record, now_s):
-            row = self._rows.get(key)
-            if row is None:
-                if len(self._rows) >= self._max_rows:
-                    key = SpendKey(key.day, OTHER, OTHER, key.is_first_group, OTHER, OTHER)
-                row = self._rows.setdefault(key, SpendAmounts())
-            row.add(used)
+    def _rows_of(self, record: CallRecord, now_s: float) -> Sequence[SpendAmounts]:
+        """Return the rows to add a call to, which are remembered until they are taken."""
+        if now_s // _SECONDS_OF_DAY != self._day_number:
+            self._begin_day(now_s)
+        caller: Caller = record.call.caller
+        whose = (caller.key_id or caller.identity, caller.groups, record.user, record.model)
+        found = self._found.get(whose)
+        if found is None:
+            if len(self._found) >= MAX_ROWS:
+                self._found.clear()
+            found = self._found[whose] = [self._row_of(key) for key in self._keys(record)]
+        return found
 
-    def _keys(self, record: CallRecord, now_s: float) -> Iterator[SpendKey]:
-        day = self._day_of(now_s)
+    def _row_of(self, key: SpendKey) -> SpendAmounts:
+        row = self._rows.get(key)
+        if row is None:
+            if len(self._rows) >= self._max_rows:
+                key = SpendKey(key.day, OTHER, OTHER, key.is_first_group, OTHER, OTHER)
+            row = self._rows.setdefault(key, SpendAmounts())
+        return row
+
+    def _begin_day(self, now_s: float) -> None:
+        number = int(now_s // _SECONDS_OF_DAY)
+        self._day, self._day_number = date.fromordinal(_DAY_0 + number).isoformat(), number
+        self._names = ({}, {}, {}, {})
+        self._found = {}
+
+    def _keys(self, record: CallRecord) -> Iterator[SpendKey]:
+        day = self._day
         caller: Caller = record.call.caller
         keys, groups, users, models = self._names
         key_id = self._name(keys, caller.key_id or caller.identity)
@@ -130,13 +161,6 @@ class SpendSums:
         for number, group in enumerate(dict.fromkeys(self._name(groups, each) for each in caller.groups)):
             yield SpendKey(day, key_id, group, number == 0, user, model)
 
-    def _day_of(self, now_s: float) -> str:
-        number = int(now_s // _SECONDS_OF_DAY)
-        if number != self._day_number:
-            self._day, self._day_number = date.fromordinal(_DAY_0 + number).isoformat(), number
-            self._names = ({}, {}, {}, {})
-        return self._day
-
     def _name(self, known: dict[str, str], name: str) -> str:
         """Return the name to sum under: `name`, made short if it is long, or `OTHER` if there are too many."""
         if not name:
@@ -147,31 +171,6 @@ class SpendSums:
                 return OTHER
             found = known[name] = _bounded(name)
         return found
-
-
-def _used_by(record: CallRecord) -> SpendAmounts:
-    used = _sum_of(record.attempts)
-    used.calls = 1
-    used.unpriced_calls = min(used.unpriced_calls, 1)
-    if record.usage is not None:
-        used.documents = record.usage.documents
-    return used
-
-
-def _sum_of(attempts: Sequence[AttemptWatch]) -> SpendAmounts:
-    """Add up provider calls: those of models that failed later are billed too, though no answer reports them."""
-    total = SpendAmounts()
-    for attempt in attempts:
-        reply = attempt.reply
-        if reply is None:
-            continue
-        total.tokens += reply.prompt_tokens + reply.completion_tokens
-        total.search_units += reply.search_units
-        if reply.cost_usd is not None:
-            total.cost_usd += reply.cost_usd
-        elif attempt.provider != _FREE:
-            total.unpriced_calls += 1
-    return total
 
 
 def _bounded(name: str) -> str:
