@@ -14,7 +14,7 @@ from rerankd.engine.routing.deployment import Deployment
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.router import ProviderNotConfiguredError, Router
 from rerankd.engine.scoring.composed_model import ComposedModel
-from rerankd.engine.scoring.estimate import Estimate, Needed, Quote, estimate, texts_of
+from rerankd.engine.scoring.estimate import NOTHING, Estimate, Needed, Quote, estimate, texts_of
 from rerankd.engine.scoring.group_model import GroupModel
 from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
 from rerankd.engine.scoring.scoring_context import ScoringContext
@@ -132,19 +132,22 @@ class Models:
             request: Any request; nothing of it needs to be valid.
             needed: Which use is wanted.
         """
+        group = None if request.fallbacks or self.composed else self.router.find(request.model)
+        if group is not None and not group.options.fallbacks:
+            return _quote(group, request, needed)
         try:
             models = self.candidates(request.model, request.fallbacks)
         except ServiceError:
-            return Quote(request.model, Estimate(0, 0.0) if needed else None)
+            return Quote(request.model, NOTHING if needed else None)
         if not needed:
             return Quote(models[0].name, None)
         if needed is Needed.MONEY and all(
             isinstance(each, GroupModel) and _price_of(each.group) is None for each in models
         ):
-            return Quote(models[0].name, Estimate(0, 0.0))
-        texts = texts_of(request)
+            return Quote(models[0].name, NOTHING)
         if len(models) == 1 and isinstance(only := models[0], GroupModel):
-            return Quote(only.name, estimate(request.query, texts, _price_of(only.group)))
+            return _quote(only.group, request, needed)
+        texts = texts_of(request)
         estimates = [self._estimate(model.name, request.query, texts) for model in models]
         tokens, usd = max(each.tokens for each in estimates), max(each.usd for each in estimates)
         return Quote(models[0].name, Estimate(tokens, usd))
@@ -169,6 +172,16 @@ class Models:
         if isinstance(first := models[0], _UnconfiguredModel) and all(type(each) is type(first) for each in models):
             raise first.error
         return models
+
+
+def _quote(group: ModelGroup, request: RerankRequest, needed: Needed) -> Quote:
+    """Return what a request uses of a model without fallbacks."""
+    if not needed:
+        return Quote(group.name, None)
+    price = _price_of(group)
+    if price is None and needed is Needed.MONEY:
+        return Quote(group.name, NOTHING)
+    return Quote(group.name, estimate(request.query, texts_of(request), price))
 
 
 def _price_of(group: ModelGroup) -> Price | None:

@@ -31,6 +31,10 @@ class Estimate(NamedTuple):
     """Cost; 0 if the model's price is not known."""
 
 
+NOTHING: Final = Estimate(0, 0.0)
+"""Of a request that no model will take, or of one whose money alone counts and has no price."""
+
+
 class Needed(IntEnum):
     """What is wanted of an estimate; tokens take time for every document, money where a price counts them."""
 
