@@ -113,10 +113,10 @@ class RedisLink:
         return values
 
     async def evaluate(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Any:
-        """Run a Lua script that writes.
+        """Run a Lua script that writes; Redis gets its source once, then its hash.
 
         Args:
-            script: Its source.
+            script: Its source, a constant: it is remembered.
             keys: n values of `KEYS`, n >= 0.
             arguments: Values of `ARGV`.
 
@@ -127,8 +127,11 @@ class RedisLink:
             redis.exceptions.RedisError: Redis cannot be reached, or refuses the script.
             OSError: Likewise.
         """
+        known = self._scripts.get(script)
+        if known is None:
+            known = self._scripts[script] = self._client.register_script(script)
         async with self._places:
-            answer = await self._client.eval(script, len(keys), *keys, *arguments)
+            answer = await known(keys, arguments)
         self._takes_writes = True
         self._answered()
         return answer
