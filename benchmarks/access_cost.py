@@ -2,6 +2,8 @@
 
 All servers run at once and take turns, so that what else the machine does falls on each; the least of the rounds
 counts. The time is that of the kernel's scheduler for all threads of the server, waiting not included.
+
+    .venv/bin/python -m benchmarks.access_cost --instructions OTHER-CHECKOUT .   # counted by Callgrind, also when busy
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +21,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import instructions
+from benchmarks.upstream import upstream
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd.access.key_format import digest_of, new_secret
 from tests.costs.counting import Callers, provider
@@ -117,12 +122,52 @@ def measure(calls: int, rounds: int) -> Mapping[str, Mapping[str, float]]:
     return least
 
 
+COUNTED: Final = ("open", "and spend", "and limit and budget", "limit and budget, Redis")
+"""Variants whose instructions are counted."""
+_RARELY: Final[Mapping[str, Any]] = {"revoked_within_s": 300.0, "spend": {"write_every_s": 300.0}}
+"""What is done by the clock, which is slow under Callgrind."""
+
+
+def count_instructions(trees: Sequence[Path], variants: Sequence[str], wanted: str) -> Table:
+    """Count the instructions of calls with a key, of servers with one worker from each source tree.
+
+    Args:
+        trees: Checkouts.
+        variants: Names.
+        wanted: Text in the names of the rows to count.
+    """
+    columns: list[instructions.Column] = []
+    readings: list[instructions.Rows] = []
+    headers = dict([HEADER])
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        asked = stack.enter_context(upstream(folder, os.sched_getaffinity(0)))
+        provider_url = f"http://127.0.0.1:{asked.ports['port']}"
+        redis = RedisServer()
+        stack.callback(redis.kill)
+        for tree in trees:
+            for name in variants:
+                own = folder / f"column-{len(columns)}"
+                own.mkdir()
+                settings = environment(VARIANTS[name], own, provider_url, redis.url).get("RERANKD_ACCESS")
+                access = {} if settings is None else {"ACCESS": json.dumps({**json.loads(settings), **_RARELY})}
+                columns.append(instructions.Column(tree.resolve(), access, name))
+                readings.append(instructions.count(columns[-1], provider_url, own, wanted, headers))
+    return instructions.table_of(columns, readings)
+
+
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=300, help="calls of a round")
     parser.add_argument("--rounds", type=int, default=6, help="rounds; the least counts")
+    parser.add_argument("--instructions", nargs="+", type=Path, metavar="CHECKOUT", help="count instructions instead")
+    parser.add_argument("--variants", nargs="+", choices=COUNTED, default=COUNTED, help="those of --instructions")
+    parser.add_argument("--rows", default="local/bm25, 4", help="text in the names of the rows of --instructions")
     given = parser.parse_args()
+    if given.instructions:
+        Console(width=160).print(count_instructions(given.instructions, given.variants, given.rows))
+        return
     table = Table("call", *VARIANTS, title="CPU of the server, us a call, and ratio to the open one")
     for row, found in measure(given.calls, given.rounds).items():
         table.add_row(row, *(f"{us:.0f}  {us / found[VARIANTS[name].of]:.2f}" for name, us in found.items()))

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import grpc
@@ -43,6 +44,7 @@ _SETTLE_PAUSE_S: Final = 2.0
 _SETTLED_CPU_S: Final = 0.04
 """What a server without work uses in a pause at most."""
 _SETTLE_TIMEOUT_S: Final = 60.0
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 SOURCES: Final = ("server", "adapters", "clients/python", "protos/gen/python")
 """Folders of a tree that have the packages."""
 
@@ -53,11 +55,14 @@ class Column(NamedTuple):
     tree: Path
     settings: Mapping[str, str]
     """On top of the usual ones: variables by name, without `RERANKD_`."""
+    name: str = ""
+    """Of the settings, if they are long."""
 
     @property
     def title(self) -> str:
-        """Name of the tree, and the settings."""
-        return "\n".join([self.tree.name, *(f"{name}={value}" for name, value in self.settings.items())])
+        """Name of the tree, and the settings or their name."""
+        settings = [self.name] if self.name else [f"{name}={value}" for name, value in self.settings.items()]
+        return "\n".join([self.tree.name, *settings])
 
 
 class Count(NamedTuple):
@@ -74,8 +79,18 @@ class Count(NamedTuple):
 Rows = Mapping[str, Count]
 
 
-def count(column: Column, provider_url: str, folder: Path, wanted: str = "") -> Rows:
-    """Count by row; only rows whose names have a text."""
+def count(
+    column: Column, provider_url: str, folder: Path, wanted: str = "", headers: Mapping[str, str] = NO_HEADERS
+) -> Rows:
+    """Count by row; only rows whose names have a text.
+
+    Args:
+        column: What is counted.
+        provider_url: Of the provider that is asked.
+        folder: Empty, for files of the server.
+        wanted: The text.
+        headers: Sent with every call, as metadata over gRPC.
+    """
     settings = folder / "rerankd.yaml"
     provider = {"provider": "cohere", "base_url": f"{provider_url}/4", "api_key": "a-key"}
     reranker = {"strategy": "dedicated-model", "config": {"model": "local/bm25"}}
@@ -98,15 +113,16 @@ def count(column: Column, provider_url: str, folder: Path, wanted: str = "") -> 
     }
     cores = os.sched_getaffinity(0)
     with running([*valgrind, sys.executable, *serve], ready_ports, cores, variables) as server:
-        rows = _rows(server)
+        rows = _rows(server, headers)
         rows["HTTP, local/bm25, 4 documents"](20)
         time.sleep(_SETTLE_S)
         _settle(server)
         return {name: _count(server, profile, call) for name, call in rows.items() if wanted in name}
 
 
-def _rows(server: Running) -> dict[str, Callable[[int], None]]:
+def _rows(server: Running, headers: Mapping[str, str]) -> dict[str, Callable[[int], None]]:
     """Return what makes n calls, by row."""
+    metadata = tuple(headers.items())
 
     def http_calls(model: str, documents: int) -> Callable[[int], None]:
         body = workloads.Workload(workloads.QUERY, workloads.documents(documents)).json_body(model)
@@ -114,7 +130,7 @@ def _rows(server: Running) -> dict[str, Callable[[int], None]]:
         def call(times: int) -> None:
             connection = http.client.HTTPConnection("127.0.0.1", server.ports["http"])
             for _ in range(times):
-                connection.request("POST", "/v2/rerank", body, {"content-type": "application/json"})
+                connection.request("POST", "/v2/rerank", body, {"content-type": "application/json", **headers})
                 response = connection.getresponse()
                 content = response.read()
                 if response.status != http.client.OK:
@@ -130,7 +146,7 @@ def _rows(server: Running) -> dict[str, Callable[[int], None]]:
             with grpc.insecure_channel(f"127.0.0.1:{server.ports['grpc']}") as channel:
                 stub = pb_grpc.RerankServiceStub(channel)
                 for _ in range(times):
-                    stub.Rerank(message)
+                    stub.Rerank(message, metadata=metadata)
 
         return call
 
@@ -140,7 +156,7 @@ def _rows(server: Running) -> dict[str, Callable[[int], None]]:
         def call(times: int) -> None:
             items = (pb.BatchRerankRequest(item=pb.BatchItem(item_id=str(n), request=message)) for n in range(times))
             with grpc.insecure_channel(f"127.0.0.1:{server.ports['grpc']}") as channel:
-                answers = list(pb_grpc.RerankServiceStub(channel).BatchRerank(items))
+                answers = list(pb_grpc.RerankServiceStub(channel).BatchRerank(items, metadata=metadata))
             if answers[-1].summary.items_succeeded != times:
                 raise SystemExit(f"BatchRerank: {answers[-1]}")
 
