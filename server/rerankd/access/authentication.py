@@ -16,6 +16,8 @@ from rerankd.contract.errors import Reason, ServiceError
 KEY_HEADERS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 """Headers, and keys of gRPC metadata, that may carry an API key or a token; of several valid keys the first counts."""
 _SCHEME: Final = "bearer "
+_STORE_RETRY_S: Final = 1.0
+"""When to ask again with a key that may be in a store that could not be read."""
 
 
 class VerifiesTokens(Protocol):
@@ -125,10 +127,13 @@ class Authenticator:
             if grant is not None:
                 return grant
         if digests:
-            await self._ring.refresh()
+            has_all_keys = await self._ring.refresh()
             for digest in digests:
                 if (grant := self._ring.find(digest)) is not None:
                     return grant
+            if not has_all_keys:
+                message = "the API key is not known here, and the store of keys cannot be read now; try again later"
+                raise ServiceError(Reason.ACCESS_UNAVAILABLE, message, retry_after_s=_STORE_RETRY_S)
         message = "the API key is not known, or was revoked; use another one"
         raise refused or ServiceError(Reason.API_KEY_INVALID, message)
 

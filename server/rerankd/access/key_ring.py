@@ -74,7 +74,7 @@ class KeyRing:
         self._change = 0
         self._read_at_s = -math.inf
         self._faults = FaultLog(_log, "API keys cannot be read", "API keys can be read again")
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[bool] | None = None
         self._loop: asyncio.Task[None] | None = None
         self.declare(declared)
 
@@ -127,30 +127,36 @@ class KeyRing:
         declared = self._declared_digests.get(key_id)
         return self._digests.get(key_id, ()) if declared is None else (declared,)
 
-    async def refresh(self) -> None:
-        """Read the store, at most every 0.25 s; calls at the same time wait for one reading. Faults are logged."""
+    async def refresh(self) -> bool:
+        """Read the store, at most every 0.25 s; calls at the same time wait for one reading. Faults are logged.
+
+        Returns:
+            Whether all keys are known now, so that any other one is unknown.
+        """
         if self._stored is None:
-            return
+            return True
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_soon())
-        await asyncio.shield(self._reading)
+        return await asyncio.shield(self._reading)
 
-    async def _read_soon(self) -> None:
+    async def _read_soon(self) -> bool:
         await asyncio.sleep(max(0.0, self._read_at_s + _MIN_REFRESH_S - asyncio.get_running_loop().time()))
-        await self._try_to_read()
+        return await self._try_to_read()
 
     async def _keep_reading(self) -> None:
         while True:
             await asyncio.sleep(self._period_s)
             await self._try_to_read()
 
-    async def _try_to_read(self) -> None:
+    async def _try_to_read(self) -> bool:
+        """Read the store; return whether that succeeded."""
         try:
             await asyncio.wait_for(self._read(), max(self._period_s, _MIN_READ_S))
         except Exception as error:  # whatever it is, the keys that are known serve until it is over
             self._faults.failed(error)
-        else:
-            self._faults.succeeded()
+            return False
+        self._faults.succeeded()
+        return True
 
     async def _read(self) -> None:
         assert self._stored is not None  # noqa: S101 - checked by the callers

@@ -34,7 +34,9 @@ class KeyService:
         spend: Reports spend.
     """
 
-    def __init__(self, inventory: KeyInventory, on_change: Callable[[], Awaitable[None]], spend: SpendService) -> None:
+    def __init__(
+        self, inventory: KeyInventory, on_change: Callable[[], Awaitable[object]], spend: SpendService
+    ) -> None:
         self._inventory = inventory
         self._spend = spend
         self._on_change = on_change

@@ -198,6 +198,26 @@ async def test_keys_of_a_store_that_is_away_are_taken_for_a_while(is_hanging: bo
     assert [entry["event"] for entry in logs] == ["API keys cannot be read", "API keys can be read again"]
 
 
+@pytest.mark.parametrize("is_hanging", [False, True])
+@virtual_time
+async def test_a_key_that_may_be_in_a_store_that_cannot_be_read_is_not_called_unknown(is_hanging: bool) -> None:
+    shelf = Shelf()
+    ring = KeyRing([key(OTHER)], shelf)
+    await ring.start()
+    authenticator = Authenticator(ring)
+    shelf.put(key())
+    shelf.is_hanging, shelf.error = is_hanging, StoreError("away")
+    with pytest.raises(ServiceError) as refused:
+        await authenticator.identify(call())
+    assert (refused.value.reason, refused.value.http_status) == (Reason.ACCESS_UNAVAILABLE, 503)
+    assert refused.value.retry_after_s == 1
+    await authenticator.identify(call(OTHER))
+    shelf.is_hanging, shelf.error = False, None
+    await authenticator.identify(call())
+    assert await reason_of(authenticator, call(new_secret())) is Reason.API_KEY_INVALID
+    await ring.close()
+
+
 @virtual_time
 async def test_another_store_in_the_same_place_is_read_from_its_beginning() -> None:
     shelf = Shelf()
