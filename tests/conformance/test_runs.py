@@ -257,7 +257,7 @@ async def test_lists_of_what_may_be_seen_go_on_to_the_end(
     reading, seen = RunReading(RunTable(database)), list[str]()
     request = ListRunsRequest(user="a", source="api", page_size=page_size)
     for _ in range(9):
-        answer = await reading.list(request, lambda name: name == "mine")
+        answer = await reading.list(request, lambda run: run.asked == "mine")
         assert len(answer.runs) <= page_size
         seen += [run.run_id for run in answer.runs]
         request.page_token = answer.next_page_token

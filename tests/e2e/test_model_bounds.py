@@ -15,7 +15,7 @@ from rerankd_client import RerankClient, RerankError
 from tests.support.rpc_cases import GrpcCaller, RpcCase
 from tests.support.server import ServerProcess
 
-ADMIN, DOCS = new_secret(), new_secret()
+ADMIN, DOCS, ALIAS = new_secret(), new_secret(), new_secret()
 CONFIG = {"model": "local/bm25"}
 DEDICATED = {"strategy": "dedicated-model", "config": CONFIG}
 RUN = {"query": "a", "documents": ["a", "b"]}
@@ -23,11 +23,13 @@ OURS, THEIRS = ("docs-declared", "docs-stored"), ("news-declared", "news-stored"
 
 
 class Bounded(NamedTuple):
-    """A server, and callers of it over HTTP: one with all models, one with some."""
+    """A server, and callers of it over HTTP: one with all models, two with some."""
 
     server: ServerProcess
     admin: httpx.Client
     docs: httpx.Client
+    alias: httpx.Client
+    """May send an alias alone."""
     runs: dict[str, str]
     """Id of a logged run, by the reranker."""
 
@@ -39,9 +41,11 @@ def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bounded]:
     keys = {
         "admin": {"hash": digest_of(ADMIN), "scopes": scopes},
         "docs": {"hash": digest_of(DOCS), "scopes": scopes, "models": ["docs-*", "local/bm25"]},
+        "alias": {"hash": digest_of(ALIAS), "scopes": scopes, "models": ["quick"]},
     }
     settings = {
         "default_model": "news-declared",
+        "aliases": {"quick": "news-declared"},
         "rerankers": {"docs-declared": DEDICATED, "news-declared": DEDICATED},
         "access": {"enabled": True, "keys": keys},
         "runs": {"capture": "full", "durability": "sync"},
@@ -55,13 +59,13 @@ def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bounded]:
         headers = {"authorization": f"Bearer {key}"}
         return httpx.Client(base_url=server.http_url, headers=headers, trust_env=False, timeout=60)
 
-    with client(ADMIN) as admin, client(DOCS) as docs:
+    with client(ADMIN) as admin, client(DOCS) as docs, client(ALIAS) as alias:
         for key in ("docs-stored", "news-stored"):
             assert admin.post("/api/reranker", json={"name": key, "key": key, **DEDICATED}).status_code == 201
         for key in (*OURS, *THEIRS):
             assert admin.post(f"/api/reranker/{key}/run", json=RUN).status_code == 200
         logged = admin.get("/api/runs").json()["runs"]
-        yield Bounded(server, admin, docs, {run["reranker"]: run["runId"] for run in logged})
+        yield Bounded(server, admin, docs, alias, {run["reranker"]: run["runId"] for run in logged})
     assert server.stop() == 0
 
 
@@ -118,6 +122,7 @@ POSTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/v2/rerank", {**RUN, "model": "{key}"}),
     ("/v1/rerank", {**RUN, "model": "local/bm25", "fallbacks": ["{key}"]}),
     ("/api/runs/{run}:replay", {}),
+    ("/api/feedback", {"runId": "{run}", "index": 0, "grade": 2}),
 )
 CHANGES: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
     ("PATCH", "/api/reranker/{key}", {"description": "d"}),
@@ -128,14 +133,15 @@ CHANGES: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
 
 def asked(bounded: Bounded, path: str, body: dict[str, Any] | None, key: str) -> tuple[str, Any]:
     """Fill a reranker's key, and the id of its run, into a request."""
-    filled = None if body is None else {name: _with_key(value, key) for name, value in body.items()}
-    return path.format(key=key, run=bounded.runs[key]), filled
+    run = bounded.runs[key]
+    filled = None if body is None else {name: _filled(value, key, run) for name, value in body.items()}
+    return path.format(key=key, run=run), filled
 
 
-def _with_key(value: Any, key: str) -> Any:
+def _filled(value: Any, key: str, run: str) -> Any:
     if isinstance(value, list):
-        return [_with_key(each, key) for each in value]
-    return value.replace("{key}", key) if isinstance(value, str) else value
+        return [_filled(each, key, run) for each in value]
+    return value.replace("{key}", key).replace("{run}", run) if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize(
@@ -228,6 +234,46 @@ def test_experiments_take_and_show_runs_of_the_key_alone(bounded: Bounded) -> No
     listed = named(bounded.docs.get("/api/experiments"), "experiments", "id")
     assert listed == {own.json()["id"]}
     assert hidden in named(bounded.admin.get("/api/experiments"), "experiments", "id")
+
+
+def test_a_key_with_an_alias_alone_sees_the_runs_that_it_made(bounded: Bounded) -> None:
+    assert reason(bounded.alias.post("/v1/rerank", json={**RUN, "model": "news-declared"})) == (
+        403,
+        "MODEL_NOT_ALLOWED",
+    )
+    assert named(bounded.alias.get("/api/runs"), "runs", "runId") == set()
+    assert bounded.alias.post("/v1/rerank", json={**RUN, "model": "quick"}).status_code == 200
+    [own] = bounded.alias.get("/api/runs").json()["runs"]
+    assert (own["keyId"], own["reranker"]) == ("alias", "news-declared")
+    path = f"/api/runs/{own['runId']}"
+    assert bounded.alias.get(path).status_code == 200
+    assert bounded.alias.post(f"{path}:replay", json={}).status_code == 200
+    assert reason(bounded.docs.get(path)) == (403, "MODEL_NOT_ALLOWED")
+    assert reason(bounded.alias.get(f"/api/runs/{bounded.runs['news-declared']}")) == (403, "MODEL_NOT_ALLOWED")
+
+
+def test_judgements_of_all_queries_are_for_keys_with_all_models(bounded: Bounded) -> None:
+    given = {"judgements": [{"query": "of docs", "document": "a", "grade": 3}]}
+    assert bounded.docs.post("/api/judgements", json=given).status_code == 200
+    assert reason(bounded.docs.get("/api/judgements")) == (403, "MODEL_NOT_ALLOWED")
+    [own] = bounded.docs.get("/api/judgements", params={"query": "of docs"}).json()["judgements"]
+    assert own["grade"] == 3
+    assert "of docs" in named(bounded.admin.get("/api/judgements"), "judgements", "query")
+
+
+def test_rerankers_that_need_another_one_are_told_within_the_bounds(bounded: Bounded) -> None:
+    inner = {"name": "inner", "key": "docs-inner", **DEDICATED}
+    stages = {"stages": [{**CONFIG, "keep": 1}, {"model": "docs-inner"}]}
+    outer = {"name": "outer", "key": "news-outer", "strategy": "cascade", "config": stages}
+    for made in (inner, outer):
+        assert bounded.admin.post("/api/reranker", json=made).status_code == 201
+    refused = bounded.docs.delete("/api/reranker/docs-inner")
+    assert reason(refused) == (409, "RERANKER_IN_USE")
+    assert "news" not in refused.text
+    assert "needed as it is by others" in refused.text
+    assert "news-outer" in bounded.admin.delete("/api/reranker/docs-inner").text
+    for key in ("news-outer", "docs-inner"):
+        assert bounded.admin.delete(f"/api/reranker/{key}").status_code == 200
 
 
 def test_a_default_that_is_outside_is_not_told(bounded: Bounded) -> None:

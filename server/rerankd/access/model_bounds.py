@@ -55,6 +55,19 @@ def bounds_of(caller: Caller) -> ModelBounds:
     return _of_patterns(caller.models) if caller.models else UNBOUNDED
 
 
+def may_see_run(caller: Caller, asked: str, key_id: str) -> bool:
+    """Tell whether a caller may see a logged run: one of a name that it may send, or one that its own key made.
+
+    Lists know a run by what an alias stood for, which a key that may send the alias alone does not allow.
+
+    Args:
+        caller: Who wants to see it.
+        asked: What the run asked for, as far as it is known.
+        key_id: Id of the key that made it; empty for none.
+    """
+    return bounds_of(caller).allows(asked) or (bool(key_id) and key_id == caller.key_id)
+
+
 @lru_cache(maxsize=1024)
 def _of_patterns(patterns: tuple[str, ...]) -> ModelBounds:
     return ModelBounds(patterns)

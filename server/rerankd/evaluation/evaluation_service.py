@@ -8,10 +8,10 @@ from typing import Final
 
 import structlog
 
-from rerankd.access.model_bounds import ModelBounds, bounds_of
+from rerankd.access.model_bounds import ModelBounds, bounds_of, may_see_run
 from rerankd.contract import evaluation_messages as messages
 from rerankd.contract.call_context import CallContext
-from rerankd.contract.errors import FieldViolation, invalid_request
+from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
 from rerankd.contract.messages import GetModelRequest
 from rerankd.contract.service import RerankService
 from rerankd.evaluation import message_conversion as convert
@@ -34,6 +34,7 @@ from rerankd.evaluation.selection import (
     stored_selection,
 )
 from rerankd.evaluation.settings import EvaluationSettings
+from rerankd.runs.run import Run
 from rerankd.runs.run_reading import ReadableRuns
 from rerankd.store.faults import store_faults
 
@@ -79,7 +80,9 @@ class StoredEvaluation:
         """Take a grade or a click."""
         check_feedback(request)
         with store_faults():
-            subject = subject_of(await self._runs.get_any(request.run_id, call.caller.identity), request)
+            run = await self._runs.get_any(request.run_id, call.caller.identity)
+            _require_run(run, call)
+            subject = subject_of(run, request)
             table = await self._store.judgements()
             if request.grade is None:
                 await table.click(subject)
@@ -99,10 +102,15 @@ class StoredEvaluation:
         return messages.SetJudgementsResponse(stored=stored)
 
     async def list_judgements(
-        self, request: messages.ListJudgementsRequest, _call: CallContext
+        self, request: messages.ListJudgementsRequest, call: CallContext
     ) -> messages.ListJudgementsResponse:
-        """List one page of judgements."""
+        """List one page of judgements; a caller who may use some models only must name the query.
+
+        Judgements name no model, and their queries may come from runs that such a caller may not see.
+        """
         size, query_hash = _page_size(request.page_size), listed_query(request)
+        if not query_hash and bounds_of(call.caller).is_limited:
+            raise _must_name_query()
         after = read_page_token(request.page_token) if request.page_token else None
         source = "" if request.source is messages.JudgementSource.UNSPECIFIED else request.source.value
         found: list[Judgement] = []
@@ -129,7 +137,7 @@ class StoredEvaluation:
         depth = check_depth(request.depth)
         with store_faults():
             run = await self._runs.get_any(request.run_id, call.caller.identity)
-            bounds_of(call.caller).require(run.asked)
+            _require_run(run, call)
             replay = replay_of(run, request.model)
             labels = await self._labels(replay)
         response = await self._service.rerank(replay.request, replay.context_of(call))
@@ -270,6 +278,24 @@ class StoredEvaluation:
 
     def _message(self, experiment: Experiment) -> messages.Experiment:
         return convert.experiment_message(experiment, self._clock())
+
+
+def _require_run(run: Run, call: CallContext) -> None:
+    """Check that the caller may see a run.
+
+    Raises:
+        ServiceError: `MODEL_NOT_ALLOWED`.
+    """
+    if not may_see_run(call.caller, run.asked, run.key_id):
+        bounds_of(call.caller).require(run.asked)
+
+
+def _must_name_query() -> ServiceError:
+    message = (
+        "the caller may use some models only, and judgements of all queries show those of others; name the query whose "
+        "judgements to list, by query or query_hash"
+    )
+    return ServiceError(Reason.MODEL_NOT_ALLOWED, message)
 
 
 def _models_of(experiment: Experiment) -> list[str]:

@@ -101,7 +101,7 @@ class RerankerRegistry:
                 raise already_exists(key)
             key = key or key_of_name(content.name, taken.__contains__)
             _check_bounds(bounds, key, content)
-            return await self._put(changing, {key: content}, author, "create")
+            return await self._put(changing, {key: content}, author, "create", bounds=bounds)
 
     async def update(
         self,
@@ -139,7 +139,7 @@ class RerankerRegistry:
             content = _plain(msgspec.structs.replace(found.content, **changes))
             _check_content(content, key, changes)
             _check_bounds(bounds, key, content, found.content)
-            return await self._put(changing, {key: content}, author, "update")
+            return await self._put(changing, {key: content}, author, "update", bounds=bounds)
 
     async def rollback(
         self, key: str, version: int, *, etag: str = "", author: str = "", bounds: ModelBounds = UNBOUNDED
@@ -158,7 +158,7 @@ class RerankerRegistry:
                 raise version_not_found(key, version)
             _check_content(wanted.content, key)
             _check_bounds(bounds, key, wanted.content, found.content)
-            return await self._put(changing, {key: wanted.content}, author, f"rollback to {version}")
+            return await self._put(changing, {key: wanted.content}, author, f"rollback to {version}", bounds=bounds)
 
     async def put_all(self, contents: Mapping[str, RerankerContent], *, author: str = "") -> list[str]:
         """Create and update rerankers, all or none; they may refer to each other.
@@ -194,6 +194,7 @@ class RerankerRegistry:
                 self.engine,
                 changing.rerankers,
                 {name: each for name, each in changing.rerankers.items() if name != key},
+                bounds=bounds,
             )
             await changing.remove(key)
 
@@ -229,6 +230,7 @@ class RerankerRegistry:
         origin: str,
         *,
         names_keys: bool = False,
+        bounds: ModelBounds = UNBOUNDED,
     ) -> StoredReranker:
         """Check and store new contents, n >= 1; return the last one."""
         settings = self._settings()
@@ -238,7 +240,7 @@ class RerankerRegistry:
         }
         if len(after) > max(settings.max_rerankers, len(changing.rerankers)):
             raise too_many(settings.max_rerankers)
-        check_change(self.engine, changing.rerankers, after, names_keys=names_keys)
+        check_change(self.engine, changing.rerankers, after, names_keys=names_keys, bounds=bounds)
         for key in contents:
             if after[key] is not changing.rerankers.get(key):
                 await changing.put(after[key], author, origin, settings.kept_versions)

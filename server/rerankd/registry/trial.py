@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from rerankd.access.model_bounds import UNBOUNDED, ModelBounds
 from rerankd.contract.errors import Reason, ServiceError, invalid_request
 from rerankd.registry.loading import LoadedRerankers, load
 from rerankd.registry.stored_reranker import StoredReranker
@@ -55,6 +56,7 @@ def check_change(
     after: Mapping[str, StoredReranker],
     *,
     names_keys: bool = False,
+    bounds: ModelBounds = UNBOUNDED,
 ) -> None:
     """Check that what changes can be served, and that nothing else ends being so.
 
@@ -65,6 +67,7 @@ def check_change(
         before: All stored rerankers by key, as they are.
         after: As they would be.
         names_keys: Whether the fields of violations begin with the reranker's key.
+        bounds: Names that the error may tell.
 
     Raises:
         ServiceError: `INVALID_REQUEST` for what changes, `RERANKER_IN_USE` for what else would not be served.
@@ -81,7 +84,9 @@ def check_change(
     if violations:
         raise invalid_request(violations)
     if users := {key: problems for key, problems in are.items() if key not in were and key not in changed}:
-        raise _in_use(changed[0], list(users), next(iter(users.values()))[0])
+        told = [user for user in users if bounds.allows(user)]
+        problem = users[told[0]][0] if told else "they cannot be served without it"
+        raise _in_use(changed[0], [*told, *(["others"] if len(told) < len(users) else [])], problem)
     for key in changed:
         is_served = key in after and after[key].content.status == "active"
         if key == engine.default_model and not is_served and key not in engine.declared:

@@ -48,13 +48,13 @@ class RunReading:
         self._runs = runs
 
     async def list(
-        self, request: messages.ListRunsRequest, allows: Callable[[str], bool] | None = None
+        self, request: messages.ListRunsRequest, allows: Callable[[Run], bool] | None = None
     ) -> messages.ListRunsResponse:
         """List one page of runs, the newest first.
 
         Args:
             request: Which ones.
-            allows: Tells whether runs of a model or reranker may be listed; None: of all.
+            allows: Tells whether a run, without its details, may be listed; None: all may.
 
         Returns:
             A page, which may hold fewer runs than asked for, even none, and have a next one.
@@ -73,13 +73,13 @@ class RunReading:
         return messages.ListRunsResponse(runs=list(map(run_message, found)), next_page_token=token)
 
     async def _allowed(
-        self, wanted: RunFilter, size: int, before: str, allows: Callable[[str], bool]
+        self, wanted: RunFilter, size: int, before: str, allows: Callable[[Run], bool]
     ) -> tuple[Sequence[Run], str]:
         """Return up to `size` runs that may be listed, and the token of the next page; looks at 5,000 at most."""
         found: list[Run] = []
         for _ in range(_PAGES_LOOKED_AT):
             page = await self._runs.page(wanted, _MAX_PAGE, before)
-            for run in filter(lambda each: allows(each.asked), page.runs):
+            for run in filter(lambda each: allows(each), page.runs):
                 if len(found) == size:
                     return found, found[-1].run_id
                 found.append(run)
