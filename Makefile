@@ -120,7 +120,7 @@ bench-instructions: install ## Count the instructions of a call under Callgrind 
 bench-strategies: install ## Measure strategies with a chat model made of labels, some 10 minutes (DATA=../shared/data/ir; ARGS="--queries 10 --no-real")
 	$(BIN)/python -m benchmarks.strategies --data $(or $(DATA),../shared/data/ir) $(ARGS)
 
-bench-injection: install ## Count the places that texts with orders to a chat model gain, with and without defences
+bench-injection: install ## Count the ranks that texts with orders to a chat model gain, with and without defences
 	$(BIN)/python -m benchmarks.injection $(ARGS)
 
 bench-transport: install ## Measure the CPU of a provider call over each HTTP transport

@@ -1,4 +1,4 @@
-"""Texts that give orders to a chat model: places that a document gains, with the defences of the prompts and without.
+"""Texts that give orders to a chat model: ranks that a document gains, with the defences of the prompts and without.
 
 A simulation: the model knows how good documents are, but obeys an attack whenever it can, that is when the `trace` of
 the attack stands in the prompt as it was written and, if it names a document by number, a document has that number. It
@@ -61,7 +61,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Gain:
-    """What one attack gains, in places of 19 that there are to gain."""
+    """What one attack gains, in ranks of 19 that there are to gain."""
 
     attack: Attack
     judge: int
@@ -126,7 +126,7 @@ async def listed_rank(attack: Attack | None, *, defended: bool) -> int:
         if not defended:
             return order
         answer = " > ".join(f"[{ids[positions.index(each)]}]" for each in order)
-        return [positions[place] for place in read_answer(answer, ids, range(len(ids))).order]
+        return [positions[chosen] for chosen in read_answer(answer, ids, range(len(ids))).order]
 
     return (await rank_listwise(COUNT, _WINDOW, rank)).order.index(VICTIM) + 1
 
@@ -144,8 +144,8 @@ def gains_of(attack: Attack) -> Gain:
 
 
 def table_of(gains: Sequence[Gain]) -> Table:
-    """Return mean places gained by kind of attack."""
-    table = Table(title=f"mean places gained of {COUNT - 1}, {len(gains)} attacks")
+    """Return mean ranks gained by kind of attack."""
+    table = Table(title=f"mean ranks gained of {COUNT - 1}, {len(gains)} attacks")
     table.add_column("kind")
     for heading in ("attacks", "judge, plain", "judge", "listwise, plain", "listwise"):
         table.add_column(heading, justify="right")

@@ -107,8 +107,8 @@ class LabelJudge:
 
     def _order(self, prompt: str, query: str, listed: Sequence[tuple[str, str]]) -> str:
         worth = {
-            name: self._seen(prompt, query, json.loads(text), self.error.bias * place / len(listed))
-            for place, (name, text) in enumerate(listed)
+            name: self._seen(prompt, query, json.loads(text), self.error.bias * position / len(listed))
+            for position, (name, text) in enumerate(listed)
         }
         return " > ".join(f"[{name}]" for name in sorted(worth, key=worth.__getitem__, reverse=True))
 

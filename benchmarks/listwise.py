@@ -96,11 +96,11 @@ def borda(times: int, *, has_final: bool) -> Way:
             left = list(range(count))
             random.Random(turn).shuffle(left)
             dealt += [sorted(left[first::windows]) for first in range(windows)]
-        places = [0.0] * count
+        ranks = [0.0] * count
         for part in await asyncio.gather(*map(rank, dealt)):
-            for place, position in enumerate(part):
-                places[position] += (place + 0.5) / len(part)
-        order = sorted(range(count), key=places.__getitem__)
+            for depth, position in enumerate(part):
+                ranks[position] += (depth + 0.5) / len(part)
+        order = sorted(range(count), key=ranks.__getitem__)
         if has_final:
             order[:window] = await rank(order[:window])
         return order
@@ -155,7 +155,7 @@ def simulated(count: int, error: Error, seed: int) -> tuple[LabelledQuery, Windo
 
     async def rank(window: Sequence[int]) -> Sequence[int]:
         lost = error.bias / len(window)
-        scores = [seen[each] + draw.gauss(0, fresh) - lost * place for place, each in enumerate(window)]
+        scores = [seen[each] + draw.gauss(0, fresh) - lost * depth for depth, each in enumerate(window)]
         return order_by_score(window, scores)
 
     return LabelledQuery("", [""] * count, gains, gains), rank

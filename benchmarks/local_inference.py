@@ -74,7 +74,7 @@ def text_of(tokens: int, seed: int) -> str:
 def workload(calls: int) -> Calls:
     """Make calls of eight documents of 20 to 240 tokens."""
     return [
-        (QUERY, [text_of(20 + (call * 8 + place) * 37 % 221, call * 8 + place) for place in range(8)])
+        (QUERY, [text_of(20 + (call * 8 + position) * 37 % 221, call * 8 + position) for position in range(8)])
         for call in range(calls)
     ]
 
@@ -147,8 +147,8 @@ def lay_out_weights(folder: Path) -> None:
     """Put the embedded cross-encoder and its tokenizer where each peer looks for them."""
     source = CROSS_ENCODER.locate().parent
     flashrank = folder / "flashrank" / "ms-marco-MiniLM-L-12-v2"
-    for place in (folder / "onnx", flashrank):
-        place.mkdir(parents=True)
+    for target in (folder / "onnx", flashrank):
+        target.mkdir(parents=True)
     config = {
         "model_type": "bert",
         "architectures": ["BertForSequenceClassification"],
@@ -162,11 +162,11 @@ def lay_out_weights(folder: Path) -> None:
         "pad_token_id": 0,
         "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "5.0.0"},
     }
-    for place in (folder, flashrank):
-        (place / "tokenizer.json").write_bytes(TOKENIZER.read())
-        (place / "config.json").write_text(json.dumps(config))
+    for target in (folder, flashrank):
+        (target / "tokenizer.json").write_bytes(TOKENIZER.read())
+        (target / "config.json").write_text(json.dumps(config))
         for name in ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-            shutil.copy(source / name, place / name)
+            shutil.copy(source / name, target / name)
     (folder / "onnx" / "model.onnx").write_bytes(CROSS_ENCODER.read())
     os.link(folder / "onnx" / "model.onnx", flashrank / "flashrank-MiniLM-L-12-v2_Q.onnx")
 
@@ -273,7 +273,7 @@ async def measure_throughput(
 
 def count_swaps(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Share of the neighbours by our scores that the other scores order the other way round."""
-    order = sorted(range(len(ours)), key=lambda place: ours[place])
+    order = sorted(range(len(ours)), key=lambda position: ours[position])
     swaps = sum(theirs[first] > theirs[second] for first, second in itertools.pairwise(order))
     return swaps / (len(order) - 1)
 

@@ -71,7 +71,7 @@ class Direct:
         order = list(range(len(pairs)))
         if is_batched and encoded is not None:
             lengths = [len(one.ids) for one in encoded]
-            order.sort(key=lambda place: lengths[place])
+            order.sort(key=lambda position: lengths[position])
         scores = [0.0] * len(pairs)
         starts = iter(range(0, len(order), self._batch))
         lock = threading.Lock()
@@ -82,11 +82,11 @@ class Direct:
                     start = next(starts, None)
                 if start is None:
                     return
-                places = order[start : start + self._batch]
-                found = [encoded[p] if encoded else self._tokenizer.encode(*pairs[p]) for p in places]
+                positions = order[start : start + self._batch]
+                found = [encoded[p] if encoded else self._tokenizer.encode(*pairs[p]) for p in positions]
                 width = max(len(one.ids) for one in found)
                 feed = {
-                    name: np.zeros((len(places), width), np.int64)
+                    name: np.zeros((len(positions), width), np.int64)
                     for name in ("input_ids", "attention_mask", "token_type_ids")
                 }
                 for row, one in enumerate(found):
@@ -94,8 +94,8 @@ class Direct:
                     feed["attention_mask"][row, : len(one.ids)] = 1
                     feed["token_type_ids"][row, : len(one.ids)] = one.type_ids
                 logits = self._session.run(None, feed)[0]
-                for place, logit in zip(places, logits, strict=True):
-                    scores[place] = float(logit[0])
+                for position, logit in zip(positions, logits, strict=True):
+                    scores[position] = float(logit[0])
 
         threads = [threading.Thread(target=loop) for _ in range(self._loops)]
         for thread in threads:
@@ -132,9 +132,9 @@ def open_flashrank(folder: Path, threads: int) -> CallByCall:
     ranker = Ranker(model_name="ms-marco-MiniLM-L-12-v2", cache_dir=str(folder / "flashrank"), max_length=WINDOW_TOKENS)
 
     def score(query: str, documents: list[str]) -> list[float]:
-        passages = [{"id": place, "text": text} for place, text in enumerate(documents)]
+        passages = [{"id": position, "text": text} for position, text in enumerate(documents)]
         found = {one["id"]: float(one["score"]) for one in ranker.rerank(RerankRequest(query=query, passages=passages))}
-        return [found[place] for place in range(len(documents))]
+        return [found[position] for position in range(len(documents))]
 
     return CallByCall(score)
 
@@ -162,7 +162,7 @@ class Infinity:
             async with room:
                 results, _ = await self._engine.rerank(query=query, docs=documents, raw_scores=True)
                 found = {one.index: float(one.relevance_score) for one in results}
-                return [found[place] for place in range(len(documents))]
+                return [found[position] for position in range(len(documents))]
 
         scored = await asyncio.gather(*(score(query, documents) for query, documents in calls))
         return [score for one in scored for score in one]

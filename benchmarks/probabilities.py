@@ -25,8 +25,8 @@ def calibration_error(scores: Sequence[float], relevant: Sequence[bool], *, at_e
     )
     error = 0.0
     for number in range(_BINS):
-        inside = [place for place, score in enumerate(scores) if min(_BINS - 1, int(score * _BINS)) == number]
-        error += abs(sum(shares[relevant[place]] * (scores[place] - relevant[place]) for place in inside))
+        inside = [position for position, score in enumerate(scores) if min(_BINS - 1, int(score * _BINS)) == number]
+        error += abs(sum(shares[relevant[position]] * (scores[position] - relevant[position]) for position in inside))
     return error
 
 

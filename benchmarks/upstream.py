@@ -48,10 +48,8 @@ def answer(count: int) -> bytes:
     """Make Cohere's answer to `count` documents, best first."""
     rng = random.Random(count)
     scores = sorted((rng.random() for _ in range(count)), reverse=True)
-    places = rng.sample(range(count), count)
-    results = [
-        {"index": place, "relevance_score": round(score, 8)} for place, score in zip(places, scores, strict=True)
-    ]
+    order = rng.sample(range(count), count)
+    results = [{"index": index, "relevance_score": round(score, 8)} for index, score in zip(order, scores, strict=True)]
     meta = {"api_version": {"version": "2"}, "billed_units": {"search_units": -(-count // 100)}}
     return json.dumps({"id": "0f2ba0b4-3a4c-4b5c-8f59-6f0a1c1d2e3f", "results": results, "meta": meta}).encode()
 

@@ -92,7 +92,7 @@ class Wire:
     score: str = "relevance_score"
     answered_model: Path = ("model",)
     prompt_tokens: tuple[Path, ...] = (("usage", "prompt_tokens"), ("usage", "total_tokens"))
-    """Where the response reports them; `usage_fields` knows the usual other places."""
+    """Where the response reports them; `usage_fields` knows the usual other objects."""
     completion_tokens: tuple[Path, ...] = (("usage", "completion_tokens"),)
     search_units: tuple[Path, ...] = (("meta", "billed_units", "search_units"),)
     cost_usd: Path | None = None

@@ -193,8 +193,8 @@ def _redirected(target: str) -> str:
         host = parts.hostname and f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
     except ValueError:
         return "redirected to a malformed address"
-    place = f"{parts.scheme or 'https'}://{host}{parts.path}" if host else f"the path {parts.path} of the same host"
-    return f"redirected to {place}; redirects are not followed, set the provider's base_url to the final address"
+    address = f"{parts.scheme or 'https'}://{host}{parts.path}" if host else f"the path {parts.path} of the same host"
+    return f"redirected to {address}; redirects are not followed, set the provider's base_url to the final address"
 
 
 def words_of(body: object) -> str:

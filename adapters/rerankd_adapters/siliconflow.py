@@ -24,7 +24,7 @@ from rerankd_adapters.parameter import whole
 
 
 class SiliconFlowAdapter(JsonDialect):
-    """Jina's dialect; token counts are in one of two places."""
+    """Jina's dialect; token counts are in one of two objects."""
 
     wire = Wire(
         takes_images=True,

@@ -34,19 +34,19 @@ def read_search_units(body: object, stated: Sequence[Path]) -> int:
 def _read_usual(body: object, names: Sequence[str]) -> int:
     if not isinstance(body, dict):
         return 0
-    for place in _usual_places(body):
-        if isinstance(place, dict):
+    for holder in _usual_holders(body):
+        if isinstance(holder, dict):
             for name in names:
-                if name in place and (count := as_count(place[name])):
+                if name in holder and (count := as_count(holder[name])):
                     return count
     return 0
 
 
-def _usual_places(body: dict[str, Any]) -> list[Any]:
-    places = [body["usage"]] if "usage" in body else []
+def _usual_holders(body: dict[str, Any]) -> list[Any]:
+    holders = [body["usage"]] if "usage" in body else []
     meta = body.get("meta")
     if isinstance(meta, dict):
-        places += (meta.get("billed_units"), meta.get("tokens"), meta)
+        holders += (meta.get("billed_units"), meta.get("tokens"), meta)
     if "tokens" in body:
-        places.append(body["tokens"])
-    return places
+        holders.append(body["tokens"])
+    return holders

@@ -32,7 +32,7 @@ type BatchOptions struct {
 type BatchResult struct {
 	// ItemID is the item's name, as it went.
 	ItemID string
-	// ItemIndex is the zero-based place of the item in the source.
+	// ItemIndex is the zero-based position of the item in the source.
 	ItemIndex int
 	// Response is the answer; nil when the item failed.
 	Response *rerankv1.RerankResponse

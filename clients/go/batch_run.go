@@ -178,12 +178,12 @@ func (run *batchRun) receive(message *rerankv1.BatchRerankResponse) *BatchResult
 func (run *batchRun) answer(item *rerankv1.BatchItemResult) *BatchResult {
 	run.mutex.Lock()
 	defer run.mutex.Unlock()
-	place := int(item.GetItemIndex())
-	index, has := run.sent[place]
+	position := int(item.GetItemIndex())
+	index, has := run.sent[position]
 	if !has {
 		return nil
 	}
-	delete(run.sent, place)
+	delete(run.sent, position)
 	delete(run.unanswered, index)
 	run.changed.Broadcast()
 	result := &BatchResult{ItemID: item.GetItemId(), ItemIndex: index, Response: item.GetResponse()}

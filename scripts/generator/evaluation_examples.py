@@ -116,7 +116,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "DeleteJudgement": {},
     "ReplayRun": {
         "answer": {
-            "summary": "Two documents have changed places",
+            "summary": "Two documents have changed ranks",
             "value": {
                 "id": "3f0c6f9a5d1b4a7c8e2d9b1f0a6c5e47",
                 "replayOf": RUN_ID,

@@ -149,19 +149,19 @@ def _parameters(method: Method, binding: Binding, schema: Schema) -> list[dict[s
     for member in schema.messages[method.request].fields:
         if member.name not in in_path and binding.body:
             continue
-        place = "path" if member.name in in_path else "query"
+        location = "path" if member.name in in_path else "query"
         described = field_schema(member, schema) | rules_of(method.request, member)
         described.pop("description", None)
-        if member.is_optional and place == "query":
+        if member.is_optional and location == "query":
             described = or_null(described)
         parameters.append(
             {
-                "name": member.name if place == "path" else member.json_name,
-                "in": place,
-                "required": place == "path",
+                "name": member.name if location == "path" else member.json_name,
+                "in": location,
+                "required": location == "path",
                 "description": member.doc,
                 "schema": described,
-                **({"example": PARAMETERS[member.name]} if place == "path" and member.name in PARAMETERS else {}),
+                **({"example": PARAMETERS[member.name]} if location == "path" and member.name in PARAMETERS else {}),
             }
         )
     return parameters

@@ -173,8 +173,8 @@ _MODEL_NOTE: Final = (
 
 
 def _images(facts: Capabilities) -> str:
-    places = [("documents", facts.takes_images), ("query", facts.takes_query_images)]
-    return ", ".join(place for place, is_taken in places if is_taken) or "-"
+    flags = [("documents", facts.takes_images), ("query", facts.takes_query_images)]
+    return ", ".join(part for part, is_taken in flags if is_taken) or "-"
 
 
 def _models(provider: Provider) -> list[str]:

@@ -100,8 +100,8 @@ def _column(provider: Provider, variant: int) -> dict[str, str]:
     cells: dict[str, str] = {}
     for name in PARAMETERS:
         names = _MODES if name == "truncation" else (name,)
-        for place, row in enumerate(names):
-            cells[row] = _cell({model: each[name][place].text for model, each in found.items()})
+        for position, row in enumerate(names):
+            cells[row] = _cell({model: each[name][position].text for model, each in found.items()})
     if provider.capabilities.truncates is False:
         cells.update(dict.fromkeys(_CUT_HERE, "documents are cut by rerankd"))
     return cells

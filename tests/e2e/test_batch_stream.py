@@ -130,7 +130,7 @@ async def test_a_client_that_stops_reading_stops_the_work(upstream: Upstream, tm
 
 
 async def test_streams_and_single_callers_are_served_in_turn(upstream: Upstream, tmp_path: Path) -> None:
-    """Two long streams share one place with single calls, each of which waits for a few items, not for the streams."""
+    """Two long streams share one slot with single calls, each of which waits for a few items, not for the streams."""
     server = serve(tmp_path, upstream.url, max_concurrent=1)
     answered = {"one": 0, "two": 0}
 

@@ -23,7 +23,7 @@ MOST_BYTES = 4000
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Mapping[str, ServerProcess]]:
-    """A server with a low limit for bodies, one whose only place is taken, and one that refuses blank documents."""
+    """A server with a low limit for bodies, one whose only slot is taken, and one that refuses blank documents."""
     limits = {"RERANKD_LIMITS__MAX_REQUEST_BYTES": str(MOST_BYTES), "NO_PROXY": "127.0.0.1"}
     with socket.create_server(("127.0.0.1", 0)) as silent:
         provider = {

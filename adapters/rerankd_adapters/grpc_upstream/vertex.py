@@ -73,8 +73,8 @@ class VertexGrpc(GrpcUpstream):
             model=call.model,
             query=self.query_of(call),
             records=[
-                {"id": str(place), **(titled_document(call, place) or {"content": text})}
-                for place, text in enumerate(call.documents)
+                {"id": str(position), **(titled_document(call, position) or {"content": text})}
+                for position, text in enumerate(call.documents)
             ],
             ignore_record_details_in_response=True,
             user_labels=options.get("user_labels", options.get("userLabels")),

@@ -684,7 +684,7 @@ type RerankRequest struct {
 	// `Model.takes_query_images`; some of them take it beside a `query`, others instead of one.
 	QueryImage string `protobuf:"bytes,19,opt,name=query_image,json=queryImage,proto3" json:"query_image,omitempty"`
 	// The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-	// take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+	// take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
 	// false unless the operator chose otherwise.
 	DocumentsRanked *bool `protobuf:"varint,20,opt,name=documents_ranked,json=documentsRanked,proto3,oneof" json:"documents_ranked,omitempty"`
 	unknownFields   protoimpl.UnknownFields
@@ -2806,7 +2806,7 @@ type BatchItemResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The item's name.
 	ItemId string `protobuf:"bytes,1,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
-	// Zero-based place of the item in the stream.
+	// Zero-based position of the item in the stream.
 	ItemIndex int32 `protobuf:"varint,2,opt,name=item_index,json=itemIndex,proto3" json:"item_index,omitempty"`
 	// OK, or why the item failed, with the same details a failed `Rerank` carries.
 	Status *status.Status `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`

@@ -16,7 +16,7 @@ class BatchResult:
     item_id: str
     """The item's name, as it went."""
     item_index: int
-    """Zero-based place of the item in the source."""
+    """Zero-based position of the item in the source."""
     response: RerankResponse | None
     """The answer; None when the item failed."""
     error: RerankError | None
@@ -64,7 +64,7 @@ class BatchSummary:
 
 
 def decode_batch_item(message: pb.BatchItemResult, item_index: int) -> BatchResult:
-    """Build the outcome of one item; `item_index` is its place in the source."""
+    """Build the outcome of one item; `item_index` is its position in the source."""
     if message.HasField("response"):
         return BatchResult(message.item_id, item_index, decode_response(message.response), None)
     return BatchResult(message.item_id, item_index, None, error_of_status(message.status))

@@ -15,8 +15,8 @@ const response = await client.rerank({
   topN: 2,
   returnDocuments: true,
 });
-response.results.forEach(({ index, document, relevanceScore }, place) => {
-  console.log(`${place + 1}. document ${index} ${document?.id || "-"} ${relevanceScore.toFixed(3)}`);
+response.results.forEach(({ index, document, relevanceScore }, position) => {
+  console.log(`${position + 1}. document ${index} ${document?.id || "-"} ${relevanceScore.toFixed(3)}`);
 });
 console.log(`${response.usage?.documents} documents by ${response.model}`);
 client.close();

@@ -29,7 +29,7 @@ export interface BatchOptions {
 export type BatchResult = {
   /** The item's name, as it went. */
   itemId: string;
-  /** Zero-based place of the item in the source. */
+  /** Zero-based position of the item in the source. */
   itemIndex: number;
 } & ({ response: RerankResponse; error?: undefined } | { response?: undefined; error: RerankError });
 

@@ -60,7 +60,7 @@ class RedisLink:
         self._sleep = sleep
         self._longest_pause_s = longest_pause_s
         self._scripts: dict[str, AsyncScript] = {}
-        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._free_connections = asyncio.Semaphore(CONNECTIONS)
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._pause_s = _FIRST_PAUSE_S
@@ -107,7 +107,7 @@ class RedisLink:
             redis.exceptions.RedisError: Redis cannot be reached, or refuses the command.
             OSError: Likewise.
         """
-        async with self._places:
+        async with self._free_connections:
             values = cast("list[bytes | None]", await self._client.mget(keys))
         self._answered()
         return values
@@ -130,7 +130,7 @@ class RedisLink:
         known = self._scripts.get(script)
         if known is None:
             known = self._scripts[script] = self._client.register_script(script)
-        async with self._places:
+        async with self._free_connections:
             answer = await known(keys, arguments)
         self._takes_writes = True
         self._answered()
@@ -204,7 +204,7 @@ class RedisLink:
         return None
 
     async def _ping(self) -> None:
-        async with self._places:
+        async with self._free_connections:
             await cast("Awaitable[Any]", self._client.ping())
 
 

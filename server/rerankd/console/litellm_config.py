@@ -67,13 +67,13 @@ def _entries(config: Mapping[str, Any], imported: ImportResult) -> Iterator[Lite
     }
     for index, raw in enumerate(config.get("model_list") or []):
         name = raw.get("model_name") if isinstance(raw, dict) else None
-        place = f"model_list[{index}]" + (f" {name}" if name else "")
+        path = f"model_list[{index}]" + (f" {name}" if name else "")
         try:
             entry = read_entry(raw, credentials)
         except SkippedError as error:
-            imported.skipped.append(f"{place}: {error}")
+            imported.skipped.append(f"{path}: {error}")
             continue
-        imported.notices += [f"{place}: {notice}" for notice in entry.notices]
+        imported.notices += [f"{path}: {notice}" for notice in entry.notices]
         yield entry
 
 
@@ -145,13 +145,13 @@ def _add_fallbacks(
     for section, values in sections.items():
         for stated in values.get("fallbacks") or []:
             for name, wanted in _mapping(stated).items():
-                place = f"{section}.fallbacks: {name}"
+                path = f"{section}.fallbacks: {name}"
                 if name == "*":
-                    defaults += _known(wanted, models, place, notices)
+                    defaults += _known(wanted, models, path, notices)
                 elif name in models:
-                    models[name]["fallbacks"] = _known(wanted, models, place, notices)
+                    models[name]["fallbacks"] = _known(wanted, models, path, notices)
                 else:
-                    notices.append(f"{place} is not among the rerank models")
+                    notices.append(f"{path} is not among the rerank models")
         defaults += _known(values.get("default_fallbacks"), models, f"{section}.default_fallbacks", notices)
     for name, model in models.items():
         others = [each for each in dict.fromkeys(defaults) if each != name]
@@ -160,10 +160,10 @@ def _add_fallbacks(
             del model["fallbacks"]
 
 
-def _known(wanted: Any, models: Mapping[str, Any], place: str, notices: list[str]) -> list[str]:
+def _known(wanted: Any, models: Mapping[str, Any], path: str, notices: list[str]) -> list[str]:
     names = wanted if isinstance(wanted, list) else [] if wanted is None else [wanted]
     notices += [
-        f"{place}: {each if isinstance(each, str) else 'an entry'} is not among the rerank models"
+        f"{path}: {each if isinstance(each, str) else 'an entry'} is not among the rerank models"
         for each in names
         if not isinstance(each, str) or each not in models
     ]
@@ -174,7 +174,7 @@ def _aliases(
     models: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]], notices: list[str]
 ) -> dict[str, str]:
     aliases = {}
-    for place, stated in (
+    for path, stated in (
         ("router_settings.model_group_alias", sections["router_settings"].get("model_group_alias")),
         ("litellm_settings.model_alias_map", sections["litellm_settings"].get("model_alias_map")),
     ):
@@ -183,9 +183,9 @@ def _aliases(
             if name in models:
                 aliases[str(alias)] = str(name)
             else:
-                notices.append(f"{place}.{alias}: {name} is not among the rerank models")
+                notices.append(f"{path}.{alias}: {name} is not among the rerank models")
             if isinstance(target, dict) and target.get("hidden"):
-                notices.append(f"{place}.{alias}: hidden has no counterpart, aliases are listed")
+                notices.append(f"{path}.{alias}: hidden has no counterpart, aliases are listed")
     return aliases
 
 

@@ -305,7 +305,7 @@ class RerankRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
     say `Model.takes_query_images`; some of them take it beside a `query`, others instead of one."""
     documents_ranked: bool | None = None
     """The documents come in the order of an earlier stage, best first, as a search engine returned them;
-    models that take `Document.prior_score` use their places where there are no such scores. Unset: as
+    models that take `Document.prior_score` use their ranks where there are no such scores. Unset: as
     the model's settings say, false unless the operator chose otherwise."""
 
 
@@ -681,7 +681,7 @@ class BatchItemResult(Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
     item_id: str = field(default_factory=str)
     """The item's name."""
     item_index: Int32 = field(default_factory=int)
-    """Zero-based place of the item in the stream."""
+    """Zero-based position of the item in the stream."""
     status: Status | None = None
     """OK, or why the item failed, with the same details a failed `Rerank` carries."""
     response: RerankResponse | None = None

@@ -9,18 +9,18 @@ from rerankd.contract.errors import Reason, ServiceError
 
 _RETRY_AFTER_S: Final = 1.0
 _ROUNDING: Final = 1e-6
-"""More than the rounding error of a number of places."""
+"""Exceeds the rounding error of a number of slots."""
 
 
 class Admission:
     """Refuses calls beyond a number of calls in flight. For one event loop.
 
     A provider may hold at most a share of what the calls to others leave free, so one that hangs fills that share and
-    no more, and a second one that hangs fills its share of the rest: places stay free for everybody else.
+    no more, and a second one that hangs fills its share of the rest: slots stay free for everybody else.
 
     Args:
         max_concurrent_calls: Calls in flight, at least 1.
-        max_provider_share: Share of the places that calls to one provider may hold while nobody else holds any, above
+        max_provider_share: Share of the slots that calls to one provider may hold while nobody else holds any, above
             0 to 1; 1 does not limit it.
     """
 
@@ -58,7 +58,7 @@ class Admission:
         self._in_flight -= 1
 
     def check(self, provider: str) -> None:
-        """Check that a provider may hold the place of an admitted call.
+        """Check that a provider may hold the slot of an admitted call.
 
         Raises:
             ServiceError: `OVERLOADED` if it holds its share.
@@ -71,7 +71,7 @@ class Admission:
             )
 
     def hold(self, provider: str) -> None:
-        """Hold the place of an admitted call for a provider, until `release`.
+        """Hold the slot of an admitted call for a provider, until `release`.
 
         Raises:
             ServiceError: As `check`.
@@ -80,7 +80,7 @@ class Admission:
         self._held[provider] = self._held.get(provider, 0) + 1
 
     def release(self, provider: str) -> None:
-        """Release a place that is held."""
+        """Release a slot that is held."""
         left = self._held[provider] - 1
         if left:
             self._held[provider] = left

@@ -108,8 +108,8 @@ class ExperimentTable:
         """Return up to `size` experiments, the newest first, beginning after one of an earlier page."""
         if after is None:
             return await self._select(size=size)
-        place = tuple_(_e.created_at, _e.experiment_id) < tuple_(after.created_at, after.experiment_id)
-        return await self._select(place, size=size)
+        is_later = tuple_(_e.created_at, _e.experiment_id) < tuple_(after.created_at, after.experiment_id)
+        return await self._select(is_later, size=size)
 
     async def queries(self, experiment_id: str, *, state: QueryState, after: int, size: int) -> list[ExperimentQuery]:
         """Return up to `size` queries in a state, in their order, the first one after the position `after`."""

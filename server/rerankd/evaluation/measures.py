@@ -68,5 +68,5 @@ def overlap(before: Sequence[int], after: Sequence[int], depth: int = DEPTH) -> 
 
     Rankings of fewer documents are compared at the length of the longer one; two empty ones are equal.
     """
-    places = min(depth, max(len(before), len(after)))
-    return len(set(before[:depth]) & set(after[:depth])) / places if places else 1.0
+    ranks = min(depth, max(len(before), len(after)))
+    return len(set(before[:depth]) & set(after[:depth])) / ranks if ranks else 1.0

@@ -255,14 +255,14 @@ class EmbeddedCascade:
         end_s = run.budget.late_interaction_end_s(self._cross_cost_s(run, order), self._workers())
         query = Lazy(lambda: self._vectors.of_query(run.documents.query.get().ids))
 
-        def starts(place: int) -> bool:
-            if self._is_cached(run, order[place]):
+        def starts(unit: int) -> bool:
+            if self._is_cached(run, order[unit]):
                 return run.budget.fits(0.0, run.budget.end_s)
-            tokens = run.documents.count_tokens(order[place], most_tokens)
+            tokens = run.documents.count_tokens(order[unit], most_tokens)
             return run.budget.fits(meter.estimate_s(tokens), end_s)
 
-        def look(place: int) -> LateMatch:
-            position = order[place]
+        def look(unit: int) -> LateMatch:
+            position = order[unit]
             return self._vectors.compare(query.get(), run.documents.read_tiles(position), self._keys(run, position))
 
         found = await self._pool.run(
@@ -290,12 +290,12 @@ class EmbeddedCascade:
         order = run.order[:CROSS_DOCUMENTS]
         meter = self._cross_meter
 
-        def starts(place: int) -> bool:
-            tokens = run.documents.count_tokens(order[place], WINDOW_TOKENS) + len(run.documents.query.get().ids)
+        def starts(unit: int) -> bool:
+            tokens = run.documents.count_tokens(order[unit], WINDOW_TOKENS) + len(run.documents.query.get().ids)
             return run.budget.fits(meter.estimate_s(min(WINDOW_TOKENS, tokens)), run.budget.end_s)
 
-        def score(place: int) -> tuple[float, int]:
-            position = order[place]
+        def score(unit: int) -> tuple[float, int]:
+            position = order[unit]
             return self._cross.score_pair(run.documents.query.get().ids, run.documents.read_beside_query(position))
 
         found = await self._pool.run(

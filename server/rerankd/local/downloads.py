@@ -54,7 +54,7 @@ def _find_files(name: str, settings: LocalModelSettings, directory: Path, source
     if graph is None:
         raise WeightsError(f"model {name} has no {' and no '.join(graphs)} in {source}")
     tokenizer = next(
-        (place / "tokenizer.json" for place in (directory, graph.parent) if (place / "tokenizer.json").is_file()),
+        (folder / "tokenizer.json" for folder in (directory, graph.parent) if (folder / "tokenizer.json").is_file()),
         None,
     )
     if tokenizer is None:

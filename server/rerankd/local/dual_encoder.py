@@ -84,7 +84,7 @@ class DualEncoder:
             (cached,) = await self._pool.run(partial(score_cached, indices), 1, ticket)
             scored += cached or []
         missing = [index for index, one in enumerate(scored) if one is None]
-        read_now = await self._pool.run(lambda place: score(missing[place]), len(missing), ticket)
+        read_now = await self._pool.run(lambda position: score(missing[position]), len(missing), ticket)
         for index, one in zip(missing, read_now, strict=True):
             scored[index] = one
         done = [one for one in scored if one is not None]

@@ -15,7 +15,7 @@ def read_prior(call: ProviderCall, *, assumes_ranked: bool) -> list[float] | Non
     """Return what an earlier stage thought of each document, in standard deviations from the mean of the call.
 
     Scores are measured by their own distribution, whatever their score space. Without them, ranked documents count by
-    their places, evenly distributed.
+    their ranks, evenly distributed.
 
     Args:
         call: Its scores are used where every document has one, else its order if it says that it is ranked.
@@ -27,7 +27,7 @@ def read_prior(call: ProviderCall, *, assumes_ranked: bool) -> list[float] | Non
     if call.prior_scores is not None:
         return _standardise(call.prior_scores)
     is_ranked = assumes_ranked if call.documents_ranked is None else call.documents_ranked
-    return _standardise([-float(place) for place in range(len(call.documents))]) if is_ranked else None
+    return _standardise([-float(rank) for rank in range(len(call.documents))]) if is_ranked else None
 
 
 def _standardise(values: Sequence[float]) -> list[float] | None:

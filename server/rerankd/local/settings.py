@@ -73,7 +73,7 @@ class LocalSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
     """Time `local/default` gives itself for one call, in milliseconds; a call's deadline is always kept."""
     documents_ranked: bool = False
     """Whether `local/default` takes documents to come in the order of an earlier stage, best first, when a call does
-    not say; their places then have a weight of 0.3 in its first stage."""
+    not say; their ranks then have a weight of 0.3 in its first stage."""
     static_table: bool = True
     """Make the static word vectors of `local/default` in the background when `cache_dir` lacks them."""
     cache_dir: str | None = None

@@ -194,9 +194,9 @@ def split_words(text: str) -> list[str]:
         if piece.isascii() or not patterns.unspaced.search(piece):
             words.append(_stem(piece))
             continue
-        # Splitting by a group gives what is between the runs at even places and the runs at odd ones.
-        for place, part in enumerate(patterns.unspaced.split(piece)):
-            if place % 2:
+        # Splitting by a group gives what is between the runs at even positions and the runs at odd ones.
+        for position, part in enumerate(patterns.unspaced.split(piece)):
+            if position % 2:
                 words.extend(_pairs(part, patterns))
             elif part:
                 words.append(_stem(part))

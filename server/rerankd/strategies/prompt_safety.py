@@ -35,7 +35,7 @@ _MARKER: Final = re.compile(
     r"|\[(?=\s?/?(?:inst|system_prompt|available_tools|tool_calls|tool_results)\s?\])",
     re.IGNORECASE,
 )
-"""The place at which a marker of chat templates, or one of our own, is broken by a space."""
+"""The position at which a marker of chat templates, or one of our own, is broken by a space."""
 
 
 def neutralise(text: str) -> str:

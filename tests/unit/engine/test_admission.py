@@ -7,7 +7,7 @@ from rerankd.engine.admission import Admission
 
 
 def admitted(admission: Admission, provider: str, most: int) -> int:
-    """Let calls to a provider come in until one is refused; return how many hold a place."""
+    """Let calls to a provider come in until one is refused; return how many hold a slot."""
     for count in range(most):
         try:
             admission.enter()

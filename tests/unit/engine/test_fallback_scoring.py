@@ -1,4 +1,4 @@
-"""FallbackScoring: one deadline, one budget of retries and one place cover a call with all its fallbacks."""
+"""FallbackScoring: one deadline, one budget of retries and one slot cover a call with all its fallbacks."""
 
 import asyncio
 import time

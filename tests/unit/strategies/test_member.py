@@ -125,7 +125,7 @@ async def test_rerankers_over_a_hung_provider_leave_places_for_others() -> None:
     assert 4 <= len(refused) < len(running)
     assert all(isinstance(error, ServiceError) and error.reason is Reason.OVERLOADED for error in refused)
     holders = {error.metadata["provider"] for error in refused if isinstance(error, ServiceError)}
-    assert "hung" in holders, "rerankers of one provider share its places"
+    assert "hung" in holders, "rerankers of one provider share its slots"
     assert (await call("quick/model")).model == "quick/model"
     for task in running:
         task.cancel()

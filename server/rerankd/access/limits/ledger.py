@@ -33,7 +33,7 @@ class Charge(NamedTuple):
     amount: float
     """Estimate to reserve, at least 0."""
     window: Window | None
-    """In which use counts; `None` for what is only held while the call runs, such as a place."""
+    """In which use counts; `None` for what is only held while the call runs, such as a slot."""
 
 
 class Reading(NamedTuple):

@@ -62,23 +62,23 @@ def read_rows(plan: BatchPlan) -> Iterator[InputRow]:
                 index += 1
 
 
-def _row_of_line(index: int, place: str, line: bytes, columns: Columns) -> InputRow:
+def _row_of_line(index: int, where: str, line: bytes, columns: Columns) -> InputRow:
     try:
         values = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why = str(error) if isinstance(error, msgspec.DecodeError) else "it is not UTF-8, or nested too deeply"
-        return InputRow(index, "", {}, f"{place} is not JSON: {why}")
-    return _row(index, place, values, columns)
+        return InputRow(index, "", {}, f"{where} is not JSON: {why}")
+    return _row(index, where, values, columns)
 
 
-def _row(index: int, place: str, values: object, columns: Columns) -> InputRow:
+def _row(index: int, where: str, values: object, columns: Columns) -> InputRow:
     if not isinstance(values, dict):
-        return InputRow(index, "", {}, f"{place}: a row must be an object, is {_kind(values)}")
+        return InputRow(index, "", {}, f"{where}: a row must be an object, is {_kind(values)}")
     item_id = _item_id(values, columns) or str(index)
     try:
         return InputRow(index, item_id, _item(values, columns))
     except RowProblem as error:
-        return InputRow(index, item_id, {}, f"{place}: {error}")
+        return InputRow(index, item_id, {}, f"{where}: {error}")
 
 
 def _item_id(values: dict[str, object], columns: Columns) -> str:

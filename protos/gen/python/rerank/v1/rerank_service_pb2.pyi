@@ -395,7 +395,7 @@ class RerankRequest(_message.Message):
     """
     documents_ranked: _builtins.bool
     """The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-    take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+    take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
     false unless the operator chose otherwise.
     """
     @_builtins.property
@@ -1502,7 +1502,7 @@ class BatchItemResult(_message.Message):
     item_id: _builtins.str
     """The item's name."""
     item_index: _builtins.int
-    """Zero-based place of the item in the stream."""
+    """Zero-based position of the item in the stream."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
         """OK, or why the item failed, with the same details a failed `Rerank` carries."""

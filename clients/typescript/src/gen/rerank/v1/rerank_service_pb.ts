@@ -220,7 +220,7 @@ export type RerankRequest = Message<"rerank.v1.RerankRequest"> & {
 
   /**
    * The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-   * take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+   * take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
    * false unless the operator chose otherwise.
    *
    * @generated from field: optional bool documents_ranked = 20;
@@ -1388,7 +1388,7 @@ export type BatchItemResult = Message<"rerank.v1.BatchItemResult"> & {
   itemId: string;
 
   /**
-   * Zero-based place of the item in the stream.
+   * Zero-based position of the item in the stream.
    *
    * @generated from field: int32 item_index = 2;
    */

@@ -7,7 +7,7 @@ import java.util.Optional;
  * The outcome of one item: a response or an error.
  *
  * @param itemId the item's name, as it went
- * @param itemIndex the zero-based place of the item in the source
+ * @param itemIndex the zero-based position of the item in the source
  * @param response the answer; empty when the item failed
  * @param error why the item failed; empty when it did not
  */

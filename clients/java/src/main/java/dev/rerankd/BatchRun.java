@@ -41,7 +41,7 @@ final class BatchRun {
   private final TreeMap<Integer, Unanswered> unanswered = new TreeMap<>();
   private final Deque<Integer> outbox = new ArrayDeque<>();
 
-  /** Index in the source by place on the stream. */
+  /** Index in the source by position on the stream. */
   private final Map<Integer, Integer> sent = new HashMap<>();
 
   private ClientCallStreamObserver<BatchRerankRequest> requests;

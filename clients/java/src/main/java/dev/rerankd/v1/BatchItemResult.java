@@ -96,7 +96,7 @@ private static final long serialVersionUID = 0L;
   private int itemIndex_ = 0;
   /**
    * <pre>
-   * Zero-based place of the item in the stream.
+   * Zero-based position of the item in the stream.
    * </pre>
    *
    * <code>int32 item_index = 2 [json_name = "itemIndex"];</code>
@@ -714,7 +714,7 @@ private static final long serialVersionUID = 0L;
     private int itemIndex_ ;
     /**
      * <pre>
-     * Zero-based place of the item in the stream.
+     * Zero-based position of the item in the stream.
      * </pre>
      *
      * <code>int32 item_index = 2 [json_name = "itemIndex"];</code>
@@ -726,7 +726,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Zero-based place of the item in the stream.
+     * Zero-based position of the item in the stream.
      * </pre>
      *
      * <code>int32 item_index = 2 [json_name = "itemIndex"];</code>
@@ -742,7 +742,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Zero-based place of the item in the stream.
+     * Zero-based position of the item in the stream.
      * </pre>
      *
      * <code>int32 item_index = 2 [json_name = "itemIndex"];</code>

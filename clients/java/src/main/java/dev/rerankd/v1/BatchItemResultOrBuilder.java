@@ -30,7 +30,7 @@ public interface BatchItemResultOrBuilder extends
 
   /**
    * <pre>
-   * Zero-based place of the item in the stream.
+   * Zero-based position of the item in the stream.
    * </pre>
    *
    * <code>int32 item_index = 2 [json_name = "itemIndex"];</code>

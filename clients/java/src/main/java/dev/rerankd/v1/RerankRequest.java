@@ -775,7 +775,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-   * take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+   * take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
    * false unless the operator chose otherwise.
    * </pre>
    *
@@ -789,7 +789,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-   * take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+   * take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
    * false unless the operator chose otherwise.
    * </pre>
    *
@@ -3577,7 +3577,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-     * take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+     * take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
      * false unless the operator chose otherwise.
      * </pre>
      *
@@ -3591,7 +3591,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-     * take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+     * take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
      * false unless the operator chose otherwise.
      * </pre>
      *
@@ -3605,7 +3605,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-     * take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+     * take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
      * false unless the operator chose otherwise.
      * </pre>
      *
@@ -3623,7 +3623,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-     * take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+     * take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
      * false unless the operator chose otherwise.
      * </pre>
      *

@@ -460,7 +460,7 @@ public interface RerankRequestOrBuilder extends
   /**
    * <pre>
    * The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-   * take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+   * take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
    * false unless the operator chose otherwise.
    * </pre>
    *
@@ -471,7 +471,7 @@ public interface RerankRequestOrBuilder extends
   /**
    * <pre>
    * The documents come in the order of an earlier stage, best first, as a search engine returned them; models that
-   * take `Document.prior_score` use their places where there are no such scores. Unset: as the model's settings say,
+   * take `Document.prior_score` use their ranks where there are no such scores. Unset: as the model's settings say,
    * false unless the operator chose otherwise.
    * </pre>
    *
