@@ -40,7 +40,7 @@ class SessionCredentials(msgspec.Struct, frozen=True):
 
 
 def no_certificate() -> bytes:
-    """Return what a connection without a client certificate has of it."""
+    """Return the empty certificate of a connection without one."""
     return b""
 
 

@@ -168,7 +168,7 @@ class ServiceError(Exception):
     response_metadata: Mapping[str, str] = field(default_factory=dict)
     """Headers or trailing metadata of the response in addition to those of every error; names in lower case."""
     is_recorded: bool = field(default=False, init=False)
-    """Whether it has ended the record of a call, so that the transport makes none of it."""
+    """Whether the record of a call ended with this error, so that the transport makes none for it."""
 
     def __post_init__(self) -> None:
         super().__init__(self.message)

@@ -16,7 +16,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 
 
 _SHORT_FORMS: Final = {"docs": "documents", "doc": "documents", "q": "query"}
-"""What people write for required fields, too short to be found by similarity."""
+"""Common abbreviations of required fields, too short to be found by similarity."""
 
 
 def clearly_meant(name: str, known: Iterable[str]) -> str | None:

@@ -20,7 +20,7 @@ class CrossOrigin:
     """Checks origins and builds CORS headers. Immutable.
 
     Args:
-        allowed_origins: As `HttpOptions.allowed_origins`.
+        allowed_origins: As `ListenerSettings.allowed_origins`.
     """
 
     def __init__(self, allowed_origins: Iterable[str]) -> None:

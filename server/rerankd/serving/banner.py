@@ -1,4 +1,4 @@
-"""The start-up summary in a terminal, and what there is to warn of."""
+"""Start-up summary in a terminal, and warnings of what newcomers overlook."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _first_command(addresses: Addresses) -> str:
 
 
 def _program() -> str:
-    """Return what a shell finds the program by: its name if it is on the path, else how it was started."""
+    """Return the command that starts the program: its name if that is on the path, else the path it was started by."""
     return "rerankd" if which("rerankd") or not sys.argv[0].endswith("rerankd") else os.path.relpath(sys.argv[0])
 
 

@@ -1,4 +1,4 @@
-"""Says at the start where the store has no place to last."""
+"""Warns at start-up where nothing can be stored, or where the store does not outlive the pod."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ DEATH_WINDOW_S: Final = 60.0
 LONGEST_DELAY_S: Final = 16.0
 """Before a worker is started again: none after the first death within the window, then 1 s, twice as long each time."""
 RETIREMENT_S: Final = 10.0
-"""What a worker that was replaced may take to close, after the grace of its calls."""
+"""Seconds that a replaced worker may take to close, in addition to the grace period of its calls."""
 KEPT: Final = ("server.host", "server.grpc_port", "server.http_port", "server.workers")
 """Settings of the supervisor itself, which a rolling restart does not apply."""
 
@@ -160,7 +160,7 @@ class _Supervisor:
                 self._announce(addresses)
 
     def _reap(self) -> int:
-        """See to workers that have ended; return a non-zero exit code to give up."""
+        """Handle workers that have ended; return a non-zero exit code to give up."""
         code = EXIT_OK
         for worker in [worker for worker in self._workers if not worker.process.is_alive()]:
             self._workers.remove(worker)
@@ -204,7 +204,7 @@ class _Supervisor:
         return 0.0 if deaths == 1 else min(2.0 ** (deaths - 2), LONGEST_DELAY_S)
 
     def _begin_roll(self) -> None:
-        """Read the settings, and have all workers of today replaced by ones that have them."""
+        """Read the settings again, and begin to replace all current workers by ones with these settings."""
         if self._is_stopping:
             return
         try:
@@ -245,7 +245,7 @@ class _Supervisor:
             self._start_worker(old.index)
 
     def _give_up_roll(self) -> None:
-        """Stay with the workers that there are, because a successor did not start."""
+        """Keep the current workers, because a successor did not start."""
         replaced = sum(each.generation == self._generation for each in self._workers)
         _log.error("rolling restart stopped: a new worker did not start; the old ones stay", replaced=replaced)
         self._is_rolling = False

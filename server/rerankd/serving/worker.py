@@ -25,7 +25,8 @@ from rerankd.telemetry.exporters import TelemetrySettingsError
 EXIT_OK: Final = 0
 EXIT_CANNOT_START: Final = 1
 _YOUNG_OBJECTS: Final = 10_000
-"""More than 128 calls have that the run log keeps; with the usual 700 it took 12 us of a call (docs/decisions/0059)."""
+"""Threshold of the youngest generation: more objects than 128 calls of the run log have. The default, 700, costs a call
+12 us (docs/decisions/0059)."""
 
 _log = structlog.get_logger("rerankd")
 

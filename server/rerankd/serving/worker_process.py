@@ -33,9 +33,9 @@ class WorkerProcess:
     """A worker from its start to its end; `spawn` makes one."""
 
     index: int
-    """Of the worker in the service, from 0; that of its successor too."""
+    """Zero-based index in the service; a successor has that of its predecessor."""
     slot: int
-    """Of its metrics, from 0; that of no other worker that runs."""
+    """Zero-based slot of its metrics, unique among running workers."""
     generation: int
     """Number of rolling restarts before its start."""
     process: SpawnProcess
@@ -43,11 +43,11 @@ class WorkerProcess:
     """Receives the worker's addresses once, then is closed."""
     is_ready: bool = False
     kill_at_s: float = math.inf
-    """Time, monotonic, until which a worker that was told to retire may take."""
+    """`time.monotonic()` at which a retiring worker is killed."""
 
     @property
     def is_retired(self) -> bool:
-        """Whether a successor answers in its place."""
+        """Whether a successor has replaced it."""
         return self.kill_at_s < math.inf
 
     def take_announcement(self) -> Addresses | None:
@@ -69,7 +69,7 @@ class WorkerProcess:
             os.kill(self.process.pid, number)
 
     def close(self) -> None:
-        """Let go of a process that has ended."""
+        """Release the resources of a process that has ended."""
         self.process.join()
         self.announcement.close()
 

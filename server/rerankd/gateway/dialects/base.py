@@ -160,7 +160,7 @@ class Dialect:
         return []
 
     def warning_headers(self, answer: RerankResponse, parsed: ParsedRequest) -> RawHeaders:
-        """List the warnings as headers, if the body has no place for them."""
+        """List the warnings as headers, unless the body has them."""
         if self.warns_in_body:
             return []
         return as_headers((*parsed.warnings, *(answer.meta.warnings if answer.meta is not None else ())))

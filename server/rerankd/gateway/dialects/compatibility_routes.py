@@ -68,7 +68,7 @@ class CompatibilityHandlers:
     """Answers the compatibility routes. Safe for any number of calls.
 
     Args:
-        service: The use case.
+        service: Lists and describes models.
         default_model: Returns the name of the default model; empty if there is none.
         version: Version of this service.
         admit: Checks who calls.

@@ -1,4 +1,4 @@
-"""What a dialect makes of a request: the contract's form, and what the response needs of the caller's own form."""
+"""The parsed form of a dialect's request: in the contract's terms, with what the response needs of the original."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class PathRule(NamedTuple):
     """A rerank path, without mount, and its dialect."""
 
     template: str
-    """Path template, as in `routing.Route`."""
+    """Path template, as in `route_table.Route`."""
     dialect: str
     """Empty if several services share the path, so that the body decides."""
 

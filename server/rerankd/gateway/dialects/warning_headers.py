@@ -1,4 +1,4 @@
-"""Warnings as response headers, for dialects whose bodies have no place for them."""
+"""Warnings as response headers, for dialects whose bodies have no field for them."""
 
 from __future__ import annotations
 
