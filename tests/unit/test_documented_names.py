@@ -25,7 +25,8 @@ METRIC: Final = re.compile(r"`(rerankd_[a-z_]+)\b")
 NOT_SETTINGS: Final = {*Scope, "limits.counts"}
 """Scopes, and a file, whose names begin as a section of the settings does."""
 SECTIONS: Final = {field.encode_name for field in msgspec.structs.fields(Settings)}
-SAMPLES: Final = {f"{metric.name}{end}" for metric in METRICS for end in ("", "_total", "_bucket", "_count", "_sum")}
+ENDS: Final = {"counter": ("_total",), "gauge": ("",), "histogram": ("", "_bucket", "_count", "_sum")}
+SAMPLES: Final = {metric.name + end for metric in METRICS for end in ENDS[metric.kind]}
 
 
 def mistakes_in_command(words: list[str]) -> Iterator[str]:
