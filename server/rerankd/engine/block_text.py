@@ -18,7 +18,7 @@ from rerankd.engine.time_slice import TimeSlice
 
 _RESOLVERS: Final[dict[str | None, list[tuple[str, re.Pattern[str]]]]] = yaml.SafeDumper.yaml_implicit_resolvers
 _LINES_A_LOOK: Final = 200
-"""Lines between two looks at the clock; they take up to 1 ms."""
+"""Lines between two checks of the clock; they take up to 1 ms."""
 _KEY_BREAK: Final = re.compile(r"[\n\r\x85\u2028\u2029]")
 """Line breaks; a key with one is written in the explicit form `? key`."""
 _PLAIN: Final = re.compile(r"[A-Za-z](?:[0-9A-Za-z .,;/()'_+-]*[0-9A-Za-z.,;/()'_+-])?")

@@ -7,7 +7,7 @@ from typing import Final, Self
 from rerankd.contract.errors import Reason, ServiceError
 
 FREE_BYTES: Final = 64 * 1024
-"""Of a body, which no budget counts."""
+"""Bytes of each body that the budget does not count."""
 _RETRY_AFTER_S: Final = 1.0
 
 
@@ -23,12 +23,12 @@ class ByteBudget:
         """Bytes that are counted now."""
 
     def hold(self) -> HeldBytes:
-        """Begin to count a body; leaving the context gives its bytes back."""
+        """Begin to count a body; leaving the context releases its bytes."""
         return HeldBytes(self)
 
 
 class HeldBytes:
-    """What one body takes of a budget; a context that gives it back."""
+    """The bytes that one body takes of a budget; a context manager that releases them."""
 
     __slots__ = ("_budget", "_counted")
 
@@ -58,7 +58,7 @@ class HeldBytes:
         self._counted += wanted
 
     def clear(self) -> None:
-        """Give the bytes back, to count the next body."""
+        """Release the bytes, to count the next body."""
         self._budget.in_use -= self._counted
         self._counted = 0
 

@@ -63,7 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._answer(429, f"{address} has {most} connections, as many as this server takes from one address")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take the connection back."""
+        """Uncount the connection."""
         if self._address is not None:
             self.limit.leave(self._address)
             self._address = None
@@ -71,7 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; a request that came whole sets no timer."""
+        """Parse received bytes; a request that arrives in one piece sets no timer."""
         self._barren_bytes += len(data)
         super().data_received(data)
         if self.scope is not self._started_scope or (cycle := self.cycle) is None or cycle.response_complete:
@@ -125,19 +125,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def pause_writing(self) -> None:
-        """Wait for the client to read, but not without end."""
+        """Start the write timeout of a client that has stopped reading."""
         super().pause_writing()
         self._write_timer = self.loop.call_later(self.options.write_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Write on."""
+        """Cancel the write timeout and continue."""
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the name is uvicorn's
-        """Refuse what the parser stopped at, in JSON, and close the connection."""
+        """Answer an invalid request with an error in JSON, and close the connection."""
         self._end(*(self._refusal or (400, "the request is not valid HTTP/1.1")))
 
     def _end(self, status: int, message: str) -> None:
@@ -151,7 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._close()
 
     def _is_answered(self) -> bool:
-        """Whether no request that was read is still to be answered."""
+        """Whether every request that was read has been answered."""
         return self.cycle is None or self.cycle.response_complete
 
     def _refused(self, status: int, message: str) -> _RefusedError:
@@ -159,7 +159,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return _RefusedError(message)
 
     def _watch_head(self) -> None:
-        """Give the head that comes in, or that is awaited, its time."""
+        """Start the timeout of the request head that is being received or awaited."""
         if self._head_timer is None and not self.transport.is_closing():
             self._head_timer = self.loop.call_later(self.options.header_timeout_s, self._head_is_late)
 
@@ -171,7 +171,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._close()
 
     def _answer(self, status: int, message: str) -> None:
-        """Answer outside of any request that was read whole, and close the connection."""
+        """Send an error that belongs to no complete request, and close the connection."""
         error = HttpRefusalError(_REASONS.get(status, Reason.INVALID_REQUEST), message, status=status)
         request_id = usable_request_id(None)
         body = msgspec.json.encode(superset_body(error, request_id))
@@ -187,7 +187,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._close()
 
     def _close(self) -> None:
-        """Close the connection once what was written is sent, or after a while without."""
+        """Close the connection when its write buffer is sent, or after a timeout."""
         self.transport.close()
         self._stop_timers()
         self._write_timer = self.loop.call_later(self.options.write_timeout_s, self.transport.abort)

@@ -13,9 +13,9 @@ if sys.platform != "win32":
     import resource
 
 _RESERVED_FILES: Final = 24
-"""Open files that are left for logs, models and settings that are read again."""
+"""Open files reserved for logs, models and reloaded settings."""
 _HTTP_SHARE: Final = 0.6
-"""Of the files that may still be opened; the rest is for gRPC and for connections to providers."""
+"""Share of the free file descriptors for HTTP; the rest is for gRPC and for connections to providers."""
 
 
 def open_file_room() -> int:
@@ -49,7 +49,7 @@ class ConnectionLimit:
         """Of the listener, for other reasons too."""
 
     def enter(self, address: str) -> str | None:
-        """Count a connection; return the limit that refuses it, or `None`. `leave` takes one back that was counted."""
+        """Count a connection, until `leave`; return the limit that refuses it, or `None`."""
         here = self._by_address.get(address, 0)
         if self._count >= self.max_connections:
             return self._refuse("max_connections", self.max_connections, address)
@@ -61,7 +61,7 @@ class ConnectionLimit:
         return None
 
     def leave(self, address: str) -> None:
-        """Take back a connection that was counted."""
+        """Uncount a connection that `enter` has counted."""
         self._count -= 1
         self._by_address[address] -= 1
         if not self._by_address[address]:

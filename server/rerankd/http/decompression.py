@@ -1,4 +1,4 @@
-"""Undoing content codings of HTTP bodies, gzip and zstd, within bounds."""
+"""Bounded decompression of HTTP bodies: gzip and zstd."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ else:
     from backports import zstd
 
 CODINGS: Final = ("zstd", "gzip")
-"""What is read and written, the one we like best first."""
+"""Supported codings, in order of preference."""
 ALIASES: Final = {"x-gzip": "gzip"}
 """Other names of codings."""
 _PIECE_BYTES: Final = 256 * 1024
 _FED_BYTES: Final = 16 * 1024
-"""What a member is given at once: it copies what it leaves unread."""
+"""Most bytes passed to a decompressor at once: it copies those that it leaves unread."""
 _FREE_MEMBERS: Final = 1000
 _BYTES_A_MEMBER: Final = 1024
-"""Members beyond the free ones must hold so much on average: an empty one costs 5 us and 20 bytes."""
+"""Least average size of gzip members and zstd frames beyond the free ones: an empty one costs 5 us and 20 bytes."""
 _FREE_BYTES: Final = 2**20
-"""Neither the ratio nor what stands for nothing counts below this."""
+"""Below this size neither the ratio nor input without output is limited."""
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _ZSTD_OPTIONS: Final = {int(zstd.DecompressionParameter.window_log_max): 23}  # 8 MiB, what RFC 9659 lets senders use
 
 
 class UndecodableError(ValueError):
-    """A body is not coded as its header says; the text says what is wrong."""
+    """A body cannot be decompressed; the text says why."""
 
 
 class _Inflater(Protocol):
-    """Undoes one member of a coding."""
+    """Decompresses one member of a body."""
 
     eof: bool
     unused_data: bytes
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what `data` stands for, a bounded piece at a time."""
+        """Decompress `data`; yield bounded pieces."""
 
 
 class _Gunzip:
@@ -86,14 +86,14 @@ _INFLATERS: Final[Mapping[str, Callable[[], Any]]] = {"gzip": _Gunzip, "zstd": _
 
 
 def readable_coding(declared: str) -> str | None:
-    """Return the coding that `content-encoding` names where it is one of ours, else None."""
+    """Return the coding of a `content-encoding` header; None if it is not supported."""
     coding = declared.strip().lower()
     coding = ALIASES.get(coding, coding)
     return coding if coding in _INFLATERS else None
 
 
 class Decoder:
-    """Undoes a content coding piece by piece, so that nobody holds more than one piece of a bomb.
+    """Decompresses a body piece by piece, so that a decompression bomb never takes more memory than one piece.
 
     Args:
         coding: One of `CODINGS`.
@@ -109,13 +109,13 @@ class Decoder:
         self._coded_bytes = 0
         self._decoded_bytes = 0
         self._barren_bytes = 0
-        """Coded bytes since the last one that stood for something."""
+        """Compressed bytes since the last output."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what `data` stands for, at most 256 KiB at a time; empty pieces are where the caller can yield.
+        """Decompress `data`; yield pieces of at most 256 KiB, empty ones where the caller can yield the event loop.
 
         Raises:
-            UndecodableError: For bytes that are not of the coding, or stand for too much or too little.
+            UndecodableError: For bytes that are not of the coding, or expand too much or to nothing.
         """
         for start in range(0, len(data), _FED_BYTES):
             fed = data[start : start + _FED_BYTES]
@@ -145,7 +145,7 @@ class Decoder:
         """Count a piece.
 
         Raises:
-            UndecodableError: When there are too many members, or the coded bytes stand for too much or for nothing.
+            UndecodableError: When there are too many members, or the bytes expand too much or to nothing.
         """
         if piece:
             self._decoded_bytes += len(piece)
@@ -153,13 +153,13 @@ class Decoder:
         if self._members > _FREE_MEMBERS + self._decoded_bytes // _BYTES_A_MEMBER:
             raise UndecodableError(f"it has {self._members} members and hardly anything in them")
         if self._barren_bytes > _FREE_BYTES:
-            raise UndecodableError(f"{self._barren_bytes} bytes of it stand for nothing")
+            raise UndecodableError(f"{self._barren_bytes} bytes of it expand to nothing")
         most = self._max_ratio * self._coded_bytes
         if most and self._decoded_bytes > max(most, _FREE_BYTES):
             raise UndecodableError(f"it expands more than {self._max_ratio} times")
 
     def check_end(self) -> None:
-        """Accept the end of the body here.
+        """Check that the body may end here.
 
         Raises:
             UndecodableError: When the body is cut off.

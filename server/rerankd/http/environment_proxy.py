@@ -1,4 +1,4 @@
-"""The transport for an environment that names a proxy: `NO_PROXY` says, host by host, what goes around it."""
+"""Transport for an environment with a proxy, which hosts in `NO_PROXY` bypass."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class EnvironmentProxyTransport:
     """See `HttpTransport`.
 
     Args:
-        direct: Takes what is not proxied.
-        proxied: Takes the rest, and finds the proxy in the environment itself.
+        direct: Sends requests that are not proxied.
+        proxied: Sends the others; finds the proxy in the environment.
     """
 
     name: Final = "auto"

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection on the event loop: a request at a time, and its response, within bounds of time."""
+"""One HTTP/1.1 client connection on the event loop: one request and response at a time, with timeouts."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from rerankd.http.transport import timed_out, unreachable
 from rerankd_adapters.base import AdapterError, HttpResponse
 
 _JOINED_BYTES: Final = 16 * 1024
-"""A body of so many bytes is copied behind its head, for one write; a longer one is written as it is."""
+"""A body up to this size is copied behind its head, for one write; a longer one is written uncopied."""
 
 _TLS_WRITE_BYTES: Final = 64 * 1024
 """A longer body is written over TLS in pieces: the loop's TLS encrypts whatever one write brings, and counts as unsent
 only what came after its socket was full."""
 
 Outcome = HttpResponse | AdapterError | None
-"""How a request ended; `None`: the connection, which had served before, broke before a byte of the response came."""
+"""Outcome of a request; `None`: a reused connection broke before the first byte of the response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What responses must keep to."""
+    """Limits of a response."""
 
     silence_s: float
-    """Longest time in which nothing comes."""
+    """Longest time without received bytes."""
     body_bytes: int
     """Largest body, decompressed."""
 
@@ -60,12 +60,12 @@ class Connection(asyncio.Protocol):
         self._tls: ssl.SSLObject | None = None
         self._has_served = False
         self._future: asyncio.Future[Outcome] | None = None
-        """Of the request under way; the next three are its too."""
+        """Of the current request, as the next three are."""
         self._reader: ResponseReader
         self._timer: asyncio.TimerHandle
         self._timeout_s = self._deadline_s = 0.0
         self.heard_s = 0.0
-        """When something came or was sent last, on the loop's clock."""
+        """When bytes were last received or sent, on the loop's clock."""
 
     @property
     def is_open(self) -> bool:
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         self._tls = transport.get_extra_info("ssl_object")
 
     def data_received(self, data: bytes) -> None:
-        """See `asyncio.Protocol`; what nobody asked for ends the connection."""
+        """See `asyncio.Protocol`; unexpected bytes close the connection."""
         if self._future is None:
             self._transport.abort()
             return
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_later(wait_s, self._look_at_clock)
 
     def _look_at_clock(self) -> None:
-        """End the request if its time is over or nothing came for too long, else look again: it has one timer."""
+        """Timer callback: end the request at its deadline or after too long a silence, else set the timer again."""
         now_s = self._loop.time()
         if now_s >= self._deadline_s:
             self.abort(timed_out(self._timeout_s))

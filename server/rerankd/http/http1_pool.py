@@ -1,4 +1,4 @@
-"""The connections to one host: made when none is free, kept for the next request, closed when they idle."""
+"""Connection pool of one host: connections are opened on demand, reused, and closed when idle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rerankd.http.transport import closed, timed_out, unreachable
 from rerankd.http.transport_settings import TransportSettings
 
 _SHUTDOWN_S: Final = 1.0
-"""How long a server has to say that it ends TLS, too."""
+"""Seconds to wait for a server's TLS closing alert."""
 
 
 class HostPool:
@@ -48,15 +48,15 @@ class HostPool:
         self._bounds = Bounds(silence_s=settings.read_timeout_s, body_bytes=settings.max_response_bytes)
         self._connections: set[Connection] = set()
         self._idle: deque[Connection] = deque()
-        """Those that are free, the one used last at the end."""
+        """Idle connections, the most recently used last."""
         self._connecting: set[asyncio.Timeout] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._emptied = asyncio.Event()
-        """Set once the last connection is gone."""
+        """Set when the last connection is closed."""
 
     def take(self) -> Connection | None:
-        """Return a connection that was kept, if there is one."""
+        """Return an idle connection, if there is one."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
@@ -99,7 +99,7 @@ class HostPool:
         return connection
 
     async def _open(self, sock: socket) -> Connection:
-        """Make a connection of a connected socket, which is the connection's then."""
+        """Make a connection of a connected socket, which the connection then owns."""
         loop = asyncio.get_running_loop()
 
         def make() -> Connection:
@@ -121,7 +121,7 @@ class HostPool:
         return connection
 
     def _cause(self, error: OSError, *, is_connected: bool) -> str:
-        """Return why there is no connection; the event loop's words name the address."""
+        """Return the cause of a failed connection, without the address that the event loop's text names."""
         if isinstance(error, ssl.SSLError):
             return explain(error, self._server_name)
         if isinstance(error, gaierror):
@@ -148,7 +148,7 @@ class HostPool:
                 connection.abort(closed())
 
     async def wait_closed(self) -> None:
-        """Wait until the sockets of a closed pool are closed, too: as long as servers take to end TLS, 1 s at most."""
+        """Wait until the sockets of a closed pool are closed: until servers have ended TLS, at most 1 s."""
         if self._connections:
             await self._emptied.wait()
 
@@ -173,7 +173,7 @@ class HostPool:
             self._idle.remove(connection)
 
     def _close_idle(self) -> None:
-        """Close what was not used for too long, and look again when the next one may be."""
+        """Close connections that were idle for too long, and set the timer for the next."""
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         while self._idle and (ends_s := self._idle[0].heard_s + self._settings.idle_timeout_s) <= now_s:

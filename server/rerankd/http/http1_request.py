@@ -1,4 +1,4 @@
-"""The heads of HTTP/1.1 requests, prepared once for all that differ in the values of their headers alone."""
+"""Heads of HTTP/1.1 requests, from templates that requests share which differ only in the values of their headers."""
 
 from __future__ import annotations
 

@@ -14,15 +14,15 @@ from rerankd.http.transport import check_announced_size, too_large, undecodable,
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, HttpResponse
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Of a head, and of whatever else comes without a byte of a body: interim heads, trailers, chunks' extensions."""
+"""Largest head, and most bytes in a row that are no body: interim heads, trailers, chunk extensions."""
 
 
 class _EnoughError(Exception):
-    """Stops the parser behind a response that is whole."""
+    """Stops the parser after a complete response."""
 
 
 class ResponseReader:
-    """Reads one response, of any framing, with its interim ones left out. The `on_` methods are its parser's to call.
+    """Reads one response of any framing, without interim ones. The parser calls the `on_` methods.
 
     Args:
         max_bytes: Of the body, decompressed.
@@ -59,15 +59,15 @@ class ResponseReader:
         self._size = 0
         self._is_whole = False
         self.is_last = False
-        """Whether the connection is of no use after the response; known when it is whole."""
+        """Whether the connection cannot be reused after the response; known when that is complete."""
 
     @property
     def has_begun(self) -> bool:
-        """Whether a byte of it has come."""
+        """Whether a byte of it was received."""
         return bool(self._bytes_without_body or self._status)
 
     def feed(self, data: bytes) -> bool:
-        """Read on; say whether the response is whole.
+        """Parse received bytes; return whether the response is complete.
 
         Raises:
             AdapterError: `BAD_RESPONSE` for one that is too large or wrongly compressed, `UNAVAILABLE` for what is
@@ -89,13 +89,13 @@ class ResponseReader:
         return self._is_whole
 
     def end(self) -> bool:
-        """Take note that the connection ends; say whether that is the end of the response."""
+        """Note the end of the connection; return whether it completes the response."""
         self.is_last = True
         is_chunked = "chunked" in self._headers.get("transfer-encoding", "").lower()
         return bool(self._status) and "content-length" not in self._headers and not is_chunked
 
     def response(self) -> HttpResponse:
-        """Return the response, which must be whole.
+        """Return the response, which must be complete.
 
         Raises:
             AdapterError: `BAD_RESPONSE` for one whose compressed body is cut off.
@@ -113,21 +113,21 @@ class ResponseReader:
         )
 
     def close(self) -> None:
-        """Let go of the parser, which holds the reader."""
+        """Break the reference cycle of parser and reader."""
         del self._parser
 
     def on_message_begin(self) -> None:
-        """Refuse another response behind this one."""
+        """Refuse a second response."""
         if self._is_whole:
             raise _EnoughError
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, of the head or of a trailer."""
+        """Note a header of the head or of a trailer."""
         self._fields.append((name, value))
         self._head_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
-        """Take the head; an interim one is forgotten."""
+        """Note the end of the head; discard an interim one."""
         if self._head_bytes > MAX_HEAD_BYTES:
             raise _head_too_large()
         status = self._parser.get_status_code()
@@ -146,7 +146,7 @@ class ResponseReader:
             self._decoder = Decoder(coding)
 
     def on_body(self, piece: bytes) -> None:
-        """Take a piece of the body."""
+        """Decompress and keep a piece of the body."""
         if not self._status:
             raise unreachable("not HTTP: an interim response with a body")
         if self._decoder is None:
@@ -159,7 +159,7 @@ class ResponseReader:
             raise undecodable() from None
 
     def on_message_complete(self) -> None:
-        """Take note that the response is whole."""
+        """Note that the response is complete."""
         if self._status:
             self._is_whole = True
             self.is_last = not self._parser.should_keep_alive()
@@ -180,7 +180,7 @@ def _head_too_large() -> AdapterError:
 
 
 def _explained(error: Exception) -> AdapterError:
-    """Return what a callback raised, or what the parser found."""
+    """Return the exception of a callback, else an error for the parser's."""
     if isinstance(error.__context__, AdapterError):
         return error.__context__
     return unreachable(f"not HTTP: {error}" if isinstance(error, HttpParserError) else "another protocol was offered")

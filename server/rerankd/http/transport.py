@@ -1,4 +1,4 @@
-"""What sends a request to a provider, and how to get one.
+"""The protocol of HTTP transports to providers, and their errors.
 
 A transport is shared by every deployment of a process: it pools connections by host, never follows redirects,
 never keeps cookies, and reports every failure as an `AdapterError` that names no URL.

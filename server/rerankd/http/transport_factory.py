@@ -1,4 +1,4 @@
-"""Decides which transport sends the requests."""
+"""Opens the HTTP transport that the settings ask for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rerankd.http.transport_settings import CLIENTS, TlsSettings, TransportSetti
 
 
 def open_transport(settings: TransportSettings | None = None, tls: TlsSettings | None = None) -> HttpTransport:
-    """Open a transport; this is where it is decided which one.
+    """Open the transport that the settings ask for.
 
     Args:
         settings: How connections are made, and by which `client`: `loop` is HTTP/1.1 on the event loop, which knows no

@@ -29,7 +29,7 @@ class Undecodable:
 
 
 class Undecoded(Generic[T]):
-    """Stands for a large message, which is decoded when it is its turn; a context that holds its bytes.
+    """A large message that is decoded later, in turn; a context manager that holds its bytes.
 
     Args:
         data: The message.

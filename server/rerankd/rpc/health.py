@@ -14,7 +14,7 @@ OVERALL = ""
 
 
 class _Servicer(health.aio.HealthServicer):
-    """Tells of each check who makes it, and can end the watches, which would keep a server from stopping."""
+    """Reports the peer of each check, and can end watches, which would keep a server from stopping."""
 
     def __init__(self, on_check: Callable[[str], None]) -> None:
         super().__init__()

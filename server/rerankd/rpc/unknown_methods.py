@@ -10,7 +10,7 @@ from rerankd.telemetry.server_span import ServerTracing
 
 
 class UnknownMethods(grpc.GenericRpcHandler):
-    """Has no method, but records what it is asked for. Added to a server after every other handler.
+    """Generic handler without methods: records the calls that reach it. Added to a server after every other handler.
 
     Args:
         tracing: Takes the calls.

@@ -17,7 +17,7 @@ _RUN_BYTES: Final = 64 * 1024
 """Decoding as much takes up to 4 ms, of objects of fields."""
 _RUN_DOCUMENTS: Final = 1000
 _FIELDS_A_LOOK: Final = 500
-"""Fields between two looks at the clock; they take up to 0.5 ms."""
+"""Fields between two checks of the clock; they take up to 0.5 ms."""
 
 
 class CutMessage(NamedTuple):

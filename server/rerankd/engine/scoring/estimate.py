@@ -17,7 +17,7 @@ _MILLION: Final = 1_000_000
 _TOKENS_PER_BILLED_DOCUMENT: Final = 500
 """Providers that bill search units count a longer document several times (Cohere, 2026)."""
 _CHAT_TOKENS_PER_DOCUMENT: Final = 200
-"""Of the prompt around a document that is judged by itself."""
+"""Tokens of the prompt around a document that is judged by itself."""
 _CHAT_TOKENS_WRITTEN: Final = 16
 """For each document."""
 
@@ -45,7 +45,7 @@ class Needed(IntEnum):
 
 
 class Quote(NamedTuple):
-    """What a call asks for."""
+    """The model of a call, and its expected use."""
 
     model: str
     """Public name of the model, without aliases; as requested where nothing serves it."""

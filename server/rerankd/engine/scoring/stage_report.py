@@ -1,4 +1,4 @@
-"""What became of one stage of a model that scores in several, or of one member of a reranker."""
+"""Report of one stage of a model that scores in several, or of one member of a reranker."""
 
 from __future__ import annotations
 
