@@ -14,8 +14,8 @@ from rerankd.engine.byte_budget import ByteBudget
 from rerankd.gateway.app import Gateway
 from rerankd.gateway.body import GatewayLimits
 from rerankd.gateway.dialects.compatibility_routes import admit_everybody
-from rerankd.gateway.http_middleware import HttpMiddleware
-from rerankd.gateway.server import HttpServer, bind
+from rerankd.gateway.listener.http_middleware import HttpMiddleware
+from rerankd.gateway.listener.server import HttpServer, bind
 from rerankd.http.listener_tls import ListenerCertificates, ListenerTls, ServerContext
 from rerankd.providers.factory import (
     ProviderSettingsError,

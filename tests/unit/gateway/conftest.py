@@ -18,7 +18,7 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.service import Services
 from rerankd.gateway.app import Gateway
 from rerankd.gateway.body import GatewayLimits
-from rerankd.gateway.http_middleware import HttpMiddleware
+from rerankd.gateway.listener.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
 from rerankd.web.app import WebApp, create_web_app
 

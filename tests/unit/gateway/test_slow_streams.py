@@ -12,7 +12,7 @@ from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
 from rerankd.gateway.app import Gateway
-from rerankd.gateway.http_middleware import HttpMiddleware
+from rerankd.gateway.listener.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from tests.support.engines import services_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from rerankd.gateway.server import bind
+from rerankd.gateway.listener.server import bind
 from rerankd.serving.banner import announce
 from rerankd.serving.listening import (
     Addresses,

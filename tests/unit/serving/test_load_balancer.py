@@ -10,7 +10,7 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from rerankd.gateway.http_middleware import HttpMiddleware
+from rerankd.gateway.listener.http_middleware import HttpMiddleware
 from rerankd.http.settings import ListenerSettings
 from rerankd.rpc.health import Health
 from rerankd.serving.banner import announce

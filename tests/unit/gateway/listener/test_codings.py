@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd.gateway.compression import choose_coding
+from rerankd.gateway.listener.compression import choose_coding
 from rerankd.http.decompression import Decoder, UndecodableError
 from rerankd.http.settings import ListenerSettings
 

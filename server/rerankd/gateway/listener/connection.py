@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from rerankd.contract.call_context import usable_request_id
 from rerankd.contract.errors import Reason
 from rerankd.gateway.client_certificate import tls_extension
-from rerankd.gateway.connection_limit import ConnectionLimit
+from rerankd.gateway.listener.connection_limit import ConnectionLimit
 from rerankd.gateway.refusal import HttpRefusalError, render_headers, superset_body
 from rerankd.http.settings import ListenerSettings
 

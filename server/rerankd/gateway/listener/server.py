@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 import uvicorn
 
-from rerankd.gateway.connection import protocol_of
-from rerankd.gateway.connection_limit import ConnectionLimit, open_file_room
+from rerankd.gateway.listener.connection import protocol_of
+from rerankd.gateway.listener.connection_limit import ConnectionLimit, open_file_room
 from rerankd.http.settings import ListenerSettings
 
 _log = structlog.get_logger("rerankd.gateway")

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final
 
-from rerankd.gateway.refusal_log import RefusalLog
+from rerankd.gateway.listener.refusal_log import RefusalLog
 from rerankd.telemetry.metrics import metrics
 
 if sys.platform != "win32":

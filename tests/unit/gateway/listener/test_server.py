@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rerankd.gateway.server import HttpServer, bind
+from rerankd.gateway.listener.server import HttpServer, bind
 from rerankd.http.settings import ListenerSettings, http_problems
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from rerankd.gateway.connection_limit import ConnectionLimit, open_file_room
-from rerankd.gateway.refusal_log import RefusalLog
-from rerankd.gateway.server import HttpServer
+from rerankd.gateway.listener.connection_limit import ConnectionLimit, open_file_room
+from rerankd.gateway.listener.refusal_log import RefusalLog
+from rerankd.gateway.listener.server import HttpServer
 from rerankd.http.settings import ListenerSettings, http_problems
 from tests.unit.gateway.conftest import answer_in_order, free_socket
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.gateway.asgi import Message, RawHeaders, Receive, Scope, Send
-from rerankd.gateway.compression import choose_coding, compress
-from rerankd.gateway.cross_origin import CrossOrigin
+from rerankd.gateway.listener.compression import choose_coding, compress
+from rerankd.gateway.listener.cross_origin import CrossOrigin
 from rerankd.http.decompression import Decoder, UndecodableError, readable_coding
 from rerankd.http.settings import ListenerSettings
 

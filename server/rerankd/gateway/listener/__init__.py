@@ -1,0 +1,1 @@
+"""The HTTP listener: connections, their limits, content codings and cross-origin headers, around the gateway."""
