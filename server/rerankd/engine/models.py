@@ -132,9 +132,10 @@ class Models:
             request: Any request; nothing of it needs to be valid.
             needed: Which use is wanted.
         """
-        group = None if request.fallbacks or self.composed else self.router.find(request.model)
-        if group is not None and not group.options.fallbacks:
-            return _quote(group, request, needed)
+        found = None if request.fallbacks or self.composed else self.router.described(request.model)
+        if found is not None and not found[0].options.fallbacks:
+            group, info = found
+            return _quote(group.name, info.price, request, needed)
         try:
             models = self.candidates(request.model, request.fallbacks)
         except ServiceError:
@@ -146,7 +147,7 @@ class Models:
         ):
             return Quote(models[0].name, NOTHING)
         if len(models) == 1 and isinstance(only := models[0], GroupModel):
-            return _quote(only.group, request, needed)
+            return _quote(only.name, _price_of(only.group), request, needed)
         texts = texts_of(request)
         estimates = [self._estimate(model.name, request.query, texts) for model in models]
         tokens, usd = max(each.tokens for each in estimates), max(each.usd for each in estimates)
@@ -174,14 +175,13 @@ class Models:
         return models
 
 
-def _quote(group: ModelGroup, request: RerankRequest, needed: Needed) -> Quote:
+def _quote(name: str, price: Price | None, request: RerankRequest, needed: Needed) -> Quote:
     """Return what a request uses of a model without fallbacks."""
     if not needed:
-        return Quote(group.name, None)
-    price = _price_of(group)
+        return Quote(name, None)
     if price is None and needed is Needed.MONEY:
-        return Quote(group.name, NOTHING)
-    return Quote(group.name, estimate(request.query, texts_of(request), price))
+        return Quote(name, NOTHING)
+    return Quote(name, estimate(request.query, texts_of(request), price))
 
 
 def _price_of(group: ModelGroup) -> Price | None:

@@ -34,6 +34,8 @@ class Charge(NamedTuple):
     """Estimate to reserve, at least 0."""
     window: Window | None
     """In which use counts; `None` for what is only held while the call runs, such as a slot."""
+    is_final: bool = False
+    """Whether the call uses `amount` however it ends, so that a ledger may count it as used at once; needs a window."""
 
 
 class Reading(NamedTuple):

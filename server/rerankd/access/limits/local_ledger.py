@@ -49,8 +49,8 @@ class _LocalLease(Lease):
     """An admitted call, with the row of each charge."""
 
     rows: Sequence[CountsRow] = ()
-    loose: Sequence[int] = ()
-    """Numbers of the charges that reserve nothing, so that another meter may take their rows."""
+    open: Sequence[int] = ()
+    """Numbers of the charges that are not counted as used yet."""
 
 
 class LocalLedger:
@@ -118,6 +118,8 @@ class LocalLedger:
         if lease.is_settled:
             return
         lease.is_settled = True
+        if isinstance(lease, _LocalLease) and not any(lease.charges[at][2] or used[at] for at in lease.open):
+            return
         if self._unsettled or not self._settle(lease, used):
             self._unsettled.append((lease, used))
             self._has_unsettled.set()
@@ -178,39 +180,46 @@ class LocalLedger:
 
     def _admit(self, charges: Sequence[Charge]) -> Lease | Refusal:
         self._is_failing = False
-        now_s, find, own = self._clock(), self._file.find, self._holdings.columns[0]
+        now_s, find = self._clock(), self._file.find
         rows: list[CountsRow] = []
         sums: list[float] = []
-        loose: list[int] = []
-        try:
-            for charge in charges:
-                meter, limit, amount, window = charge
-                row = find(meter)
-                used = 0.0 if row is None else self._used(row, window, now_s)
-                after = used + amount
-                if after > limit and after > limit * (1 + ROUNDING):
-                    self._release(charges, rows)
-                    return self._refusal(charge, row, used, now_s)
-                if row is None:
-                    row = self._take(meter, now_s)
-                if amount:
-                    own[row.slot] += amount
-                else:
-                    loose.append(len(rows))
+        for charge in charges:
+            meter, limit, amount, window, _ = charge
+            row = find(meter)
+            used = 0.0 if row is None else self._used(row, window, now_s)
+            after = used + amount
+            if after > limit and after > limit * (1 + ROUNDING):
+                return self._refusal(charge, row, used, now_s)
+            if row is not None:
                 rows.append(row)
-                sums.append(after)
-        except OSError:
-            self._release(charges, rows)
-            raise
-        return _LocalLease(charges, sums, rows=rows, loose=loose)
+            sums.append(after)
+        if len(rows) < len(charges):
+            rows = self._rows_for(charges, now_s)
+        own, rest = self._holdings.columns[0], []
+        for number, (_, _, amount, window, is_final) in enumerate(charges):
+            row = rows[number]
+            if is_final and window is not None:
+                self._use(row, window, amount, now_s)
+            else:
+                own[row.slot] += amount
+                rest.append(number)
+        return _LocalLease(charges, sums, rows=rows, open=rest)
 
-    def _release(self, charges: Sequence[Charge], rows: Sequence[CountsRow]) -> None:
-        """Release what the first charges, whose rows are given, have reserved."""
-        own = self._holdings.columns[0]
-        for row, (_, _, amount, _) in zip(rows, charges, strict=False):
-            if amount:
-                left = own[row.slot] - amount
-                own[row.slot] = left if left > ROUNDING * amount else 0.0
+    def _rows_for(self, charges: Sequence[Charge], now_s: float) -> list[CountsRow]:
+        """Return the rows of charges, each one its own; new meters take theirs from others.
+
+        Raises:
+            UnusableFileError: There is no room.
+        """
+        known = [self._file.find(charge.meter) for charge in charges]
+        wanted = {row.slot for row in known if row is not None}
+        rows = []
+        for row, charge in zip(known, charges, strict=True):
+            if row is None:
+                row = self._file.take(charge.meter, now_s, lambda slot: slot in wanted or self._holdings.is_held(slot))
+                wanted.add(row.slot)
+            rows.append(row)
+        return rows
 
     def _refusal(self, charge: Charge, row: CountsRow | None, used: float, now_s: float) -> Refusal:
         stored = None if row is None else self._stored(row)
@@ -236,9 +245,6 @@ class LocalLedger:
         numbers = self._file.numbers
         return self._file.integers[row.period], numbers[row.used], numbers[row.before]
 
-    def _take(self, meter: str, now_s: float) -> CountsRow:
-        return self._file.take(meter, now_s, self._holdings.is_held)
-
     def _settle(self, lease: Lease, used: Sequence[float]) -> bool:
         """Settle a call; return whether it is done."""
         try:
@@ -263,21 +269,28 @@ class LocalLedger:
 
     def _put(self, lease: Lease, used: Sequence[float]) -> None:
         """Count what a call used, then release what it had reserved; killed in between, nothing is forgotten."""
-        now_s, numbers = self._clock(), self._file.numbers
-        charges, rows = lease.charges, self._rows(lease, used, now_s)
-        for row, (_, _, _, window), more in zip(rows, charges, used, strict=True):
-            if more and window is not None:
-                if self._file.integers[row.period] < window.period_at(now_s):
-                    self._begin_period(row, window, now_s)
-                numbers[row.used] += more
-        self._release(charges, rows)
+        now_s, own, charges = self._clock(), self._holdings.columns[0], lease.charges
+        numbers: Sequence[int] = range(len(charges))
+        rows: Sequence[CountsRow] = ()
+        if isinstance(lease, _LocalLease):
+            numbers, rows = lease.open, lease.rows
+        if not rows or any(used[number] and not charges[number][2] for number in numbers):
+            rows = self._rows_for(charges, now_s)  # nothing was reserved on one of them: it may be another meter's now
+        for number in numbers:
+            window = charges[number][3]
+            if (more := used[number]) and window is not None:
+                self._use(rows[number], window, more, now_s)
+        for number in numbers:
+            if amount := charges[number][2]:
+                slot = rows[number].slot
+                left = own[slot] - amount
+                own[slot] = left if left > ROUNDING * amount else 0.0
 
-    def _rows(self, lease: Lease, used: Sequence[float], now_s: float) -> Sequence[CountsRow]:
-        """Return the row of each charge; it may be another meter's where nothing was reserved, nor used."""
-        if isinstance(lease, _LocalLease) and not (lease.loose and any(map(used.__getitem__, lease.loose))):
-            return lease.rows
-        find = self._file.find
-        return [find(meter) or self._take(meter, now_s) for meter, _, _, _ in lease.charges]
+    def _use(self, row: CountsRow, window: Window, amount: float, now_s: float) -> None:
+        file = self._file
+        if file.integers[row.period] < window.period_at(now_s):
+            self._begin_period(row, window, now_s)
+        file.numbers[row.used] += amount
 
     def _begin_period(self, row: CountsRow, window: Window, now_s: float) -> None:
         """Make a new period the current one. Killed between two lines, it leaves too much used, never too little."""

@@ -30,6 +30,7 @@ class Amounts(NamedTuple):
     tokens: float = 0.0
     usd: float = 0.0
     calls: float = 1.0
+    """One, also of a call that failed."""
 
 
 class Meter:
@@ -78,7 +79,7 @@ class Applied:
         """Places, in the order of the charges, of those of which answers tell how much is left."""
         self.warns = any(meter.soft is not None for meter in meters.values())
         """Whether any has a soft limit."""
-        self._parts = [(name, meter.most, meter.window) for name, meter in meters.items()]
+        self._parts = [(name, meter.most, meter.window, meter.quantity == CALLS) for name, meter in meters.items()]
         self._indexes = [meter.index for meter in meters.values()]
         self._taken: Sequence[float] = ()
         self._charges: Sequence[Charge] = ()
@@ -88,8 +89,8 @@ class Applied:
         taken = self.amounts(amounts)
         if taken != self._taken:
             self._charges = [
-                Charge(name, most, amount, window)
-                for (name, most, window), amount in zip(self._parts, taken, strict=True)
+                Charge(name, most, amount, window, is_final)
+                for (name, most, window, is_final), amount in zip(self._parts, taken, strict=True)
             ]
             self._taken = taken
         return self._charges

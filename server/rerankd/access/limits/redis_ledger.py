@@ -175,7 +175,7 @@ class RedisLedger:
             (meter, amount, more, False, 0)
             if window is None
             else (meter, amount, more, window.period_at(now_s), int(window.expiry_s(now_s) * 1000))
-            for (meter, _, amount, window), more in zip(charges, used or [0.0] * len(charges), strict=True)
+            for (meter, _, amount, window, _), more in zip(charges, used or [0.0] * len(charges), strict=True)
         ]
         self._unsettled.append(_Settlement(lease, is_known, rows))
         if self._soon is None:
@@ -273,7 +273,7 @@ class RedisLedger:
 
 
 def _asked(charge: Charge, now_s: float) -> tuple[object, ...]:
-    meter, limit, amount, window = charge
+    meter, limit, amount, window, _ = charge
     if window is None:
         return (meter, limit, amount, False, 0)
     return (meter, limit, amount, window.period_at(now_s), window.weight_before(now_s))

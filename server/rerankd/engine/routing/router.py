@@ -13,7 +13,7 @@ from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.recent_groups import RecentGroups
 from rerankd.engine.routing.settings import DeploymentSettings, ModelSettings
 from rerankd.telemetry.deployment_events import model_known
-from rerankd_adapters.base import ModelProvider, Provider
+from rerankd_adapters.base import ModelInfo, ModelProvider, Provider
 from rerankd_adapters.registry import find_provider
 
 _MAX_CACHED_GROUPS: Final = 4096
@@ -109,6 +109,13 @@ class Router:
     def find(self, model: str) -> ModelGroup | None:
         """Return the group of a model name or alias, as `resolve`; `None` if nothing serves it now."""
         return self._find(model or self._default_model)
+
+    def described(self, model: str) -> tuple[ModelGroup, ModelInfo] | None:
+        """Return what `find` does, with the description of the model."""
+        name = self.name_of(model)
+        group = self._configured_groups.get(name) or self._cached_group(name)
+        info = None if group is None else group.describe()
+        return None if group is None or info is None else (group, info)
 
     def unservable(self, name: str) -> str:
         """Return why no group can serve a name that is not that of a composed model; empty if one may.

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from rerankd.access.limits.counts_file import BUCKET
-from rerankd.access.limits.ledger import Lease, LedgerUnavailableError
+from rerankd.access.limits.ledger import Charge, Lease, LedgerUnavailableError
 from rerankd.access.limits.local_ledger import LocalLedger
-from rerankd.access.limits.windows import Span, Window
+from rerankd.access.limits.windows import MINUTE, Span, Window
 from tests.support.ledgers import Clock, admitted, calls, comes_to, local, refused, used
 
 
@@ -71,6 +71,31 @@ async def test_what_a_process_reserved_that_ended_counts_for_none_that_takes_its
     await watching.close()
 
 
+async def test_what_a_call_uses_however_it_ends_is_used_at_once_and_once(tmp_path: Path, clock: Clock) -> None:
+    month = Window(Span.MONTH)
+    charges = [Charge("a:calls:", 3, 1, MINUTE, is_final=True), Charge("a:usd:", 9, 2, month)]
+    one, other = local(tmp_path, clock), local(tmp_path, clock)
+    await one.start()
+    await other.start()
+    lease = await admitted(one, charges)
+    assert [reading.used for reading in await other.read(charges)] == [1, 2]
+    clock.now_s += 60
+    assert [reading.used for reading in await other.read(charges)] == [1, 2]
+    clock.now_s += 60
+    assert [reading.used for reading in await other.read(charges)] == [0, 2]
+    one.settle(lease, [1, 0.5])
+    assert [reading.used for reading in await other.read(charges)] == [0, 0.5]
+    leases = [await admitted(ledger, charges) for ledger in (one, other, one)]
+    refusal = await refused(other, charges)
+    assert (refusal.reading.charge, refusal.reading.used) == (charges[0], 3)
+    assert (await other.read(charges))[1].used == 6.5, "a refused call reserves nothing"
+    for ledger, each in zip((one, other, one), leases, strict=True):
+        ledger.settle(each, [1, 0])
+    assert [reading.used for reading in await one.read(charges)] == [3, 0.5]
+    await one.close()
+    await other.close()
+
+
 async def test_a_full_bucket_forgets_the_meter_that_expires_first_and_none_that_is_reserved(
     tmp_path: Path, clock: Clock
 ) -> None:
@@ -90,18 +115,17 @@ async def test_a_full_bucket_forgets_the_meter_that_expires_first_and_none_that_
     await ledger.close()
 
 
-async def test_a_call_whose_new_meter_takes_the_row_of_another_of_its_own_counts_on_both(
-    tmp_path: Path, clock: Clock
-) -> None:
+async def test_a_new_meter_takes_the_row_of_no_other_meter_of_its_call(tmp_path: Path, clock: Clock) -> None:
     ledger = LocalLedger(tmp_path / "limits.counts", 1, clock, meters=BUCKET)
     await ledger.start()
     for number in range(BUCKET):
         ledger.settle(await admitted(ledger, calls(5, meter=f"m{number}")), [1])
         clock.now_s += 0.1
     lease = await admitted(ledger, [*calls(5, meter="new"), *calls(5, 2, meter="m0")])
-    assert (await used(ledger, calls(5, meter="new")), await used(ledger, calls(5, meter="m0"))) == (1, 2)
-    ledger.settle(lease, [1, 3])
     assert (await used(ledger, calls(5, meter="new")), await used(ledger, calls(5, meter="m0"))) == (1, 3)
+    assert await used(ledger, calls(5, meter="m1")) == 0, "forgotten, as it expires first"
+    ledger.settle(lease, [1, 3])
+    assert (await used(ledger, calls(5, meter="new")), await used(ledger, calls(5, meter="m0"))) == (1, 4)
     await ledger.close()
 
 
