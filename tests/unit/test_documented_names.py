@@ -1,27 +1,33 @@
-"""Commands, settings and metrics that the documentation names exist."""
+"""Commands, settings and metrics that the documentation names exist, and its settings are valid."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
+import jsonschema
 import msgspec
 import pytest
 import typer
+import yaml
 
 from rerankd.access.scopes import Scope
 from rerankd.console.program import app
 from rerankd.settings import FIXED, Settings
 from rerankd.telemetry.names import METRICS
+from scripts.generator.settings_schema import render_schema
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = {page.name: page for page in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "SECURITY.md"]}
 COMMAND: Final = re.compile(r"(?:^|`|\| )rerankd ([a-z-]+[^`\n#|<>]*)", re.MULTILINE)
 SETTING: Final = re.compile(r"`([a-z_]+(?:\.[A-Za-z_*-]+)+)`")
 METRIC: Final = re.compile(r"`(rerankd_[a-z_]+)\b")
+SNIPPET: Final = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SCHEMA: Final = jsonschema.Draft202012Validator(json.loads(render_schema()))
 NOT_SETTINGS: Final = {*Scope, "limits.counts"}
 """Scopes, and a file, whose names begin as a section of the settings does."""
 SECTIONS: Final = {field.encode_name for field in msgspec.structs.fields(Settings)}
@@ -64,6 +70,13 @@ def test_documented_names_exist(name: str) -> None:
     paths = {path for path in SETTING.findall(text) if path.partition(".")[0] in SECTIONS} - NOT_SETTINGS
     assert sorted(path for path in paths if not is_setting(Settings, path.split("."))) == []
     assert sorted(set(METRIC.findall(text)) - SAMPLES) == []
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_documented_settings_are_valid(name: str) -> None:
+    snippets = map(yaml.safe_load, SNIPPET.findall(PAGES[name].read_text(encoding="utf-8")))
+    stated = [snippet for snippet in snippets if isinstance(snippet, dict) and snippet.keys() <= SECTIONS]
+    assert [f"{error.json_path}: {error.message}" for each in stated for error in SCHEMA.iter_errors(each)] == []
 
 
 def split(line: str) -> list[str]:
