@@ -147,6 +147,9 @@ bench-runs: install ## Time lists, filters and deletion of the run log in SQLite
 bench-run-cost: install ## Measure the CPU of a call with and without the run log, some minutes (ARGS="OTHER-CHECKOUT ." compares)
 	$(BIN)/python -m benchmarks.run_cost $(ARGS)
 
+bench-run-throughput: install ## Measure the throughput of a worker with and without the run log, some ten minutes (ARGS="--rows gRPC --rounds 10")
+	$(BIN)/python -m benchmarks.run_throughput $(ARGS)
+
 bench: install ## Compare speed with peers and with the stack's limits, as ratios (ARGS=--quick; ARGS=--help for more)
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
@@ -166,4 +169,4 @@ clean: ## Remove .venv and caches
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
 .PHONY: bench-access help install serve audit test test-clients test-abuse test-cluster test-image check generate baseline format lock lock-image lock-clients bench bench-asgi bench-soak bench-cache \
-  bench-experiments bench-faults bench-injection bench-instructions bench-runs bench-run-cost bench-strategies bench-local bench-quality bench-transport bench-day costs clean
+  bench-experiments bench-faults bench-injection bench-instructions bench-runs bench-run-cost bench-run-throughput bench-strategies bench-local bench-quality bench-transport bench-day costs clean
