@@ -73,12 +73,17 @@ async def runs(settings: StoreSettings, database: Database) -> AsyncIterator[lis
     yield made
 
 
-async def test_runs_outlive_the_index_of_failed_ones(
+async def test_runs_outlive_the_indexes_of_failed_and_slow_ones(
     runs: list[Run], settings: StoreSettings, database: Database
 ) -> None:
     def columns(connection: Connection) -> list[str | None]:
         indexes = inspect(connection).get_indexes("runs")
         return next(index["column_names"] for index in indexes if index["name"] == "ix_runs_errors")
+
+    await downgrade(database, "0010")
+    assert await read(database) == runs
+    assert await migrate(database) == ("0010", latest_version())
+    assert await read(database) == runs
 
     await downgrade(database, "0009")
     async with database.begin() as connection:

@@ -172,7 +172,7 @@ async def test_a_store_that_is_not_migrated_is_said(settings: StoreSettings) -> 
 
 
 FILTERED: dict[str, dict[str, Any]] = {
-    "a": {"status": "error", "reason": "PROVIDER_UNAVAILABLE", "latency_ms": 900.0},
+    "a": {"status": "error", "reason": "PROVIDER_UNAVAILABLE", "latency_ms": 1900.0},
     "b": {"model": "local/bm25", "reranker": "", "source": "api", "request_id": "req-7"},
     "c": {"key_id": "key_1", "user": "Zoë", "latency_ms": 40.0},
     "d": {"replay_of": "r", "experiment_id": "e", "source": "replay", "reranker": "other"},
@@ -198,6 +198,9 @@ FILTERED: dict[str, dict[str, Any]] = {
         ({"replay_of": "r"}, "d"),
         ({"experiment_id": "e"}, "d"),
         ({"min_latency_ms": 40.0}, "ca"),
+        ({"min_latency_ms": 1000.0}, "a"),
+        ({"min_latency_ms": 1500.0, "reranker": "support", "max_latency_ms": 1900.0}, "a"),
+        ({"min_latency_ms": 2000.0}, ""),
         ({"max_latency_ms": 5.0}, "edb"),
         ({"min_latency_ms": 40.0, "max_latency_ms": 40.0}, "c"),
         ({"min_latency_ms": 6.0, "status": "error"}, "a"),

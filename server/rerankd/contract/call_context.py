@@ -87,7 +87,11 @@ class CallContext(msgspec.Struct, frozen=True):
 
 
 def usable_request_id(given: str | None) -> str:
-    """Return the caller's id if it is printable ASCII of at most 128 characters, else 32 random hex digits."""
+    """Return the caller's id if it is printable ASCII of at most 128 characters, else 32 hex digits.
+
+    Twelve of these are the milliseconds since 1970 and the others random, so that an index of them grows at its end: at
+    random places, an entry costs a page that is written to disk (docs/decisions/0059).
+    """
     if given and len(given) <= MAX_REQUEST_ID_CHARS and given.isascii() and given.isprintable():
         return given
-    return secrets.token_hex(16)
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

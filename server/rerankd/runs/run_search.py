@@ -20,16 +20,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_id import AFTER_ALL, first_run_id
-from rerankd.runs.tables import RULES, RUNS
+from rerankd.runs.tables import RULES, RUNS, SLOW_MS
 
 SCANNED: Final = 2000
 """Entries of an index that a page goes through: some 4 ms of SQLite, 8 of PostgreSQL."""
 _NO_LIMIT: Final = 2**62
-_BY_TIME: Final = ("replay_of", "experiment_id", "user", "key_id", "errors", "reranker", "model", "source")
+_BY_TIME: Final = ("replay_of", "experiment_id", "user", "key_id", "errors", "slow", "reranker", "model", "source")
 """Indexes in the order of time, those first that leave the fewest runs as a rule."""
-_OTHERS: Final = ("request_id", "latency_ms")
-"""Indexes without an order of time: good where few runs meet the condition."""
-_EQUAL: Final = ("request_id", *(name for name in _BY_TIME if name != "errors"), "status", "reason")
+_OF_IDS: Final = ("errors", "slow")
+"""Those of some runs' ids."""
+_EQUAL: Final = ("request_id", *(name for name in _BY_TIME if name not in _OF_IDS), "status", "reason")
 _c: Final = RUNS.c
 
 
@@ -47,6 +47,7 @@ class _Condition(NamedTuple):
 
 
 _FAILED: Final = _Condition("status", eq, "error")
+_SLOW: Final = _Condition("latency_ms", ge, SLOW_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ async def search_of(connection: AsyncConnection, wanted: RunFilter, before: str 
     by_time = list(_searches_by_time(conditions, times))
     if not by_time[0].conditions:
         return by_time[0]
-    searches = [*by_time, *_other_searches(conditions, times)]
+    searches = [*by_time, *_searches_by_request_id(conditions, times)]
     numbers = (await connection.execute(select(*(search.bounded_number() for search in searches)))).one()
     fewest = min(range(len(searches)), key=numbers.__getitem__)
     return replace(searches[fewest], is_whole=True) if numbers[fewest] <= SCANNED else by_time[0]
@@ -117,10 +118,12 @@ def _searches_by_time(conditions: Sequence[_Condition], times: Sequence[_Conditi
     given = {each.name: each for each in conditions}
     if given.get("status") == _FAILED or "reason" in given:
         given["errors"] = _FAILED
+    if any(each.compare is ge and float(each.value) >= SLOW_MS for each in conditions if each.name == "latency_ms"):
+        given["slow"] = _SLOW
     for name in (each for each in _BY_TIME if each in given):
         left = [each for each in conditions if each != given[name]]
         rule = [text(RULES[name])] if name in RULES else []
-        if name == "errors":  # of ids alone
+        if name in _OF_IDS:
             yield _search_by_id(left, [*rule, *(each.of(_c) for each in times)])
             continue
         pair, value = tuple_(_c[name], _c.run_id), literal(given[name].value)
@@ -137,12 +140,11 @@ def _search_by_id(conditions: Sequence[_Condition], rules: Sequence[Any]) -> Run
     return RunSearch(entries, ["run_id"], conditions)
 
 
-def _other_searches(conditions: Sequence[_Condition], times: Sequence[_Condition]) -> Iterator[RunSearch]:
-    for name in _OTHERS:
-        if own := [each for each in conditions if each.name == name]:
-            left = [*times, *(each for each in conditions if each.name != name)]
-            entries = select(*_columns(left)).where(*(each.of(_c) for each in own)).order_by(_c[name])
-            yield RunSearch(entries, ["run_id"], left, is_by_time=False)
+def _searches_by_request_id(conditions: Sequence[_Condition], times: Sequence[_Condition]) -> Iterator[RunSearch]:
+    """Yield what the index of request ids finds, which has no order of time: good where few runs have the id."""
+    for own in (each for each in conditions if each.name == "request_id"):
+        left = [*times, *(each for each in conditions if each != own)]
+        yield RunSearch(select(*_columns(left)).where(own.of(_c)), ["run_id"], left, is_by_time=False)
 
 
 def _conditions(wanted: RunFilter) -> Iterator[_Condition]:

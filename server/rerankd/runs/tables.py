@@ -14,11 +14,18 @@ RULES: Final = {
     "user": "\"user\" <> ''",
     "experiment_id": "experiment_id <> ''",
     "replay_of": "replay_of <> ''",
+    "slow": "latency_ms >= 1000",
 }
 """Conditions of partial indexes: a query that states one, word for word, may use the index."""
-_ERRORS: Final = ("run_id", "latency_ms", "reranker", "model", "reason")
-"""Of failed runs, what they are filtered by: those that do not meet the conditions are passed over in the index."""
-_PARTIAL: Final = {"errors": _ERRORS, **{name: (name, "run_id") for name in RULES if name != "errors"}}
+SLOW_MS: Final = 1000
+"""Latency from which runs are in the index of slow ones."""
+_BY_ID: Final = {
+    "errors": ("run_id", "latency_ms", "reranker", "model", "reason"),
+    "slow": ("run_id", "latency_ms", "reranker", "model"),
+}
+"""Of failed and slow runs, what they are filtered by: those that do not meet the conditions are passed over in the
+index."""
+_PARTIAL: Final = {name: _BY_ID.get(name, (name, "run_id")) for name in RULES}
 
 
 def _partial(name: str, columns: tuple[str, ...], rule: str) -> Index:
@@ -60,7 +67,6 @@ RUNS: Final = Table(
     Index("ix_runs_model", "model", "run_id"),
     Index("ix_runs_reranker", "reranker", "run_id"),
     Index("ix_runs_source", "source", "run_id"),
-    Index("ix_runs_latency", "latency_ms", "run_id"),
     Index("ix_runs_request_id", "request_id"),
     *(_partial(name, columns, RULES[name]) for name, columns in _PARTIAL.items()),
 )
