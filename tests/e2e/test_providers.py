@@ -221,7 +221,11 @@ def test_a_call_without_a_model_gets_the_default_one(service: Service, call: Cal
     assert (answer["model"], answer["results"][0]["index"]) == ("cohere/rerank-v3.5", ORDER[0])
 
 
-def test_the_key_was_sent_to_the_provider(service: Service) -> None:
-    by_path = {request.path: request.headers.get("authorization") for request in service.upstream.received}
+def test_the_key_was_sent_to_the_provider(service: Service, call: Call) -> None:
+    before = len(service.upstream.received)
+    for model in ("cohere", "tei", "generic"):
+        answered(call(service.server, {"model": MODELS[model], "query": QUERY, "documents": DOCUMENTS}))
+    sent = service.upstream.received[before:]
+    by_path = {request.path: request.headers.get("authorization") for request in sent}
     assert by_path["/v2/rerank"] == by_path["/api/rank"] == f"Bearer {KEY}"
     assert by_path["/rerank"] is None

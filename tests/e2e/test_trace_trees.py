@@ -151,11 +151,12 @@ def message(query: str, **fields: Any) -> bytes:
     return pb.RerankRequest(query=query, documents=documents, **fields).SerializeToString()
 
 
-def call_by_grpc(server: ServerProcess, request: bytes, trace_id: str, timeout_s: float = 20.0) -> grpc.StatusCode:
+def call_by_grpc(server: ServerProcess, request: bytes, trace_id: str, timeout: str = "20S") -> grpc.StatusCode:
+    """Call with a deadline that the server knows of and the client does not, which would end the call at it as well."""
     with grpc.insecure_channel(server.grpc_address) as channel:
         rerank: Any = channel.unary_unary(METHOD)
         try:
-            rerank(request, timeout=timeout_s, metadata=(("traceparent", traceparent(trace_id)),))
+            rerank(request, metadata=(("traceparent", traceparent(trace_id)), ("grpc-timeout", timeout)))
         except grpc.RpcError as error:
             code: grpc.StatusCode = error.code()
             return code
@@ -346,7 +347,7 @@ def assert_cut_off(lines: list[str]) -> None:
 def test_a_deadline_that_passes_over_grpc(server: ServerProcess, upstream: Upstream, collector: Collector) -> None:
     trace_id = "d" * 31 + "4"
     left = upstream.clients_left
-    code = call_by_grpc(server, message(f"{STALLS} until the deadline"), trace_id, timeout_s=3)
+    code = call_by_grpc(server, message(f"{STALLS} until the deadline"), trace_id, timeout="3S")
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
 
     lines = outline(trace_of(collector, trace_id), CALLER_ID)
