@@ -73,6 +73,19 @@ def conversation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     assert opened.server.stop() == 0
 
 
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conversation]:
+    """A server of its own with one run: the golden cases state all runs that there are."""
+    opened = Conversation("http", tmp_path_factory.mktemp("logged"))
+    url = f"{opened.server.http_url}/api/reranker/declared/run"
+    headers = {"authorization": f"Bearer {SECRETS['admin']}"}
+    body = {"query": "harbour", "documents": ["a harbour"]}
+    assert httpx.post(url, json=body, headers=headers, timeout=60, trust_env=False).status_code == 200
+    yield opened
+    opened.caller.close()
+    assert opened.server.stop() == 0
+
+
 def test_golden_cases(conversation: Conversation) -> None:
     found = {case.name: differences for case in CASES if (differences := conversation.run(case))}
     assert found == {}
@@ -87,16 +100,8 @@ def test_golden_cases(conversation: Conversation) -> None:
         ("from=2026-04-01T02:00:00+02:00&limit=1", 1),
     ],
 )
-def test_runs_are_asked_for_by_dates_and_times(conversation: Conversation, query: str, found: int) -> None:
-    ran = httpx.post(
-        f"{conversation.server.http_url}/api/reranker/declared/run",
-        json={"query": "harbour", "documents": ["a harbour"]},
-        headers={"authorization": f"Bearer {SECRETS['admin']}"},
-        timeout=60,
-        trust_env=False,
-    )
-    assert ran.status_code == 200
-    answer = asked(conversation, f"/api/reranker/declared/runs?{query}")
+def test_runs_are_asked_for_by_dates_and_times(logged: Conversation, query: str, found: int) -> None:
+    answer = asked(logged, f"/api/reranker/declared/runs?{query}")
     assert (answer.status_code, len(answer.json()["runs"])) == (200, found), answer.text
 
 
