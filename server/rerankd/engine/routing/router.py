@@ -101,14 +101,15 @@ class Router:
             ServiceError: `MODEL_NOT_FOUND`, naming `field` and the closest known name.
         """
         wanted = model or self._default_model
-        group = self._find(wanted)
+        group = self.find(wanted)
         if group is None:
             raise self._not_found(wanted, field)
         return group
 
     def find(self, model: str) -> ModelGroup | None:
         """Return the group of a model name or alias, as `resolve`; `None` if nothing serves it now."""
-        return self._find(model or self._default_model)
+        found = self.described(model)
+        return None if found is None else found[0]
 
     def described(self, model: str) -> tuple[ModelGroup, ModelInfo] | None:
         """Return what `find` does, with the description of the model."""
@@ -139,11 +140,6 @@ class Router:
     def fallback_names(self, name: str) -> Sequence[str]:
         """Return the configured fallbacks of a model name, as they are written."""
         return self._options(name)[0].fallbacks
-
-    def _find(self, wanted: str) -> ModelGroup | None:
-        name = self._aliases.get(wanted, wanted)
-        group = self._configured_groups.get(name) or self._cached_group(name)
-        return None if group is None or group.describe() is None else group
 
     def _cached_group(self, name: str) -> ModelGroup | None:
         """Return the cached or a new group: kept if the settings name it, LRU-cached if anything serves it."""
@@ -295,7 +291,7 @@ class Router:
 
     def _leads_nowhere(self, name: str) -> bool:
         """Whether nothing serves a name; problems of models of the settings are reported as theirs."""
-        return self.name_of(name) not in {*self._named, *self._composed} and self._find(name) is None
+        return self.name_of(name) not in {*self._named, *self._composed} and self.find(name) is None
 
     def _not_found(self, model: str, field: str) -> ServiceError:
         name = self._aliases.get(model, model)
