@@ -68,6 +68,16 @@ def may_see_run(caller: Caller, asked: str, key_id: str) -> bool:
     return bounds_of(caller).allows(asked) or (bool(key_id) and key_id == caller.key_id)
 
 
+def require_run(caller: Caller, asked: str, key_id: str) -> None:
+    """Check that a caller may see a logged run; arguments as of `may_see_run`.
+
+    Raises:
+        ServiceError: `MODEL_NOT_ALLOWED`.
+    """
+    if not may_see_run(caller, asked, key_id):
+        bounds_of(caller).require(asked)
+
+
 @lru_cache(maxsize=1024)
 def _of_patterns(patterns: tuple[str, ...]) -> ModelBounds:
     return ModelBounds(patterns)

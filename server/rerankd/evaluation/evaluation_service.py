@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from rerankd.access.model_bounds import ModelBounds, bounds_of, may_see_run
+from rerankd.access.model_bounds import ModelBounds, bounds_of, require_run
 from rerankd.contract import evaluation_messages as messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
@@ -34,7 +34,6 @@ from rerankd.evaluation.selection import (
     stored_selection,
 )
 from rerankd.evaluation.settings import EvaluationSettings
-from rerankd.runs.run import Run
 from rerankd.runs.run_reading import ReadableRuns
 from rerankd.store.faults import store_faults
 
@@ -81,7 +80,7 @@ class StoredEvaluation:
         check_feedback(request)
         with store_faults():
             run = await self._runs.get_any(request.run_id, call.caller.identity)
-            _require_run(run, call)
+            require_run(call.caller, run.asked, run.key_id)
             subject = subject_of(run, request)
             table = await self._store.judgements()
             if request.grade is None:
@@ -137,7 +136,7 @@ class StoredEvaluation:
         depth = check_depth(request.depth)
         with store_faults():
             run = await self._runs.get_any(request.run_id, call.caller.identity)
-            _require_run(run, call)
+            require_run(call.caller, run.asked, run.key_id)
             replay = replay_of(run, request.model)
             labels = await self._labels(replay)
         response = await self._service.rerank(replay.request, replay.context_of(call))
@@ -278,16 +277,6 @@ class StoredEvaluation:
 
     def _message(self, experiment: Experiment) -> messages.Experiment:
         return convert.experiment_message(experiment, self._clock())
-
-
-def _require_run(run: Run, call: CallContext) -> None:
-    """Check that the caller may see a run.
-
-    Raises:
-        ServiceError: `MODEL_NOT_ALLOWED`.
-    """
-    if not may_see_run(call.caller, run.asked, run.key_id):
-        bounds_of(call.caller).require(run.asked)
 
 
 def _must_name_query() -> ServiceError:

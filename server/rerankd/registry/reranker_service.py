@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Final
 
 import msgspec
 import structlog
 
-from rerankd.access.model_bounds import bounds_of, may_see_run
+from rerankd.access.model_bounds import bounds_of, may_see_run, require_run
 from rerankd.contract import reranker_messages as messages
-from rerankd.contract.call_context import CallContext, Caller
+from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.service import RerankService
 from rerankd.contract.suggestions import did_you_mean
@@ -118,7 +117,11 @@ class StoredRerankerService:
         bounds = bounds_of(call.caller)
         if request.key:
             bounds.require(request.key)
-        found = await self._logged.list(request, partial(_may_see, call.caller) if bounds.is_limited else None)
+
+        def allows(run: Run) -> bool:
+            return may_see_run(call.caller, run.asked, run.key_id)
+
+        found = await self._logged.list(request, allows if bounds.is_limited else None)
         if request.key and not found.runs and not await self._logged.has_runs_of(request.key):
             await self._listing.get(request.key)
         return found
@@ -128,9 +131,7 @@ class StoredRerankerService:
         answer = await self._logged.get(request)
         if (run := answer.run) is not None:
             requested = "" if run.details is None else run.details.requested_model
-            asked = requested or run.reranker or run.model
-            if not may_see_run(call.caller, asked, run.key_id):
-                bounds_of(call.caller).require(asked)
+            require_run(call.caller, requested or run.reranker or run.model, run.key_id)
         return answer
 
     async def list_reranker_versions(
@@ -168,10 +169,6 @@ class StoredRerankerService:
         """Return a reranker with its totals."""
         (full,) = await self._listing.completed([changed])
         return full
-
-
-def _may_see(caller: Caller, run: Run) -> bool:
-    return may_see_run(caller, run.asked, run.key_id)
 
 
 def _changes_of(request: messages.UpdateRerankerRequest) -> dict[str, Any]:
