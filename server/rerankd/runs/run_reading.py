@@ -79,7 +79,7 @@ class RunReading:
         found: list[Run] = []
         for _ in range(_PAGES_LOOKED_AT):
             page = await self._runs.page(wanted, _MAX_PAGE, before)
-            for run in filter(lambda each: allows(each), page.runs):
+            for run in filter(allows, page.runs):
                 if len(found) == size:
                     return found, found[-1].run_id
                 found.append(run)

@@ -8,17 +8,17 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, 
 
 from rerankd.store.database import METADATA
 
+SLOW_MS: Final = 1000
+"""Latency from which runs are in the index of slow ones."""
 RULES: Final = {
     "errors": "status = 'error'",
     "key_id": "key_id <> ''",
     "user": "\"user\" <> ''",
     "experiment_id": "experiment_id <> ''",
     "replay_of": "replay_of <> ''",
-    "slow": "latency_ms >= 1000",
+    "slow": f"latency_ms >= {SLOW_MS}",
 }
 """Conditions of partial indexes: a query that states one, word for word, may use the index."""
-SLOW_MS: Final = 1000
-"""Latency from which runs are in the index of slow ones."""
 _BY_ID: Final = {
     "errors": ("run_id", "latency_ms", "reranker", "model", "reason"),
     "slow": ("run_id", "latency_ms", "reranker", "model"),
