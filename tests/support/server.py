@@ -109,5 +109,5 @@ class ServerProcess:
 
 
 def _own_state() -> dict[str, str]:
-    """Name the place of a new store; one that another server left has its rows, and takes half a second to be read."""
+    """Name the folder of a new store; one that another server left has its rows, and takes half a second to be read."""
     return {"XDG_STATE_HOME": tempfile.mkdtemp(dir=os.environ.get("XDG_STATE_HOME"))}

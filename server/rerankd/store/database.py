@@ -173,6 +173,7 @@ def _turn_on_write_ahead(path: Path) -> None:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
+    # `_turn_on_write_ahead` is for files that this code makes; an operator may have made an empty one.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
