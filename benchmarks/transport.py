@@ -28,7 +28,7 @@ from rerankd.http.transport_factory import open_transport
 from rerankd.http.transport_settings import ClientName, TransportSettings
 from rerankd.providers.http_provider import HttpProvider
 from rerankd_adapters.base import Endpoint, ProviderCall
-from rerankd_adapters.cohere import COHERE
+from rerankd_adapters.providers.cohere import COHERE
 
 TRANSPORTS: Final[Sequence[ClientName]] = ("loop", "httpx")
 

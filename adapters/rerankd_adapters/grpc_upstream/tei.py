@@ -19,7 +19,7 @@ from rerankd_adapters.grpc_upstream.option_values import read_bool
 from rerankd_adapters.grpc_upstream.status import kind_of_code
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
 from rerankd_adapters.listing import is_name
-from rerankd_adapters.tei import served_by_tei
+from rerankd_adapters.providers.tei import served_by_tei
 
 _INFO: Final = find_method("tei.v1.Info", "Info")
 _UNARY: Final = find_method("tei.v1.Rerank", "Rerank")

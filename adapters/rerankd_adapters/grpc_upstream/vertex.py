@@ -26,7 +26,7 @@ from rerankd_adapters.documents import titled_document
 from rerankd_adapters.grpc_upstream.credentials import Headers
 from rerankd_adapters.grpc_upstream.messages import DynamicMessage, find_method
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
-from rerankd_adapters.vertex_location import located, ranking_config
+from rerankd_adapters.providers.vertex_location import located, ranking_config
 from rerankd_adapters.wire import bad_response
 
 _RANK: Final = find_method("google.cloud.discoveryengine.v1.RankService", "Rank")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rerankd_adapters.azure_ai import rerank_url
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, HttpRequest, ProviderCall, Scoring
+from rerankd_adapters.providers.azure_ai import rerank_url
 from rerankd_adapters.registry import find_provider, open_adapter
 
 FOUNDRY = "https://r.services.ai.azure.com"

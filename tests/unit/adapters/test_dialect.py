@@ -19,7 +19,7 @@ from rerankd_adapters.base import (
     Truncation,
 )
 from rerankd_adapters.dialect import JsonDialect, Wire
-from rerankd_adapters.generic import GENERIC, GenericAdapter
+from rerankd_adapters.providers.generic import GENERIC, GenericAdapter
 from tests.support.canary import CANARY_SECRET
 
 ENDPOINT = Endpoint(base_url="http://host", api_key=CANARY_SECRET)

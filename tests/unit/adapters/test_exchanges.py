@@ -6,10 +6,10 @@ import pytest
 from msgspec import structs
 
 from rerankd_adapters.base import AdapterError, Endpoint, HttpResponse, Provider, ProviderCall, ProviderReply
-from rerankd_adapters.nvidia_nim import MAX_POLLS, NVIDIA_NIM, NvidiaNimAdapter, model_of, retrieval_path
 from rerankd_adapters.price import cost_usd
-from rerankd_adapters.vllm import VLLM, VllmAdapter
-from rerankd_adapters.voyage import VOYAGE, VoyageAdapter
+from rerankd_adapters.providers.nvidia_nim import MAX_POLLS, NVIDIA_NIM, NvidiaNimAdapter, model_of, retrieval_path
+from rerankd_adapters.providers.vllm import VLLM, VllmAdapter
+from rerankd_adapters.providers.voyage import VOYAGE, VoyageAdapter
 
 CALL = ProviderCall(model="m", query="q", documents=["a"])
 SERVED = HttpResponse(status=200, body=b'{"results": [{"index": 0, "relevance_score": 0.5}]}')

@@ -18,8 +18,8 @@ from rerankd_adapters import registry
 from rerankd_adapters.base import AdapterError, HttpAdapter, Scheme, Scoring
 from rerankd_adapters.chat_api import LABEL_READING
 from rerankd_adapters.label_reading import LabelReading
+from rerankd_adapters.providers.vllm import VLLM
 from rerankd_adapters.registry import find_provider, open_adapter, provider_names
-from rerankd_adapters.vllm import VLLM
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
 
 ACME = """
 from dataclasses import replace
-from rerankd_adapters.vllm import VLLM
+from rerankd_adapters.providers.vllm import VLLM
 ACME = replace(VLLM, name="acme", aliases=("acme_ai",), adapter="{adapter}")
 """
 

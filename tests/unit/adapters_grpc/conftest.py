@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
-from rerankd_adapters.kserve import KSERVE
+from rerankd_adapters.providers.kserve import KSERVE
 from tests.unit.adapters_grpc.fake_upstream import FakeUpstream, Open, open_upstream
 
 

@@ -12,9 +12,9 @@ from rerankd_adapters.base import AdapterError, AdapterErrorKind, Provider
 from rerankd_adapters.grpc_upstream.channel import Address, ChannelSettings, read_address
 from rerankd_adapters.grpc_upstream.credentials import metadata_of
 from rerankd_adapters.grpc_upstream.messages import find_method
-from rerankd_adapters.kserve import KSERVE
-from rerankd_adapters.tei_grpc import TEI_GRPC
-from rerankd_adapters.vertex_grpc import VERTEX_GRPC
+from rerankd_adapters.providers.kserve import KSERVE
+from rerankd_adapters.providers.tei_grpc import TEI_GRPC
+from rerankd_adapters.providers.vertex_grpc import VERTEX_GRPC
 from scripts.generate_upstream import ROOT, TARGET, render_upstream
 from tests.unit.adapters_grpc.fake_upstream import FakeUpstream, call_of, open_upstream
 

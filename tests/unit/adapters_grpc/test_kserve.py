@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Capabilities, ScoreSpace, Scoring, Truncation
-from rerankd_adapters.kserve import KSERVE
+from rerankd_adapters.providers.kserve import KSERVE
 from tests.unit.adapters_grpc.fake_upstream import FakeUpstream, Open, call_of, failure, open_upstream
 from tests.unit.adapters_grpc.kserve_messages import INFER, output, scores_of, texts_of
 

@@ -11,7 +11,7 @@ import pytest
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Capabilities, Truncation
 from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.grpc_upstream.tei import TeiGrpc, TeiInfo
-from rerankd_adapters.tei_grpc import TEI_GRPC
+from rerankd_adapters.providers.tei_grpc import TEI_GRPC
 from tests.unit.adapters_grpc.fake_upstream import FakeUpstream, call_of, failure, open_upstream
 
 RERANK = find_method("tei.v1.Rerank", "Rerank")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 from rerankd_adapters.grpc_upstream.tensors import pack_texts
-from rerankd_adapters.kserve import KSERVE
+from rerankd_adapters.providers.kserve import KSERVE
 from tests.unit.adapters_grpc.fake_upstream import FakeUpstream, Open, call_of, failure, open_upstream
 from tests.unit.adapters_grpc.kserve_messages import INFER, output, scores_of
 

@@ -14,9 +14,9 @@ from rerankd.providers.grpc_provider import open_grpc_provider
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Truncation
 from rerankd_adapters.grpc_upstream.messages import find_method
 from rerankd_adapters.grpc_upstream.upstream import GrpcUpstream
-from rerankd_adapters.tei import TEI
-from rerankd_adapters.vertex_grpc import VERTEX_GRPC
-from rerankd_adapters.vertex_location import located
+from rerankd_adapters.providers.tei import TEI
+from rerankd_adapters.providers.vertex_grpc import VERTEX_GRPC
+from rerankd_adapters.providers.vertex_location import located
 from tests.unit.adapters_grpc.fake_upstream import FakeUpstream, call_of, failure, open_upstream
 
 RANK = find_method("google.cloud.discoveryengine.v1.RankService", "Rank")

@@ -11,8 +11,8 @@ from rerankd.contract.field_paths import as_top_level
 from rerankd.contract.messages import RerankRequest
 from rerankd.engine.own_parameters import score_space_of, select_parameters, take_contract_parameters
 from rerankd_adapters.base import ScoreSpace
-from rerankd_adapters.nvidia_nim import NVIDIA_NIM
-from rerankd_adapters.vllm import VLLM
+from rerankd_adapters.providers.nvidia_nim import NVIDIA_NIM
+from rerankd_adapters.providers.vllm import VLLM
 
 
 def test_a_known_name_is_sent() -> None:

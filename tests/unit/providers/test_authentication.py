@@ -25,7 +25,7 @@ from rerankd_adapters.base import (
     Scheme,
     header_key,
 )
-from rerankd_adapters.cohere import COHERE
+from rerankd_adapters.providers.cohere import COHERE
 
 REQUEST = HttpRequest(url="https://bedrock-agent-runtime.us-west-2.amazonaws.com/rerank", body=b"{}")
 ENTRA = Authentication(scheme=Scheme.ENTRA, scope="https://cognitiveservices.azure.com/.default")

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from rerankd.providers.aws import SigV4
-from rerankd_adapters.aws import aws_kind_of
 from rerankd_adapters.base import AdapterErrorKind, Endpoint, HttpRequest, HttpResponse, Provider, ProviderCall
+from rerankd_adapters.providers.aws import aws_kind_of
 from rerankd_adapters.registry import find_provider, open_adapter
 
 SIGNED_AT = datetime(2015, 8, 30, 12, 36)

@@ -13,8 +13,8 @@ from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
 from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.http_provider import open_remote_provider
-from rerankd_adapters.aws import region_of
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, Provider, ProviderCall
+from rerankd_adapters.providers.aws import region_of
 from rerankd_adapters.registry import find_provider
 from rerankd_adapters.testing import LoopbackServer, ScriptedResponse
 from rerankd_adapters.testing.server import Received

@@ -16,8 +16,8 @@ from rerankd.providers.authentication import StaticHeader, open_authenticator
 from rerankd.providers.oracle import OciSignature
 from rerankd.providers.volcengine import VolcengineSignature
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, HttpRequest
-from rerankd_adapters.oci import OCI
-from rerankd_adapters.volcengine import VOLCENGINE
+from rerankd_adapters.providers.oci import OCI
+from rerankd_adapters.providers.volcengine import VOLCENGINE
 
 RECORDING = Path(__file__).parents[2] / "recordings" / "oci.yaml"
 ACCOUNT: Mapping[str, Any] = yaml.safe_load(RECORDING.read_text(encoding="utf-8"))["cases"][0]["options"]

@@ -13,8 +13,8 @@ from rerankd.providers.environment import (
     providers_from_environment,
 )
 from rerankd_adapters.base import Endpoint, HttpRequest, HttpResponse
+from rerankd_adapters.providers.vllm import VLLM
 from rerankd_adapters.registry import find_provider
-from rerankd_adapters.vllm import VLLM
 
 
 class Unused:

@@ -21,8 +21,8 @@ from rerankd_adapters.base import (
     ProviderCall,
     Scoring,
 )
-from rerankd_adapters.llama_cpp import LLAMA_CPP
-from rerankd_adapters.vllm import VLLM
+from rerankd_adapters.providers.llama_cpp import LLAMA_CPP
+from rerankd_adapters.providers.vllm import VLLM
 from tests.support.canary import CANARY_SECRET
 
 CALL = ProviderCall(model="m", query="q", documents=["a"])

@@ -15,10 +15,10 @@ from rerankd.http.transport_settings import TransportSettings
 from rerankd.providers.http_provider import HttpProvider
 from rerankd.providers.refresh import Refresher
 from rerankd_adapters.base import Capabilities, Endpoint, Provider, ProviderCall, Scoring
-from rerankd_adapters.cohere import COHERE
-from rerankd_adapters.tei import TEI
+from rerankd_adapters.providers.cohere import COHERE
+from rerankd_adapters.providers.tei import TEI
+from rerankd_adapters.providers.vllm import VLLM
 from rerankd_adapters.testing import LoopbackServer, Received, ScriptedResponse
-from rerankd_adapters.vllm import VLLM
 from tests.support.canary import CANARY_SECRET
 
 KEY = CANARY_SECRET

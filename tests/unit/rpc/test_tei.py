@@ -33,7 +33,7 @@ from rerankd_adapters.base import (
     Truncation,
 )
 from rerankd_adapters.grpc_upstream.messages import find_method
-from rerankd_adapters.tei_grpc import TEI_GRPC
+from rerankd_adapters.providers.tei_grpc import TEI_GRPC
 from tests.support.engines import services_of
 from tests.support.providers import ScriptedProvider, by_length
 from tests.unit.adapters_grpc.fake_upstream import call_of, open_upstream

@@ -16,8 +16,8 @@ from rerankd.telemetry.call_record import CallRecord
 from rerankd.telemetry.recorder import EndedBatch, Recorder
 from rerankd.telemetry.recording import RecordedService
 from rerankd_adapters.base import AdapterErrorKind, ProviderCall, ProviderReply
-from rerankd_adapters.nvidia_nim import NVIDIA_NIM
 from rerankd_adapters.parameter import Parameters
+from rerankd_adapters.providers.nvidia_nim import NVIDIA_NIM
 from tests.support.engines import engine, failing, hanging, in_turn
 from tests.support.providers import ScriptedProvider, by_length
 from tests.support.virtual_time import virtual_time

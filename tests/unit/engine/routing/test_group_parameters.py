@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from rerankd_adapters.base import ModelInfo
 from rerankd_adapters.capability import Capabilities
-from rerankd_adapters.infinity import INFINITY
 from rerankd_adapters.parameter import Parameters
-from rerankd_adapters.tei import TEI
-from rerankd_adapters.vllm import VLLM
+from rerankd_adapters.providers.infinity import INFINITY
+from rerankd_adapters.providers.tei import TEI
+from rerankd_adapters.providers.vllm import VLLM
 from tests.support.engines import group
 from tests.support.providers import ScriptedProvider
 

@@ -1,0 +1,1 @@
+"""Adapters and declarations of the built-in providers, one file per provider's wire format; `registry` lists them."""
