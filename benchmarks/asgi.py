@@ -33,12 +33,12 @@ from rerankd.engine.limits import RequestLimits
 from rerankd.gateway.app import Gateway
 from rerankd.gateway.asgi import Message, Receive, Scope, Send
 from rerankd.gateway.body import BodyReader, GatewayLimits
-from rerankd.gateway.dialects.dialect_service import rerank_in_dialect
 from rerankd.gateway.dialects.registry import identify
 from rerankd.gateway.guard import CallGuard
 from rerankd.gateway.large_bodies import LargeBodies
 from rerankd.gateway.listener.http_middleware import HttpMiddleware
 from rerankd.gateway.negotiation import JSON_TYPES, check_media_type, open_call, read_headers, request_id_of
+from rerankd.gateway.translation.dialect_service import rerank_in_dialect
 from rerankd.http.settings import ListenerSettings
 from rerankd.web.app import create_web_app
 

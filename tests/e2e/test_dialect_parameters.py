@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rerankd.gateway.dialects.parameter_rules import RULES, SERVICES, Fate
 from rerankd.gateway.dialects.registry import DIALECTS
+from rerankd.gateway.translation.parameter_rules import RULES, SERVICES, Fate
 from rerankd_adapters.registry import find_provider
 from rerankd_adapters.testing import Received, ScriptedResponse
 from rerankd_adapters.testing.recordings import Recording, load_recording

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from rerankd.gateway.dialects.parameter_rules import COMMON, RULES, Rule
-from rerankd.gateway.dialects.parsed_request import RerankBody
 from rerankd.gateway.dialects.registry import DIALECTS
+from rerankd.gateway.translation.parameter_rules import COMMON, RULES, Rule
+from rerankd.gateway.translation.parsed_request import RerankBody
 
 _DOCUMENTS: Final[Mapping[str, Any]] = {"query": "a", "documents": [{"text": "a"}, {"text": "b c"}]}
 _TEXTS: Final[Mapping[str, Any]] = {"query": "a", "texts": ["a", "b c"]}

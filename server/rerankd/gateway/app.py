@@ -22,17 +22,13 @@ from rerankd.gateway.client_certificate import certificate_of
 from rerankd.gateway.client_rerankers import CLIENT_ROUTES, ClientRerankers
 from rerankd.gateway.csv_answers import CSV, csv_answer, wants_csv
 from rerankd.gateway.decoding import check_path_value, decode_json, decode_query
-from rerankd.gateway.dialects.base import Dialect
 from rerankd.gateway.dialects.compatibility_routes import (
     COMPATIBILITY_ROUTES,
     CallerCheck,
     CompatibilityHandlers,
     admit_everybody,
 )
-from rerankd.gateway.dialects.dialect_service import rerank_in_dialect
-from rerankd.gateway.dialects.field_names import in_own_names
 from rerankd.gateway.dialects.own import Own
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.dialects.registry import (
     DIALECT_ROUTES,
     UNDECIDED,
@@ -59,6 +55,10 @@ from rerankd.gateway.route_table import Match, Route, RouteTable, allowed_method
 from rerankd.gateway.routes import ROUTES
 from rerankd.gateway.session_cookie import session_of, takes_sessions
 from rerankd.gateway.tracing import HttpRequestSpan
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.dialect_service import rerank_in_dialect
+from rerankd.gateway.translation.field_names import in_own_names
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 from rerankd.telemetry.server_span import ServerTracing
 
 _log = structlog.get_logger("rerankd.gateway")

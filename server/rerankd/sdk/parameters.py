@@ -14,7 +14,7 @@ from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.suggestions import closest
 from rerankd.gateway.decode_errors import explain
-from rerankd.gateway.dialects.documents import as_documents
+from rerankd.gateway.translation.documents import as_documents
 from rerankd.http.transport_settings import TlsSettings
 from rerankd_adapters.registry import contract_parameters, find_provider, parameter_owners
 

@@ -16,8 +16,8 @@ from rerankd.contract.wording import verb_of
 from rerankd.engine.byte_budget import FREE_BYTES, ByteBudget
 from rerankd.gateway.app import Gateway
 from rerankd.gateway.body import GatewayLimits
-from rerankd.gateway.dialects.base import Dialect
 from rerankd.gateway.dialects.registry import DIALECTS, UNDECIDED_LISTS
+from rerankd.gateway.translation.dialect import Dialect
 from tests.unit.gateway.conftest import FakeService, web
 
 BIG = 600_000

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from rerankd.contract import messages
-from rerankd.gateway.dialects.parameter_rules import COMMON, RULES, Fate, passed_parameters
-from rerankd.gateway.dialects.parsed_request import RerankBody
 from rerankd.gateway.dialects.registry import DIALECTS
 from rerankd.gateway.dialects.superset import SharedBody
+from rerankd.gateway.translation.parameter_rules import COMMON, RULES, Fate, passed_parameters
+from rerankd.gateway.translation.parsed_request import RerankBody
 from tests.support.dialect_bodies import DialectRule, all_rules, request_of
 
 ROWS = [pytest.param(row, id=f"{row.dialect}: {row.rule.name}") for row in all_rules()]
@@ -71,7 +71,7 @@ async def test_impossible_value(client: httpx.AsyncClient, service: Any, row: Di
 @pytest.mark.parametrize("dialect", [name for name in DIALECTS if name not in ("superset", "rerankd")])
 def test_every_field_of_a_body_has_a_row(dialect: str) -> None:
     body_type = DIALECTS[dialect].body_type
-    assert dialect in RULES, "add its parameters to RULES in gateway/dialects/parameter_rules.py, () for none"
+    assert dialect in RULES, "add its parameters to RULES in gateway/translation/parameter_rules.py, () for none"
     rows = {rule.name.partition(".")[0] for rule in RULES[dialect]} | passed_parameters(dialect).keys()
     if issubclass(body_type, RerankBody):
         rows |= {rule.name for rule in COMMON}

@@ -12,11 +12,11 @@ from rerankd.contract import messages
 from rerankd.contract.errors import UPSTREAM_FAULTS, Code, FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
-from rerankd.gateway.dialects.answers import rows
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.content import kind_of
-from rerankd.gateway.dialects.field_names import Names
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
+from rerankd.gateway.translation.answers import rows
+from rerankd.gateway.translation.content import kind_of
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.field_names import Names
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 _KINDS: Final[Mapping[Code, str]] = {
     Code.INVALID_ARGUMENT: "ValidationException",

@@ -6,9 +6,9 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.answers import encode
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.dialects.superset import Answer, Superset, meta_of, results_of
+from rerankd.gateway.translation.answers import encode
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 
 class Cohere(Superset):

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.answers import text_rows, token_usage
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.field_names import Names
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
+from rerankd.gateway.translation.answers import text_rows, token_usage
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.field_names import Names
+from rerankd.gateway.translation.parsed_request import ParsedRequest, RerankBody
 
 
 class FireworksBody(RerankBody):

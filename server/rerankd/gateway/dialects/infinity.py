@@ -10,9 +10,9 @@ import msgspec
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.answers import numbered_error, text_rows, token_usage
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
+from rerankd.gateway.translation.answers import numbered_error, text_rows, token_usage
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.parsed_request import ParsedRequest, RerankBody
 
 
 class InfinityBody(RerankBody):

@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from rerankd.contract import messages
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.answers import rows, token_usage
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.content import QueryInput, read_query
-from rerankd.gateway.dialects.field_names import Names
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
+from rerankd.gateway.translation.answers import rows, token_usage
+from rerankd.gateway.translation.content import QueryInput, read_query
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.field_names import Names
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 
 class IsaacusBody(Struct):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.answers import rows, token_usage
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
+from rerankd.gateway.translation.answers import rows, token_usage
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 
 class Jina(Dialect):

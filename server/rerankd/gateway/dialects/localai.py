@@ -6,9 +6,9 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.answers import numbered_error, rows, token_usage
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
+from rerankd.gateway.translation.answers import numbered_error, rows, token_usage
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 
 class LocalAi(Dialect):

@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from rerankd.contract import messages
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.answers import text_of, token_usage
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.content import QueryInput, read_query
-from rerankd.gateway.dialects.documents import as_documents
-from rerankd.gateway.dialects.field_names import Names
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, as_truth
+from rerankd.gateway.translation.answers import text_of, token_usage
+from rerankd.gateway.translation.content import QueryInput, read_query
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.documents import as_documents
+from rerankd.gateway.translation.field_names import Names
+from rerankd.gateway.translation.parsed_request import ParsedRequest, as_truth
 
 
 class MixedbreadBody(Struct):

@@ -12,13 +12,13 @@ from msgspec import Struct
 from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.answers import rows, token_usage
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.content import QueryInput, read_query
-from rerankd.gateway.dialects.documents import as_documents
-from rerankd.gateway.dialects.field_names import Names
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.refusal import superset_body
+from rerankd.gateway.translation.answers import rows, token_usage
+from rerankd.gateway.translation.content import QueryInput, read_query
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.documents import as_documents
+from rerankd.gateway.translation.field_names import Names
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 _TRUNCATIONS: Final = {"NONE": messages.Truncation.NONE, "END": messages.Truncation.END}
 

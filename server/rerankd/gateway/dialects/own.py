@@ -8,9 +8,9 @@ import msgspec
 
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.decoding import decode_json
-from rerankd.gateway.dialects.answers import encode
-from rerankd.gateway.dialects.base import NO_KEYS, Dialect
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
+from rerankd.gateway.translation.answers import encode
+from rerankd.gateway.translation.dialect import NO_KEYS, Dialect
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 
 class Own(Dialect):

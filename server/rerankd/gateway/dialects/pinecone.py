@@ -10,10 +10,10 @@ import msgspec
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.answers import kind_of, rows
-from rerankd.gateway.dialects.base import Dialect
 from rerankd.gateway.dialects.nim import truncation_of
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
+from rerankd.gateway.translation.answers import kind_of, rows
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.parsed_request import ParsedRequest, RerankBody
 
 _DOCUMENTS_A_UNIT: Final = 100
 _SHOWN_CHARS: Final = 50

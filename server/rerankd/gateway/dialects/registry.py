@@ -9,7 +9,6 @@ from rerankd.contract.errors import FieldViolation, ServiceError, invalid_reques
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.contract.suggestions import did_you_mean
 from rerankd.gateway.decoding import keys_of
-from rerankd.gateway.dialects.base import NO_KEYS, Dialect
 from rerankd.gateway.dialects.bedrock import Bedrock
 from rerankd.gateway.dialects.cohere import Cohere
 from rerankd.gateway.dialects.deepinfra import DeepInfra
@@ -22,7 +21,6 @@ from rerankd.gateway.dialects.mixedbread import Mixedbread
 from rerankd.gateway.dialects.nim import Nim
 from rerankd.gateway.dialects.openrouter import OpenRouter
 from rerankd.gateway.dialects.own import Own
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.dialects.pinecone import Pinecone
 from rerankd.gateway.dialects.sglang import SgLang
 from rerankd.gateway.dialects.siliconflow import SiliconFlow
@@ -50,6 +48,8 @@ from rerankd.gateway.dialects.zeroentropy import ZeroEntropy
 from rerankd.gateway.refusal import undecided_body
 from rerankd.gateway.response_writer import PlainRefusal
 from rerankd.gateway.route_table import Route, normalise_path
+from rerankd.gateway.translation.dialect import NO_KEYS, Dialect
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 
 class Undecided(PlainRefusal):

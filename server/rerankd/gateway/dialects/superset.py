@@ -19,11 +19,11 @@ from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.contract.suggestions import clearly_meant
 from rerankd.gateway.decoding import keys_of
-from rerankd.gateway.dialects.answers import encode, rows, text_of
-from rerankd.gateway.dialects.base import NO_KEYS, Dialect
-from rerankd.gateway.dialects.field_names import Names
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
 from rerankd.gateway.sliced_decoding import SlicedDecoder
+from rerankd.gateway.translation.answers import encode, rows, text_of
+from rerankd.gateway.translation.dialect import NO_KEYS, Dialect
+from rerankd.gateway.translation.field_names import Names
+from rerankd.gateway.translation.parsed_request import ParsedRequest, RerankBody
 
 _decode_own: Final = msgspec.json.Decoder(RerankRequest).decode
 _own_in_slices: Final = SlicedDecoder(RerankRequest)

@@ -12,11 +12,11 @@ from rerankd.contract import messages
 from rerankd.contract.errors import Code, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
-from rerankd.gateway.dialects.answers import text_rows
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.content import QueryInput, read_query
-from rerankd.gateway.dialects.field_names import Names
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, as_truth
+from rerankd.gateway.translation.answers import text_rows
+from rerankd.gateway.translation.content import QueryInput, read_query
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.field_names import Names
+from rerankd.gateway.translation.parsed_request import ParsedRequest, as_truth
 
 _KINDS: Final[Mapping[Code, tuple[int, str]]] = {
     Code.INVALID_ARGUMENT: (422, "Validation"),

@@ -11,11 +11,11 @@ from msgspec import Struct
 from rerankd.contract import messages
 from rerankd.contract.errors import DOMAIN, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
-from rerankd.gateway.dialects.answers import kind_of
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.content import QueryInput, read_query
-from rerankd.gateway.dialects.field_names import Names
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
+from rerankd.gateway.translation.answers import kind_of
+from rerankd.gateway.translation.content import QueryInput, read_query
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.field_names import Names
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 _TYPES: Final = "type.googleapis.com/google.rpc"
 

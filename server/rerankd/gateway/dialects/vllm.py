@@ -11,9 +11,9 @@ from msgspec import structs
 from rerankd.contract import messages
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.answers import numbered_error, rows, token_usage
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
+from rerankd.gateway.translation.answers import numbered_error, rows, token_usage
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.parsed_request import ParsedRequest, RerankBody
 
 _MAPPED: Final = ("truncate_prompt_tokens", "truncation_side", "use_activation")
 _LENGTH_NOT_APPLIED: Final = (

@@ -16,12 +16,12 @@ from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, ServiceError, invalid_request
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.contract.wording import verb_of
-from rerankd.gateway.dialects.answers import numbered_error, token_usage
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.content import Content, read_content
-from rerankd.gateway.dialects.field_names import part_of_query
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, QueryPart
 from rerankd.gateway.dialects.vllm import map_vllm_parameters
+from rerankd.gateway.translation.answers import numbered_error, token_usage
+from rerankd.gateway.translation.content import Content, read_content
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.field_names import part_of_query
+from rerankd.gateway.translation.parsed_request import ParsedRequest, QueryPart
 
 MAX_QUERIES: Final = 1000
 """Distinct queries of one request: each is one call of the engine."""

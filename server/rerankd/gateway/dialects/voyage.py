@@ -9,10 +9,10 @@ import msgspec
 
 from rerankd.contract import messages
 from rerankd.contract.errors import ServiceError
-from rerankd.gateway.dialects.answers import is_unknown_model
-from rerankd.gateway.dialects.field_names import Names
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
 from rerankd.gateway.dialects.superset import SharedBody, Superset
+from rerankd.gateway.translation.answers import is_unknown_model
+from rerankd.gateway.translation.field_names import Names
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 
 class VoyageBody(SharedBody):

@@ -6,9 +6,9 @@ from typing import Any
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.answers import text_of
-from rerankd.gateway.dialects.base import Dialect
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody
+from rerankd.gateway.translation.answers import text_of
+from rerankd.gateway.translation.dialect import Dialect
+from rerankd.gateway.translation.parsed_request import ParsedRequest, RerankBody
 
 
 class WeaviateBody(RerankBody):

@@ -10,8 +10,8 @@ import msgspec
 from rerankd.contract import messages
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import RerankResponse
-from rerankd.gateway.dialects.documents import as_returned
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
+from rerankd.gateway.translation.documents import as_returned
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 encode: Final = msgspec.json.Encoder().encode
 

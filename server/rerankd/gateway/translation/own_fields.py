@@ -12,7 +12,7 @@ import msgspec
 
 from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, invalid_request
-from rerankd.gateway.dialects.parameter_rules import passed_parameters, refused_parameters
+from rerankd.gateway.translation.parameter_rules import passed_parameters, refused_parameters
 from rerankd_adapters.registry import parameter_owners
 
 _MOST_BYTES: Final = 65_536

@@ -9,7 +9,7 @@ import msgspec
 
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.messages import Document
-from rerankd.gateway.dialects.content import kind_of, read_parts
+from rerankd.gateway.translation.content import kind_of, read_parts
 
 _OWN_KEYS: Final = frozenset({"text", "id", "fields", "prior_score", "metadata", "meta", "image"})
 

@@ -12,15 +12,15 @@ from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.gateway.asgi import RawHeaders
 from rerankd.gateway.decoding import decode_with, keys_of
-from rerankd.gateway.dialects.answers import encode
-from rerankd.gateway.dialects.content import read_content
-from rerankd.gateway.dialects.documents import as_documents
-from rerankd.gateway.dialects.field_names import Names, part_of_document, part_of_query, used_name
-from rerankd.gateway.dialects.own_fields import take_own_fields, take_passed_parameters
-from rerankd.gateway.dialects.parsed_request import ParsedRequest, RerankBody, as_truth
-from rerankd.gateway.dialects.warning_headers import as_headers
 from rerankd.gateway.refusal import superset_body
 from rerankd.gateway.sliced_decoding import SlicedDecoder
+from rerankd.gateway.translation.answers import encode
+from rerankd.gateway.translation.content import read_content
+from rerankd.gateway.translation.documents import as_documents
+from rerankd.gateway.translation.field_names import Names, part_of_document, part_of_query, used_name
+from rerankd.gateway.translation.own_fields import take_own_fields, take_passed_parameters
+from rerankd.gateway.translation.parsed_request import ParsedRequest, RerankBody, as_truth
+from rerankd.gateway.translation.warning_headers import as_headers
 
 NO_KEYS: Final[Mapping[str, msgspec.Raw]] = {}
 

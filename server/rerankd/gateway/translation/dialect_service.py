@@ -12,8 +12,8 @@ from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankResponse
 from rerankd.contract.service import RerankService
 from rerankd.engine.scale import rescale
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
-from rerankd.gateway.dialects.query_parts import rerank_parts
+from rerankd.gateway.translation.parsed_request import ParsedRequest
+from rerankd.gateway.translation.query_parts import rerank_parts
 
 
 def rerank_in_dialect(

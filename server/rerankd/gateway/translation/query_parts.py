@@ -16,7 +16,7 @@ from rerankd.contract.field_paths import rename_fields
 from rerankd.contract.messages import RerankRequest, RerankResponse, RerankResult, ScoreSpace
 from rerankd.contract.service import RerankService
 from rerankd.engine.scoring.usage import add_usage
-from rerankd.gateway.dialects.parsed_request import QueryPart
+from rerankd.gateway.translation.parsed_request import QueryPart
 
 _CONCURRENT: Final = 16
 """Calls at once of one request."""

@@ -11,7 +11,7 @@ from rerankd.contract import messages
 from rerankd.contract.errors import FieldViolation, invalid_request
 from rerankd.contract.messages import RerankRequest
 from rerankd.engine.scale import Scale
-from rerankd.gateway.dialects.content import Content, QueryInput
+from rerankd.gateway.translation.content import Content, QueryInput
 
 _TRUTHS: Final = {True: True, False: False, None: None, "true": True, "false": False, "": None}
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.field_paths import rename_fields, top_level
-from rerankd.gateway.dialects.parsed_request import ParsedRequest
+from rerankd.gateway.translation.parsed_request import ParsedRequest
 
 _PATH: Final = re.compile(r"(?P<name>\w+)(?:\[(?P<index>\d{1,9})\])?(?:\.(?P<part>\w+))?")
 _IMAGE_KEYS: Final = ("image_url", "image")
