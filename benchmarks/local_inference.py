@@ -34,7 +34,7 @@ from benchmarks.servers import ROOT, ready_ports
 from rerank.v1 import rerank_service_pb2 as pb
 from rerankd.local.bm25 import Bm25Query
 from rerankd.local.lexical import WordScorer
-from rerankd.local.weights import CROSS_ENCODER, TOKENIZER
+from rerankd.local.onnx.weights import CROSS_ENCODER, TOKENIZER
 
 MODEL = "local/ms-marco-minilm-l12-v2"
 METHOD = "/rerank.v1.RerankService/Rerank"

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice, repeat
 from typing import NamedTuple
 
-from rerankd.local.words import STOP_WORDS, initial_of, split_words, words_beginning
+from rerankd.local.tokens.words import STOP_WORDS, initial_of, split_words, words_beginning
 
 _K1 = 1.2
 _B = 0.75

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 from rerankd.local.lazy import Lazy
-from rerankd.local.loading import Loaded
+from rerankd.local.onnx.loading import Loaded
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.specs import ModelSpec
-from rerankd.local.tokenizer import TextTokens
-from rerankd.local.windows import TokenWindow, warn_of_cuts
+from rerankd.local.tokens.tokenizer import TextTokens
+from rerankd.local.tokens.windows import TokenWindow, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply, Truncation
 from rerankd_adapters.scores import sigmoid
 

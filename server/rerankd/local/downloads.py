@@ -10,10 +10,10 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from rerankd.local.onnx.weights import DiskFile, WeightsError
 from rerankd.local.scheduler import run_blocking
 from rerankd.local.settings import LocalModelSettings
 from rerankd.local.specs import EncoderKind, ModelSpec
-from rerankd.local.weights import DiskFile, WeightsError
 
 _GRAPHS = ("onnx/model.onnx", "model.onnx")
 

@@ -11,19 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from rerankd.local.lazy import Lazy
-from rerankd.local.loading import Loaded
+from rerankd.local.onnx.loading import Loaded
 from rerankd.local.scheduler import Ticket, WorkPool
 from rerankd.local.similarity import cosine, maxsim, normalise, pool
 from rerankd.local.specs import EncoderKind, ModelSpec
-from rerankd.local.token_cache import TokenCache
-from rerankd.local.vectors import VectorCache, content_key
+from rerankd.local.tokens.token_cache import TokenCache
+from rerankd.local.tokens.vectors import VectorCache, content_key
+from rerankd.local.tokens.windows import TokenWindow, warn_of_cuts
 from rerankd.local.warming import Piece, warm
-from rerankd.local.windows import TokenWindow, warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply
 from rerankd_adapters.warming import WarmReply
 
 if TYPE_CHECKING:
-    from rerankd.local.tokenizer import Tokenizer
+    from rerankd.local.tokens.tokenizer import Tokenizer
 
 _CACHED_SLICE = 100
 """Cached documents compared in one unit of work, 17 ms at most. Their products are so short that two workers lose more

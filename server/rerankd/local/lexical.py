@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Final
 
 from rerankd.local.bm25 import MOST_QUERY_WORDS, Bm25Query, WordCounts
-from rerankd.local.words import cut_text
+from rerankd.local.tokens.words import cut_text
 from rerankd_adapters.base import (
     Capabilities,
     ModelInfo,

@@ -13,16 +13,16 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import structs
 
-from rerankd.local.budget import OWN_PARAMETERS
-from rerankd.local.default_model import DefaultModel, describe_default
+from rerankd.local.cascade.budget import OWN_PARAMETERS
+from rerankd.local.cascade.default_model import DefaultModel, describe_default
 from rerankd.local.downloads import Download, describe_model, resolve_model
 from rerankd.local.lexical import BM25_INFO, Bm25, WordScorer
-from rerankd.local.loading import Loader
+from rerankd.local.onnx.loading import Loader
+from rerankd.local.onnx.weights import WeightFile, WeightsError
 from rerankd.local.scheduler import PoolClosedError, WorkPool
 from rerankd.local.settings import LocalSettings, usable_cores
 from rerankd.local.specs import ALL_MINILM, EMBEDDED, MS_MARCO, EncoderKind, ModelSpec
-from rerankd.local.vectors import VectorCache
-from rerankd.local.weights import WeightFile, WeightsError
+from rerankd.local.tokens.vectors import VectorCache
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ProviderCall, ProviderReply
 from rerankd_adapters.parameter import has_no
 from rerankd_adapters.warming import WarmReply

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from rerankd.local.weights import BGE_SMALL, COLBERT_SMALL, CROSS_ENCODER, MINILM, TOKENIZER, WeightFile
+from rerankd.local.onnx.weights import BGE_SMALL, COLBERT_SMALL, CROSS_ENCODER, MINILM, TOKENIZER, WeightFile
 from rerankd_adapters.base import Capabilities, ModelInfo, ProviderCall, ScoreSpace, Scoring, Truncation
 
 

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from rerankd.local.scheduler import Ticket, WorkPool
-from rerankd.local.vectors import ENTRY_BYTES, VectorCache
+from rerankd.local.tokens.vectors import ENTRY_BYTES, VectorCache
 from rerankd_adapters.warming import WarmReply
 
 

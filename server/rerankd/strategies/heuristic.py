@@ -15,7 +15,7 @@ from rerankd.engine.scoring.model_result import ModelResult
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.time_slice import TimeSlice
 from rerankd.local.lexical import CUT_QUERY
-from rerankd.local.words import cut_text
+from rerankd.local.tokens.words import cut_text
 from rerankd.strategies.document_dates import date_of
 from rerankd.strategies.explained_parts import explain_parts
 from rerankd.strategies.fusion_methods import MemberScores, Method, fuse_in_turns

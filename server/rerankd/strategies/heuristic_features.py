@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from rerankd.engine.time_slice import TimeSlice
 from rerankd.local.bm25 import Bm25Query, WordCounts, length_norms, rarity
-from rerankd.local.words import STOP_WORDS, split_words
+from rerankd.local.tokens.words import STOP_WORDS, split_words
 from rerankd.strategies.fusion_methods import MemberScores, scale_to_unit
 from rerankd_adapters.scores import sigmoid
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from rerankd.local.onnx_session import OnnxSession
+from rerankd.local.onnx.session import OnnxSession
+from rerankd.local.onnx.weights import CROSS_ENCODER, TOKENIZER
 from rerankd.local.provider import LocalProvider
 from rerankd.local.scheduler import WorkPool
 from rerankd.local.settings import LocalSettings
-from rerankd.local.weights import CROSS_ENCODER, TOKENIZER
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, Truncation
 from tests.support.waiting import until
 

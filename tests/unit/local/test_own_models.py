@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rerankd.local.downloads import DownloadError, download_snapshot
+from rerankd.local.onnx.weights import CROSS_ENCODER, MINILM, TOKENIZER
 from rerankd.local.provider import LocalProvider
 from rerankd.local.settings import LocalModelSettings, LocalSettings
-from rerankd.local.weights import CROSS_ENCODER, MINILM, TOKENIZER
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ScoreSpace
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"

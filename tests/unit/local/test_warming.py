@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from rerankd.local.onnx_session import OnnxSession
+from rerankd.local.onnx.session import OnnxSession
 from rerankd.local.provider import LocalProvider
 from rerankd.local.settings import LocalSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerankd.local.bm25 import Bm25Query
-from rerankd.local.words import cut_text
+from rerankd.local.tokens.words import cut_text
 from rerankd.strategies.heuristic_features import (
     QueryWords,
     TextScores,

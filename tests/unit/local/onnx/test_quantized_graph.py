@@ -7,12 +7,12 @@ import numpy.typing as npt
 import onnxruntime  # type: ignore[import-untyped]  # it has no types
 import pytest
 
-from rerankd.local.costs import CostMeter
-from rerankd.local.onnx_graph import Graph, Node
-from rerankd.local.onnx_session import OnnxSession
-from rerankd.local.quantized_graph import quantize
+from rerankd.local.onnx.costs import CostMeter
+from rerankd.local.onnx.graph import Graph, Node
+from rerankd.local.onnx.quantized_graph import quantize
+from rerankd.local.onnx.session import OnnxSession
+from rerankd.local.onnx.weights import MINILM
 from rerankd.local.similarity import normalise
-from rerankd.local.weights import MINILM
 
 Floats = npt.NDArray[np.float32]
 

@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rerankd.local.calibration import STATIC_COSINE, STATIC_MAXSIM
-from rerankd.local.onnx_session import OnnxSession
+from rerankd.local.cascade.calibration import STATIC_COSINE, STATIC_MAXSIM
+from rerankd.local.cascade.tiles import BEST_TILES, tile_starts
+from rerankd.local.onnx.session import OnnxSession
 from rerankd.local.similarity import normalise
-from rerankd.local.tiles import BEST_TILES, tile_starts
-from rerankd.local.tokenizer import Tokenizer
+from rerankd.local.tokens.tokenizer import Tokenizer
 
 _log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rerankd.local.token_cache import TokenCache
-from rerankd.local.tokenizer import TextTokens, Tokenizer, cut_passages, passage_reach
+from rerankd.local.tokens.token_cache import TokenCache
+from rerankd.local.tokens.tokenizer import TextTokens, Tokenizer, cut_passages, passage_reach
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, Truncation
 
 

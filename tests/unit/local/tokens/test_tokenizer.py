@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.local.tokenizer import Tokenizer, cut_passages, passage_reach
-from rerankd.local.weights import TOKENIZER
+from rerankd.local.onnx.weights import TOKENIZER
+from rerankd.local.tokens.tokenizer import Tokenizer, cut_passages, passage_reach
 from rerankd_adapters.base import Truncation
 
 

@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from rerankd.local.costs import CostMeter
+from rerankd.local.onnx.costs import CostMeter
+from rerankd.local.onnx.weights import WeightFile, WeightsError
 from rerankd.local.scheduler import run_blocking
-from rerankd.local.weights import WeightFile, WeightsError
 
 if TYPE_CHECKING:
-    from rerankd.local.onnx_session import OnnxSession
-    from rerankd.local.tokenizer import Tokenizer
+    from rerankd.local.onnx.session import OnnxSession
+    from rerankd.local.tokens.tokenizer import Tokenizer
 
 
 class Files(Protocol):
@@ -90,14 +90,14 @@ def identity_of(file: WeightFile) -> str:
 
 def _open_session(file: WeightFile) -> OnnxSession:
     try:
-        from rerankd.local.onnx_session import OnnxSession
+        from rerankd.local.onnx.session import OnnxSession
     except ImportError as error:
         raise _not_installed(error) from None
     return OnnxSession(file, CostMeter(_PRIOR_MS_PER_TOKEN))
 
 
 def _open_tokenizer(file: WeightFile) -> Tokenizer:
-    from rerankd.local.tokenizer import Tokenizer
+    from rerankd.local.tokens.tokenizer import Tokenizer
 
     content = file.read()
     try:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from rerankd.local import cascade, static_table
-from rerankd.local.budget import Budget
-from rerankd.local.calibration import at_even_odds
-from rerankd.local.onnx_session import OnnxSession
+from rerankd.local.cascade import stages, static_table
+from rerankd.local.cascade.budget import Budget
+from rerankd.local.cascade.calibration import at_even_odds
+from rerankd.local.cascade.static_table import StaticTable, TableFile
+from rerankd.local.onnx.session import OnnxSession
 from rerankd.local.provider import LocalProvider
 from rerankd.local.settings import LocalSettings
-from rerankd.local.static_table import StaticTable, TableFile
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall
 
 QUERY = "how do plants make food"
@@ -73,7 +73,7 @@ async def test_a_score_does_not_depend_on_other_documents(provider: LocalProvide
 async def test_scores_of_what_was_not_read_stay_below_their_bands(
     provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cascade, "LATE_DOCUMENTS", 50)
+    monkeypatch.setattr(stages, "LATE_DOCUMENTS", 50)
     reply = await provider.rerank(call_of([f"bands {text}" for text in DOCUMENTS], budget_ms=60_000))
     late, cross = set(reply.stages[1].positions), set(reply.stages[2].positions)
     assert cross < late

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rerankd.local.bm25 import MOST_QUERY_WORDS, Bm25Query, WordCounts
 from rerankd.local.lexical import Bm25, WordScorer
-from rerankd.local.words import cut_text, split_words
+from rerankd.local.tokens.words import cut_text, split_words
 from rerankd_adapters.base import ProviderCall
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec import structs
 
+from rerankd.local.cascade.static_table import StaticMatch, StaticTable
+from rerankd.local.cascade.tiles import cut_tiles
 from rerankd.local.lazy import Lazy
-from rerankd.local.static_table import StaticMatch, StaticTable
-from rerankd.local.tiles import cut_tiles
-from rerankd.local.token_cache import TokenCache
-from rerankd.local.tokenizer import TextTokens, Tokenizer
-from rerankd.local.windows import TokenWindow
+from rerankd.local.tokens.token_cache import TokenCache
+from rerankd.local.tokens.tokenizer import TextTokens, Tokenizer
+from rerankd.local.tokens.windows import TokenWindow
 from rerankd_adapters.base import ProviderCall, Truncation
 
 WINDOW_TOKENS = 256

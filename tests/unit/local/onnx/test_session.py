@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerankd.local.costs import CostMeter
-from rerankd.local.onnx_session import OnnxSession
-from rerankd.local.weights import MINILM
+from rerankd.local.onnx.costs import CostMeter
+from rerankd.local.onnx.session import OnnxSession
+from rerankd.local.onnx.weights import MINILM
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
 
@@ -20,7 +20,7 @@ def test_onnx_runtime_collects_no_telemetry(tmp_path: Path) -> None:
     """With its telemetry on, importing ONNX Runtime writes a device id and a database of events to the cache."""
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
     subprocess.run(
-        [sys.executable, "-c", "import rerankd.local.onnx_session"],
+        [sys.executable, "-c", "import rerankd.local.onnx.session"],
         env={**environment, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)},
         check=True,
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from rerankd.local.budget import OWN_PARAMETERS
+from rerankd.local.cascade.budget import OWN_PARAMETERS
+from rerankd.local.cascade.prior import read_prior
 from rerankd.local.lexical import WordScorer
-from rerankd.local.loading import Loaded
-from rerankd.local.prior import read_prior
+from rerankd.local.onnx.loading import Loaded
 from rerankd.local.scheduler import Ticket, WorkPool, run_blocking
 from rerankd.local.settings import LocalSettings, cache_directory
 from rerankd.local.specs import MS_MARCO
-from rerankd.local.vectors import VectorCache
+from rerankd.local.tokens.vectors import VectorCache
 from rerankd_adapters.base import (
     Capabilities,
     ModelInfo,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rerankd.local.cascade import EmbeddedCascade
+    from rerankd.local.cascade.stages import EmbeddedCascade
 
     HalfArray = npt.NDArray[np.float16]
 
@@ -65,7 +65,7 @@ class DefaultModel:
         pool: WorkPool,
         cache: VectorCache,
     ) -> None:
-        from rerankd.local.cascade import EmbeddedCascade
+        from rerankd.local.cascade.stages import EmbeddedCascade
         from rerankd.local.cross_encoder import CrossEncoder
 
         self._settings = settings
@@ -83,7 +83,7 @@ class DefaultModel:
         Raises:
             AdapterError: `REJECTED` for wrong options, or too long a document when cutting is off.
         """
-        from rerankd.local.budget import Budget, read_options
+        from rerankd.local.cascade.budget import Budget, read_options
 
         mode, budget_ms = read_options(call.options, mode=self._settings.mode, budget_ms=self._settings.budget_ms)
         budget = Budget.start(mode=mode, budget_ms=budget_ms, deadline_s=call.deadline_s)
@@ -101,7 +101,7 @@ class DefaultModel:
         Raises:
             PoolClosedError: The pool was closed meanwhile; nothing was written.
         """
-        from rerankd.local.static_table import StaticTable, TableFile
+        from rerankd.local.cascade.static_table import StaticTable, TableFile
 
         tokenizer = self._minilm.tokenizer
         file = TableFile(cache_directory(self._settings), self._minilm.identity)
@@ -122,7 +122,7 @@ class DefaultModel:
     async def _make_vectors(self) -> HalfArray:
         import numpy as np
 
-        from rerankd.local.static_table import count_batches, embed_batch, reduce_vectors
+        from rerankd.local.cascade.static_table import count_batches, embed_batch, reduce_vectors
 
         session, tokenizer = self._minilm.session, self._minilm.tokenizer
         parts = await self._pool.run(

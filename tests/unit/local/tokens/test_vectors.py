@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from rerankd.local.onnx.weights import TOKENIZER
 from rerankd.local.similarity import maxsim, normalise, widen
-from rerankd.local.token_cache import TokenCache
-from rerankd.local.tokenizer import TextTokens, Tokenizer
-from rerankd.local.vectors import VectorCache, content_key
-from rerankd.local.weights import TOKENIZER
+from rerankd.local.tokens.token_cache import TokenCache
+from rerankd.local.tokens.tokenizer import TextTokens, Tokenizer
+from rerankd.local.tokens.vectors import VectorCache, content_key
 from rerankd_adapters.base import Truncation
 
 

@@ -6,8 +6,8 @@ import hashlib
 from array import array
 from dataclasses import dataclass
 
-from rerankd.local.tokenizer import TextTokens, Tokenizer
-from rerankd.local.vectors import VectorCache
+from rerankd.local.tokens.tokenizer import TextTokens, Tokenizer
+from rerankd.local.tokens.vectors import VectorCache
 from rerankd_adapters.base import Truncation
 
 _LONGEST_CHARACTERS = 65_536

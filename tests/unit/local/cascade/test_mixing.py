@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.local.mixing import blend, scale
+from rerankd.local.cascade.mixing import blend, scale
 
 _values = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 

@@ -12,7 +12,7 @@ docs/decisions/0034-int8-arithmetic-of-minilm.md has the figures.
 
 from __future__ import annotations
 
-from rerankd.local.onnx_graph import Graph, Node
+from rerankd.local.onnx.graph import Graph, Node
 
 _RUNTIME = "com.microsoft"
 _FLOAT = 1

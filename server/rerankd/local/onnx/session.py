@@ -12,8 +12,8 @@ import numpy.typing as npt
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
-from rerankd.local.costs import CostMeter
-from rerankd.local.weights import DiskFile, WeightFile, WeightsError
+from rerankd.local.onnx.costs import CostMeter
+from rerankd.local.onnx.weights import DiskFile, WeightFile, WeightsError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
 FloatArray = npt.NDArray[np.floating]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from rerankd.local import weights
+from rerankd.local.onnx import weights
+from rerankd.local.onnx.weights import PackagedFile, WeightsError
 from rerankd.local.provider import LocalProvider
 from rerankd.local.settings import LocalModelSettings, LocalSettings
-from rerankd.local.weights import PackagedFile, WeightsError
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall
 
 

@@ -11,7 +11,7 @@ import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 
-from rerankd.local.quantized_graph import quantize
+from rerankd.local.onnx.quantized_graph import quantize
 
 
 class WeightsError(Exception):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rerankd.local.tiles import TILE_TOKENS, cut_tiles, tile_starts
+from rerankd.local.cascade.tiles import TILE_TOKENS, cut_tiles, tile_starts
 
 
 @pytest.mark.parametrize(

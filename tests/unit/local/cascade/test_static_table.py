@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerankd.local.static_table import StaticTable, TableFile, reduce_vectors
-from rerankd.local.tiles import TILE_TOKENS, cut_tiles
+from rerankd.local.cascade.static_table import StaticTable, TableFile, reduce_vectors
+from rerankd.local.cascade.tiles import TILE_TOKENS, cut_tiles
 
 VOCABULARY = 300
 

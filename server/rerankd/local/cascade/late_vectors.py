@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rerankd.local.dual_encoder import pack_tokens
-from rerankd.local.loading import Loaded
+from rerankd.local.onnx.loading import Loaded
 from rerankd.local.similarity import cosine, maxsim, pool
-from rerankd.local.vectors import VectorCache, content_key
+from rerankd.local.tokens.vectors import VectorCache, content_key
 
 FloatArray = npt.NDArray[np.floating]
 Keys = tuple[bytes, bytes]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerankd.local.bm25 import Bm25Query
-from rerankd.local.calibration import (
+from rerankd.local.cascade.calibration import (
     _LISTED_SHARE,
     at_even_odds,
     late_probability,

@@ -4,9 +4,9 @@
 2. MiniLM, as cosine and as late interaction, reads of the best of them the two tiles that fit the query best.
 3. The cross-encoder reads the best ten of these.
 
-Every stage estimates the probability that a document answers the query (`rerankd.local.calibration`), from the query
-and that document alone; a document has the estimate of the last stage that read it. The other documents, and the time
-that is left, decide only how far a document is read.
+Every stage estimates the probability that a document answers the query (`rerankd.local.cascade.calibration`), from the
+query and that document alone; a document has the estimate of the last stage that read it. The other documents, and the
+time that is left, decide only how far a document is read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from functools import partial
 from itertools import repeat
 from typing import TypeVar
 
-from rerankd.local.budget import Budget
-from rerankd.local.calibration import (
+from rerankd.local.cascade.budget import Budget
+from rerankd.local.cascade.calibration import (
     PRIOR_SHARE,
     late_probability,
     late_value,
@@ -27,20 +27,20 @@ from rerankd.local.calibration import (
     static_probability,
     words_probability,
 )
-from rerankd.local.call_documents import WINDOW_TOKENS, CallDocuments
+from rerankd.local.cascade.call_documents import WINDOW_TOKENS, CallDocuments
+from rerankd.local.cascade.late_vectors import Keys, LateMatch, LateVectors
+from rerankd.local.cascade.mixing import blend
+from rerankd.local.cascade.static_table import StaticMatch, StaticTable
+from rerankd.local.cascade.tiles import BEST_TILES, TILE_TOKENS, cut_tiles
 from rerankd.local.cross_encoder import CrossEncoder
-from rerankd.local.late_vectors import Keys, LateMatch, LateVectors
 from rerankd.local.lazy import Lazy
 from rerankd.local.lexical import WordScorer
-from rerankd.local.loading import Loaded
-from rerankd.local.mixing import blend
+from rerankd.local.onnx.loading import Loaded
 from rerankd.local.scheduler import Ticket, WorkPool
-from rerankd.local.static_table import StaticMatch, StaticTable
-from rerankd.local.tiles import BEST_TILES, TILE_TOKENS, cut_tiles
-from rerankd.local.token_cache import TokenCache
-from rerankd.local.vectors import VectorCache
+from rerankd.local.tokens.token_cache import TokenCache
+from rerankd.local.tokens.vectors import VectorCache
+from rerankd.local.tokens.windows import warn_of_cuts
 from rerankd.local.warming import Piece, warm
-from rerankd.local.windows import warn_of_cuts
 from rerankd_adapters.base import ProviderCall, ProviderReply, Stage
 from rerankd_adapters.warming import WarmReply
 

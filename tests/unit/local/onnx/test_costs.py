@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from rerankd.local.budget import Budget
-from rerankd.local.costs import CostMeter
+from rerankd.local.cascade.budget import Budget
+from rerankd.local.onnx.costs import CostMeter
 
 
 class _Clock:

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from rerankd.local.prior import read_prior
+from rerankd.local.cascade.prior import read_prior
 from rerankd_adapters.base import ProviderCall
 
 

@@ -1,0 +1,1 @@
+"""Words, tokens and vectors of texts, kept by content."""
