@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from rerankd.console.provider_facts import (
+from rerankd.console.providers.facts import (
     EVERY_MODEL,
     OTHER_MODELS,
     authentication_text,

@@ -12,7 +12,7 @@ _CONSOLE_PACKAGES: Final = frozenset({"typer", "rich"})
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: the process's) and return its exit code; `rerankd --help` lists them."""
     try:
-        from rerankd.console.program import run
+        from rerankd.console.commands.program import run
     except ModuleNotFoundError as error:
         # The client alone is installed: there is a command, but nothing to run it with.
         if error.name not in _CONSOLE_PACKAGES:

@@ -26,7 +26,7 @@ from rerankd.access.rights import (
     SCOPES_OF_TEI,
 )
 from rerankd.access.scopes import ALL_SCOPES, Scope
-from rerankd.console.program import run
+from rerankd.console.commands.program import run
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.gateway.app import SERVED_ROUTES
 from rerankd.gateway.dialects.registry import DIALECTS

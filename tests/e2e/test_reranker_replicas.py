@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from rerankd.console.program import run
+from rerankd.console.commands.program import run
 from rerankd_client import RerankClient
 from tests.support.postgres import PostgresServer
 from tests.support.server import ServerProcess

@@ -16,7 +16,7 @@ import typer
 import yaml
 
 from rerankd.access.scopes import Scope
-from rerankd.console.program import app
+from rerankd.console.commands.program import app
 from rerankd.settings import FIXED, Settings
 from rerankd.telemetry.names import METRICS
 from scripts.generator.settings_schema import render_schema

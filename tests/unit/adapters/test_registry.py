@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rerankd.console.errors import CommandError
-from rerankd.console.providers import show_providers
+from rerankd.console.providers.listing import show_providers
 from rerankd.providers.factory import ProviderSettingsError, find_declared
 from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters import registry

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from rerankd.console.program import run
+from rerankd.console.commands.program import run
 from rerankd_client import RerankClient
 from tests.support.server import ServerProcess
 

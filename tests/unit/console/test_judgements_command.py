@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rerankd.console.program import run
+from rerankd.console.commands.program import run
 
 
 @pytest.fixture

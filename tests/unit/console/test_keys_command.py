@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from rerankd.access.key_format import digest_of, has_our_form, new_secret
-from rerankd.console.program import run
+from rerankd.console.commands.program import run
 from tests.support.server import ServerProcess
 
 DECLARED = new_secret()

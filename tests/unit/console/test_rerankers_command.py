@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rerankd.console.program import run
+from rerankd.console.commands.program import run
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from rerankd.console.program import run
-from rerankd.console.run_follower import HORIZON_S, RunFollower
+from rerankd.console.commands.program import run
+from rerankd.console.store.run_follower import HORIZON_S, RunFollower
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_store import RunStore
 from rerankd.runs.run_table import RunTable

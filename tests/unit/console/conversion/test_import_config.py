@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rerankd.console.litellm_config import import_config
-from rerankd.console.litellm_entries import read_entry
+from rerankd.console.conversion.litellm_config import import_config
+from rerankd.console.conversion.litellm_entries import read_entry
 from rerankd.settings import Settings, load_settings
 from tests.unit.console.conftest import Run
 

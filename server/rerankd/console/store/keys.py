@@ -19,7 +19,7 @@ from rerankd.access.stored_keys import LazyStoredKeys
 from rerankd.console.errors import FAILED, OK, USAGE, CommandError
 from rerankd.console.rendering import make_console, make_table, print_json
 from rerankd.console.serving import load
-from rerankd.console.stored import with_database
+from rerankd.console.store.opening import with_database
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.settings import Settings
 from rerankd.store.database import Database

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from rerankd.console.provider_facts import extras_of
+from rerankd.console.providers.facts import extras_of
 from rerankd.http.transport import HttpTransport
 from rerankd.http.transport_factory import open_transport
 from rerankd.http.transport_settings import TlsSettings

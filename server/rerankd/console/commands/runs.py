@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from rerankd.console.flags import Config, Json
-from rerankd.console.help_texts import Command, CommandGroup
+from rerankd.console.commands.flags import Config, Json
+from rerankd.console.commands.help_texts import Command, CommandGroup
 
 
 def which(help_text: str, metavar: str, *names: str) -> Any:
@@ -74,7 +74,7 @@ def list_runs(
     rerankd runs list --status error --since 2h
     rerankd runs list --reranker support --slower-than 500
     """
-    from rerankd.console import runs as commands
+    from rerankd.console.store import runs as commands
 
     wanted = commands.filter_of(
         since, until, slower_than, status=status, reason=reason, model=model, reranker=reranker, key_id=key, user=user,
@@ -91,7 +91,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one run with its results, provider calls and texts."""
-    from rerankd.console import runs as commands
+    from rerankd.console.store import runs as commands
 
     raise typer.Exit(commands.show(config, run_id, is_json=json))
 
@@ -114,7 +114,7 @@ def follow(
 
     rerankd runs follow --reranker support --status error
     """
-    from rerankd.console import runs as commands
+    from rerankd.console.store import runs as commands
 
     wanted = commands.filter_of(
         "", "", slower_than, status=status, reason=reason, model=model, reranker=reranker, key_id=key, user=user,
@@ -145,7 +145,7 @@ def export(
     rerankd runs export --since 7d -o runs.parquet
     rerankd runs export --reranker support | jq .query
     """
-    from rerankd.console import runs as commands
+    from rerankd.console.store import runs as commands
 
     wanted = commands.filter_of(
         since, until, slower_than, status=status, reason=reason, model=model, reranker=reranker, key_id=key, user=user,

@@ -10,19 +10,10 @@ from typing import Annotated, Final
 
 import typer
 
-from rerankd.console import (
-    batch_command,
-    evaluation_commands,
-    reranker_commands,
-    run_commands,
-    settings_commands,
-    spend_command,
-    store_commands,
-    tune_command,
-)
+from rerankd.console.commands import batch, evaluation, rerankers, runs, settings, spend, store, tune
+from rerankd.console.commands.flags import Address, ApiKey, CaFile, Config, Json, LogLevel, TimeoutS, Tls
+from rerankd.console.commands.help_texts import Command, CommandGroup
 from rerankd.console.errors import FAILED, INTERRUPTED, CommandError
-from rerankd.console.flags import Address, ApiKey, CaFile, Config, Json, LogLevel, TimeoutS, Tls
-from rerankd.console.help_texts import Command, CommandGroup
 
 _HELP: Final = """One rerank service in front of every provider, and the models embedded in it.
 
@@ -183,10 +174,10 @@ def rerank(
     raise typer.Exit(calls.rerank(target, given, options, is_json=json))
 
 
-app.command(cls=Command)(batch_command.batch)
+app.command(cls=Command)(batch.batch)
 
 
-app.command(cls=Command)(tune_command.tune)
+app.command(cls=Command)(tune.tune)
 
 
 @app.command(cls=Command)
@@ -260,39 +251,39 @@ def providers(
       rerankd providers cohere
       rerankd providers --config rerankd.yaml --check
     """
-    from rerankd.console.providers import show_providers
+    from rerankd.console.providers.listing import show_providers
 
     raise typer.Exit(show_providers(name, config, is_checked=check, is_json=json))
 
 
-app.command(cls=Command)(settings_commands.check_config)
+app.command(cls=Command)(settings.check_config)
 
 
-app.command(cls=Command)(settings_commands.import_config)
+app.command(cls=Command)(settings.import_config)
 
 
-app.command(cls=Command)(settings_commands.schema)
+app.command(cls=Command)(settings.schema)
 
 
-app.command(cls=Command)(store_commands.migrate)
+app.command(cls=Command)(store.migrate)
 
 
-app.add_typer(store_commands.keys, name="keys")
+app.add_typer(store.keys, name="keys")
 
 
-app.command(cls=Command)(spend_command.spend)
+app.command(cls=Command)(spend.spend)
 
 
-app.add_typer(reranker_commands.rerankers, name="rerankers")
+app.add_typer(rerankers.rerankers, name="rerankers")
 
 
-app.add_typer(run_commands.runs, name="runs")
+app.add_typer(runs.runs, name="runs")
 
 
-app.add_typer(evaluation_commands.judgements, name="judgements")
+app.add_typer(evaluation.judgements, name="judgements")
 
 
-app.add_typer(evaluation_commands.experiment, name="experiment")
+app.add_typer(evaluation.experiment, name="experiment")
 
 
 @app.command(cls=Command)

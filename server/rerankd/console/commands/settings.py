@@ -42,7 +42,7 @@ def import_config(
 
       rerankd import-config litellm config.yaml --output rerankd.yaml
     """
-    from rerankd.console.import_config import import_litellm
+    from rerankd.console.conversion.import_config import import_litellm
 
     raise typer.Exit(import_litellm(file, output))
 

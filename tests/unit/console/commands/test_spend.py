@@ -13,7 +13,7 @@ import yaml
 from rerankd.access.key_format import digest_of, new_secret
 from rerankd.access.spend.spend_table import SpendTable
 from rerankd.access.spend.sums import SpendAmounts, SpendKey
-from rerankd.console.program import run
+from rerankd.console.commands.program import run
 from rerankd.store.database import Database
 from rerankd.store.migrating import migrate
 from rerankd.store.settings import StoreSettings

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rerankd.console.flags import Config, Json
+from rerankd.console.commands.flags import Config, Json
 
 
 def spend(
@@ -35,7 +35,7 @@ def spend(
       rerankd spend --by day,model --from 2026-11-01 --to 2026-11-30
       rerankd spend --by user --key key_019ad2f3 --csv > users.csv
     """
-    from rerankd.console import spend_report
+    from rerankd.console.store import spend as commands
 
-    given = spend_report.Question(by, first, last, key, group, user, model)
-    raise typer.Exit(spend_report.report(config, given, "json" if json else "csv" if csv else "table"))
+    given = commands.Question(by, first, last, key, group, user, model)
+    raise typer.Exit(commands.report(config, given, "json" if json else "csv" if csv else "table"))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rerankd.console.flags import Config, Json
+from rerankd.console.commands.flags import Config, Json
 
 
 def tune(

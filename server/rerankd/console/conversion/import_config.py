@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from rerankd.console.conversion.litellm_config import ImportResult, import_config
 from rerankd.console.errors import OK, CommandError
-from rerankd.console.litellm_config import ImportResult, import_config
 from rerankd.contract.wording import counted
 
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from rerankd.console.provider_facts import (
+from rerankd.console.providers.facts import (
     authentication_text,
     count_text,
     extras_of,
@@ -19,7 +19,7 @@ from rerankd.console.provider_facts import (
     price_text,
     scoring_text,
 )
-from rerankd.console.provider_status import ProviderStatus, shown_url
+from rerankd.console.providers.status import ProviderStatus, shown_url
 from rerankd.console.rendering import make_console, make_table
 from rerankd_adapters.base import Provider
 

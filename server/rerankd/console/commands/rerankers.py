@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from rerankd.console.flags import Config, Json
-from rerankd.console.help_texts import Command, CommandGroup
+from rerankd.console.commands.flags import Config, Json
+from rerankd.console.commands.help_texts import Command, CommandGroup
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="As `rerankd rerankers list` shows it.")]
 Etag = Annotated[
@@ -43,17 +43,17 @@ def list_rerankers(
     json: Json = False,
 ) -> None:
     """List the rerankers, those of the settings too."""
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
-    raise typer.Exit(reranker_management.list_rerankers(config, status or "", search, is_json=json))
+    raise typer.Exit(commands.list_rerankers(config, status or "", search, is_json=json))
 
 
 @rerankers.command(cls=Command)
 def show(key: Key, *, config: Config = None, json: Json = False) -> None:
     """Show one reranker."""
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
-    raise typer.Exit(reranker_management.show(config, key, is_json=json))
+    raise typer.Exit(commands.show(config, key, is_json=json))
 
 
 @rerankers.command(cls=Command)
@@ -73,10 +73,10 @@ def create(
 
     rerankd rerankers create Support --strategy dedicated-model --with "{model: cohere/rerank-v3.5, top_n: 10}"
     """
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
     fields = {"name": name, "strategy": strategy, "config": {}, **_fields(description, status, given, metadata)}
-    raise typer.Exit(reranker_management.create(config, key, fields, is_json=json))
+    raise typer.Exit(commands.create(config, key, fields, is_json=json))
 
 
 @rerankers.command(cls=Command)
@@ -97,30 +97,30 @@ def update(
 
     rerankd rerankers update support --status disabled
     """
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
     named = {"name": name, "strategy": strategy}
     fields = {
         **{field: value for field, value in named.items() if value is not None},
         **_fields(description, status, given, metadata),
     }
-    raise typer.Exit(reranker_management.update(config, key, fields, etag, is_json=json))
+    raise typer.Exit(commands.update(config, key, fields, etag, is_json=json))
 
 
 @rerankers.command(cls=Command)
 def delete(key: Key, *, etag: Etag = "", config: Config = None) -> None:
     """Delete a reranker with its versions."""
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
-    raise typer.Exit(reranker_management.delete(config, key, etag))
+    raise typer.Exit(commands.delete(config, key, etag))
 
 
 @rerankers.command(cls=Command)
 def versions(key: Key, *, config: Config = None, json: Json = False) -> None:
     """List the versions of a reranker, the newest first."""
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
-    raise typer.Exit(reranker_management.versions(config, key, is_json=json))
+    raise typer.Exit(commands.versions(config, key, is_json=json))
 
 
 @rerankers.command(cls=Command)
@@ -133,9 +133,9 @@ def diff(
     json: Json = False,
 ) -> None:
     """Show what changed from one version to another."""
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
-    raise typer.Exit(reranker_management.diff(config, key, before, after, is_json=json))
+    raise typer.Exit(commands.diff(config, key, before, after, is_json=json))
 
 
 @rerankers.command(cls=Command)
@@ -148,9 +148,9 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Make a reranker again what it was, as a new version."""
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
-    raise typer.Exit(reranker_management.rollback(config, key, version, etag, is_json=json))
+    raise typer.Exit(commands.rollback(config, key, version, etag, is_json=json))
 
 
 @rerankers.command(cls=Command)
@@ -163,9 +163,9 @@ def export(
     config: Config = None,
 ) -> None:
     """Write stored rerankers as YAML, as the settings have them and import reads them."""
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
-    raise typer.Exit(reranker_management.export(config, keys or [], output))
+    raise typer.Exit(commands.export(config, keys or [], output))
 
 
 @rerankers.command("import", cls=Command)
@@ -181,13 +181,13 @@ def import_rerankers(
 
     The file is that of export, or any settings with rerankers.
     """
-    from rerankd.console import reranker_management
+    from rerankd.console.store import rerankers as commands
 
-    raise typer.Exit(reranker_management.import_rerankers(config, file, is_json=json))
+    raise typer.Exit(commands.import_rerankers(config, file, is_json=json))
 
 
 def _fields(description: str | None, status: str | None, given: str | None, metadata: str | None) -> dict[str, Any]:
-    from rerankd.console.reranker_management import parse_value
+    from rerankd.console.store.rerankers import parse_value
 
     fields: dict[str, Any] = {"description": description, "status": status}
     if given is not None:

@@ -7,10 +7,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rerankd.console import provider_facts
 from rerankd.console.errors import FAILED, OK, CommandError
-from rerankd.console.provider_status import ProviderStatus, can_be_probed, list_statuses, probe_all, shown_url
-from rerankd.console.provider_tables import print_problems, print_provider, print_providers, show_progress
+from rerankd.console.providers import facts
+from rerankd.console.providers.status import ProviderStatus, can_be_probed, list_statuses, probe_all, shown_url
+from rerankd.console.providers.tables import print_problems, print_provider, print_providers, show_progress
 from rerankd.console.rendering import print_json
 from rerankd.console.serving import load
 from rerankd.contract.suggestions import did_you_mean
@@ -35,9 +35,7 @@ def show_providers(name: str | None, config: Path | None, *, is_checked: bool, i
     if is_json:
         entries = [_as_json(each) for each in found]
         if name is not None:
-            entries = [
-                entry | provider_facts.as_json(each.provider) for entry, each in zip(entries, found, strict=True)
-            ]
+            entries = [entry | facts.as_json(each.provider) for entry, each in zip(entries, found, strict=True)]
         broken = [{"name": each, "problems": [f"broken: {why}"]} for each, why in sorted(broken_providers().items())]
         print_json([*entries, *broken] if name is None else entries[0])
     elif name is None:
@@ -94,7 +92,7 @@ def _as_json(each: ProviderStatus) -> dict[str, object]:
         "variable": None if is_settings else each.configured_by or None,
         "base_url": shown_url(each.base_url),
         "models": len(each.provider.models),
-        "scoring": provider_facts.scoring_text(each.provider),
+        "scoring": facts.scoring_text(each.provider),
         "is_reachable": each.is_reachable,
         "reach": each.reach,
         "problems": each.problems,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rerankd.console.litellm_entries import LitellmEntry, SkippedError, read_entry, reference
+from rerankd.console.conversion.litellm_entries import LitellmEntry, SkippedError, read_entry, reference
 
 BALANCING: Final = {
     "simple-shuffle": "weighted",

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rerankd.console.errors import OK, USAGE, CommandError
 from rerankd.console.rendering import make_console, print_json
 from rerankd.console.serving import load
-from rerankd.console.stored import has_store, with_database
+from rerankd.console.store.opening import has_store, with_database
 from rerankd.contract.wording import counted
 from rerankd.evaluation.judgement import Judgement, Source, Subject
 from rerankd.evaluation.judgement_files import (

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from rerankd.console.flags import Address, ApiKey, CaFile, Config, Json, TimeoutS, Tls
-from rerankd.console.help_texts import Command, CommandGroup
-from rerankd.console.run_commands import Key, Model, Reranker, Since, Until, User, which
+from rerankd.console.commands.flags import Address, ApiKey, CaFile, Config, Json, TimeoutS, Tls
+from rerankd.console.commands.help_texts import Command, CommandGroup
+from rerankd.console.commands.runs import Key, Model, Reranker, Since, Until, User, which
 
 judgements = typer.Typer(
     cls=CommandGroup,
@@ -66,7 +66,7 @@ def import_judgements(
       rerankd judgements import judged.jsonl
       rerankd judgements import qrels.txt --queries q.tsv --documents d.jsonl
     """
-    from rerankd.console import judgements as commands
+    from rerankd.console.store import judgements as commands
 
     raise typer.Exit(commands.import_judgements(config, file, queries, documents, clips=clip, is_json=json))
 
@@ -86,7 +86,7 @@ def export_judgements(
 
       rerankd judgements export > judgements.jsonl
     """
-    from rerankd.console import judgements as commands
+    from rerankd.console.store import judgements as commands
 
     raise typer.Exit(commands.export_judgements(config, source or ""))
 
@@ -134,7 +134,7 @@ def run(
     """
     from rerankd.console import experiments as commands
     from rerankd.console.calls import Target
-    from rerankd.console.runs import filter_of
+    from rerankd.console.store.runs import filter_of
 
     wanted = filter_of(since, until, None, model=model, reranker=reranker, key_id=key, user=user, source=source)
     plan = commands.ExperimentPlan(candidate, name, wanted, max_runs, depth, concurrency, detach)

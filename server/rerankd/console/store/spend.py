@@ -13,7 +13,7 @@ from rerankd.access.spend.spend_table import SpendTable
 from rerankd.console.errors import OK, USAGE, CommandError
 from rerankd.console.rendering import make_console, make_table, print_json
 from rerankd.console.serving import load
-from rerankd.console.stored import has_store, with_database
+from rerankd.console.store.opening import has_store, with_database
 from rerankd.settings import Settings
 from rerankd.store.database import Database
 from rerankd.store.migrating import open_store

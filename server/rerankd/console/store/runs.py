@@ -15,10 +15,10 @@ from rich.text import Text
 
 from rerankd.console.errors import OK, USAGE, CommandError
 from rerankd.console.rendering import make_console, make_table, print_json
-from rerankd.console.run_export import export_runs, facts_of, iso_time
-from rerankd.console.run_follower import RunFollower
 from rerankd.console.serving import load
-from rerankd.console.stored import has_store, with_database
+from rerankd.console.store.opening import has_store, with_database
+from rerankd.console.store.run_export import export_runs, facts_of, iso_time
+from rerankd.console.store.run_follower import RunFollower
 from rerankd.runs.run import Run, RunDetails
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_page import pages_of

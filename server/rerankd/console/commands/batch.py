@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from rerankd.console.flags import Address, ApiKey, CaFile, Tls
+from rerankd.console.commands.flags import Address, ApiKey, CaFile, Tls
 
 _COLUMNS: Final = "Columns"
 

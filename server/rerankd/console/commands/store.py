@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rerankd.console.flags import Config, Json
-from rerankd.console.help_texts import Command, CommandGroup
+from rerankd.console.commands.flags import Config, Json
+from rerankd.console.commands.help_texts import Command, CommandGroup
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="As `rerankd keys list` shows it.")]
 
@@ -27,9 +27,9 @@ def migrate(*, config: Config = None) -> None:
     A server does so by itself for SQLite, never for PostgreSQL. Safe to run by
     several at once, and again.
     """
-    from rerankd.console import key_management
+    from rerankd.console.store import keys as commands
 
-    raise typer.Exit(key_management.migrate(config))
+    raise typer.Exit(commands.migrate(config))
 
 
 @keys.command(cls=Command)
@@ -59,7 +59,7 @@ def create(
     rerankd keys create search --owner search-team --model "cohere/*"
     rerankd keys create operator --scope admin --expires-in 90
     """
-    from rerankd.console import key_management
+    from rerankd.console.store import keys as commands
 
     details = {
         "name": name,
@@ -69,7 +69,7 @@ def create(
         "models": model or [],
         **({"scopes": scope} if scope else {}),
     }
-    raise typer.Exit(key_management.create(config, details, expires_in_days, is_json=json))
+    raise typer.Exit(commands.create(config, details, expires_in_days, is_json=json))
 
 
 @keys.command("list", cls=Command)
@@ -80,17 +80,17 @@ def list_keys(
     json: Json = False,
 ) -> None:
     """List the keys, those of the settings too."""
-    from rerankd.console import key_management
+    from rerankd.console.store import keys as commands
 
-    raise typer.Exit(key_management.list_keys(config, with_revoked=revoked, is_json=json))
+    raise typer.Exit(commands.list_keys(config, with_revoked=revoked, is_json=json))
 
 
 @keys.command(cls=Command)
 def show(key_id: KeyId, *, config: Config = None, json: Json = False) -> None:
     """Show what is known of a key."""
-    from rerankd.console import key_management
+    from rerankd.console.store import keys as commands
 
-    raise typer.Exit(key_management.show(config, key_id, is_json=json))
+    raise typer.Exit(commands.show(config, key_id, is_json=json))
 
 
 @keys.command(cls=Command)
@@ -105,17 +105,17 @@ def rotate(
     json: Json = False,
 ) -> None:
     """Give a key a new secret, and show it this once."""
-    from rerankd.console import key_management
+    from rerankd.console.store import keys as commands
 
-    raise typer.Exit(key_management.rotate(config, key_id, overlap_hours, is_json=json))
+    raise typer.Exit(commands.rotate(config, key_id, overlap_hours, is_json=json))
 
 
 @keys.command(cls=Command)
 def revoke(key_id: KeyId, *, config: Config = None, json: Json = False) -> None:
     """Revoke a key, for good."""
-    from rerankd.console import key_management
+    from rerankd.console.store import keys as commands
 
-    raise typer.Exit(key_management.revoke(config, key_id, is_json=json))
+    raise typer.Exit(commands.revoke(config, key_id, is_json=json))
 
 
 @keys.command("import", cls=Command)
@@ -132,14 +132,14 @@ def import_keys(
     Each line has `secret`, or `hash` (its SHA-256), and what `create` takes:
     {"name": "search", "hash": "9f86...", "models": ["cohere/*"]}
     """
-    from rerankd.console import key_management
+    from rerankd.console.store import keys as commands
 
-    raise typer.Exit(key_management.import_keys(config, file, is_json=json))
+    raise typer.Exit(commands.import_keys(config, file, is_json=json))
 
 
 @keys.command(cls=Command)
 def generate(*, json: Json = False) -> None:
     """Print a new key and its hash, for the settings; nothing is stored."""
-    from rerankd.console import key_management
+    from rerankd.console.store import keys as commands
 
-    raise typer.Exit(key_management.generate(is_json=json))
+    raise typer.Exit(commands.generate(is_json=json))

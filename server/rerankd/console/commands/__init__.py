@@ -1,0 +1,1 @@
+"""Options and help of the commands; `program` is the application of all of them."""

@@ -1,0 +1,1 @@
+"""The command `import-config`: settings of another gateway as ours."""
