@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from rerankd.engine.scoring.tournament import Rules, rank_listwise
-from rerankd.strategies.judge_prompt import JudgePrompts
+from rerankd.strategies.judge.prompt import JudgePrompts
+from rerankd.strategies.judge.settings import LlmJudgeConfig
 from rerankd.strategies.listwise.answers import read_answer
 from rerankd.strategies.listwise.prompts import prepare_prompts
 from rerankd.strategies.listwise.settings import LlmListwiseConfig
-from rerankd.strategies.llm_judge_settings import LlmJudgeConfig
 
 ATTACKS: Final = Path(__file__).with_name("injection_attacks.json")
 QUERY: Final = "how tall is the tower"

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, NamedTuple
 
 from benchmarks.retrieval_sets import LabelledQuery
-from rerankd.strategies.prompt_safety import neutralise
+from rerankd.strategies.chat.prompt_safety import neutralise
 
 SIGNAL: Final = 1.5
 """Worth of a document of the best grade; of one without a grade: 0."""

@@ -22,13 +22,13 @@ from rerankd.strategies.cascade_settings import CascadeConfig as Cascade
 from rerankd.strategies.cascade_settings import StageSettings as Stage
 from rerankd.strategies.common_settings import CommonConfig, RerankerSettings
 from rerankd.strategies.dedicated_settings import DedicatedModelConfig as DedicatedModel
-from rerankd.strategies.fusion_settings import FusionConfig as Fusion
-from rerankd.strategies.fusion_settings import FusionMember
-from rerankd.strategies.heuristic_settings import HeuristicConfig as Heuristic
-from rerankd.strategies.heuristic_settings import HeuristicWeights
-from rerankd.strategies.heuristic_settings import RecencySettings as Recency
+from rerankd.strategies.fusion.settings import FusionConfig as Fusion
+from rerankd.strategies.fusion.settings import FusionMember
+from rerankd.strategies.heuristic.settings import HeuristicConfig as Heuristic
+from rerankd.strategies.heuristic.settings import HeuristicWeights
+from rerankd.strategies.heuristic.settings import RecencySettings as Recency
+from rerankd.strategies.judge.settings import LlmJudgeConfig as LlmJudge
 from rerankd.strategies.listwise.settings import LlmListwiseConfig as LlmListwise
-from rerankd.strategies.llm_judge_settings import LlmJudgeConfig as LlmJudge
 from rerankd.strategies.settings import AnyReranker, reranker_problems
 
 __all__ = [

@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from rerankd.contract import messages
-from rerankd.strategies import cascade, dedicated, fusion, heuristic, llm_judge
+from rerankd.strategies import cascade, dedicated
 from rerankd.strategies.cascade_settings import CascadeSettings
 from rerankd.strategies.common_settings import RerankerSettings
 from rerankd.strategies.dedicated_settings import DedicatedModelSettings
-from rerankd.strategies.fusion_settings import FusionSettings
-from rerankd.strategies.heuristic_settings import HeuristicSettings
+from rerankd.strategies.fusion import strategy as fusion
+from rerankd.strategies.fusion.settings import FusionSettings
+from rerankd.strategies.heuristic import strategy as heuristic
+from rerankd.strategies.heuristic.settings import HeuristicSettings
+from rerankd.strategies.judge import llm_judge
+from rerankd.strategies.judge.settings import LlmJudgeSettings
 from rerankd.strategies.listwise import llm_listwise
 from rerankd.strategies.listwise.settings import LlmListwiseSettings
-from rerankd.strategies.llm_judge_settings import LlmJudgeSettings
 from rerankd.strategies.parts import Parts
 from rerankd.strategies.strategy import Strategy
 

@@ -10,10 +10,10 @@ import msgspec
 
 from rerankd.strategies.cascade_settings import CascadeSettings
 from rerankd.strategies.dedicated_settings import DedicatedModelSettings
-from rerankd.strategies.fusion_settings import FusionSettings
-from rerankd.strategies.heuristic_settings import HeuristicSettings
+from rerankd.strategies.fusion.settings import FusionSettings
+from rerankd.strategies.heuristic.settings import HeuristicSettings
+from rerankd.strategies.judge.settings import LlmJudgeSettings
 from rerankd.strategies.listwise.settings import LlmListwiseSettings
-from rerankd.strategies.llm_judge_settings import LlmJudgeSettings
 
 AnyReranker = (
     DedicatedModelSettings

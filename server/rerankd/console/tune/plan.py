@@ -13,7 +13,7 @@ from rerankd.console.errors import USAGE, CommandError
 from rerankd.console.serving import load
 from rerankd.contract.suggestions import did_you_mean
 from rerankd.settings import Settings
-from rerankd.strategies.fusion_settings import FusionConfig, FusionMember, FusionSettings
+from rerankd.strategies.fusion.settings import FusionConfig, FusionMember, FusionSettings
 
 TUNED: Final = "tuned"
 """Key of a fusion of given models, and that under which any is called."""

@@ -19,8 +19,8 @@ from rerankd.engine.scoring.model_result import ModelResult
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.tournament import TournamentRanking
 from rerankd.engine.scoring.usage import sum_usage, usage_of
-from rerankd.strategies.chat_model import GroupChatModel, chat_model, chat_problem
-from rerankd.strategies.chat_stage import score_as_stage
+from rerankd.strategies.chat.model import GroupChatModel, chat_model, chat_problem
+from rerankd.strategies.chat.stage import score_as_stage
 from rerankd.strategies.listwise.prompts import (
     PROMPT_TOKENS,
     TOKENS_AROUND_DOCUMENT,

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 from rerankd.engine.scoring.passages import fits_in
 from rerankd.engine.scoring.tokens import ESTIMATE
 from rerankd.engine.time_slice import TimeSlice
+from rerankd.strategies.chat.prompt_safety import as_data, digest_of, neutralise, nonce_of
+from rerankd.strategies.chat.prompt_template import fill
 from rerankd.strategies.listwise.answers import FIRST_TOKENS, draw_ids
 from rerankd.strategies.listwise.settings import LlmListwiseConfig
-from rerankd.strategies.prompt_safety import as_data, digest_of, neutralise, nonce_of
-from rerankd.strategies.prompt_template import fill
 from rerankd_adapters.chat import ChatMessage
 
 PROMPT_TOKENS: Final = 400

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from rerankd.engine.scoring.tournament import Rules
+from rerankd.strategies.chat.prompt_template import template_problems
 from rerankd.strategies.common_settings import CommonConfig, RerankerSettings
 from rerankd.strategies.listwise.answers import MAX_FIRST_TOKEN_WINDOW, MAX_WINDOW
 from rerankd.strategies.listwise.plans import Groups, JointRank, Plan, Sliding, TourRank
-from rerankd.strategies.prompt_template import template_problems
 
 MAX_CALLS: Final = 200
 """Chat calls of one request, without the second attempts at answers that cannot be read."""

@@ -12,8 +12,8 @@ from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.wording import counted
 from rerankd.engine.scoring.model_result import ChunkCall
 from rerankd.engine.scoring.scoring_context import ScoringContext
-from rerankd.strategies.chat_model import ChatModel, GroupChatModel
-from rerankd.strategies.chat_stage import beginning_of
+from rerankd.strategies.chat.model import ChatModel, GroupChatModel
+from rerankd.strategies.chat.stage import beginning_of
 from rerankd.strategies.listwise.answers import (
     FIRST_TOKENS,
     AnswerOutcome,

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from rerankd.engine.scoring.passages import fits_in, truncate
 from rerankd.engine.scoring.tokens import ESTIMATE
-from rerankd.strategies.llm_judge_settings import LlmJudgeConfig
-from rerankd.strategies.prompt_safety import as_data, digest_of, neutralise, nonce_of
-from rerankd.strategies.prompt_template import fill
+from rerankd.strategies.chat.prompt_safety import as_data, digest_of, neutralise, nonce_of
+from rerankd.strategies.chat.prompt_template import fill
+from rerankd.strategies.judge.settings import LlmJudgeConfig
 from rerankd_adapters.chat import ChatMessage
 
 _GRADES_SYSTEM: Final = """\

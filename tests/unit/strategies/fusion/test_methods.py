@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.strategies.fusion_methods import (
+from rerankd.strategies.fusion.methods import (
     MemberScores,
     Method,
     competition_ranks,
@@ -20,7 +20,7 @@ from rerankd.strategies.fusion_methods import (
 )
 
 ORACLE: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parents[2] / "oracles" / "ranx_fusion.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[3] / "oracles" / "ranx_fusion.json").read_text(encoding="utf-8")
 )
 """What ranx fuses random rankings to; tests/oracles/test_ranx.py checks it against ranx itself."""
 ORACLE_CALLS = [(case, name) for case in ORACLE for name in case["fused"]]

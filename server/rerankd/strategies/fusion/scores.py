@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from rerankd.contract.messages import Strategy
 from rerankd.engine.models import Models
 from rerankd.engine.scoring.model_result import ModelResult
-from rerankd.strategies.fusion_methods import MemberScores, Method, competition_ranks
+from rerankd.strategies.fusion.methods import MemberScores, Method, competition_ranks
 from rerankd_adapters.base import ScoreSpace, Scoring
 
 

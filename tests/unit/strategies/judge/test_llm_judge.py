@@ -27,9 +27,9 @@ from rerankd.contract.messages import (
 )
 from rerankd.engine.pipeline import Engine
 from rerankd.strategies.composition import RerankersError
-from rerankd.strategies.judge_prompt import JudgePrompts
-from rerankd.strategies.llm_judge import expected_grade
-from rerankd.strategies.llm_judge_settings import LlmJudgeConfig, LlmJudgeSettings
+from rerankd.strategies.judge.llm_judge import expected_grade
+from rerankd.strategies.judge.prompt import JudgePrompts
+from rerankd.strategies.judge.settings import LlmJudgeConfig, LlmJudgeSettings
 from rerankd.strategies.settings import reranker_problems
 from rerankd.telemetry.metrics import metrics
 from rerankd_adapters.base import AdapterError, AdapterErrorKind

@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from rerankd.strategies.chat.prompt_template import template_problems
 from rerankd.strategies.common_settings import CommonConfig, RerankerSettings
-from rerankd.strategies.prompt_template import template_problems
 
 GRADES: Final = ("0", "1", "2", "3")
 YES_NO: Final = ("no", "yes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from rerankd.contract.messages import Contribution
-from rerankd.strategies.fusion_methods import Fused
+from rerankd.strategies.fusion.methods import Fused
 
 
 def explain_parts(

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from rerankd.engine.time_slice import TimeSlice
 from rerankd.local.bm25 import Bm25Query, WordCounts, length_norms, rarity
 from rerankd.local.tokens.words import STOP_WORDS, split_words
-from rerankd.strategies.fusion_methods import MemberScores, scale_to_unit
+from rerankd.strategies.fusion.methods import MemberScores, scale_to_unit
 from rerankd_adapters.scores import sigmoid
 
 _DAY_S: Final = 86_400.0

@@ -16,17 +16,17 @@ from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.time_slice import TimeSlice
 from rerankd.local.lexical import CUT_QUERY
 from rerankd.local.tokens.words import cut_text
-from rerankd.strategies.document_dates import date_of
-from rerankd.strategies.explained_parts import explain_parts
-from rerankd.strategies.fusion_methods import MemberScores, Method, fuse_in_turns
-from rerankd.strategies.heuristic_features import (
+from rerankd.strategies.fusion.explained_parts import explain_parts
+from rerankd.strategies.fusion.methods import MemberScores, Method, fuse_in_turns
+from rerankd.strategies.heuristic.document_dates import date_of
+from rerankd.strategies.heuristic.features import (
     QueryWords,
     TextWords,
     length_feature,
     prior_feature,
     recency_feature,
 )
-from rerankd.strategies.heuristic_settings import HeuristicConfig, RecencySettings
+from rerankd.strategies.heuristic.settings import HeuristicConfig, RecencySettings
 from rerankd.strategies.parts import Parts
 from rerankd_adapters.base import ScoreSpace, Scoring
 

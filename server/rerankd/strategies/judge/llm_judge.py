@@ -21,10 +21,10 @@ from rerankd.engine.scoring.composed_model import COMPOSED_PROVIDER
 from rerankd.engine.scoring.model_result import ChunkCall, ModelResult
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.usage import usage_of
-from rerankd.strategies.chat_model import GroupChatModel, chat_model, chat_problem
-from rerankd.strategies.chat_stage import beginning_of, score_as_stage
-from rerankd.strategies.judge_prompt import JudgePrompts
-from rerankd.strategies.llm_judge_settings import LlmJudgeConfig
+from rerankd.strategies.chat.model import GroupChatModel, chat_model, chat_problem
+from rerankd.strategies.chat.stage import beginning_of, score_as_stage
+from rerankd.strategies.judge.prompt import JudgePrompts
+from rerankd.strategies.judge.settings import LlmJudgeConfig
 from rerankd.strategies.parts import Parts
 from rerankd.telemetry.strategy_events import document_judged
 from rerankd_adapters.base import ScoreSpace, Scoring

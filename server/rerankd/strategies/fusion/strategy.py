@@ -19,10 +19,10 @@ from rerankd.engine.scoring.model_result import ModelResult
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.stage_report import StageReport
 from rerankd.engine.scoring.usage import sum_usage
-from rerankd.strategies.explained_parts import explain_parts
-from rerankd.strategies.fusion_methods import Method, fuse_in_turns
-from rerankd.strategies.fusion_scores import is_order_only, is_ranked_only, member_scores, raw_scores
-from rerankd.strategies.fusion_settings import FusionConfig
+from rerankd.strategies.fusion.explained_parts import explain_parts
+from rerankd.strategies.fusion.methods import Method, fuse_in_turns
+from rerankd.strategies.fusion.scores import is_order_only, is_ranked_only, member_scores, raw_scores
+from rerankd.strategies.fusion.settings import FusionConfig
 from rerankd.strategies.member import Member, MemberAnswer
 from rerankd.strategies.parts import Parts
 from rerankd_adapters.base import ScoreSpace, Scoring

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerankd.strategies.prompt_template import fill, template_problems
+from rerankd.strategies.chat.prompt_template import fill, template_problems
 
 
 def test_placeholders_are_filled_once_and_other_braces_stay() -> None:

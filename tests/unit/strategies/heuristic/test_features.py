@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rerankd.local.bm25 import Bm25Query
 from rerankd.local.tokens.words import cut_text
-from rerankd.strategies.heuristic_features import (
+from rerankd.strategies.heuristic.features import (
     QueryWords,
     TextScores,
     TextWords,

@@ -16,7 +16,7 @@ from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
 from rerankd.engine.routing.settings import ModelSettings
 from rerankd.engine.scoring.scoring_context import ScoringContext
-from rerankd.strategies.chat_model import ChatModel, chat_model
+from rerankd.strategies.chat.model import ChatModel, chat_model
 from rerankd.telemetry.call_record import CallRecord
 from rerankd.telemetry.recorder import Recorder
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelProvider

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.strategies.prompt_safety import as_data, digest_of, neutralise, nonce_of
+from rerankd.strategies.chat.prompt_safety import as_data, digest_of, neutralise, nonce_of
 
 
 @pytest.mark.parametrize(

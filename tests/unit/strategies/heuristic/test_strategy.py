@@ -17,9 +17,9 @@ from rerankd.engine.routing.router import Router
 from rerankd.engine.scoring.model_result import ModelResult
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.local.bm25 import Bm25Query
-from rerankd.strategies.document_dates import date_of
-from rerankd.strategies.heuristic import Heuristic, build
-from rerankd.strategies.heuristic_settings import HeuristicConfig
+from rerankd.strategies.heuristic.document_dates import date_of
+from rerankd.strategies.heuristic.settings import HeuristicConfig
+from rerankd.strategies.heuristic.strategy import Heuristic, build
 from rerankd.strategies.parts import Parts
 from tests.support.engines import engine
 from tests.support.providers import ScriptedProvider, by_length

@@ -1,0 +1,1 @@
+"""The strategy llm-judge: a chat model judges each document by itself."""
