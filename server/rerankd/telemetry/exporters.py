@@ -1,4 +1,4 @@
-"""The exporters that the standard `OTEL_*` variables name."""
+"""The exporters that the standard `OTEL_*` variables name; OpenTelemetry's SDK is imported where one does."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import logging
 import uuid
 from collections.abc import Mapping
 from importlib import import_module, metadata
-from typing import Any, Final
-
-from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rerankd.telemetry.names import SERVICE_NAME
-from rerankd.telemetry.otlp_metrics import MetricsPush
-from rerankd.telemetry.tracing.own_tracer import QUEUE_SIZE, OwnTracer
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+
+    from rerankd.telemetry.otlp_metrics import MetricsPush
+    from rerankd.telemetry.tracing.own_tracer import OwnTracer
 
 _EXPORTERS: Final = {
     ("traces", "grpc"): ("opentelemetry.exporter.otlp.proto.grpc.trace_exporter", "OTLPSpanExporter"),
@@ -29,33 +29,53 @@ class TelemetrySettingsError(Exception):
     """The `OTEL_*` variables cannot be used; the message says which and why."""
 
 
-def open_tracer(environ: Mapping[str, str], resource: Resource | None = None) -> OwnTracer | None:
-    """Open what sends spans; `None` unless a variable asks for it.
+class Exports(NamedTuple):
+    """What sends telemetry out of this process; `None` unless a variable asks for it."""
+
+    tracer: OwnTracer | None
+    push: MetricsPush | None
+
+
+def open_exports(environ: Mapping[str, str]) -> Exports:
+    """Open what sends spans and what sends metrics, which describe this process alike.
 
     Raises:
         TelemetrySettingsError: A variable names an unknown exporter or protocol, or is not a number.
     """
-    exporter = _open_exporter("traces", environ)
-    if exporter is None:
-        return None
-    queue_size = _number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SIZE)
-    return OwnTracer(exporter, resource or describe_process(environ), environ, queue_size)
+    spans, metrics = _open_exporter("traces", environ), _open_exporter("metrics", environ)
+    if spans is None and metrics is None:
+        return Exports(None, None)
+    resource = _describe_process(environ)
+    tracer = None if spans is None else _open_tracer(spans, resource, environ)
+    return Exports(tracer, None if metrics is None else _open_push(metrics, resource, environ))
 
 
-def open_metrics_push(environ: Mapping[str, str], resource: Resource) -> MetricsPush | None:
-    """Open what sends metrics; `None` unless a variable asks for it.
+def open_tracer(environ: Mapping[str, str]) -> OwnTracer | None:
+    """Open what sends spans; `None` unless a variable asks for it.
 
     Raises:
-        TelemetrySettingsError: As `open_tracer`.
+        TelemetrySettingsError: As `open_exports`.
     """
-    exporter = _open_exporter("metrics", environ)
-    if exporter is None:
-        return None
+    exporter = _open_exporter("traces", environ)
+    return None if exporter is None else _open_tracer(exporter, _describe_process(environ), environ)
+
+
+def _open_tracer(exporter: Any, resource: Resource, environ: Mapping[str, str]) -> OwnTracer:
+    from rerankd.telemetry.tracing.own_tracer import QUEUE_SIZE, OwnTracer
+
+    return OwnTracer(exporter, resource, environ, _number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SIZE))
+
+
+def _open_push(exporter: Any, resource: Resource, environ: Mapping[str, str]) -> MetricsPush:
+    from rerankd.telemetry.otlp_metrics import MetricsPush
+
     return MetricsPush(exporter, resource, _number(environ, "OTEL_METRIC_EXPORT_INTERVAL", _METRIC_INTERVAL_MS) / 1000)
 
 
-def describe_process(environ: Mapping[str, str]) -> Resource:
+def _describe_process(environ: Mapping[str, str]) -> Resource:
     """Describe this process where the variables do not; each worker is an instance of its own."""
+    from opentelemetry.sdk.resources import Resource
+
     given = environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     ours = {"service.version": metadata.version("rerankd")}
     if not environ.get("OTEL_SERVICE_NAME") and "service.name=" not in given:
@@ -75,10 +95,17 @@ def _open_exporter(signal: str, environ: Mapping[str, str]) -> Any | None:
     if chosen in ("none", "prometheus"):
         return None
     if chosen == "console":
-        return ConsoleSpanExporter() if signal == "traces" else ConsoleMetricExporter()
+        return _console(signal)
     if chosen != "otlp":
         raise TelemetrySettingsError(f"OTEL_{signal.upper()}_EXPORTER must be otlp, console or none, is {chosen}")
     return _open_otlp(signal, environ)
+
+
+def _console(signal: str) -> Any:
+    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+    from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+    return ConsoleSpanExporter() if signal == "traces" else ConsoleMetricExporter()
 
 
 def _open_otlp(signal: str, environ: Mapping[str, str]) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Final
 
-from rerankd.telemetry.exporters import describe_process, open_metrics_push, open_tracer
+from rerankd.telemetry.exporters import open_exports
 from rerankd.telemetry.log_line_sink import LogLineSink
 from rerankd.telemetry.metrics import metrics
 from rerankd.telemetry.metrics_sink import MetricsSink
@@ -37,9 +37,7 @@ class Telemetry:
         metrics.keep(is_kept=settings.metrics)
         metrics.model.limit = metrics.deployment.limit = settings.max_models
         metrics.build.of(metadata.version("rerankd")).set(1)
-        resource = describe_process(environ)
-        tracer = open_tracer(environ, resource)
-        push = open_metrics_push(environ, resource)
+        tracer, push = open_exports(environ)
         self._closers: list[Callable[[], None]] = [each.close for each in (tracer, push) if each is not None]
         self._log_lines = LogLineSink(log.sample, settings.slow_call_ms)
         sinks: list[Sink] = [MetricsSink()] if settings.metrics else []
