@@ -62,7 +62,9 @@ def server(upstream: Upstream) -> Iterator[ServerProcess]:
         "mine": {"provider": "cohere", "base_url": upstream.url, "api_key": "upstream-key-0123456789"},
         "deep": {"provider": "deepinfra", "base_url": upstream.url, "api_key": "upstream-key-0123456789"},
     }
-    process = ServerProcess(environment={"RERANKD_PROVIDERS": json.dumps(providers)})
+    # Headers of load balancers are among those it is sent: it would wait for the balancer before it ends.
+    settings = {"RERANKD_PROVIDERS": json.dumps(providers), "RERANKD_SERVER__DRAIN_DELAY_S": "0"}
+    process = ServerProcess(environment=settings)
     yield process
     assert process.stop() == 0
 
