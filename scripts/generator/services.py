@@ -41,7 +41,7 @@ import grpc
 from rerankd.rpc.behaviour import collecting, streaming, unary
 from rerankd.rpc.codec import decoder, encoder
 from rerankd.rpc.large_messages import LargeMessages
-from rerankd.telemetry.server_span import ServerTracing
+from rerankd.telemetry.calls.server_span import ServerTracing
 '''
 _UNGATED: Final = "RerankService"
 """Its wrappers are written by hand: they look at models and limits, and its calls are many."""

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from rerankd.serving.listening import Addresses
 from rerankd.serving.worker import WorkerStart, run_worker
 from rerankd.settings import SettingsOrigin
-from rerankd.telemetry.deferred import DELAY_S
+from rerankd.telemetry.calls.deferred import DELAY_S
 from rerankd.telemetry.logging import configure_logging
 
 _WORKERS = "rerankd-local"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rerankd.telemetry.deferred import DELAY_S
+from rerankd.telemetry.calls.deferred import DELAY_S
 from tests.costs.counting import CountedServer, provider, settings
 from tests.costs.scenarios import SMALL, Call, Scenario
 

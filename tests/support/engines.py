@@ -21,8 +21,8 @@ from rerankd.engine.routing.router import Router
 from rerankd.engine.routing.settings import CircuitBreakerSettings, DeploymentSettings, ModelSettings
 from rerankd.strategies.composition import compose_models
 from rerankd.strategies.settings import AnyReranker
-from rerankd.telemetry.recorder import Recorder
-from rerankd.telemetry.recording import RecordedService
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.calls.recording import RecordedService
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.providers import Answer, ScriptedProvider
 

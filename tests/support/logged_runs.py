@@ -17,8 +17,8 @@ from rerankd.runs.run import Run
 from rerankd.runs.settings import RunSettings
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.recorder import EndedBatch, Recorder
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import EndedBatch, Recorder
 
 WORDS: Final = "local/bm25"
 EARLIER: Final = "earlier"

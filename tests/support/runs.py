@@ -12,8 +12,8 @@ from rerankd.engine.rendering import render_plain
 from rerankd.runs.rows import RunRow, row_of
 from rerankd.runs.run import Run, RunDetails, RunDocument, RunResult
 from rerankd.runs.run_id import RunIds
-from rerankd.telemetry.call_record import CallRecord, RerankerIdentity
-from rerankd.telemetry.recorder import Recorder
+from rerankd.telemetry.calls.call_record import CallRecord, RerankerIdentity
+from rerankd.telemetry.calls.recorder import Recorder
 
 _IDS = RunIds()
 QUERY = "capital of France"

@@ -15,7 +15,7 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import FieldViolation, ServiceError
 from rerankd.contract.service import RerankService, RerankServiceStreams
-from rerankd.telemetry.recording import current_record
+from rerankd.telemetry.calls.recording import current_record
 
 _RERANK: Final = SCOPES_OF_RPC["RerankService.Rerank"]
 

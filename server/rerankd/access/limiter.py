@@ -12,7 +12,7 @@ from rerankd.access.limits.provider_budgets import ProviderBudgets
 from rerankd.access.settings import AccessSettings
 from rerankd.contract.service import RerankService
 from rerankd.engine.routing.deployment import Deployment
-from rerankd.telemetry.recorder import Sink
+from rerankd.telemetry.calls.recorder import Sink
 
 
 class Limiter:

@@ -27,7 +27,7 @@ from rerankd.contract.service import RerankService
 from rerankd.contract.status import OK, internal_error, status_of
 from rerankd.engine.response import elapsed_ms
 from rerankd.engine.scoring.usage import add_usage
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 
 Rerank = Callable[[RerankRequest, CallContext], Awaitable[messages.RerankResponse]]
 ContextOf = Callable[[BatchItem, CallContext], CallContext]

@@ -18,7 +18,7 @@ from rerankd.engine.scoring.first_result import first_result
 from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.time_limits import TimeLimits
-from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.calls.call_record import CallRecord
 
 _NORMALISATIONS: Final = {
     messages.ScoreNormalization.NONE: Normalisation.NONE,

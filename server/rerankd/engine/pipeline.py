@@ -30,7 +30,7 @@ from rerankd.engine.start_pacer import StartPacer
 from rerankd.engine.time_limits import TimeLimits
 from rerankd.engine.validation import check_request
 from rerankd.engine.warming import Warming
-from rerankd.telemetry.recording import current_record
+from rerankd.telemetry.calls.recording import current_record
 
 
 class Engine:

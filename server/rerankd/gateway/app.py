@@ -59,7 +59,7 @@ from rerankd.gateway.translation.dialect import Dialect
 from rerankd.gateway.translation.dialect_service import rerank_in_dialect
 from rerankd.gateway.translation.field_names import in_own_names
 from rerankd.gateway.translation.parsed_request import ParsedRequest
-from rerankd.telemetry.server_span import ServerTracing
+from rerankd.telemetry.calls.server_span import ServerTracing
 
 _log = structlog.get_logger("rerankd.gateway")
 _encode: Final = msgspec.json.Encoder().encode

@@ -10,8 +10,8 @@ from typing import Final, Self
 from rerankd.gateway.asgi import Scope
 from rerankd.gateway.response_writer import ResponseWriter
 from rerankd.telemetry import names
-from rerankd.telemetry.server_span import ServerTracing
-from rerankd.telemetry.trace_context import Attributes
+from rerankd.telemetry.calls.server_span import ServerTracing
+from rerankd.telemetry.calls.trace_context import Attributes
 
 _MAX_PATH_CHARS: Final = 200
 _KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

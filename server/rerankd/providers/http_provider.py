@@ -16,7 +16,7 @@ from rerankd.http.transport_settings import TlsSettings
 from rerankd.providers.authentication import RequestAuthenticator, open_authenticator
 from rerankd.providers.cloud_defaults import with_cloud_defaults
 from rerankd.providers.refresh import DEFAULT_REFRESH_S
-from rerankd.telemetry.trace_context import trace_headers
+from rerankd.telemetry.calls.trace_context import trace_headers
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,

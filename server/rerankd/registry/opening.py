@@ -17,7 +17,7 @@ from rerankd.registry.totals_sink import TotalsSink
 from rerankd.registry.trial import RunningEngine
 from rerankd.runs.run_reading import ReadableRuns, RunReading
 from rerankd.store.opening import LazyDatabase
-from rerankd.telemetry.recorder import Sink
+from rerankd.telemetry.calls.recorder import Sink
 
 
 class ServingEngine(RunningEngine, Protocol):

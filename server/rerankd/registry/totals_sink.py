@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from rerankd.registry.stored_reranker import CallTotals
-from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import EndedBatch
 from rerankd.telemetry.fault_log import FaultLog
-from rerankd.telemetry.recorder import EndedBatch
 
 if TYPE_CHECKING:
     from rerankd.registry.reranker_table import RerankerTable

@@ -21,7 +21,7 @@ from rerankd.rpc import convert_values
 from rerankd.rpc.codec import Undecodable, Undecoded, accept, accept_stream
 from rerankd.rpc.context import REQUEST_ID_KEY, ServicerContext, open_call
 from rerankd.rpc.tracing import GrpcCallSpan
-from rerankd.telemetry.server_span import ServerTracing
+from rerankd.telemetry.calls.server_span import ServerTracing
 
 STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
 RETRY_PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"

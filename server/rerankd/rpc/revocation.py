@@ -12,7 +12,7 @@ import grpc
 from rerankd.contract.errors import ServiceError
 from rerankd.rpc.behaviour import abort
 from rerankd.rpc.context import ServicerContext, open_call
-from rerankd.telemetry.server_span import ServerTracing
+from rerankd.telemetry.calls.server_span import ServerTracing
 
 CertificateCheck: TypeAlias = Callable[[Callable[[], bytes]], None]
 """Takes what returns the client's certificate, PEM; raises `ServiceError` for one that was revoked."""

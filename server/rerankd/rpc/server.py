@@ -20,7 +20,7 @@ from rerankd.rpc.tei import tei_handlers
 from rerankd.rpc.tei_messages import TEI_INFO, TEI_RERANK
 from rerankd.rpc.unknown_methods import UnknownMethods
 from rerankd.settings import Keepalive, Settings
-from rerankd.telemetry.server_span import ServerTracing
+from rerankd.telemetry.calls.server_span import ServerTracing
 
 _MAX_METADATA_BYTES: Final = 16 * 1024
 """Of one call; calls with up to twice as much are refused at random, ones with more always."""

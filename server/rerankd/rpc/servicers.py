@@ -13,7 +13,7 @@ from rerankd.rpc import access_convert, convert, evaluation_convert, reranker_co
 from rerankd.rpc.behaviour import streaming, unary
 from rerankd.rpc.codec import decoder, encoder
 from rerankd.rpc.large_messages import LargeMessages
-from rerankd.telemetry.server_span import ServerTracing
+from rerankd.telemetry.calls.server_span import ServerTracing
 
 RERANK_SERVICE: Final = "rerank.v1.RerankService"
 ACCESS_SERVICE: Final = "rerank.v1.AccessService"

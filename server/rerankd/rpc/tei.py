@@ -38,7 +38,7 @@ from rerankd.rpc.tei_messages import (
 )
 from rerankd.rpc.wire import check_documents
 from rerankd.settings import Settings
-from rerankd.telemetry.server_span import ServerTracing
+from rerankd.telemetry.calls.server_span import ServerTracing
 
 _MODEL_TYPE_RERANKER: Final = 2
 _MAPPED: Final = {"raw_scores": ""}

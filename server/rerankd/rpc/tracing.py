@@ -12,8 +12,8 @@ import grpc
 from rerankd.contract.call_context import CallContext
 from rerankd.rpc.context import ServicerContext
 from rerankd.telemetry import names
-from rerankd.telemetry.server_span import ServerTracing
-from rerankd.telemetry.trace_context import Attributes
+from rerankd.telemetry.calls.server_span import ServerTracing
+from rerankd.telemetry.calls.trace_context import Attributes
 
 _FAULTS: Final = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 """Codes that are the server's fault, by OpenTelemetry's semantic conventions."""

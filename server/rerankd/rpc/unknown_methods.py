@@ -6,7 +6,7 @@ import grpc
 
 from rerankd.contract.call_context import CallContext, usable_request_id
 from rerankd.rpc.context import REQUEST_ID_KEY
-from rerankd.telemetry.server_span import ServerTracing
+from rerankd.telemetry.calls.server_span import ServerTracing
 
 
 class UnknownMethods(grpc.GenericRpcHandler):

@@ -10,8 +10,8 @@ from rerankd.runs.run import Run, RunAttempt, RunDetails, RunMember, RunResult
 from rerankd.runs.run_id import RunIds
 from rerankd.runs.settings import RunSettings
 from rerankd.runs.text_capture import TextCapture, has_texts_alone, images_of, sizes_of
-from rerankd.telemetry.call_record import CallEvent, CallRecord, Fallback, Hedge, Retry, ScoredTexts
-from rerankd.telemetry.watches import AttemptWatch, milliseconds
+from rerankd.telemetry.calls.call_record import CallEvent, CallRecord, Fallback, Hedge, Retry, ScoredTexts
+from rerankd.telemetry.calls.watches import AttemptWatch, milliseconds
 
 PREVIEW_CHARS: Final = 200
 """Characters of the query in lists of runs."""

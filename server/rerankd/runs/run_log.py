@@ -11,8 +11,8 @@ from rerankd.runs.run_queue import RunQueue
 from rerankd.runs.settings import RunSettings
 from rerankd.runs.writer import RETENTION_S, RunWriter
 from rerankd.store.settings import StoreSettings
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.recorder import EndedBatch, Recorder
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import EndedBatch, Recorder
 
 if TYPE_CHECKING:
     from rerankd.runs.run_store import RunStore

@@ -17,8 +17,8 @@ import structlog
 from rerankd.runs.capture import RunCapture, chars_of
 from rerankd.runs.rows import RunRow, row_of
 from rerankd.runs.settings import RunSettings
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.metrics.instruments import metrics
 
 _SMALL_CHARS: Final = 32_768
 _SMALL_DOCUMENTS: Final = 100

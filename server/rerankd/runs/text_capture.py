@@ -12,7 +12,7 @@ import msgspec
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.runs.run import Capture, LeftOut, RunDetails, RunDocument
 from rerankd.runs.settings import RunSettings
-from rerankd.telemetry.call_record import ScoredTexts
+from rerankd.telemetry.calls.call_record import ScoredTexts
 
 CAPTURE: Final = "runs.capture"
 MAX_RUN: Final = "runs.max_run_kb"

@@ -14,8 +14,8 @@ from rerankd.runs.rows import RunRow
 from rerankd.runs.run_queue import RunQueue, size_of
 from rerankd.runs.settings import RunSettings
 from rerankd.store.errors import StoreError
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.metrics.instruments import metrics
 
 GATHER_S: Final = 0.25
 """How long runs wait for others to share a transaction; not with `durability: sync`."""

@@ -32,8 +32,8 @@ from rerankd.sdk.telemetry import EmbeddedTelemetry
 from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings, SettingsError, load_settings
 from rerankd.strategies.common_settings import CommonConfig
+from rerankd.telemetry.calls.trace_context import Parent
 from rerankd.telemetry.host_tracer import calling_span
-from rerankd.telemetry.trace_context import Parent
 
 T = TypeVar("T")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from rerankd.telemetry.calls.recorder import Recorder, Sink
 from rerankd.telemetry.host_tracer import HostTracing
 from rerankd.telemetry.log_line_sink import LogLineSink
-from rerankd.telemetry.recorder import Recorder, Sink
 from rerankd.telemetry.settings import LogSettings, TelemetrySettings
 
 

@@ -32,8 +32,8 @@ from rerankd.serving.version_building import VersionBuilder, compose, with_store
 from rerankd.settings import Settings
 from rerankd.store.opening import LazyDatabase
 from rerankd.strategies.settings import AnyReranker
-from rerankd.telemetry.recorder import Recorder
-from rerankd.telemetry.recording import RecordedService
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.calls.recording import RecordedService
 from rerankd_adapters.base import ModelProvider
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from rerankd.cache.pair_scores import PairScores
 from rerankd.engine.routing.deployment import Deployment
-from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.recorder import Recorder
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.metrics.instruments import metrics
 
 
 class Gauges:

@@ -29,7 +29,7 @@ from rerankd.serving.worker import EXIT_CANNOT_START, EXIT_OK, WorkerStart
 from rerankd.serving.worker_process import WorkerProcess, new_shared_flag, spawn
 from rerankd.settings import Settings, SettingsError, SettingsOrigin, update
 from rerankd.telemetry.logging import configure_logging
-from rerankd.telemetry.metrics import SHARED_FOLDER, forget_process
+from rerankd.telemetry.metrics.instruments import SHARED_FOLDER, forget_process
 
 MAX_DEATHS: Final = 5
 """Deaths of workers within `DEATH_WINDOW_S` after which the supervisor gives up if no other worker is ready."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 from rerankd.serving.listening import Addresses
 from rerankd.serving.worker import WorkerStart, run_worker
 from rerankd.telemetry.logging import configure_logging, label_process
-from rerankd.telemetry.metrics import SHARED_SLOT
+from rerankd.telemetry.metrics.instruments import SHARED_SLOT
 
 _context: Final = multiprocessing.get_context("spawn")
 _LATE_HANDLED: Final = (signal.SIGHUP, signal.SIGUSR2)

@@ -22,7 +22,7 @@ from rerankd.engine.scoring.first_result import first_result
 from rerankd.engine.scoring.model_result import ModelResult, ScoringModel, stages_of
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.stage_report import StageReport
-from rerankd.telemetry.member_watch import MemberWatch
+from rerankd.telemetry.calls.member_watch import MemberWatch
 from rerankd_adapters.base import Price, ScoreSpace, Scoring
 from rerankd_adapters.parameter import Parameters
 

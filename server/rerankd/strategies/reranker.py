@@ -17,7 +17,7 @@ from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.strategies import strategy
 from rerankd.strategies.common_settings import RerankerSettings
 from rerankd.strategies.member import Member
-from rerankd.telemetry.call_record import RerankerIdentity
+from rerankd.telemetry.calls.call_record import RerankerIdentity
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from rerankd.engine.ranking import Normalisation
 from rerankd.engine.rendering import RenderedRequest
 from rerankd.engine.scoring.composed_model import ComposedInfo
 from rerankd.engine.scoring.scoring_context import ScoringContext
-from rerankd.telemetry.call_record import RerankerIdentity
+from rerankd.telemetry.calls.call_record import RerankerIdentity
 from rerankd_adapters.base import ScoreSpace, Scoring
 
 

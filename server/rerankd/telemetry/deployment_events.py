@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rerankd.telemetry import names
-from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.trace_context import current_span
+from rerankd.telemetry.calls.trace_context import current_span
+from rerankd.telemetry.metrics.instruments import metrics
 
 
 def model_known(name: str, deployments: Iterable[tuple[str, str, str]]) -> None:

@@ -13,7 +13,7 @@ from rerankd.telemetry.names import SERVICE_NAME
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
-    from rerankd.telemetry.otlp_metrics import MetricsPush
+    from rerankd.telemetry.metrics.otlp_metrics import MetricsPush
     from rerankd.telemetry.tracing.own_tracer import OwnTracer
 
 _EXPORTERS: Final = {
@@ -67,7 +67,7 @@ def _open_tracer(exporter: Any, resource: Resource, environ: Mapping[str, str]) 
 
 
 def _open_push(exporter: Any, resource: Resource, environ: Mapping[str, str]) -> MetricsPush:
-    from rerankd.telemetry.otlp_metrics import MetricsPush
+    from rerankd.telemetry.metrics.otlp_metrics import MetricsPush
 
     return MetricsPush(exporter, resource, _number(environ, "OTEL_METRIC_EXPORT_INTERVAL", _METRIC_INTERVAL_MS) / 1000)
 

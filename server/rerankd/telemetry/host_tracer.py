@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
+from rerankd.telemetry.calls.trace_context import Parent, TraceContext, TracePolicy, current_span
 from rerankd.telemetry.names import MODEL_SPAN, SERVICE_NAME
 from rerankd.telemetry.settings import TelemetrySettings
-from rerankd.telemetry.trace_context import Parent, TraceContext, TracePolicy, current_span
 from rerankd.telemetry.tracing.call_spans import SpanRecord
 from rerankd.telemetry.tracing.span_sink import SpanSink
 

@@ -9,9 +9,9 @@ from typing import Final, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from rerankd.contract.errors import Code
-from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import EndedBatch
 from rerankd.telemetry.logging import timestamp, write_calls
-from rerankd.telemetry.recorder import EndedBatch
 
 _CODES: Final = {code: code.name for code in Code}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rerankd.contract.errors import Code
-from rerankd.telemetry.call_record import CallRecord, Fallback, Hedge, Retry
-from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.recorder import EndedBatch
-from rerankd.telemetry.watches import AttemptWatch
+from rerankd.telemetry.calls.call_record import CallRecord, Fallback, Hedge, Retry
+from rerankd.telemetry.calls.recorder import EndedBatch
+from rerankd.telemetry.calls.watches import AttemptWatch
+from rerankd.telemetry.metrics.instruments import metrics
 
 _CODES = {code: code.name for code in Code}
 Exemplar = dict[str, str]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 
 PERIOD_S: Final = 1.0
 

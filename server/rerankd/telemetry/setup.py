@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Final
 
+from rerankd.telemetry.calls.recorder import Recorder, Sink
+from rerankd.telemetry.calls.server_span import ServerTracing
+from rerankd.telemetry.calls.trace_context import TracePolicy
 from rerankd.telemetry.exporters import open_exports
 from rerankd.telemetry.log_line_sink import LogLineSink
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 from rerankd.telemetry.metrics_sink import MetricsSink
-from rerankd.telemetry.recorder import Recorder, Sink
-from rerankd.telemetry.server_span import ServerTracing
 from rerankd.telemetry.settings import LogSettings, TelemetrySettings
-from rerankd.telemetry.trace_context import TracePolicy
 from rerankd.telemetry.tracing.span_sink import SpanSink
 
 _CLOSE_TIMEOUT_S: Final = 3.0

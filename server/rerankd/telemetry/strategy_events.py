@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 
 
 def document_judged(model: str, outcome: str) -> None:

@@ -24,7 +24,7 @@ from rerankd.engine.scoring.estimate import Estimate, Needed, Quote
 from rerankd.engine.scoring.model_result import ModelResult, ScoringModel
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.usage import add_usage
-from rerankd.telemetry.call_record import RerankerIdentity
+from rerankd.telemetry.calls.call_record import RerankerIdentity
 from rerankd_adapters import base
 from tests.support.engines import failing
 from tests.support.providers import ScriptedProvider, by_length

@@ -16,7 +16,7 @@ from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings
 from rerankd.store.errors import StoreError
 from rerankd.store.settings import StoreSettings
-from rerankd.telemetry.recorder import Recorder
+from rerankd.telemetry.calls.recorder import Recorder
 from tests.support.registry import Replica, content
 
 CALL = CallContext(request_id="test")

@@ -21,8 +21,8 @@ from rerankd.runs.settings import RunSettings
 from rerankd.runs.writer import RunWriter
 from rerankd.store.errors import StoreError
 from rerankd.store.settings import StoreSettings
-from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.recorder import Recorder
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.metrics.instruments import metrics
 from tests.support.runs import ended_call
 from tests.support.waiting import settle, until
 

@@ -12,9 +12,9 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.engine.pipeline import Engine
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.recorder import EndedBatch, Recorder
-from rerankd.telemetry.recording import RecordedService
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import EndedBatch, Recorder
+from rerankd.telemetry.calls.recording import RecordedService
 from rerankd_adapters.base import AdapterErrorKind, ProviderCall, ProviderReply
 from rerankd_adapters.parameter import Parameters
 from rerankd_adapters.providers.nvidia_nim import NVIDIA_NIM

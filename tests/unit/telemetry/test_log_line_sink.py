@@ -16,8 +16,8 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.telemetry import logging
+from rerankd.telemetry.calls.recorder import Recorder
 from rerankd.telemetry.log_line_sink import CallLine, LogLineSink
-from rerankd.telemetry.recorder import Recorder
 from rerankd.telemetry.settings import LogSettings
 
 

@@ -10,10 +10,10 @@ from rerankd.contract.messages import RerankRequest
 from rerankd.engine.limits import RequestLimits
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.router import Router
-from rerankd.telemetry.metrics import KnownNames, metrics
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.calls.recording import RecordedService
+from rerankd.telemetry.metrics.instruments import KnownNames, metrics
 from rerankd.telemetry.metrics_sink import MetricsSink
-from rerankd.telemetry.recorder import Recorder
-from rerankd.telemetry.recording import RecordedService
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelInfo, ProviderCall, ProviderReply
 from tests.support.providers import ScriptedProvider, by_length
 

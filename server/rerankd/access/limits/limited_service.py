@@ -18,7 +18,7 @@ from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.service import RerankService
 from rerankd.engine.scoring.estimate import Needed, Quote
 from rerankd.engine.warming import rerank_request_of
-from rerankd.telemetry.recording import current_record
+from rerankd.telemetry.calls.recording import current_record
 
 _NOTHING_USED: Final = Amounts()
 """By a call that failed."""

@@ -12,8 +12,8 @@ from rerankd.access.limits.ledger import Charge, Lease, Ledger, LedgerUnavailabl
 from rerankd.access.limits.settings import BudgetSettings
 from rerankd.access.limits.windows import Span, Window
 from rerankd.engine.routing.deployment import Deployment
-from rerankd.telemetry.recorder import EndedBatch
-from rerankd.telemetry.watches import AttemptWatch
+from rerankd.telemetry.calls.recorder import EndedBatch
+from rerankd.telemetry.calls.watches import AttemptWatch
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 
 _CHECK_S: Final = 2.0

@@ -15,10 +15,10 @@ from rerankd.access.spend.settings import SpendSettings
 from rerankd.access.spend.stored_spend import StoredSpend
 from rerankd.access.spend.sums import Rows, SpendSums
 from rerankd.store.errors import StoreError
-from rerankd.telemetry.call_record import CallRecord
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import EndedBatch
 from rerankd.telemetry.fault_log import FaultLog
-from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.recorder import EndedBatch
+from rerankd.telemetry.metrics.instruments import metrics
 
 if TYPE_CHECKING:
     from rerankd.access.spend.spend_table import SpendTable

@@ -9,8 +9,8 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from rerankd.contract.call_context import Caller
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.watches import AttemptWatch
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.watches import AttemptWatch
 
 OTHER: Final = "other"
 """Stands for all names beyond the most that are told apart."""

@@ -27,7 +27,7 @@ from rerankd.engine.routing.failures import combine_errors, overloaded, service_
 from rerankd.engine.routing.hedging import send_hedged
 from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.time_limits import TimeLimit
-from rerankd.telemetry.watches import ChunkWatch
+from rerankd.telemetry.calls.watches import ChunkWatch
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 from rerankd_adapters.call import R, R_co, RoutedCall
 

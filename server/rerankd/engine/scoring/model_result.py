@@ -13,7 +13,7 @@ from rerankd.engine.rendering import RenderedRequest
 from rerankd.engine.routing.chunk_executor import ChunkResult
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.stage_report import StageReport
-from rerankd.telemetry.call_record import RerankerIdentity
+from rerankd.telemetry.calls.call_record import RerankerIdentity
 from rerankd_adapters.base import ScoreSpace
 from rerankd_adapters.call import RoutedReply
 

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from rerankd.cache.pair_scores import CacheUse
 from rerankd.engine.admission import Admission
 from rerankd.engine.routing.call_retries import CallRetries
-from rerankd.telemetry.member_watch import ScoringWatch
+from rerankd.telemetry.calls.member_watch import ScoringWatch
 
 
 class ScoringContext(Struct):

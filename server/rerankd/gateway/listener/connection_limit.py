@@ -7,7 +7,7 @@ import sys
 from typing import Final
 
 from rerankd.gateway.listener.refusal_log import RefusalLog
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 
 if sys.platform != "win32":
     import resource

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from rerankd.telemetry import names
-from rerankd.telemetry.call_record import MAX_NAME_CHARS, CallEvent, CallRecord, Hedge, Retry
-from rerankd.telemetry.member_watch import MemberWatch
-from rerankd.telemetry.server_span import ServerSpan
-from rerankd.telemetry.trace_context import Attributes, TraceContext, new_id
-from rerankd.telemetry.watches import AttemptWatch
+from rerankd.telemetry.calls.call_record import MAX_NAME_CHARS, CallEvent, CallRecord, Hedge, Retry
+from rerankd.telemetry.calls.member_watch import MemberWatch
+from rerankd.telemetry.calls.server_span import ServerSpan
+from rerankd.telemetry.calls.trace_context import Attributes, TraceContext, new_id
+from rerankd.telemetry.calls.watches import AttemptWatch
 from rerankd_adapters.call import RoutedReply
 
 Kind = Literal["server", "client", "internal"]

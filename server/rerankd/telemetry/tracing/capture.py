@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rerankd.telemetry.call_record import CallRecord, ScoredTexts
+from rerankd.telemetry.calls.call_record import CallRecord, ScoredTexts
 from rerankd.telemetry.settings import TelemetrySettings
 
 _KIND: Final = "openinference.span.kind"

@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, Tra
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
+from rerankd.telemetry.calls.trace_context import Parent
 from rerankd.telemetry.fault_log import FaultLog
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 from rerankd.telemetry.names import SERVICE_NAME
-from rerankd.telemetry.trace_context import Parent
 from rerankd.telemetry.tracing.tracer_spans import GivenIds, TracerSpans, ask_sampler
 
 QUEUE_SIZE: Final = 2048

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.recorder import EndedBatch
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import EndedBatch
+from rerankd.telemetry.calls.trace_context import TraceContext, new_id
 from rerankd.telemetry.settings import TelemetrySettings
-from rerankd.telemetry.trace_context import TraceContext, new_id
 from rerankd.telemetry.tracing.call_spans import SpanRecord, call_spans, server_span
 from rerankd.telemetry.tracing.capture import Capture
 

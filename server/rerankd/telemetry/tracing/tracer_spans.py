@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler
 
-from rerankd.telemetry.trace_context import Parent
+from rerankd.telemetry.calls.trace_context import Parent
 from rerankd.telemetry.tracing.call_spans import Kind, SpanRecord
 
 _KINDS: Final[Mapping[Kind, otel.SpanKind]] = {

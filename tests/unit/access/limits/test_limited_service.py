@@ -18,8 +18,8 @@ from rerankd.access.limits.settings import LedgerSettings, LimitSettings
 from rerankd.contract.call_context import CallContext, Caller
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse, WarmDocumentsRequest
-from rerankd.telemetry.recorder import Recorder
-from rerankd.telemetry.recording import RecordedService
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.calls.recording import RecordedService
 from rerankd_adapters.base import AdapterErrorKind, ModelInfo, Price, ProviderCall, ProviderReply
 from tests.support.engines import engine, failing, hanging
 from tests.support.providers import Answer, ScriptedProvider, by_length

@@ -19,8 +19,8 @@ from rerankd.contract.messages import RerankRequest
 from rerankd.engine.pipeline import Engine
 from rerankd.engine.routing.circuit_breaker import CircuitBreaker
 from rerankd.engine.routing.settings import CircuitBreakerSettings
-from rerankd.telemetry.recorder import Recorder
-from rerankd.telemetry.recording import RecordedService
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.calls.recording import RecordedService
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.engines import Clock, engine
 from tests.support.providers import ScriptedProvider, by_length

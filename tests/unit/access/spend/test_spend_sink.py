@@ -19,8 +19,8 @@ from rerankd.contract.messages import RerankRequest, RerankResponse, Usage
 from rerankd.store.database import Database
 from rerankd.store.migrating import open_store
 from rerankd.store.settings import StoreSettings
-from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.recorder import Recorder
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.metrics.instruments import metrics
 from rerankd_adapters.base import ProviderReply
 from tests.support.waiting import until
 

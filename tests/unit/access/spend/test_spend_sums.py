@@ -12,9 +12,9 @@ from rerankd.access.spend.sums import OTHER, SpendAmounts, SpendKey, SpendSums
 from rerankd.contract.call_context import ANONYMOUS, CallContext, Caller
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse, Usage
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.recorder import EndedBatch, Recorder
-from rerankd.telemetry.recording import RecordedService
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import EndedBatch, Recorder
+from rerankd.telemetry.calls.recording import RecordedService
 from rerankd_adapters.base import (
     AdapterError,
     AdapterErrorKind,

@@ -11,7 +11,7 @@ from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.routing.recent_groups import RecentGroups
 from rerankd.engine.routing.router import Router, RouterSettingsError
 from rerankd.engine.routing.settings import ModelSettings
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 from rerankd_adapters.base import ModelInfo, ProviderCall, ProviderReply
 from tests.support.providers import ScriptedProvider, by_length
 

@@ -17,8 +17,8 @@ from rerankd.engine.routing.router import Router
 from rerankd.engine.routing.settings import ModelSettings
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.strategies.chat.model import ChatModel, chat_model
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.recorder import Recorder
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import Recorder
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelProvider
 from rerankd_adapters.chat import ChatCall, ChatMessage, ChatReply
 from tests.support.chat import ChatAnswerer, ScriptedChat, echo

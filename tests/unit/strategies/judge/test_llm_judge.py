@@ -31,7 +31,7 @@ from rerankd.strategies.judge.llm_judge import expected_grade
 from rerankd.strategies.judge.prompt import JudgePrompts
 from rerankd.strategies.judge.settings import LlmJudgeConfig, LlmJudgeSettings
 from rerankd.strategies.settings import reranker_problems
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 from rerankd_adapters.base import AdapterError, AdapterErrorKind
 from rerankd_adapters.chat import ChatCall, ChatReply
 from rerankd_adapters.label_reading import LabelReading

@@ -24,7 +24,7 @@ from rerankd.engine.pipeline import Engine
 from rerankd.strategies.composition import RerankersError
 from rerankd.strategies.listwise.settings import LlmListwiseConfig, LlmListwiseSettings
 from rerankd.strategies.settings import reranker_problems
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 from rerankd_adapters.base import Capabilities
 from rerankd_adapters.chat import ChatCall, ChatReply
 from rerankd_adapters.label_reading import LabelReading

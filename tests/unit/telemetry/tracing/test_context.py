@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rerankd.telemetry.server_span import ServerTracing
-from rerankd.telemetry.trace_context import (
+from rerankd.telemetry.calls.server_span import ServerTracing
+from rerankd.telemetry.calls.trace_context import (
     Parent,
     TraceContext,
     TracePolicy,
@@ -106,7 +106,7 @@ def test_a_pause_between_the_two_clocks_does_not_move_spans(monkeypatch: pytest.
         return now
 
     clock = SimpleNamespace(time_ns=paused, perf_counter_ns=time.perf_counter_ns)
-    monkeypatch.setattr("rerankd.telemetry.trace_context.time", clock)
+    monkeypatch.setattr("rerankd.telemetry.calls.trace_context.time", clock)
     before = time.time_ns()
     at = TraceContext("x", None, TracePolicy()).at_ns(time.perf_counter())
     assert abs(at - before) < 100e6

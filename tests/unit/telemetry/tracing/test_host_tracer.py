@@ -16,11 +16,11 @@ from structlog.testing import capture_logs
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.calls.recording import RecordedService
+from rerankd.telemetry.calls.trace_context import current_span, trace_headers
 from rerankd.telemetry.host_tracer import HostTracing, calling_span
-from rerankd.telemetry.recorder import Recorder
-from rerankd.telemetry.recording import RecordedService
 from rerankd.telemetry.settings import TelemetrySettings
-from rerankd.telemetry.trace_context import current_span, trace_headers
 from tests.support.engines import engine, failing, in_turn
 from tests.support.providers import ScriptedProvider, by_length
 

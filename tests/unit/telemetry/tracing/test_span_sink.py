@@ -11,11 +11,11 @@ import pytest
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import ServiceError
 from rerankd.contract.messages import RerankRequest
-from rerankd.telemetry.recorder import Recorder
-from rerankd.telemetry.recording import RecordedService
-from rerankd.telemetry.server_span import ServerSpan, ServerTracing
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.calls.recording import RecordedService
+from rerankd.telemetry.calls.server_span import ServerSpan, ServerTracing
+from rerankd.telemetry.calls.trace_context import Parent, TracePolicy, current_span
 from rerankd.telemetry.settings import TelemetrySettings
-from rerankd.telemetry.trace_context import Parent, TracePolicy, current_span
 from rerankd.telemetry.tracing.call_spans import SpanRecord
 from rerankd.telemetry.tracing.span_sink import SpanSink
 from rerankd_adapters.base import AdapterErrorKind, ProviderCall, ProviderReply

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 from structlog.testing import capture_logs
 
-from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.trace_context import Parent
+from rerankd.telemetry.calls.trace_context import Parent
+from rerankd.telemetry.metrics.instruments import metrics
 from rerankd.telemetry.tracing.call_spans import SpanRecord
 from rerankd.telemetry.tracing.own_tracer import OwnTracer
 from rerankd.telemetry.tracing.tracer_spans import ask_sampler

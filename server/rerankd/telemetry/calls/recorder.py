@@ -9,11 +9,11 @@ import structlog
 
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.messages import RerankRequest
-from rerankd.telemetry.call_record import MAX_NAME_CHARS, CallRecord, RefusedRequest
-from rerankd.telemetry.deferred import DELAY_S, DeferredQueue
-from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.server_span import ServerSpan
-from rerankd.telemetry.watches import AttemptWatch
+from rerankd.telemetry.calls.call_record import MAX_NAME_CHARS, CallRecord, RefusedRequest
+from rerankd.telemetry.calls.deferred import DELAY_S, DeferredQueue
+from rerankd.telemetry.calls.server_span import ServerSpan
+from rerankd.telemetry.calls.watches import AttemptWatch
+from rerankd.telemetry.metrics.instruments import metrics
 
 _log: Final = structlog.get_logger("rerankd.telemetry")
 

@@ -28,7 +28,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.samples import Sample
 
 from rerankd.telemetry.fault_log import FaultLog
-from rerankd.telemetry.metrics import metrics
+from rerankd.telemetry.metrics.instruments import metrics
 from rerankd.telemetry.names import METRICS, SERVICE_NAME
 
 _log = structlog.get_logger("rerankd.telemetry")

@@ -13,11 +13,11 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason, ServiceError
 from rerankd.contract.messages import RerankRequest, RerankResponse
 from rerankd.engine.rendering import render_plain
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.metrics import metrics
-from rerankd.telemetry.recorder import EndedBatch, Recorder
-from rerankd.telemetry.recording import RecordedService
-from rerankd.telemetry.watches import AttemptWatch
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import EndedBatch, Recorder
+from rerankd.telemetry.calls.recording import RecordedService
+from rerankd.telemetry.calls.watches import AttemptWatch
+from rerankd.telemetry.metrics.instruments import metrics
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from tests.support.engines import engine, failing, hanging, in_turn
 from tests.support.providers import ScriptedProvider, by_length

@@ -10,8 +10,8 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason, ServiceError
 from rerankd.contract.service import RerankService
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.recorder import Recorder
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import Recorder
 
 _TIMER_EARLY_S: Final = 0.002
 """A timer of the event loop, which counts whole milliseconds, may end a call so much before its deadline."""

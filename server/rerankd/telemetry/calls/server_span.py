@@ -8,8 +8,15 @@ from typing import Final
 
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason, ServiceError
-from rerankd.telemetry.call_record import RefusedRequest
-from rerankd.telemetry.trace_context import Attributes, Parent, TraceContext, TracePolicy, current_span, parse_parent
+from rerankd.telemetry.calls.call_record import RefusedRequest
+from rerankd.telemetry.calls.trace_context import (
+    Attributes,
+    Parent,
+    TraceContext,
+    TracePolicy,
+    current_span,
+    parse_parent,
+)
 
 _MAX_LINKS: Final = 128
 

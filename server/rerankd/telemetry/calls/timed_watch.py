@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rerankd.telemetry.trace_context import new_id
+from rerankd.telemetry.calls.trace_context import new_id
 
 
 class TimedWatch:

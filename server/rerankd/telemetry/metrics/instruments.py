@@ -26,7 +26,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.values import MultiProcessValue
 
 from rerankd.telemetry import names
-from rerankd.telemetry.histogram import ProcessHistogram
+from rerankd.telemetry.metrics.histogram import ProcessHistogram
 from rerankd.telemetry.names import Metric
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"

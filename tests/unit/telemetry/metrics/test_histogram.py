@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.metrics_core import Metric as Family
 
-from rerankd.telemetry.histogram import ProcessHistogram
+from rerankd.telemetry.metrics.histogram import ProcessHistogram
 from rerankd.telemetry.names import Metric
 
 AMOUNTS = (0.0, 0.5, 0.50001, 1.0, 7.25, 10.0, 11.0, 1e9)

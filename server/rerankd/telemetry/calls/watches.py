@@ -7,8 +7,8 @@ from contextvars import Token
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from rerankd.telemetry.timed_watch import TimedWatch
-from rerankd.telemetry.trace_context import Attributes, CurrentSpan, TraceContext, current_span
+from rerankd.telemetry.calls.timed_watch import TimedWatch
+from rerankd.telemetry.calls.trace_context import Attributes, CurrentSpan, TraceContext, current_span
 from rerankd_adapters.base import AdapterError
 from rerankd_adapters.call import RoutedReply
 

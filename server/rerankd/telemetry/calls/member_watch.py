@@ -9,8 +9,8 @@ from typing import Protocol, Self
 
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Usage
-from rerankd.telemetry.timed_watch import TimedWatch
-from rerankd.telemetry.watches import ChunkWatch, WatchedCall
+from rerankd.telemetry.calls.timed_watch import TimedWatch
+from rerankd.telemetry.calls.watches import ChunkWatch, WatchedCall
 
 
 class ScoringWatch(Protocol):

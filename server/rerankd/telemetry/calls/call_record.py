@@ -11,9 +11,9 @@ from msgspec import Struct, field
 from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Code, Reason
 from rerankd.contract.messages import RerankRequest, RerankResponse, Usage
-from rerankd.telemetry.member_watch import MemberWatch
-from rerankd.telemetry.trace_context import TraceContext, current_span
-from rerankd.telemetry.watches import AttemptWatch, ChunkWatch, milliseconds
+from rerankd.telemetry.calls.member_watch import MemberWatch
+from rerankd.telemetry.calls.trace_context import TraceContext, current_span
+from rerankd.telemetry.calls.watches import AttemptWatch, ChunkWatch, milliseconds
 
 MAX_NAME_CHARS: Final = 200
 """Characters of a caller-chosen name that telemetry shows at most."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rerankd.telemetry.deferred import MAX_WAITING, DeferredQueue
+from rerankd.telemetry.calls.deferred import MAX_WAITING, DeferredQueue
 from tests.support.waiting import settle
 
 

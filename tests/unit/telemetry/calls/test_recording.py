@@ -11,9 +11,9 @@ from rerankd.contract import messages
 from rerankd.contract.call_context import CallContext, Caller
 from rerankd.contract.errors import Code, Reason, ServiceError
 from rerankd.contract.service import RerankService
-from rerankd.telemetry.call_record import CallRecord
-from rerankd.telemetry.recorder import Recorder
-from rerankd.telemetry.recording import RecordedService, current_record
+from rerankd.telemetry.calls.call_record import CallRecord
+from rerankd.telemetry.calls.recorder import Recorder
+from rerankd.telemetry.calls.recording import RecordedService, current_record
 from tests.support.engines import engine
 from tests.support.providers import ScriptedProvider
 

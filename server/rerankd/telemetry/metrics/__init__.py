@@ -1,0 +1,1 @@
+"""Metrics of the process: instruments, histograms, and their export over OTLP."""
