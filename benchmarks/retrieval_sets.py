@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rerankd.evaluation.measures import ndcg, reciprocal_rank
+from rerankd.evaluation.measures.ranking import ndcg, reciprocal_rank
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from benchmarks import strategies_cascade, strategies_fusion
 from benchmarks.label_judge import Error, LabelJudge, Tally, serving
 from benchmarks.quality import server
 from benchmarks.retrieval_sets import LabelledQuery, ndcg_at_10, read_set
-from rerankd.evaluation.intervals import Interval, bootstrap
+from rerankd.evaluation.measures.intervals import Interval, bootstrap
 from rerankd_client import RerankClient
 
 ERRORS: Final = (Error(0.6, 0.5, 0.3), Error(1.0, 0.5, 0.3))

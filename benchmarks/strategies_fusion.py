@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.quality import QUERIES, server
 from benchmarks.retrieval_sets import LabelledQuery, ndcg_at_10, read_set
-from rerankd.evaluation.intervals import Interval, bootstrap
+from rerankd.evaluation.measures.intervals import Interval, bootstrap
 from rerankd_client import RerankClient, RerankResponse
 
 WORDS: Final = "local/bm25"

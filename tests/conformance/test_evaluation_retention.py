@@ -8,12 +8,13 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from rerankd.evaluation import experiment_table, judgement_table
+from rerankd.evaluation import experiment_table
 from rerankd.evaluation.evaluation_store import EvaluationStore
 from rerankd.evaluation.experiment import STALE_S, Experiment, ExperimentQuery, State, new_experiment_id
 from rerankd.evaluation.experiment_table import ExperimentTable
-from rerankd.evaluation.judgement import Source, Subject
-from rerankd.evaluation.judgement_table import JudgementTable
+from rerankd.evaluation.judgements import table as judgement_table
+from rerankd.evaluation.judgements.judgement import Source, Subject
+from rerankd.evaluation.judgements.table import JudgementTable
 from rerankd.evaluation.retention import Retention
 from rerankd.evaluation.settings import EvaluationSettings
 from rerankd.store.database import Database

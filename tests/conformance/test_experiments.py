@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from rerankd.evaluation.comparison import Labels, compare
 from rerankd.evaluation.experiment import (
     STALE_S,
     Experiment,
@@ -19,6 +18,7 @@ from rerankd.evaluation.experiment import (
 )
 from rerankd.evaluation.experiment_summary import summarise_experiment
 from rerankd.evaluation.experiment_table import ExperimentTable
+from rerankd.evaluation.measures.comparison import Labels, compare
 from rerankd.store.database import Database
 from tests.support.engines import Clock
 

@@ -27,9 +27,9 @@ from rerankd.evaluation.experiment import (
 from rerankd.evaluation.experiment_runner import ExperimentRunner
 from rerankd.evaluation.experiment_table import ExperimentTable
 from rerankd.evaluation.experiments import MOST_RUNNING, Experiments
-from rerankd.evaluation.judgement import Source, Subject
-from rerankd.evaluation.judgement_table import JudgementTable
-from rerankd.evaluation.measures import ndcg
+from rerankd.evaluation.judgements.judgement import Source, Subject
+from rerankd.evaluation.judgements.table import JudgementTable
+from rerankd.evaluation.measures.ranking import ndcg
 from rerankd.evaluation.replay import replay_of
 from rerankd.evaluation.run_lookup import RunLookup
 from rerankd.runs.run import Run

@@ -18,7 +18,7 @@ from rerankd.access.key_table import API_KEYS, KeyTable
 from rerankd.access.sessions.ended_table import ENDED_SESSIONS
 from rerankd.access.spend.spend_table import SPEND
 from rerankd.evaluation.experiment_table import EXPERIMENTS
-from rerankd.evaluation.judgement_table import JUDGEMENTS
+from rerankd.evaluation.judgements.table import JUDGEMENTS
 from rerankd.registry.reranker_table import RERANKERS
 from rerankd.runs.tables import RUNS
 from rerankd.store.database import METADATA, Database

@@ -15,13 +15,13 @@ from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invali
 from rerankd.contract.messages import GetModelRequest
 from rerankd.contract.service import RerankService
 from rerankd.evaluation import message_conversion as convert
-from rerankd.evaluation.comparison import NO_LABELS, Labels, compare
 from rerankd.evaluation.evaluation_store import EvaluationStore
 from rerankd.evaluation.experiment import Experiment, State
 from rerankd.evaluation.experiments import Experiments
 from rerankd.evaluation.feedback import check_feedback, subject_of
-from rerankd.evaluation.judgement import Judgement, Source, labels_of
-from rerankd.evaluation.judging import deleted_subject, grades_of, listed_query, page_token, read_page_token
+from rerankd.evaluation.judgements.judgement import Judgement, Source, labels_of
+from rerankd.evaluation.judgements.judging import deleted_subject, grades_of, listed_query, page_token, read_page_token
+from rerankd.evaluation.measures.comparison import NO_LABELS, Labels, compare
 from rerankd.evaluation.replay import Replay, replay_of, side_of_response
 from rerankd.evaluation.retention import Retention
 from rerankd.evaluation.run_lookup import RunLookup

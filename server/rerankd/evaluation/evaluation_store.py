@@ -10,7 +10,7 @@ from rerankd.store.opening import LazyDatabase
 
 if TYPE_CHECKING:
     from rerankd.evaluation.experiment_table import ExperimentTable
-    from rerankd.evaluation.judgement_table import JudgementTable
+    from rerankd.evaluation.judgements.table import JudgementTable
 
 
 class EvaluationStore:
@@ -36,7 +36,7 @@ class EvaluationStore:
         Raises:
             StoreError: The store cannot be used.
         """
-        from rerankd.evaluation.judgement_table import JudgementTable
+        from rerankd.evaluation.judgements.table import JudgementTable
 
         return JudgementTable(await self._database.open(), self._clock)
 

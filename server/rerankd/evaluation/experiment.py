@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from rerankd.evaluation.comparison import QueryComparison
-from rerankd.evaluation.summary import Summary
+from rerankd.evaluation.measures.comparison import QueryComparison
+from rerankd.evaluation.measures.summary import Summary
 
 STALE_S: Final = 30.0
 """Seconds without a sign of life after which a running experiment has been interrupted."""

@@ -21,12 +21,12 @@ from rerankd.contract.messages import (
 )
 from rerankd.contract.service import RerankService
 from rerankd.engine.batch import run_batch
-from rerankd.evaluation.comparison import compare
 from rerankd.evaluation.experiment import Experiment, ExperimentQuery, QueryState
 from rerankd.evaluation.experiment_summary import summarise_experiment
 from rerankd.evaluation.experiment_table import ExperimentTable
-from rerankd.evaluation.judgement import labels_of
-from rerankd.evaluation.judgement_table import JudgementTable
+from rerankd.evaluation.judgements.judgement import labels_of
+from rerankd.evaluation.judgements.table import JudgementTable
+from rerankd.evaluation.measures.comparison import compare
 from rerankd.evaluation.replay import Replay, replay_of, side_of_response
 from rerankd.runs.run import Run
 

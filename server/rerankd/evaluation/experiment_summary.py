@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rerankd.evaluation.experiment import Consumption, ExperimentQuery, ExperimentSummary, QueryState, Side
-from rerankd.evaluation.summary import summarise
+from rerankd.evaluation.measures.summary import summarise
 
 
 async def summarise_experiment(queries: Sequence[ExperimentQuery], depth: int) -> ExperimentSummary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rerankd.contract import evaluation_messages as messages
 from rerankd.contract.errors import FieldViolation, Reason, ServiceError, invalid_request
-from rerankd.evaluation.judgement import MAX_GRADE, MAX_ID_CHARS, Subject
+from rerankd.evaluation.judgements.judgement import MAX_GRADE, MAX_ID_CHARS, Subject
 from rerankd.evaluation.replay import documents_of, query_hash_of
 from rerankd.runs.run import Run, RunDetails
 

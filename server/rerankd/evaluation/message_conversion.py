@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rerankd.contract import evaluation_messages as messages
-from rerankd.evaluation.comparison import Pair, QueryComparison
 from rerankd.evaluation.experiment import Consumption, Experiment, ExperimentQuery, ExperimentSummary, Side
-from rerankd.evaluation.intervals import Interval
-from rerankd.evaluation.judgement import Judgement
-from rerankd.evaluation.summary import Difference
+from rerankd.evaluation.judgements.judgement import Judgement
+from rerankd.evaluation.measures.comparison import Pair, QueryComparison
+from rerankd.evaluation.measures.intervals import Interval
+from rerankd.evaluation.measures.summary import Difference
 
 
 def judgement_message(judgement: Judgement) -> messages.Judgement:

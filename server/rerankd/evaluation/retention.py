@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from rerankd.evaluation.evaluation_store import EvaluationStore
-from rerankd.evaluation.judgement import Source
+from rerankd.evaluation.judgements.judgement import Source
 from rerankd.evaluation.settings import EvaluationSettings
 from rerankd.store.errors import StoreError
 from rerankd.telemetry.fault_log import FaultLog

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rerankd.contract import evaluation_messages as messages
 from rerankd.contract.errors import FieldViolation, invalid_request
-from rerankd.evaluation.measures import DEPTH
+from rerankd.evaluation.measures.ranking import DEPTH
 from rerankd.runs.run_filter import RunFilter
 
 MAX_RUNS: Final = 2000

@@ -10,7 +10,7 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import CacheControl, Document, RerankRequest, ScoreNormalization, Truncation
 from rerankd.engine.rendering import render
-from rerankd.evaluation.identity import hash_of
+from rerankd.evaluation.judgements.identity import hash_of
 from rerankd.evaluation.replay import documents_of, query_hash_of, replay_of
 from rerankd.runs.capture import RunCapture
 from rerankd.runs.rows import FIELDS, row_of, run_of

@@ -15,8 +15,7 @@ from rerankd.console.rendering import make_console, print_json
 from rerankd.console.serving import load
 from rerankd.console.store.opening import has_store, with_database
 from rerankd.contract.wording import counted
-from rerankd.evaluation.judgement import Judgement, Source, Subject
-from rerankd.evaluation.judgement_files import (
+from rerankd.evaluation.judgements.files import (
     FileError,
     read_documents,
     read_json_lines,
@@ -24,7 +23,8 @@ from rerankd.evaluation.judgement_files import (
     read_queries,
     write_json_line,
 )
-from rerankd.evaluation.judgement_table import JudgementTable
+from rerankd.evaluation.judgements.judgement import Judgement, Source, Subject
+from rerankd.evaluation.judgements.table import JudgementTable
 from rerankd.store.database import Database
 from rerankd.store.migrating import open_store
 

@@ -17,8 +17,8 @@ from rerankd.console.tune.member_scores import Answered, score_queries
 from rerankd.console.tune.plan import TunedFusion, TunePlan, subject_of
 from rerankd.console.tune.weight_search import Evaluation, Weights, cross_validate, search
 from rerankd.contract.wording import counted
-from rerankd.evaluation.intervals import Interval, bootstrap
-from rerankd.evaluation.measures import ndcg
+from rerankd.evaluation.measures.intervals import Interval, bootstrap
+from rerankd.evaluation.measures.ranking import ndcg
 
 _LEAST_QUERIES: Final = 10
 _ENOUGH_QUERIES: Final = 40

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rerankd.evaluation.measures import DEPTH, discounted_gain
+from rerankd.evaluation.measures.ranking import DEPTH, discounted_gain
 
 Weights = tuple[float, ...]
 """One a member, the highest 1."""

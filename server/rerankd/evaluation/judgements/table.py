@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rerankd.evaluation.judgement import BY_ID, Judgement, Key, Source, Subject
+from rerankd.evaluation.judgements.judgement import BY_ID, Judgement, Key, Source, Subject
 from rerankd.store.database import METADATA, Database
 
 JUDGEMENTS: Final = Table(

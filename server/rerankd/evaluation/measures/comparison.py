@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from rerankd.evaluation.measures import DEPTH, kendall_tau, ndcg, overlap, reciprocal_rank
+from rerankd.evaluation.measures.ranking import DEPTH, kendall_tau, ndcg, overlap, reciprocal_rank
 
 _KEPT_CHANGES: Final = 20
 """Rank changes of a query that are kept, the largest ones."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from rerankd.contract.messages import Document
-from rerankd.evaluation.identity import HASH_CHARS, content_hash, document_id, hash_of
-from rerankd.evaluation.judgement import MAX_GRADE, MAX_ID_CHARS, Judgement, Subject
+from rerankd.evaluation.judgements.identity import HASH_CHARS, content_hash, document_id, hash_of
+from rerankd.evaluation.judgements.judgement import MAX_GRADE, MAX_ID_CHARS, Judgement, Subject
 
 Graded = tuple[Subject, int]
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from rerankd.evaluation.intervals import Interval, bootstrap, bootstrap_in_slices
+from rerankd.evaluation.measures.intervals import Interval, bootstrap, bootstrap_in_slices
 
 
 def test_interval_holds_the_mean_and_narrows() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerankd.evaluation.measures import discounted_gain, kendall_tau, ndcg, overlap, reciprocal_rank
+from rerankd.evaluation.measures.ranking import discounted_gain, kendall_tau, ndcg, overlap, reciprocal_rank
 
 orders = st.permutations(range(7))
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rerankd.evaluation.comparison import Pair, QueryComparison
-from rerankd.evaluation.intervals import Interval, bootstrap_in_slices
+from rerankd.evaluation.measures.comparison import Pair, QueryComparison
+from rerankd.evaluation.measures.intervals import Interval, bootstrap_in_slices
 
 
 class Difference(msgspec.Struct, frozen=True):

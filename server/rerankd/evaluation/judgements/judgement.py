@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from rerankd.contract.messages import Document
-from rerankd.evaluation.comparison import Labels
-from rerankd.evaluation.identity import content_hash, document_id, hash_of
+from rerankd.evaluation.judgements.identity import content_hash, document_id, hash_of
+from rerankd.evaluation.measures.comparison import Labels
 
 MAX_GRADE: Final = 3
 MAX_ID_CHARS: Final = 500

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rerankd.evaluation.comparison import Labels, Pair, RankChange, compare
-from rerankd.evaluation.summary import summarise
+from rerankd.evaluation.measures.comparison import Labels, Pair, RankChange, compare
+from rerankd.evaluation.measures.summary import summarise
 
 
 def test_ranks_before_and_after_the_largest_changes_first() -> None:

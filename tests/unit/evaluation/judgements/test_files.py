@@ -5,9 +5,7 @@ import json
 import pytest
 
 from rerankd.contract.messages import Document
-from rerankd.evaluation.identity import content_hash, hash_of
-from rerankd.evaluation.judgement import Judgement, Source, Subject
-from rerankd.evaluation.judgement_files import (
+from rerankd.evaluation.judgements.files import (
     FileError,
     read_documents,
     read_json_lines,
@@ -15,6 +13,8 @@ from rerankd.evaluation.judgement_files import (
     read_queries,
     write_json_line,
 )
+from rerankd.evaluation.judgements.identity import content_hash, hash_of
+from rerankd.evaluation.judgements.judgement import Judgement, Source, Subject
 
 QUERIES = {"q1": "solar sail", "q2": "Zoë"}
 

@@ -1,0 +1,1 @@
+"""Measures of rankings, their comparison, intervals and summaries. Pure arithmetic."""
