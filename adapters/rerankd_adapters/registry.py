@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final
 
-from rerankd_adapters.chat import ChatAdapter, NoRerankAdapter
+from rerankd_adapters.chat.adapter import ChatAdapter, NoRerankAdapter
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.http import HttpAdapter
 from rerankd_adapters.parameter import Parameter

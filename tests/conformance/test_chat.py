@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerankd_adapters.base import AdapterError, Endpoint, HttpResponse, Provider
-from rerankd_adapters.chat import ChatAdapter, ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatAdapter, ChatCall, ChatReply
 from rerankd_adapters.registry import find_provider, open_chat_adapter, provider_names
 from rerankd_adapters.testing import Behaviour
 from rerankd_adapters.testing.chat import AsRanking, ChatCase, check_chat_case

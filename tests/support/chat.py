@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from rerankd_adapters.base import Capabilities, ModelInfo, ProviderCall, ProviderReply
 from rerankd_adapters.capability import UNKNOWN
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
 
 ChatAnswerer = Callable[[ChatCall], Awaitable[ChatReply]]
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
 
 _LINE = re.compile(r'^\[([A-Za-z]{1,2})\] (".*")$', re.MULTILINE)
 

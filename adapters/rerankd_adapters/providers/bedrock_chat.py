@@ -13,9 +13,9 @@ from urllib.parse import quote
 import msgspec
 
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, HttpRequest, HttpResponse
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
+from rerankd_adapters.chat.dialect import ChatDialect, TokenIds
 from rerankd_adapters.chat_api import ChatApi
-from rerankd_adapters.chat_dialect import ChatDialect, TokenIds
 from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.providers import aws
 from rerankd_adapters.wire import as_count, at, bad_response, post_json

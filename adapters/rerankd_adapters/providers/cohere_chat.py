@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
+from rerankd_adapters.chat.dialect import ChatDialect, TokenIds
 from rerankd_adapters.chat_api import ChatApi, ChatTraits
-from rerankd_adapters.chat_dialect import ChatDialect, TokenIds
 from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.providers.openai import price, text_of
 from rerankd_adapters.wire import at, bad_response, read_count

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from rerankd_adapters.base import AdapterErrorKind, HttpResponse, Provider, header_key
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
+from rerankd_adapters.chat.dialect import ChatDialect, TokenIds
 from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
-from rerankd_adapters.chat_dialect import ChatDialect, TokenIds
 from rerankd_adapters.failure import clean, error_text
 from rerankd_adapters.label_reading import LabelReading, label_probabilities
 from rerankd_adapters.providers.openai import MODEL_READINGS, price

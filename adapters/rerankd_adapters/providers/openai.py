@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Final
 
 from rerankd_adapters.base import BEARER, NO_KEY, Provider
 from rerankd_adapters.capability import ChatPrice
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
+from rerankd_adapters.chat.dialect import ChatDialect, TokenIds, without_reasoning
 from rerankd_adapters.chat_api import CHAT_OPTIONS, ChatApi, ChatTraits
-from rerankd_adapters.chat_dialect import ChatDialect, TokenIds, without_reasoning
 from rerankd_adapters.failure import clean
 from rerankd_adapters.label_reading import LabelReading, label_probabilities
 from rerankd_adapters.usage_fields import read_completion_tokens, read_prompt_tokens

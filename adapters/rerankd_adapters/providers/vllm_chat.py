@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rerankd_adapters.chat import ChatCall, ChatExchange, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatExchange, ChatReply
+from rerankd_adapters.chat.dialect import TokenIds
 from rerankd_adapters.chat_api import ChatApi, ChatTraits, TokenRoute
-from rerankd_adapters.chat_dialect import TokenIds
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.http import Endpoint, HttpResponse
 from rerankd_adapters.label_reading import LabelReading

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from rerankd_adapters.base import AdapterError, Endpoint, Provider, ProviderCall, ProviderReply
-from rerankd_adapters.chat import ChatCall, ChatMessage, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatMessage, ChatReply
 from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.testing.recording_schema import ChatRecordingFields, read_fields
 from rerankd_adapters.testing.recordings import KEY, Case, Recording, Step, check_error, check_request, scripted

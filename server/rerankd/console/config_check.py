@@ -22,7 +22,7 @@ from rerankd.serving.listening import exposure_problem, resolve
 from rerankd.settings import Settings, SettingsError, load_settings
 from rerankd.strategies.composition import RerankersError, compose_models
 from rerankd_adapters.base import Capabilities, ModelInfo, ModelProvider, ProviderCall, ProviderReply
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
 
 _PATH: Final = re.compile(r"[^\s:]*")
 

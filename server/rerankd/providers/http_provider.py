@@ -32,7 +32,7 @@ from rerankd_adapters.base import (
     ProviderReply,
 )
 from rerankd_adapters.call import R
-from rerankd_adapters.chat import ChatAdapter, ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatAdapter, ChatCall, ChatReply
 from rerankd_adapters.price import cost_usd
 from rerankd_adapters.provider import apply_overrides
 from rerankd_adapters.registry import open_adapter, open_chat_adapter

@@ -13,7 +13,7 @@ from rerankd.providers.factory import open_provider
 from rerankd.providers.http_provider import HttpProvider
 from rerankd.providers.settings import ProviderSettings
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, Endpoint, ProviderCall
-from rerankd_adapters.chat import ChatCall, ChatMessage
+from rerankd_adapters.chat.adapter import ChatCall, ChatMessage
 from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.registry import find_provider
 from rerankd_adapters.testing import LoopbackServer, Received, ScriptedResponse

@@ -9,7 +9,7 @@ import pytest
 from rerankd.providers.prices import price_problems
 from rerankd.providers.settings import ProviderModelSettings, ProviderSettings
 from rerankd_adapters.base import ProviderReply
-from rerankd_adapters.chat import ChatReply
+from rerankd_adapters.chat.adapter import ChatReply
 from rerankd_adapters.price import cost_usd
 from rerankd_adapters.registry import find_provider
 

@@ -7,7 +7,7 @@ import math
 from rerankd.contract.wording import counted
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ProviderCall, ProviderReply
 from rerankd_adapters.call import R, RoutedCall
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
 
 
 def check_routed(call: RoutedCall[R], reply: R) -> None:

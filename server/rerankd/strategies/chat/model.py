@@ -15,7 +15,7 @@ from rerankd.engine.routing.model_group import ModelGroup
 from rerankd.engine.scoring.dispatch import executor_of
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.tokens import ESTIMATE
-from rerankd_adapters.chat import ChatCall, ChatProvider, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatProvider, ChatReply
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rerankd.engine.scoring.provider_call import takes_no_images, takes_no_query
 from rerankd.engine.scoring.scoring_context import ScoringContext
 from rerankd.engine.scoring.stage_report import StageReport
 from rerankd.strategies.chat.model import GroupChatModel
-from rerankd_adapters.chat import ChatReply
+from rerankd_adapters.chat.adapter import ChatReply
 from rerankd_adapters.failure import printable
 
 _QUOTED_CHARS: Final = 20

@@ -28,7 +28,7 @@ from rerankd.strategies.judge.settings import LlmJudgeConfig
 from rerankd.strategies.parts import Parts
 from rerankd.telemetry.strategy_events import document_judged
 from rerankd_adapters.base import ScoreSpace, Scoring
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
 from rerankd_adapters.label_reading import LabelReading, label_in_text
 
 _NO_VERDICT: Final = math.nan

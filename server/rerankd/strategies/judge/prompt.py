@@ -10,7 +10,7 @@ from rerankd.engine.scoring.tokens import ESTIMATE
 from rerankd.strategies.chat.prompt_safety import as_data, digest_of, neutralise, nonce_of
 from rerankd.strategies.chat.prompt_template import fill
 from rerankd.strategies.judge.settings import LlmJudgeConfig
-from rerankd_adapters.chat import ChatMessage
+from rerankd_adapters.chat.adapter import ChatMessage
 
 _GRADES_SYSTEM: Final = """\
 You judge how relevant one document is to a search query. {instruction}

@@ -14,7 +14,7 @@ from rerankd.strategies.chat.prompt_safety import as_data, digest_of, neutralise
 from rerankd.strategies.chat.prompt_template import fill
 from rerankd.strategies.listwise.answers import FIRST_TOKENS, draw_ids
 from rerankd.strategies.listwise.settings import LlmListwiseConfig
-from rerankd_adapters.chat import ChatMessage
+from rerankd_adapters.chat.adapter import ChatMessage
 
 PROMPT_TOKENS: Final = 400
 """Of the instructions around query and documents, rounded up."""

@@ -24,7 +24,7 @@ from rerankd.strategies.listwise.answers import (
 from rerankd.strategies.listwise.prompts import ListwisePrompts, WindowPrompt, answer_schema
 from rerankd.strategies.listwise.settings import LlmListwiseConfig
 from rerankd.telemetry.strategy_events import window_ordered
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
 
 _ATTEMPTS: Final = 2
 _REPAIRED: Final = (AnswerOutcome.WRONG_FORMAT, AnswerOutcome.REPETITION, AnswerOutcome.MISSING)

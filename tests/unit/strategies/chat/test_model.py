@@ -20,7 +20,7 @@ from rerankd.strategies.chat.model import ChatModel, chat_model
 from rerankd.telemetry.calls.call_record import CallRecord
 from rerankd.telemetry.calls.recorder import Recorder
 from rerankd_adapters.base import AdapterError, AdapterErrorKind, ModelProvider
-from rerankd_adapters.chat import ChatCall, ChatMessage, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatMessage, ChatReply
 from tests.support.chat import ChatAnswerer, ScriptedChat, echo
 from tests.support.providers import ScriptedProvider
 

@@ -26,7 +26,7 @@ from rerankd.strategies.listwise.settings import LlmListwiseConfig, LlmListwiseS
 from rerankd.strategies.settings import reranker_problems
 from rerankd.telemetry.metrics.instruments import metrics
 from rerankd_adapters.base import Capabilities
-from rerankd_adapters.chat import ChatCall, ChatReply
+from rerankd_adapters.chat.adapter import ChatCall, ChatReply
 from rerankd_adapters.label_reading import LabelReading
 from tests.support.chat import ChatAnswerer, ScriptedChat
 from tests.support.engines import engine, failing

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from msgspec import structs
 
-from rerankd_adapters.chat import ChatAdapter, ChatCall, ChatExchange, ChatReply
+from rerankd_adapters.chat.adapter import ChatAdapter, ChatCall, ChatExchange, ChatReply
 from rerankd_adapters.chat_api import LABEL_READING, ChatApi, ChatTraits
 from rerankd_adapters.error import AdapterError, AdapterErrorKind
 from rerankd_adapters.failure import (

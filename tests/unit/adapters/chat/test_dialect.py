@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rerankd_adapters.base import AdapterError, Endpoint, HttpRequest, HttpResponse
-from rerankd_adapters.chat import ChatAdapter, ChatCall, ChatMessage, ChatReply
+from rerankd_adapters.chat.adapter import ChatAdapter, ChatCall, ChatMessage, ChatReply
 from rerankd_adapters.label_reading import LabelReading
 from rerankd_adapters.registry import find_provider, open_chat_adapter
 
