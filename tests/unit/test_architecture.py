@@ -1,9 +1,13 @@
-"""ARCHITECTURE.md names what there is: functions of a call's walk, files of the tasks, folders of the server."""
+"""ARCHITECTURE.md names what there is: functions of a call's walk, files of the tasks, folders of the server.
+
+And no package has more modules than a reader can look through.
+"""
 
 from __future__ import annotations
 
 import importlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +21,13 @@ TEXT = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 SERVER = ROOT / "server/rerankd"
 PACKAGES = ("rerankd", "rerankd.engine", "rerankd.engine.scoring", "rerankd.gateway", "rerankd_adapters")
 SCREEN_LINES = 50
+MOST_MODULES = 22
+"""Most modules of a package besides `__init__.py`; with more it has two subjects."""
+LISTS = {
+    "adapters/rerankd_adapters/providers": "one file per provider",
+    "server/rerankd/gateway/dialects": "one file per foreign wire format",
+}
+"""Packages that may have any number of modules, and why."""
 CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 MODULE_OF = {
     name: ".".join(path.relative_to(base).with_suffix("").parts)
@@ -125,3 +136,22 @@ def test_the_folders_of_the_server_are_those_that_are_there() -> None:
     named = set(re.findall(r"(?<![\w/])([a-z]+)/(?=\s|dialects)", listed)) - {"rerankd", "dialects"} - wings
     assert named == {path.name for path in SERVER.iterdir() if any(path.glob("*.py"))}
     assert all((SERVER / "engine" / wing).is_dir() for wing in wings)
+
+
+def crowded_packages(source: Path) -> dict[str, int]:
+    """Return the packages below a folder that have too many modules, by path, with their number."""
+    counts = Counter(module.parent for module in source.rglob("*.py") if module.name != "__init__.py")
+    return {str(package.relative_to(ROOT)): count for package, count in counts.items() if count > MOST_MODULES}
+
+
+@pytest.mark.parametrize("source", ["server", "adapters", "clients/python", "scripts"])
+def test_a_package_has_one_subject(source: str) -> None:
+    crowded = crowded_packages(ROOT / source).keys() - LISTS.keys()
+    assert not crowded, (
+        f"more than {MOST_MODULES} modules in {sorted(crowded)}: split each into packages of one subject"
+    )
+
+
+@pytest.mark.parametrize("package", LISTS)
+def test_a_package_of_any_size_needs_to_be_one(package: str) -> None:
+    assert package in crowded_packages(ROOT / package)
