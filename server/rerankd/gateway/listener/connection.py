@@ -17,6 +17,7 @@ from rerankd.contract.call_context import usable_request_id
 from rerankd.contract.errors import Reason
 from rerankd.gateway.client_certificate import tls_extension
 from rerankd.gateway.listener.connection_limit import ConnectionLimit
+from rerankd.gateway.listener.response_transport import ResponseTransport
 from rerankd.gateway.refusal import HttpRefusalError, render_headers, superset_body
 from rerankd.http.settings import ListenerSettings
 
@@ -96,6 +97,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item] # its values are dicts of objects
         self._barren_bytes = 0
         super().on_headers_complete()
+        cycle = self.cycle
+        if cycle is not None and cycle.scope["method"] != "HEAD":  # whose responses have nothing that follows the head
+            cycle.transport = ResponseTransport(self.transport)  # type: ignore[assignment]  # has all that a cycle uses
 
     def _check_head(self) -> None:
         """Stop the parser where the head that is complete now, or the requests that wait, exceed a limit."""
