@@ -44,8 +44,9 @@ class _WarmingModel(Protocol):
 class LocalProvider:
     """Models that run in this process.
 
-    Construction is cheap; `start` loads what `default` needs. Without `start`, or when files are missing, `bm25`
-    works and each other model loads at its first call or says why it cannot. All methods belong to one event loop.
+    Construction is cheap; `start` loads what `default` needs. Without `start`, without `preload`, or when files are
+    missing, `bm25` works and each other model loads at its first call or says why it cannot. All methods belong to one
+    event loop.
 
     Args:
         settings: Of the provider and its models.
@@ -68,7 +69,7 @@ class LocalProvider:
         self._ready: dict[str, _Model] = {"bm25": Bm25(self._words)}
         self._default: DefaultModel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_closed = False
+        self._is_started = self._is_closed = False
         taken = {*self._specs, "bm25", "default"}
         for name in taken & settings.models.keys():
             raise ValueError(f"local.models.{name}: the name belongs to an embedded model; choose another")
@@ -76,14 +77,16 @@ class LocalProvider:
     async def start(self) -> None:
         """Load the networks of `default`; the operator's models and the static table follow in the background.
 
+        Without `preload` the first call of `default` loads them, and has the table made.
+
         Never raises for a model that cannot be loaded: it is listed as unavailable.
         """
         if not self._settings.enabled:
             return
-        with contextlib.suppress(AdapterError):
-            await self._find_model("default")
-        if self._default is not None:
-            self._keep(asyncio.create_task(self._prepare_table(self._default)))
+        self._is_started = True
+        if self._settings.preload:
+            with contextlib.suppress(AdapterError):
+                await self._find_model("default")
         if self._settings.models:
             self._keep(asyncio.create_task(self._load_own_models()))
 
@@ -196,6 +199,8 @@ class LocalProvider:
         minilm, cross = await asyncio.gather(self._loader.load(ALL_MINILM), self._loader.load(MS_MARCO))
         if self._default is None:
             self._default = DefaultModel(self._settings, self._words, minilm, cross, self._pool, self._cache)
+            if self._is_started:
+                self._keep(asyncio.create_task(self._prepare_table(self._default)))
         return self._default
 
     async def _prepare_table(self, default: DefaultModel) -> None:

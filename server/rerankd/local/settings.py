@@ -63,6 +63,8 @@ class LocalSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
 
     enabled: bool = True
     """Whether the models embedded in the process can be named."""
+    preload: bool = True
+    """Load `local/default` before the service is ready; if not, the first call that names it loads it."""
     threads: int | None = None
     """Worker threads for inference; default: the cores this process may use."""
     vector_cache_mb: int = 256

@@ -204,7 +204,9 @@ async def test_wrong_options_are_refused(provider: LocalProvider, wrong: dict[st
     assert (caught.value.kind, caught.value.field) == (AdapterErrorKind.REJECTED, field)
 
 
-async def test_the_table_is_made_in_the_background_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def quick_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors of words that take no inference."""
     monkeypatch.setattr(static_table, "_BATCH", 2048)
 
     def embed(session: object, tokenizer: Any, batch: int) -> Any:
@@ -213,6 +215,10 @@ async def test_the_table_is_made_in_the_background_and_kept(tmp_path: Path, monk
         return np.random.default_rng(batch).normal(size=(last - batch * 2048, 384)).astype(np.float32)
 
     monkeypatch.setattr(static_table, "embed_batch", embed)
+
+
+@pytest.mark.usefixtures("quick_vectors")
+async def test_the_table_is_made_in_the_background_and_kept(tmp_path: Path) -> None:
     settings = LocalSettings(threads=1, cache_dir=str(tmp_path))
     provider = LocalProvider(settings)
     await provider.start()
@@ -231,4 +237,19 @@ async def test_the_table_is_made_in_the_background_and_kept(tmp_path: Path, monk
     assert info.status == "available"
     identity = provider._default._minilm.identity
     assert TableFile(tmp_path, identity).load(30_522) is not None
+    await provider.close()
+
+
+@pytest.mark.usefixtures("quick_vectors")
+async def test_without_preload_the_first_call_loads_it_and_has_the_table_made(tmp_path: Path) -> None:
+    provider = LocalProvider(LocalSettings(threads=1, cache_dir=str(tmp_path), preload=False))
+    await provider.start()
+    info = provider.describe("default")
+    assert info is not None
+    assert (info.status, provider._default) == ("available", None)
+    replies = await asyncio.gather(*(provider.rerank(call_of(DOCUMENTS[:5])) for _ in range(2)))
+    assert [len(reply.scores) for reply in replies] == [5, 5]
+    assert provider._default is not None
+    await provider.wait_loaded()
+    assert TableFile(tmp_path, provider._default._minilm.identity).load(30_522) is not None
     await provider.close()
