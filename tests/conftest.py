@@ -36,6 +36,6 @@ def authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[ServerProcess]:
     """A server with default settings, shared by all tests that do not stop or overload it."""
-    process = ServerProcess()
+    process = ServerProcess(preloads=True)
     yield process
     assert process.stop() == 0

@@ -31,7 +31,7 @@ _LIMITED: Final = ("tests.abuse.limited", "serve", "--grpc-port", "0", "--http-p
 
 def attacked_server(*arguments: str, environment: dict[str, str] | None = None) -> ServerProcess:
     """Start a server under limits, with default settings but for `arguments`."""
-    return ServerProcess(*arguments, program=_LIMITED, environment=environment)
+    return ServerProcess(*arguments, program=_LIMITED, environment=environment, preloads=True)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
             "RERANKD_STORE": json.dumps({"state_dir": str(tmp_path_factory.mktemp("state"))}),
             "RERANKD_PROVIDERS__LIMITED": json.dumps(limited),
         }
-        running = ServerProcess(environment=environment)
+        running = ServerProcess(environment=environment, preloads=True)
         stored = {"name": RERANKER, "strategy": "cascade", "config": {"stages": STAGES}}
         made = httpx.post(f"{running.http_url}/api/reranker", json=stored, trust_env=False)
         assert made.status_code == 201, made.text

@@ -50,7 +50,9 @@ class Replica:
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         ports = ("--grpc-port", str(self.grpc_port), "--http-port", str(self.http_port))
-        self.server = ServerProcess("--config", str(self.file), *ports, environment={"NO_PROXY": "127.0.0.1"})
+        self.server = ServerProcess(
+            "--config", str(self.file), *ports, environment={"NO_PROXY": "127.0.0.1"}, preloads=True
+        )
 
     def kill(self) -> None:
         """End it as a crash would."""

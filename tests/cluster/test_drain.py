@@ -44,7 +44,7 @@ def serve(folder: Path, url: str, workers: int) -> ServerProcess:
     }
     file = folder / "rerankd.yaml"
     file.write_text(yaml.safe_dump(settings))
-    return ServerProcess("--config", str(file), environment={"NO_PROXY": "127.0.0.1"})
+    return ServerProcess("--config", str(file), environment={"NO_PROXY": "127.0.0.1"}, preloads=True)
 
 
 async def grpc_call(client: AsyncRerankClient) -> bool:

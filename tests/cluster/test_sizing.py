@@ -36,7 +36,7 @@ MIB = 2**20
 def served(folder: Path, settings: dict[str, Any], *arguments: str) -> ServerProcess:
     file = folder / "rerankd.yaml"
     file.write_text(yaml.safe_dump(settings))
-    return ServerProcess("--config", str(file), *arguments, environment={"NO_PROXY": "127.0.0.1"})
+    return ServerProcess("--config", str(file), *arguments, environment={"NO_PROXY": "127.0.0.1"}, preloads=True)
 
 
 def providers(provider: Upstream) -> dict[str, Any]:

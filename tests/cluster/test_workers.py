@@ -60,7 +60,7 @@ class Workers:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.keys = {name: self._new_key(name) for name in ("load", "limited-1", "limited-2")}
-        self.server = ServerProcess("--config", str(file), environment={"NO_PROXY": "127.0.0.1"})
+        self.server = ServerProcess("--config", str(file), environment={"NO_PROXY": "127.0.0.1"}, preloads=True)
 
     def _new_key(self, name: str) -> str:
         command = [sys.executable, "-m", "rerankd.cli", "keys", "create", name, "--group", name, "--json"]

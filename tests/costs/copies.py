@@ -47,7 +47,7 @@ def measure() -> dict[str, dict[str, float]]:
     if sys.platform != "linux":
         raise UnavailableError("only Linux tells the largest memory of a process since a moment")
     with provider() as upstream:
-        server = ServerProcess(environment=settings(upstream) | _ALLOCATOR)
+        server = ServerProcess(environment=settings(upstream) | _ALLOCATOR, preloads=True)
         with Callers(server) as callers:
             found = {each.name: {"peak_documents": _peak(server, callers, each)} for each in SCENARIOS}
         assert server.stop() == 0

@@ -151,7 +151,7 @@ class CountedServer:
     """
 
     def __init__(self, kind: Literal["work", "memory"], variables: Mapping[str, str]) -> None:
-        self.process = ServerProcess(program=("tests.costs.counted_server", kind), environment=variables)
+        self.process = ServerProcess(program=("tests.costs.counted_server", kind), environment=variables, preloads=True)
         self.callers = Callers(self.process)
         self._orders = 0
 

@@ -43,7 +43,7 @@ def by_name(scenarios: tuple[Scenario, ...]) -> dict[str, dict[str, float]]:
     if sys.platform != "linux":
         raise UnavailableError("strace is of Linux")
     with provider() as upstream:
-        server = ServerProcess(environment=settings(upstream))
+        server = ServerProcess(environment=settings(upstream), preloads=True)
         with Callers(server) as callers:
             found = {each.name: _count(server.process.pid, each.prepare(callers)) for each in scenarios}
         assert server.stop() == 0

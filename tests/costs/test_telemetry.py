@@ -29,7 +29,7 @@ def server(collector: Collector) -> Iterator[ServerProcess]:
     with provider() as upstream:
         # What is slow is exported although it is not sampled, and tests share the machine.
         variables = collector.environment(RERANKD_TELEMETRY__SLOW_CALL_MS="0")
-        process = ServerProcess(environment=settings(upstream) | variables)
+        process = ServerProcess(environment=settings(upstream) | variables, preloads=True)
         yield process
         assert process.stop() == 0
 

@@ -59,7 +59,9 @@ def test_the_database_is_migrated_and_the_service_serves(settings: Path) -> None
         done = subprocess.run(migrate, env={**os.environ, **variables}, capture_output=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
     ports = ("--grpc-port", str(free_port()), "--http-port", str(free_port()))
-    server = ServerProcess(program=("rerankd.cli", *command_of(OURS, settings), *ports), environment=variables)
+    server = ServerProcess(
+        program=("rerankd.cli", *command_of(OURS, settings), *ports), environment=variables, preloads=True
+    )
     with RerankClient(server.grpc_address) as client:
         assert client.rerank("bees", ["honey", "bees"], model="local/bm25").results[0].index == 1
     reranker = {"name": "Search", "strategy": "dedicated-model", "config": {"model": "local/bm25"}}

@@ -174,7 +174,7 @@ def test_service_stops_while_a_model_is_downloaded(downloading: dict[str, str]) 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_service_stops_while_the_static_table_is_made(tmp_path: Path, cache: Path, number: int) -> None:
-    server = ServerProcess(environment={"XDG_CACHE_HOME": str(cache)})
+    server = ServerProcess(environment={"XDG_CACHE_HOME": str(cache)}, preloads=True)
     assert server.stop(number, timeout_s=BOUND_S) == 0
     assert "not json" not in {entry["event"] for entry in server.log}
     assert [path for path in cache.rglob("*") if path.is_file()] == []

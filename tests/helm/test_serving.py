@@ -43,7 +43,7 @@ def test_serves_and_takes_up_a_changed_configmap(engine: Engine, tmp_path: Path)
         for there, here in places.items():
             value = value.replace(there, here)
         environment.setdefault(variable["name"], value)
-    server = ServerProcess(program=("rerankd.cli", *container["args"]), environment=environment)
+    server = ServerProcess(program=("rerankd.cli", *container["args"]), environment=environment, preloads=True)
     assert server.grpc_address == f"127.0.0.1:{ports['grpcPort']}"
     probe = container["readinessProbe"]["grpc"]["port"]
     with RerankClient(f"127.0.0.1:{probe}") as client, httpx.Client(base_url=server.http_url, trust_env=False) as http:
