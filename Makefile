@@ -8,8 +8,8 @@ INSTALLED := .venv/.installed
 SERVABLE := .venv/.servable
 # Servers keep their bytecode, whatever the shell says: tests start some hundreds, each half a second sooner for it.
 export PYTHONDONTWRITEBYTECODE :=
-# Processes that run tests side by side: one a core (logical), or a number; 0 runs them in pytest's own, for a debugger.
-JOBS ?= logical
+# Processes that run tests side by side: two more than cores, for tests wait half of their time; 0 runs them in pytest's own, for a debugger.
+JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 2)))
 
 # Install a lock, and rerankd itself, into .venv.
 define install_lock
@@ -37,7 +37,7 @@ serve: $(or $(wildcard $(INSTALLED)),$(SERVABLE)) ## Run the service: gRPC on 50
 $(SERVABLE): server/serve.lock pyproject.toml
 	$(call install_lock,server/serve.lock)
 
-test: install ## Run every test but test-clients, test-abuse, test-cluster and test-image, a process a core (ARGS="-k name" and so on; JOBS=0: in one process)
+test: install ## Run every test but test-clients, test-abuse, test-cluster and test-image, in two processes more than there are cores (ARGS="-k name" and so on; JOBS=0: in one process)
 	$(BIN)/pytest -m "not clients and not abuse and not cluster and not image" --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 test-clients: install ## Run our clients through the fault script, third-party SDKs against the service, ranx as the oracle of fusion, and a real chat model, each in its own locked environment in .venvs/
