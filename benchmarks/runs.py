@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from rerankd.runs.rows import RunRow, row_of
+from rerankd.runs.rows import RunRow
 from rerankd.runs.run import Run, RunDetails, RunDocument, RunResult
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_id import RunIds
@@ -31,6 +31,7 @@ from rerankd.store.migrating import migrate
 from rerankd.store.settings import StoreSettings
 from tests.support.faults import percentile
 from tests.support.postgres import PostgresServer
+from tests.support.runs import row_of_run
 
 _IDS = RunIds()
 PAGE: Final = 50
@@ -58,7 +59,7 @@ def rows(count: int, now: float, seed: int = 1) -> Iterator[RunRow]:
     draws = random.Random(seed)
     for number in range(count):
         started_at = now - DAYS * _DAY_S * (1 - number / count)
-        yield row_of(_run(draws, started_at, number, is_late=number > count / 2))
+        yield row_of_run(_run(draws, started_at, number, is_late=number > count / 2))
 
 
 def _run(draws: random.Random, started_at: float, number: int, *, is_late: bool) -> Run:

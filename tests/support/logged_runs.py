@@ -19,6 +19,7 @@ from rerankd.serving.engine_host import EngineHost
 from rerankd.settings import Settings
 from rerankd.telemetry.calls.call_record import CallRecord
 from rerankd.telemetry.calls.recorder import EndedBatch, Recorder
+from tests.support.runs import run_of_call
 
 WORDS: Final = "local/bm25"
 EARLIER: Final = "earlier"
@@ -45,7 +46,7 @@ class RunsInMemory:
 
     def consume(self, batch: EndedBatch) -> None:
         """See `Sink`."""
-        made = [self._capture.run_of(record) for record in batch.calls if self._capture.takes(record)]
+        made = [run_of_call(record, self._capture) for record in batch.calls if self._capture.takes(record)]
         self.runs.update((run.run_id, run) for run in made)
 
     async def get(self, run_id: str) -> Run:

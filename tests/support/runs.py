@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from msgspec import structs
+
 from rerankd.contract.call_context import CallContext, Caller
 from rerankd.contract.errors import STATUS_OF_REASON, Reason
 from rerankd.contract.messages import ExtraFields, Meta, RerankRequest, RerankResponse, RerankResult, Usage
 from rerankd.engine.rendering import render_plain
-from rerankd.runs.rows import RunRow, row_of
+from rerankd.runs.capture import RunCapture
+from rerankd.runs.rows import FIELDS, RunRow, row_of, run_of
 from rerankd.runs.run import Run, RunDetails, RunDocument, RunResult
 from rerankd.runs.run_id import RunIds
 from rerankd.telemetry.calls.call_record import CallRecord, RerankerIdentity
@@ -78,4 +81,19 @@ def a_run(started_at: float | None = None, **fields: Any) -> Run:
 
 def rows_of(runs: list[Run]) -> list[RunRow]:
     """Return the rows of runs."""
-    return list(map(row_of, runs))
+    return list(map(row_of_run, runs))
+
+
+def row_of_run(run: Run) -> RunRow:
+    """Return the row of a run."""
+    return row_of(structs.astuple(run)[:-1], run.details or RunDetails())
+
+
+def run_in(row: RunRow) -> Run:
+    """Return the run of a row, as the store gives it back."""
+    return run_of(dict(zip(FIELDS, row.values, strict=True)), row.details)
+
+
+def run_of_call(record: CallRecord, capture: RunCapture) -> Run:
+    """Return the run of an ended call, as the store gives it back."""
+    return run_in(capture.row_of(record))

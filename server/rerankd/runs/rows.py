@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec import structs
 
 from rerankd.runs.run import Run, RunDetails
+from rerankd.runs.stored_details import StoredDetails, unfold
 
 
 class RunRow(NamedTuple):
@@ -21,7 +21,7 @@ class RunRow(NamedTuple):
     values: tuple[Any, ...]
     """In the order of `FIELDS`."""
     details: bytes
-    """JSON of a `RunDetails`."""
+    """JSON of a `StoredDetails`."""
 
 
 FIELDS: Final = Run.__struct_fields__[:-1]
@@ -32,19 +32,27 @@ ROW_BYTES: Final = 900
 """What a row and its entries in the indexes take beside `details` and `query`, about."""
 _CALLERS_TEXTS: Final = ("caller", "user", "model", "query", "request_id")
 """Columns with what callers choose: PostgreSQL has no NUL in a text."""
-_callers_texts_of: Final = attrgetter(*_CALLERS_TEXTS)
+_CALLERS_AT: Final = tuple(map(FIELDS.index, _CALLERS_TEXTS))
+_callers_texts_of: Final = itemgetter(*_CALLERS_AT)
+_QUERY_AT: Final = FIELDS.index("query")
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(RunDetails)
+_decoder: Final = msgspec.json.Decoder(StoredDetails)
 
 
-def row_of(run: Run) -> RunRow:
-    """Return the row of a run, whose texts lose their NULs. Safe for concurrent threads."""
-    if "\0" in "".join(_callers_texts_of(run)):
-        for name in _CALLERS_TEXTS:
-            setattr(run, name, getattr(run, name).replace("\0", "\N{REPLACEMENT CHARACTER}"))
-    details = _encoder.encode(run.details or RunDetails())
-    size = ROW_BYTES + len(details) + len(run.query)
-    return RunRow(run.run_id, size, structs.astuple(run)[:-1], details)
+def row_of(values: tuple[Any, ...], details: RunDetails) -> RunRow:
+    """Return the row of a run, whose texts lose their NULs. Safe for concurrent threads.
+
+    Args:
+        values: Its fields but `details`, in the order of `FIELDS`.
+        details: The rest of it; `StoredDetails` may have columns.
+    """
+    if "\0" in "".join(_callers_texts_of(values)):
+        values = tuple(
+            value.replace("\0", "\N{REPLACEMENT CHARACTER}") if at in _CALLERS_AT else value
+            for at, value in enumerate(values)
+        )
+    encoded = _encoder.encode(details)
+    return RunRow(values[0], ROW_BYTES + len(encoded) + len(values[_QUERY_AT]), values, encoded)
 
 
 def run_of(row: Mapping[Any, Any], details: bytes | None = None) -> Run:
@@ -56,5 +64,5 @@ def run_of(row: Mapping[Any, Any], details: bytes | None = None) -> Run:
     """
     run = Run(**{name: row[name] for name in FIELDS})
     if details is not None:
-        run.details = _decoder.decode(details)
+        run.details = unfold(_decoder.decode(details))
     return run

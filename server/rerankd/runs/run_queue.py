@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from rerankd.runs.capture import RunCapture, chars_of
-from rerankd.runs.rows import RunRow, row_of
+from rerankd.runs.rows import RunRow
 from rerankd.runs.settings import RunSettings
 from rerankd.telemetry.calls.call_record import CallRecord
 from rerankd.telemetry.metrics.instruments import metrics
@@ -137,7 +137,7 @@ class RunQueue:
     def row_of(self, record: CallRecord) -> RunRow | None:
         """Make the row of a record; `None`, counted and logged, for one that cannot be written down."""
         try:
-            return row_of(self._capture.run_of(record))
+            return self._capture.row_of(record)
         except Exception:  # a fault of ours loses this run, and fails no call
             metrics.runs.of("lost").inc()
             _log.exception("a run cannot be written down; it is lost", request_id=record.call.request_id)

@@ -13,18 +13,16 @@ from rerankd.engine.rendering import render
 from rerankd.evaluation.judgements.identity import hash_of
 from rerankd.evaluation.replay import documents_of, query_hash_of, replay_of
 from rerankd.runs.capture import RunCapture
-from rerankd.runs.rows import FIELDS, row_of, run_of
 from rerankd.runs.run import Run, RunDetails
 from rerankd.runs.settings import RunSettings
-from tests.support.runs import DOCUMENTS, QUERY, ended_call
+from tests.support.runs import DOCUMENTS, QUERY, ended_call, row_of_run, run_in, run_of_call
 
 _UNSET = RerankRequest()
 
 
 def stored(run: Run) -> Run:
     """Return a run as the store gives it back."""
-    row = row_of(run)
-    return run_of(dict(zip(FIELDS, row.values, strict=True)), row.details)
+    return run_in(row_of_run(run))
 
 
 async def logged(
@@ -35,7 +33,7 @@ async def logged(
     if documents:
         made = RerankRequest(model="support", query=QUERY, documents=list(documents), **request)
         record.texts = await render(made, omits_blank=True)
-    return RunCapture(RunSettings(capture=capture, max_run_kb=max_run_kb)).run_of(record)
+    return run_of_call(record, RunCapture(RunSettings(capture=capture, max_run_kb=max_run_kb)))
 
 
 async def test_a_run_is_sent_to_another_model_as_it_came() -> None:
@@ -127,7 +125,7 @@ async def test_of_a_document_that_guardrails_changed_the_scored_text_is_sent() -
     rendered = await render(RerankRequest(model="support", query=QUERY, documents=[*documents]))
     texts = ["by <EMAIL>", rendered.texts[1]]
     record.texts = msgspec.structs.replace(rendered, texts=texts, changed_indices={0})
-    run = RunCapture(RunSettings(capture="full")).run_of(record)
+    run = run_of_call(record, RunCapture(RunSettings(capture="full")))
 
     assert "jane@example.com" not in str(run.details)
     assert replay_of(run, "").request.documents == [Document(id="a", text="by <EMAIL>", prior_score=1.0), documents[1]]
@@ -191,11 +189,11 @@ async def test_images_of_masked_documents_are_missed() -> None:
     record.texts = msgspec.structs.replace(rendered, texts=["b"], changed_indices={0})
 
     with pytest.raises(ServiceError, match=r"its images were not kept, because of access\.guardrails"):
-        replay_of(RunCapture(RunSettings(capture="full")).run_of(record), "")
+        replay_of(run_of_call(record, RunCapture(RunSettings(capture="full"))), "")
 
 
 async def test_a_failed_run_has_nothing_to_compare_with() -> None:
-    run = RunCapture(RunSettings(capture="full")).run_of(ended_call(Reason.PROVIDER_UNAVAILABLE))
+    run = run_of_call(ended_call(Reason.PROVIDER_UNAVAILABLE), RunCapture(RunSettings(capture="full")))
     with pytest.raises(ServiceError, match="it failed with PROVIDER_UNAVAILABLE"):
         replay_of(run, "")
 

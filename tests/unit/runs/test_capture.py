@@ -13,19 +13,19 @@ from rerankd.contract.errors import Reason
 from rerankd.contract.messages import Document, RerankRequest
 from rerankd.engine.rendering import render
 from rerankd.runs.capture import RunCapture, chars_of
-from rerankd.runs.rows import COLUMNS, FIELDS, row_of, run_of
+from rerankd.runs.rows import COLUMNS, FIELDS
 from rerankd.runs.run import RunDocument
 from rerankd.runs.settings import RunSettings
 from rerankd.runs.tables import RUNS
 from rerankd.runs.text_capture import hash_of
-from tests.support.runs import DOCUMENTS, QUERY, ended_call
+from tests.support.runs import DOCUMENTS, QUERY, ended_call, row_of_run, run_in, run_of_call
 
 LONG = "x" * 900
 HASHES = [hash_of(text) for text in (QUERY, *DOCUMENTS)]
 
 
 def captured(*, record: dict[str, Any] | None = None, **settings: Any) -> Any:
-    run = RunCapture(RunSettings(**settings)).run_of(ended_call(**(record or {})))
+    run = run_of_call(ended_call(**(record or {})), RunCapture(RunSettings(**settings)))
     assert run.details is not None
     return run, run.details
 
@@ -90,7 +90,7 @@ def test_full_keeps_documents_as_they_came() -> None:
     request = RerankRequest(model="support", query=LONG, documents=documents, instruction=LONG)
     record = ended_call()
     record.texts = asyncio.run(render(request))
-    details = RunCapture(RunSettings(capture="full")).run_of(record).details
+    details = run_of_call(record, RunCapture(RunSettings(capture="full"))).details
     assert details is not None
     assert sorted(details.documents, key=lambda each: each.index) == [
         RunDocument(0, "a", id="d", chars=1, fields={"title": "a"}, prior_score=1.5, own_text=""),
@@ -99,7 +99,7 @@ def test_full_keeps_documents_as_they_came() -> None:
     ]
     assert (details.query, details.query_hash, details.scored_documents) == (LONG, "", 3)
     assert details.left_out == {}
-    cut = RunCapture(RunSettings()).run_of(record).details
+    cut = run_of_call(record, RunCapture(RunSettings())).details
     assert cut is not None
     assert (cut.query, cut.query_hash) == (LONG[:500], hash_of(LONG))
     assert cut.parameters == {"instruction": LONG[:500], "instruction_hash": hash_of(LONG)}
@@ -157,7 +157,7 @@ def test_masked_texts_are_what_is_kept() -> None:
     record = ended_call()
     assert record.texts is not None
     record.texts = structs.replace(record.texts, query="[EMAIL]", texts=["[NAME]", "b"], indices=[0, 2])  # type: ignore[type-var]  # they were kept
-    details = RunCapture(RunSettings(capture="full")).run_of(record).details
+    details = run_of_call(record, RunCapture(RunSettings(capture="full"))).details
     assert details is not None
     assert details.query == "[EMAIL]"
     assert {each.index: each.text for each in details.documents} == {0: "[NAME]", 2: "b"}
@@ -186,15 +186,32 @@ def test_what_is_logged(calls: Any, reranker: bool, reason: Reason | None, is_lo
 
 @pytest.mark.parametrize("documents", [["a", "b"], [LONG] * 50])
 def test_a_row_gives_the_run_back(documents: list[str]) -> None:
-    run = RunCapture(RunSettings(capture="full")).run_of(ended_call(documents=documents))
-    row = row_of(run)
-    assert run_of(dict(zip(FIELDS, row.values, strict=True)), row.details) == run
+    run = run_of_call(ended_call(documents=documents), RunCapture(RunSettings(capture="full")))
+    row = row_of_run(run)
+    assert run_in(row) == run
     assert len(row.details) < row.size < len(row.details) + 2000
 
 
+@pytest.mark.parametrize("capture", ["none", "hashes", "truncated", "full"])
+def test_columns_keep_what_lists_do(capture: Any) -> None:
+    """Documents of text alone are stored as columns, others as a list: readers see no difference."""
+    texts = ["b", LONG, "c"]
+    settings = RunSettings(capture=capture, max_chars=10)
+    plain = run_of_call(ended_call(documents=texts), RunCapture(settings)).details
+    record = ended_call(documents=texts)
+    assert record.texts is not None
+    objects = RerankRequest(query=QUERY, documents=[Document(text=text) for text in texts])
+    record.texts = asyncio.run(render(objects))
+    listed = run_of_call(record, RunCapture(settings)).details
+    assert plain is not None
+    assert listed is not None
+    assert (plain.documents, plain.results) == (listed.documents, listed.results)
+    assert len(plain.documents) == (0 if capture == "none" else 3)
+
+
 def test_no_text_that_postgresql_refuses_is_in_a_row() -> None:
-    run = RunCapture(RunSettings()).run_of(ended_call(request_id="a\0b"))
-    row = row_of(structs.replace(run, query="q\0"))
+    run = run_of_call(ended_call(request_id="a\0b"), RunCapture(RunSettings()))
+    row = row_of_run(structs.replace(run, query="q\0"))
     stored = dict(zip(FIELDS, row.values, strict=True))
     assert (stored["request_id"], stored["query"]) == ("a\ufffdb", "q\ufffd")
 

@@ -1,0 +1,54 @@
+"""Details of a run as they are stored: documents of text alone and results as columns.
+
+A list for each field instead of an object for each document takes a third off what a row costs the event loop. Rows
+that are older have `documents` and `results`, which documents of more than text still have.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from rerankd.runs.run import RunDetails, RunDocument, RunResult
+
+
+class DocumentColumns(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
+    """The fields of `RunDocument` of n documents that are text alone."""
+
+    indices: list[int]
+    texts: list[str]
+    hashes: list[str] = []
+    """Empty if every text is whole."""
+    chars: list[int] = []
+    """As `hashes`."""
+
+
+class ResultColumns(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The fields of `RunResult` of n results."""
+
+    indices: list[int]
+    scores: list[float]
+
+
+class StoredDetails(RunDetails, omit_defaults=True, gc=False):
+    """As `RunDetails`, with columns in place of lists."""
+
+    document_columns: DocumentColumns | None = None
+    """In place of `documents`."""
+    result_columns: ResultColumns | None = None
+    """In place of `results`."""
+
+
+def unfold(details: StoredDetails) -> RunDetails:
+    """Put lists in the place of columns; return the same details."""
+    if (columns := details.document_columns) is not None:
+        hashes = columns.hashes or [""] * len(columns.indices)
+        chars = columns.chars or map(len, columns.texts)
+        details.documents = [
+            RunDocument(index, text, hashed, "", count)
+            for index, text, hashed, count in zip(columns.indices, columns.texts, hashes, chars, strict=True)
+        ]
+        details.document_columns = None
+    if (results := details.result_columns) is not None:
+        details.results = list(map(RunResult, results.indices, results.scores))
+        details.result_columns = None
+    return details
