@@ -167,8 +167,10 @@ class JsonDialect(HttpAdapter):
         if wire.top_n and (call.top_n is not None or wire.needs_top_n):
             body[wire.top_n] = min(call.top_n or count, count)
         body.update(truncation_of(call, wire, self.provider.title))
-        body.update({name: value for _, name, value, unset in _optional(call, wire) if name and value != unset})
-        body.update(options_of(call, wire, self.parameters(call.model)))
+        if optional := _optional(call, wire):
+            body.update({name: value for _, name, value, unset in optional if name and value != unset})
+        if call.options:
+            body.update(options_of(call, wire, self.parameters(call.model)))
         return body
 
     def query_of(self, call: ProviderCall) -> object:
@@ -216,7 +218,8 @@ class JsonDialect(HttpAdapter):
 
     def warnings_of(self, call: ProviderCall) -> list[str]:
         """Return a warning for every parameter of the call that is not sent."""
-        return ignored(call, self.wire, self.provider.title, self.parameters(call.model))
+        parameters = self.parameters(call.model) if call.options else NO_PARAMETERS
+        return ignored(call, self.wire, self.provider.title, parameters)
 
     def ranking_of(self, call: ProviderCall, body: object) -> tuple[list[int], list[float]]:
         """Return indices and scores, one per result, in the order of the response.

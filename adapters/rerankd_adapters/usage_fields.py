@@ -7,7 +7,7 @@ Servers that imitate an API often keep another one's usage object: vLLM's route 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from rerankd_adapters.wire import Path, as_count, read_count
 
@@ -34,19 +34,18 @@ def read_search_units(body: object, stated: Sequence[Path]) -> int:
 def _read_usual(body: object, names: Sequence[str]) -> int:
     if not isinstance(body, dict):
         return 0
-    for holder in _usual_holders(body):
-        if isinstance(holder, dict):
-            for name in names:
-                if name in holder and (count := as_count(holder[name])):
-                    return count
+    if "usage" in body and (count := _first(body["usage"], names)):
+        return count
+    if "meta" in body and isinstance(meta := body["meta"], dict):
+        for holder in (meta.get("billed_units"), meta.get("tokens"), meta):
+            if count := _first(holder, names):
+                return count
+    return _first(body["tokens"], names) if "tokens" in body else 0
+
+
+def _first(holder: object, names: Sequence[str]) -> int:
+    if isinstance(holder, dict):
+        for name in names:
+            if name in holder and (count := as_count(holder[name])):
+                return count
     return 0
-
-
-def _usual_holders(body: dict[str, Any]) -> list[Any]:
-    holders = [body["usage"]] if "usage" in body else []
-    meta = body.get("meta")
-    if isinstance(meta, dict):
-        holders += (meta.get("billed_units"), meta.get("tokens"), meta)
-    if "tokens" in body:
-        holders.append(body["tokens"])
-    return holders

@@ -193,10 +193,11 @@ def read_scores(values: object) -> list[float]:
 
 
 def read_count(body: object, paths: Sequence[Path]) -> int:
-    """Return the first integer > 0 at one of `paths`, else 0: malformed usage never fails a call."""
-    for path in paths:
-        if count := as_count(at(body, path)):
-            return count
+    """Return the first integer > 0 at one of `paths`, none empty; else 0: malformed usage never fails a call."""
+    if isinstance(body, dict):
+        for path in paths:
+            if path[0] in body and (count := as_count(at(body, path))):
+                return count
     return 0
 
 
@@ -214,7 +215,9 @@ def read_usd(body: object, path: Path | None) -> float | None:
 
 
 def read_warnings(body: object, path: Path) -> list[str]:
-    """Return at most ten warnings of the provider, each sanitized."""
+    """Return at most ten warnings of the provider, each sanitized; `path` is not empty."""
+    if not isinstance(body, dict) or path[0] not in body:
+        return []
     said = at(body, path)
     if not isinstance(said, list):
         return []

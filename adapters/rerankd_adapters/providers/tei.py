@@ -26,7 +26,7 @@ from rerankd_adapters.dialect import JsonDialect, Wire
 from rerankd_adapters.failure import clean
 from rerankd_adapters.listing import is_name, read_limit, read_listing
 from rerankd_adapters.parameter import Parameter, echo, flag, text
-from rerankd_adapters.wire import at, bad_response, get_json, read_count
+from rerankd_adapters.wire import as_count, at, bad_response, get_json
 
 _SOURCE: Final = "source of text-embeddings-inference 1.9.3"
 PARAMETERS: Final[Mapping[str, Parameter]] = {
@@ -84,7 +84,7 @@ class TeiAdapter(JsonDialect):
 def compute_tokens(response: HttpResponse) -> int:
     """Return the tokens that TEI reports in a header; 0 if not reported."""
     said = response.headers.get("x-compute-tokens", "")
-    return read_count(int(said) if said.isascii() and said.isdigit() and len(said) < 16 else 0, ((),))
+    return as_count(int(said)) if said.isascii() and said.isdigit() and len(said) < 16 else 0
 
 
 def served_by_tei(
