@@ -6,6 +6,9 @@ that are older have `documents` and `results`, which documents of more than text
 
 from __future__ import annotations
 
+from operator import attrgetter
+from typing import Final
+
 import msgspec
 
 from rerankd.runs.run import RunDetails, RunDocument, RunResult
@@ -38,17 +41,19 @@ class StoredDetails(RunDetails, omit_defaults=True, gc=False):
     """In place of `results`."""
 
 
-def unfold(details: StoredDetails) -> RunDetails:
-    """Put lists in the place of columns; return the same details."""
-    if (columns := details.document_columns) is not None:
+_fields_of: Final = attrgetter(*RunDetails.__struct_fields__)
+
+
+def unfold(stored: StoredDetails) -> RunDetails:
+    """Return details with lists in the place of columns."""
+    details = RunDetails(*_fields_of(stored))
+    if (columns := stored.document_columns) is not None:
         hashes = columns.hashes or [""] * len(columns.indices)
         chars = columns.chars or map(len, columns.texts)
         details.documents = [
             RunDocument(index, text, hashed, "", count)
             for index, text, hashed, count in zip(columns.indices, columns.texts, hashes, chars, strict=True)
         ]
-        details.document_columns = None
-    if (results := details.result_columns) is not None:
+    if (results := stored.result_columns) is not None:
         details.results = list(map(RunResult, results.indices, results.scores))
-        details.result_columns = None
     return details
