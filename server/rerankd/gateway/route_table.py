@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from rerankd.contract.errors import Reason
@@ -116,6 +117,7 @@ def method_not_allowed(http_method: str, path: str, allowed: str) -> HttpRefusal
     )
 
 
+@lru_cache(maxsize=256)
 def normalise_path(path: str) -> str:
     """Remove repeated and trailing slashes, and all but the last of repeated version prefixes.
 
