@@ -39,7 +39,8 @@ class StartPacer:
 
     async def wait(self) -> None:
         """Wait for an iteration that may start another call."""
-        started = asyncio.get_running_loop().create_future()
+        loop = self._loop = self._loop or asyncio.get_running_loop()  # get_running_loop costs a system call
+        started = loop.create_future()
         self._waiting.append(started)
         if not self._is_scheduled:
             self._schedule()

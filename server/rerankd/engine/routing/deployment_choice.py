@@ -32,13 +32,23 @@ class DeploymentChoice(Struct):
 
         Preferred are deployments that were not tried, else all but the last; of these the ones that answer as usual.
         """
-        available = [each for each in self.group.deployments if self.is_available(each)]
+        deployments = self.group.deployments
+        if len(deployments) == 1:
+            return self._only(deployments[0])
+        available = [each for each in deployments if self.is_available(each)]
         if not available:
             return None
         if self.tried:
             untried = [each for each in available if each not in self.tried]
             available = untried or [each for each in available if each is not self.tried[-1]] or available
         return self._chosen(available)
+
+    def _only(self, deployment: Deployment) -> Deployment | None:
+        """Return the one deployment of most models; `None` if it is not available."""
+        if not self.is_available(deployment):
+            return None
+        self.tried.append(deployment)
+        return deployment
 
     def choose_hedge(self, first: Deployment, *, is_late: bool) -> Deployment | None:
         """Return the deployment for the hedge; `None` if none is available or the budgets are spent.

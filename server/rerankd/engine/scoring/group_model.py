@@ -20,6 +20,7 @@ from rerankd.engine.scoring.usage import usage_of
 from rerankd_adapters.base import ModelInfo, ProviderCall, Scoring
 
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
+_NORMALISATIONS: Final[Mapping[str, Normalisation]] = {each.value: each for each in Normalisation}
 
 
 class GroupModel(Struct):
@@ -56,7 +57,7 @@ class GroupModel(Struct):
     @property
     def normalisation(self) -> Normalisation:
         """See `ScoringModel`."""
-        return Normalisation(self.group.options.normalization)
+        return _NORMALISATIONS[self.group.options.normalization]
 
     @property
     def fallbacks(self) -> Sequence[str]:
