@@ -75,20 +75,31 @@ _NOTHING: Final = _Nothing()
 class Family:
     """One metric, with a cache of its children by label values: a look-up here costs a third of the library's."""
 
-    __slots__ = ("_children", "family", "is_kept")
+    __slots__ = ("_children", "_is_kept", "_kept", "family")
 
     def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
         self.family = _open(metric, registry)
-        self.is_kept = True
-        self._children: dict[tuple[str, ...], Any] = {}
+        self._is_kept = True
+        self._kept: dict[tuple[str, ...], Any] = {}
+        self._children = self._kept
+        """What `of` looks in; always empty while nothing is counted."""
         if not metric.labels:
-            self._children[()] = self.family.labels() if isinstance(self.family, ProcessHistogram) else self.family
+            self._kept[()] = self.family.labels() if isinstance(self.family, ProcessHistogram) else self.family
+
+    def keep(self, *, is_kept: bool) -> None:
+        """Turn the counting on or off from now on."""
+        self._is_kept = is_kept
+        self._children = self._kept if is_kept else {}
 
     def of(self, *labels: str) -> Any:
         """Return the child with these label values, in the order of the metric's label names."""
-        child = self._children.get(labels) if self.is_kept else _NOTHING
-        if child is None:
-            child = self._children[labels] = self.family.labels(*labels)
+        child = self._children.get(labels)
+        return self._new(labels) if child is None else child
+
+    def _new(self, labels: tuple[str, ...]) -> Any:
+        if not self._is_kept:
+            return _NOTHING
+        child = self._kept[labels] = self.family.labels(*labels)
         return child
 
 
@@ -151,7 +162,7 @@ class Metrics:
     def keep(self, *, is_kept: bool) -> None:
         """Turn the counting on or off from now on."""
         for family in self._families.values():
-            family.is_kept = is_kept
+            family.keep(is_kept=is_kept)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Render all metrics in the format a scraper accepts; only OpenMetrics has exemplars.
