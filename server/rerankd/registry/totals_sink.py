@@ -100,9 +100,11 @@ class TotalsSink:
         found: dict[str, CallTotals] = {}
         now_s = self._clock()
         for record in calls:
+            has_failed = record.reason is not None
+            if record.reranker is None and not has_failed and not record.fallbacks:
+                continue  # the model that was asked has answered, and is no reranker
             if record.path or not (key := self._key_of(record.requested_model)):
                 continue
-            has_failed = record.reason is not None
             one = CallTotals(
                 runs=1,
                 failures=int(has_failed),
