@@ -26,6 +26,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.values import MultiProcessValue
 
 from rerankd.telemetry import names
+from rerankd.telemetry.metrics.counter import ProcessCounter
 from rerankd.telemetry.metrics.histogram import ProcessHistogram
 from rerankd.telemetry.names import Metric
 
@@ -84,7 +85,8 @@ class Family:
         self._children = self._kept
         """What `of` looks in; always empty while nothing is counted."""
         if not metric.labels:
-            self._kept[()] = self.family.labels() if isinstance(self.family, ProcessHistogram) else self.family
+            is_ours = isinstance(self.family, ProcessHistogram | ProcessCounter)
+            self._kept[()] = self.family.labels() if is_ours else self.family
 
     def keep(self, *, is_kept: bool) -> None:
         """Turn the counting on or off from now on."""
@@ -103,12 +105,17 @@ class Family:
         return child
 
 
-def _open(metric: Metric, registry: CollectorRegistry) -> Histogram | ProcessHistogram | Counter | Gauge:
-    if metric.kind == "histogram" and SHARED_FOLDER not in os.environ:
-        return ProcessHistogram(metric, registry)
+def _open(
+    metric: Metric, registry: CollectorRegistry
+) -> Histogram | ProcessHistogram | Counter | ProcessCounter | Gauge:
+    is_shared = SHARED_FOLDER in os.environ
     if metric.kind == "histogram":
+        if not is_shared:
+            return ProcessHistogram(metric, registry)
         return Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=registry)
     if metric.kind == "counter":
+        if not is_shared:
+            return ProcessCounter(metric, registry)
         return Counter(metric.name, metric.help, metric.labels, registry=registry)
     return Gauge(metric.name, metric.help, metric.labels, registry=registry, multiprocess_mode="livesum")
 
