@@ -20,7 +20,7 @@ CASES = read_cases(FILE)
 def rerankers() -> Iterator[ServerProcess]:
     settings = read_yaml(DIRECTORY / FILE)["settings"]
     environment = {f"RERANKD_{name.upper()}": json.dumps(value) for name, value in settings.items()}
-    running = ServerProcess(environment=environment)
+    running = ServerProcess(environment=environment, preloads=True)
     yield running
     assert running.stop() == 0
 

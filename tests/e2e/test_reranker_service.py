@@ -59,7 +59,7 @@ class Conversation:
         self.transport = transport
         file = folder / "rerankd.yaml"
         file.write_text(yaml.safe_dump(settings_of(folder)))
-        self.server = ServerProcess("--config", str(file))
+        self.server = ServerProcess("--config", str(file), preloads=True)
         self.caller = GrpcCaller(self.server.grpc_address) if transport == "grpc" else HttpCaller(self.server.http_url)
         self.kept: dict[str, Any] = {}
 

@@ -67,7 +67,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def configured() -> Iterator[ServerProcess]:
-    process = ServerProcess("--config", str(SETTINGS))
+    process = ServerProcess("--config", str(SETTINGS), preloads=True)
     yield process
     assert process.stop() == 0
 

@@ -469,7 +469,7 @@ def test_a_call_of_the_tei_service_is_a_tree_of_the_same_form(
 
 def test_the_stages_of_the_embedded_model_have_a_span_each(collector: Collector) -> None:
     trace_id = "d" * 31 + "a"
-    running = ServerProcess(environment=collector.environment(RERANKD_CACHE__ENABLED="false"))
+    running = ServerProcess(environment=collector.environment(RERANKD_CACHE__ENABLED="false"), preloads=True)
     request = {"model": "local/default", "query": "harbour", "documents": DOCUMENTS}
     answer = call_by_http(running, request, trace_id).json()
     assert running.stop() == 0
