@@ -147,7 +147,7 @@ bench-runs: install ## Time lists, filters and deletion of the run log in SQLite
 bench-run-cost: install ## Measure the CPU of a call with and without the run log, some minutes (ARGS="OTHER-CHECKOUT ." compares)
 	$(BIN)/python -m benchmarks.run_cost $(ARGS)
 
-bench-run-throughput: install ## Measure the throughput of a worker with and without the run log, some ten minutes (ARGS="--rows gRPC --rounds 10")
+bench-run-throughput: install ## Measure the throughput of a worker with and without the run log, some fifteen minutes (ARGS="--rows gRPC --starts 3")
 	$(BIN)/python -m benchmarks.run_throughput $(ARGS)
 
 bench: install ## Compare speed with peers and with the stack's limits, as ratios (ARGS=--quick; ARGS=--help for more)
@@ -156,7 +156,7 @@ bench: install ## Compare speed with peers and with the stack's limits, as ratio
 bench-day: install ## Simulate a day of 10,000 calls a second over 20 replicas with the real routing code (ARGS="--seconds 0.5")
 	$(BIN)/python -m benchmarks.simulated_day $(ARGS)
 
-bench-access: install ## Measure the CPU that a key, spend, limits and a budget add to a call (ARGS="--rounds 10")
+bench-access: install ## Measure the CPU that a key, spend, limits and a budget add to a call, some four minutes (ARGS="--starts 3")
 	$(BIN)/python -m benchmarks.access_cost $(ARGS)
 
 bench-soak: install ## Load all paths for minutes and check that memory stays flat (ARGS="--minutes 10")
