@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from rerankd.contract.messages import Document
-from rerankd.evaluation.judgements.identity import hash_of
 from rerankd.evaluation.judgements.judgement import Judgement, Source, Subject, labels_of
 from rerankd.evaluation.judgements.table import JudgementTable
+from rerankd.runs.text_hash import hash_of
 from rerankd.store.database import Database
 from tests.support.engines import Clock
 

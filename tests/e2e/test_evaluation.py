@@ -14,7 +14,7 @@ import yaml
 
 from rerank.v1 import evaluation_service_pb2 as pb
 from rerank.v1.evaluation_service_pb2_grpc import EvaluationServiceStub
-from rerankd.evaluation.judgements.identity import hash_of
+from rerankd.runs.text_hash import hash_of
 from tests.support.server import ServerProcess
 
 WORDS: Final = "local/bm25"

@@ -12,8 +12,8 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.evaluation.experiment import Side
-from rerankd.evaluation.judgements.identity import hash_of
 from rerankd.runs.run import Run, RunDetails, RunDocument
+from rerankd.runs.text_hash import hash_of
 
 _OF_ONE_MODEL: Final = frozenset({"fallbacks", "provider_options", "score_threshold", "normalization"})
 """Parameters that mean something else to another model."""

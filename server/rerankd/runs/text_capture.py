@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from operator import attrgetter
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from rerankd.contract.messages import Document, RerankRequest, RerankResponse
 from rerankd.runs.run import Capture, LeftOut, RunDetails, RunDocument
 from rerankd.runs.settings import RunSettings
 from rerankd.runs.stored_details import DocumentColumns, StoredDetails
+from rerankd.runs.text_hash import hash_of
 from rerankd.telemetry.calls.call_record import ScoredTexts
 
 CAPTURE: Final = "runs.capture"
@@ -22,7 +22,6 @@ _PARAMETERS: Final = (
     "top_n", "score_threshold", "rank_fields", "return_documents", "max_chunks_per_doc", "max_tokens_per_doc",
     "truncation", "normalization", "cache", "documents_ranked", "priority", "fallbacks", "include_details",
 )  # fmt: skip
-_HASH: Final = blake2b(digest_size=16)
 _values_of: Final = attrgetter(*_PARAMETERS)
 _DEFAULTS: Final = _values_of(RerankRequest())
 
@@ -159,13 +158,6 @@ class TextCapture:
         if self._is_full and request.provider_options:
             found["provider_options"] = request.provider_options
         return found
-
-
-def hash_of(text: str) -> str:
-    """Return the BLAKE2b of a text's UTF-8 form, 16 bytes as 32 hexadecimal digits; judgements know texts by it too."""
-    hashed = _HASH.copy()  # a new one takes half a microsecond more
-    hashed.update(text.encode("utf-8", "surrogatepass"))
-    return hashed.hexdigest()
 
 
 def sizes_of(texts: ScoredTexts) -> tuple[int, int]:

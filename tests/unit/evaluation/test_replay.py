@@ -10,11 +10,11 @@ from rerankd.contract.call_context import CallContext
 from rerankd.contract.errors import Reason, ServiceError
 from rerankd.contract.messages import CacheControl, Document, RerankRequest, ScoreNormalization, Truncation
 from rerankd.engine.rendering import render
-from rerankd.evaluation.judgements.identity import hash_of
 from rerankd.evaluation.replay import documents_of, query_hash_of, replay_of
 from rerankd.runs.capture import RunCapture
 from rerankd.runs.run import Run, RunDetails
 from rerankd.runs.settings import RunSettings
+from rerankd.runs.text_hash import hash_of
 from tests.support.runs import DOCUMENTS, QUERY, ended_call, row_of_run, run_in, run_of_call
 
 _UNSET = RerankRequest()

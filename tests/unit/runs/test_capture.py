@@ -17,7 +17,7 @@ from rerankd.runs.rows import COLUMNS, FIELDS
 from rerankd.runs.run import RunDocument
 from rerankd.runs.settings import RunSettings
 from rerankd.runs.tables import RUNS
-from rerankd.runs.text_capture import hash_of
+from rerankd.runs.text_hash import hash_of
 from tests.support.runs import DOCUMENTS, QUERY, ended_call, row_of_run, run_in, run_of_call
 
 LONG = "x" * 900

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from rerankd.contract.messages import Document
-from rerankd.evaluation.judgements.identity import HASH_CHARS, content_hash, document_id, hash_of
+from rerankd.evaluation.judgements.identity import content_hash, document_id
 from rerankd.evaluation.judgements.judgement import MAX_GRADE, MAX_ID_CHARS, Judgement, Subject
+from rerankd.runs.text_hash import HASH_CHARS, hash_of
 
 Graded = tuple[Subject, int]
 

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from typing import Final
-
 from rerankd.contract.messages import Document
-
-HASH_CHARS: Final = 32
-
-
-def hash_of(text: str) -> str:
-    """Return the hash of a text: BLAKE2b of its UTF-8 form, 16 bytes, as 32 hexadecimal digits."""
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=HASH_CHARS // 2).hexdigest()
+from rerankd.runs.text_hash import hash_of
 
 
 def content_hash(document: str | Document) -> str:

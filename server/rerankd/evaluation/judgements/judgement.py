@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from rerankd.contract.messages import Document
-from rerankd.evaluation.judgements.identity import content_hash, document_id, hash_of
+from rerankd.evaluation.judgements.identity import content_hash, document_id
 from rerankd.evaluation.measures.comparison import Labels
+from rerankd.runs.text_hash import hash_of
 
 MAX_GRADE: Final = 3
 MAX_ID_CHARS: Final = 500

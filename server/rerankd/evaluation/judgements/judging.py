@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 from rerankd.contract import evaluation_messages as messages
 from rerankd.contract.errors import MAX_VIOLATIONS, FieldViolation, invalid_request
-from rerankd.evaluation.judgements.identity import HASH_CHARS, hash_of
 from rerankd.evaluation.judgements.judgement import MAX_GRADE, MAX_ID_CHARS, Subject
+from rerankd.runs.text_hash import HASH_CHARS, hash_of
 
 MAX_JUDGEMENTS: Final = 1000
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")

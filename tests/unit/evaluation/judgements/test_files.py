@@ -13,8 +13,9 @@ from rerankd.evaluation.judgements.files import (
     read_queries,
     write_json_line,
 )
-from rerankd.evaluation.judgements.identity import content_hash, hash_of
+from rerankd.evaluation.judgements.identity import content_hash
 from rerankd.evaluation.judgements.judgement import Judgement, Source, Subject
+from rerankd.runs.text_hash import hash_of
 
 QUERIES = {"q1": "solar sail", "q2": "Zoë"}
 
