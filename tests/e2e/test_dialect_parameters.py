@@ -85,7 +85,7 @@ def warnings_of(answer: httpx.Response) -> list[str]:
 def test_models_of_its_own_service(row: DialectRule, server: ServerProcess, upstream: Upstream) -> None:
     dialect, rule = row
     service = SERVICES[dialect]
-    before = len(upstream.received)
+    before = len(upstream.calls)
     answer = send(server, dialect, f"{service}/{MODELS.get(service, 'm')}", {rule.name: rule.example})
     fate = rule.fate(dialect)
 
@@ -94,7 +94,7 @@ def test_models_of_its_own_service(row: DialectRule, server: ServerProcess, upst
         assert rule.name in answer.text
         return
     assert answer.status_code == 200, answer.text
-    (received,) = upstream.received[before:]
+    (received,) = upstream.calls[before:]
     told = [warning for warning in warnings_of(answer) if warning.startswith(f"{rule.name} ")]
     if fate in (Fate.PASSED, Fate.PASSED_OR_MAPPED):
         assert received.json().get(rule.name) == rule.example
@@ -143,10 +143,10 @@ def test_vllm_of_the_issue(server: ServerProcess, upstream: Upstream) -> None:
         "use_activation": False,
     }
     send(server, "vllm", "vllm/m", parameters)
-    assert parameters.items() <= upstream.received[-1].json().items()
+    assert parameters.items() <= upstream.calls[-1].json().items()
 
     send(server, "vllm", "vllm/m", {"truncate_prompt_tokens": None})
-    assert upstream.received[-1].json()["truncate_prompt_tokens"] is None
+    assert upstream.calls[-1].json()["truncate_prompt_tokens"] is None
 
     answer = send(server, "vllm", "local/bm25", parameters)
     assert [warning.partition(":")[0] for warning in warnings_of(answer)] == [
@@ -168,4 +168,4 @@ def test_parameters_of_two_services_with_one_name(server: ServerProcess, upstrea
     answer = send(server, "tei", "nvidia_nim/m", {"truncate": False})
 
     assert answer.status_code == 200, answer.text
-    assert upstream.received[-1].json()["truncate"] == "NONE"
+    assert upstream.calls[-1].json()["truncate"] == "NONE"

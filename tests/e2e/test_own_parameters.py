@@ -54,7 +54,7 @@ def test_http(server: ServerProcess, upstream: Upstream, path: str, value: str) 
 
     assert answer.status_code == 200
     assert (answer.json().get("meta") or {}).get("warnings") is None
-    assert (upstream.received[-1].path, upstream.received[-1].json()["truncate"]) == (PATH, value)
+    assert (upstream.calls[-1].path, upstream.calls[-1].json()["truncate"]) == (PATH, value)
 
 
 def test_a_wrong_value_is_named_as_it_was_written(server: ServerProcess) -> None:
@@ -72,7 +72,7 @@ def test_a_wrong_value_is_named_as_it_was_written(server: ServerProcess) -> None
 def test_grpc(server: ServerProcess, upstream: Upstream) -> None:
     with RerankClient(server.grpc_address) as client:
         response = client.rerank("q", ["a"], model=MODEL, provider_options={"truncate": "NONE", "latency": "fast"})
-    assert upstream.received[-1].json()["truncate"] == "NONE"
+    assert upstream.calls[-1].json()["truncate"] == "NONE"
     assert list(response.warnings) == [f"latency was ignored: {MODEL} has no such parameter; ZeroEntropy has"]
 
 
@@ -81,7 +81,7 @@ def test_sdk(upstream: Upstream) -> None:
     response = rerank(MODEL, "q", documents, top_k=1, truncate="END", api_base=upstream.url, api_key="k")
 
     assert (response.results[0].document, response.meta.warnings) == (documents[0], [])
-    assert (upstream.received[-1].path, upstream.received[-1].json()["truncate"]) == (PATH, "END")
+    assert (upstream.calls[-1].path, upstream.calls[-1].json()["truncate"]) == (PATH, "END")
     with pytest.raises(RerankError, match="truncate must be NONE or END, was 'MIDDLE'") as refused:
         rerank(MODEL, "q", documents, truncate="MIDDLE", api_base=upstream.url, api_key="k")
     assert [violation.field for violation in refused.value.fields] == ["truncate"]

@@ -110,7 +110,7 @@ def test_usage(service: Service, call: Call, model: str, tokens: int, search_uni
 def test_a_long_request_is_split_and_merged(service: Service, call: Call) -> None:
     documents = [" ".join(["solar"] * (index % 7) + ["sail", "x"] * (index % 3) + ["y"]) for index in range(100)]
     oracle = sorted(ranked(QUERY, documents), key=lambda pair: (-pair[1], pair[0]))
-    before = len(service.upstream.received)
+    before = len(service.upstream.calls)
     request = {"model": "tei/any", "query": QUERY, "documents": documents, "include_details": True}
 
     answer = answered(call(service.server, request))
@@ -118,7 +118,7 @@ def test_a_long_request_is_split_and_merged(service: Service, call: Call) -> Non
     assert [(result["index"], result["relevance_score"]) for result in answer["results"]] == [
         (index, pytest.approx(score)) for index, score in oracle
     ]
-    sizes = [len(request.json()["texts"]) for request in service.upstream.received[before:]]
+    sizes = [len(request.json()["texts"]) for request in service.upstream.calls[before:]]
     chunks = answer["extra_fields"]["chunks"]
     assert [chunk["chunk_index"] for chunk in chunks] == list(range(len(sizes)))
     assert sorted(sizes) == sorted(chunk["documents"] for chunk in chunks)
@@ -146,9 +146,9 @@ def test_objects_go_as_objects_of_their_scored_fields(service: Service, call: Ca
     request = {"query": QUERY, "documents": STRUCTURED, "rank_fields": ["title", "body"], "return_documents": True}
 
     answer = answered(call(service.server, {**request, "model": MODELS["alias"]}))
-    sent = service.upstream.received[-1].json()
+    sent = service.upstream.calls[-1].json()
     answered(call(service.server, {**request, "model": "cohere/rerank-v3.5"}))
-    texts = service.upstream.received[-1].json()
+    texts = service.upstream.calls[-1].json()
 
     assert sent["rank_fields"] == ["title", "body"]
     assert sent["documents"] == [
@@ -170,7 +170,7 @@ def test_images_go_to_models_that_take_them(service: Service, call: Call) -> Non
     refused = call(service.server, {**request, "model": "vllm/BAAI/bge-reranker-v2-m3"})
 
     image = {"type": "image_url", "image_url": {"url": "https://host/1.png"}}
-    assert service.upstream.received[-1].json()["documents"] == [{"content": [image]}, "solar sail"]
+    assert service.upstream.calls[-1].json()["documents"] == [{"content": [image]}, "solar sail"]
     assert isinstance(refused, Refused)
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "CAPABILITY_UNSUPPORTED")
     assert "documents[0].image" in refused.text
@@ -222,10 +222,10 @@ def test_a_call_without_a_model_gets_the_default_one(service: Service, call: Cal
 
 
 def test_the_key_was_sent_to_the_provider(service: Service, call: Call) -> None:
-    before = len(service.upstream.received)
+    before = len(service.upstream.calls)
     for model in ("cohere", "tei", "generic"):
         answered(call(service.server, {"model": MODELS[model], "query": QUERY, "documents": DOCUMENTS}))
-    sent = service.upstream.received[before:]
+    sent = service.upstream.calls[before:]
     by_path = {request.path: request.headers.get("authorization") for request in sent}
     assert by_path["/v2/rerank"] == by_path["/api/rank"] == f"Bearer {KEY}"
     assert by_path["/rerank"] is None

@@ -38,6 +38,11 @@ class Upstream:
         return self._server.received
 
     @property
+    def calls(self) -> list[Received]:
+        """Every request so far that has a body: not those by which a server learns what there is, at any time."""
+        return [request for request in self.received if request.body]
+
+    @property
     def clients_left(self) -> int:
         """How many clients went away from an answer that stalled."""
         return self._server.clients_left
