@@ -35,7 +35,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Limits and budgets of everybody, or of each key, group, model or end user. A call must pass all that apply."""
 
     name: str
-    """Name in errors, warnings and metrics; unique."""
+    """Name in errors and warnings; unique."""
     per: Literal["everyone", "key", "group", "model", "user"] = "everyone"
     """Whom it counts: all calls together, or those of each key, group, model, or `user` of the request. Calls without
     a key count together; calls without a group or without a user are not counted."""
@@ -80,7 +80,7 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Where limits and budgets are counted."""
 
     path: str = ""
-    """File on a local disk that the workers of one machine share, 26 MB, beside it 4 MB for each of them; default:
+    """File on a local disk that the workers of one machine share, 25 MB, beside it 4 MB for each of them; default:
     `limits.counts` in `store.state_dir`."""
     redis_url: str = ""
     """`redis://`, `rediss://` or `unix://` address of a Redis that several replicas share; default: the file counts."""
