@@ -121,7 +121,7 @@ _TOKENS: Final = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_00
 CALLS: Final = Metric(
     "rerankd_calls",
     "counter",
-    "Rerank calls that ended, by gRPC status code.",
+    "Rerank calls that ended, and requests refused before they were calls, by gRPC status code.",
     ("transport", "model", "provider", "code"),
 )
 CALL_SECONDS: Final = Metric(
@@ -137,7 +137,9 @@ OVERHEAD_SECONDS: Final = Metric(
 PROVIDER_SECONDS: Final = Metric(
     "rerankd_provider_call_duration_seconds",
     "histogram",
-    "Time of one provider call; retries and hedges count separately.",
+    "Time of one provider call, with its wait for a free slot; retries and hedges count separately. `outcome`: `ok`,"
+    " `cancelled`, `refused` because the queue of the deployment was full, or the kind of failure: `rejected`,"
+    " `unsupported`, `model_not_found`, `credentials`, `rate_limited`, `unavailable`, `bad_response`, `timeout`.",
     ("provider", "model", "outcome"),
     _SECONDS,
 )
@@ -186,17 +188,23 @@ QUEUED: Final = Metric(
 BUSY: Final = Metric("rerankd_deployment_in_flight", "gauge", "Calls of the deployment in flight.", ("deployment",))
 IN_FLIGHT: Final = Metric("rerankd_calls_in_flight", "gauge", "Rerank calls in flight.")
 CACHE_DOCUMENTS: Final = Metric(
-    "rerankd_cache_documents", "counter", "Documents of cached models, by where the score came from.", ("result",)
+    "rerankd_cache_documents",
+    "counter",
+    "Documents of cached models, by where the score came from: `memory`, `redis`, `coalesced` with a call that was"
+    " asking for it, or `miss`.",
+    ("result",),
 )
 CACHE_BYTES: Final = Metric("rerankd_cache_bytes", "gauge", "Memory of the scores cached in the process.")
 CACHE_ENTRIES: Final = Metric("rerankd_cache_entries", "gauge", "Scores cached in the process.")
 CACHE_ERRORS: Final = Metric("rerankd_cache_errors", "counter", "Failures and timeouts of the cache's Redis.")
 BATCHES: Final = Metric("rerankd_batches_in_progress", "gauge", "Batch streams that are open.")
-BATCH_ITEMS: Final = Metric("rerankd_batch_items", "counter", "Items of batch streams that ended.", ("outcome",))
+BATCH_ITEMS: Final = Metric(
+    "rerankd_batch_items", "counter", "Items of batch streams that ended, `ok` or `failed`.", ("outcome",)
+)
 LOOP_LAG: Final = Metric(
     "rerankd_event_loop_lag_seconds", "histogram", "How late the event loop ran a timer.", (), _SECONDS
 )
-SPANS: Final = Metric("rerankd_spans", "counter", "Spans handed to the exporter, or dropped.", ("result",))
+SPANS: Final = Metric("rerankd_spans", "counter", "Spans that were `exported`, or `dropped`.", ("result",))
 SINK_ERRORS: Final = Metric(
     "rerankd_sink_errors", "counter", "Batches of ended calls that a telemetry sink failed to take.", ("sink",)
 )
