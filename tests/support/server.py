@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ SERVE = ("rerankd.cli", "serve", "--grpc-port", "0", "--http-port", "0")
 
 
 class ServerProcess:
-    """Starts the server on free ports, with a store of its own, and collects its log.
+    """Starts the server on free ports, with a store of its own, waits for all its workers, and collects its log.
 
     Args:
         arguments: Further arguments of the program.
@@ -55,6 +56,8 @@ class ServerProcess:
         self._reader.start()
         try:
             ready = self.wait_for_log("ready", timeout_s=START_TIMEOUT_S)
+            for worker in range(_workers_of(arguments)):
+                self.wait_for_log("ready", timeout_s=START_TIMEOUT_S, worker=worker)
         except AssertionError:
             self.process.kill()
             raise
@@ -112,6 +115,12 @@ class ServerProcess:
                 assert stream is not None
                 stream.close()
         return code
+
+
+def _workers_of(arguments: Sequence[str]) -> int:
+    """Return how many workers are asked for by argument; 0 where none are, or one, which has no number."""
+    given = dict(itertools.pairwise(arguments)).get("--workers", "0")
+    return int(given) if int(given) > 1 else 0
 
 
 def _settings(*, preloads: bool) -> dict[str, str]:
