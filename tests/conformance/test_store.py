@@ -74,6 +74,14 @@ async def test_a_store_of_a_newer_version_is_refused(database: Database) -> None
             await use(database)
 
 
+async def test_a_migration_that_has_to_wait_for_a_lock_says_so(database: Database, settings: StoreSettings) -> None:
+    impatient = Database(replace(settings, timeout_s=0.1))
+    async with database.begin_exclusive():
+        with pytest.raises(StoreError, match="another transaction held what it needs"):
+            await migrate(impatient)
+    await impatient.close()
+
+
 async def test_a_key_comes_back_as_it_was_added(database: Database) -> None:
     table = KeyTable(database)
     given = [key(1), key(2, expires_at=2e9), key(3, details=KeyDetails(owner="Zoë"))]

@@ -17,6 +17,13 @@ from rerankd.store.errors import StoreError
 from rerankd.store.private_file import create_private_file
 from rerankd.store.settings import StoreSettings
 
+_LOCKED: Final = "LockNotAvailable"
+_ADVICE: Final = {
+    _LOCKED: "another transaction held what it needs for longer than store.timeout_s; try again",
+    "QueryCanceled": "a statement took longer than four times store.timeout_s; set it higher",
+}
+_USUAL_ADVICE: Final = "check store.url, and that it is up"
+
 METADATA: Final = MetaData()
 """All tables; each package declares its own on it. The migrations must make the same ones."""
 
@@ -140,8 +147,11 @@ _ADVISORY_LOCK: Final = "SELECT pg_advisory_xact_lock(7305462519338153061)"
 
 def _unusable(name: str, error: Exception) -> StoreError:
     # The driver's own text may quote values of a statement, so the kind of error is all that is shown.
-    kind = type(getattr(error, "orig", None) or error).__name__
-    return StoreError(f"the store {name} cannot be used ({kind}); check store.url, and that it is up")
+    cause = getattr(error, "orig", None) or error
+    kind = type(cause).__name__
+    if getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+        kind = _LOCKED
+    return StoreError(f"the store {name} cannot be used ({kind}); {_ADVICE.get(kind, _USUAL_ADVICE)}")
 
 
 def _url_of(settings: StoreSettings, sqlite_driver: str) -> URL:
