@@ -61,7 +61,8 @@ class CohereAdapter(JsonDialect):
 
     def build(self, call: ProviderCall, endpoint: Endpoint) -> HttpRequest:
         """Build the request; a base URL that is the v1 route selects v1."""
-        if "api_version" not in self.options and urlsplit(endpoint.base_url).path.rstrip("/").endswith(V1.path):
+        url = endpoint.base_url
+        if V1.path in url and "api_version" not in self.options and urlsplit(url).path.rstrip("/").endswith(V1.path):
             self.wire = V1
         return super().build(call, endpoint)
 
