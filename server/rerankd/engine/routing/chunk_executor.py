@@ -261,27 +261,31 @@ class ChunkExecutor(Struct, Generic[R]):
     def _is_spent(self, failures: int) -> bool:
         return failures >= max(self.group.options.retries.max_attempts, 1)
 
-    async def _attempt(self, deployment: Deployment) -> tuple[Deployment, R]:
+    def _attempt(self, deployment: Deployment) -> Awaitable[tuple[Deployment, R]]:
+        """Return an attempt to await, which gives the deployment that has answered and its reply."""
         timeout_s, limit = self._bounds(deployment)
         self._attempts += 1
         hedge_after_s = self._hedge_after_s(deployment) if self.group.options.hedge.enabled else None
         ends_s = timeout_s if limit is None else limit.seconds
         if hedge_after_s is None or (ends_s is not None and ends_s <= hedge_after_s):
-            return deployment, await self._call(deployment, timeout_s, limit)
-        return await send_hedged(self._send, deployment, hedge_after_s, partial(self._choose_hedge, deployment))
+            return self._call(deployment, timeout_s, limit)
+        return send_hedged(self._send, deployment, hedge_after_s, partial(self._choose_hedge, deployment))
 
     async def _send(self, deployment: Deployment) -> R:
         """Make a provider call that may have a second copy."""
-        return await self._call(deployment, *self._bounds(deployment))
+        _, reply = await self._call(deployment, *self._bounds(deployment))
+        return reply
 
-    async def _call(self, deployment: Deployment, timeout_s: float | None, limit: TimeLimit | None) -> R:
+    async def _call(
+        self, deployment: Deployment, timeout_s: float | None, limit: TimeLimit | None
+    ) -> tuple[Deployment, R]:
         """Make one provider call; record its failure."""
         try:
             if self.watch is None:
-                return await self._made(deployment, timeout_s, limit)
+                return deployment, await self._made(deployment, timeout_s, limit)
             with self.watch.attempt(deployment.telemetry_labels, self._attempts, self.call.document_count) as attempt:
                 attempt.reply = reply = await self._made(deployment, timeout_s, limit)
-                return reply
+                return deployment, reply
         except (AdapterError, QueueFullError) as failure:
             self._failures.append((deployment, failure))
             self._grant()
