@@ -33,6 +33,7 @@ from rerankd.console.experiment_report import print_experiment
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.stored_runs import StoredRuns
+from rerankd.store.opening import LazyDatabase
 from rerankd.store.settings import StoreSettings
 from rerankd_client import RerankClient
 
@@ -74,13 +75,14 @@ def run_experiment(stub: EvaluationServiceStub, request: pb.CreateExperimentRequ
 
 async def replays_of(state: Path, experiment: str) -> list[tuple[Run, Run]]:
     """Return the runs of an experiment in the log, each with the run that it replays."""
-    runs = StoredRuns(StoreSettings(state_dir=str(state)))
+    database = LazyDatabase(StoreSettings(state_dir=str(state)))
+    runs = StoredRuns(database)
     found = []
     for replay in (await runs.page(RunFilter(experiment_id=experiment), 2000, with_details=True)).runs:
         before = await runs.get(replay.replay_of)
         assert before is not None
         found.append((before, replay))
-    await runs.close()
+    await database.close()
     return found
 
 

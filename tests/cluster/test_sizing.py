@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import httpx
+import psycopg
 import pytest
 import yaml
 from redis import Redis
@@ -31,6 +32,9 @@ DOCUMENTS = 4
 CONNECTIONS = 400
 LIMITS = [{"name": "all", "calls_per_minute": 1_000_000}]
 MIB = 2**20
+SCOPES = ("admin", "runs.read", "rerankers.read")
+PATHS = ("/api/runs", "/api/judgements", "/api/experiments", "/api/reranker", "/v1/spend", "/v1/keys")
+"""What reads the store."""
 
 
 def served(folder: Path, settings: dict[str, Any], *arguments: str) -> ServerProcess:
@@ -149,6 +153,38 @@ def test_postgresql(tmp_path: Path, provider: Upstream, durability: str) -> None
     assert kinds["SELECT"] < 8 * took_s + 20
     if durability == "async":
         assert kinds["COMMIT"] < CALLS / 2 + 8 * took_s
+
+
+async def test_connections_of_a_worker_to_postgresql(tmp_path: Path) -> None:
+    """All that a worker reads and writes shares `store.max_connections`; the run log has one of its own."""
+    postgres = PostgresServer()
+    settings = {
+        "local": {"enabled": False},
+        "store": {"url": postgres.url, "max_connections": 2},
+        "access": {"enabled": True, "spend": {"write_every_s": 0.1}},
+        "runs": {"calls": "all", "durability": "sync"},
+    }
+    file = tmp_path / "store.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    try:
+        rerankd(file, "migrate")
+        key = new_key(file, "reader", *(part for scope in SCOPES for part in ("--scope", scope)))
+        server = await asyncio.to_thread(served, tmp_path, settings)
+        try:
+            headers, url = {"authorization": f"Bearer {key}"}, server.http_url
+            async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
+                answers = await asyncio.gather(*(client.get(path) for path in PATHS * 20))
+            assert {answer.status_code for answer in answers} == {200}
+            with psycopg.connect(postgres.url) as connection:
+                (count,) = connection.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' "
+                    "AND pid <> pg_backend_pid()"
+                ).fetchone() or (0,)
+        finally:
+            assert server.stop() == 0
+    finally:
+        postgres.close()
+    assert 0 < count <= 2 + 1
 
 
 def await_stored(server: ServerProcess, durability: str) -> None:

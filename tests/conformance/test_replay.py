@@ -170,12 +170,13 @@ async def test_a_stored_request_is_sent_again_as_it_came(
     store = await asyncio.to_thread(RunStore, settings)
     await asyncio.to_thread(store.insert, rows_of([run]))
     store.close()
-    stored = StoredRuns(settings)
+    database = LazyDatabase(settings)
+    stored = StoredRuns(database)
     experiment = await begin(experiments, [run], candidate="")
 
     await ExperimentRunner(experiments, judgements, RunLookup(stored), engine.service).run(experiment, OWNER, CALL)
 
-    await stored.close()
+    await database.close()
     (replay,) = [each for each in engine.runs.runs.values() if each.replay_of == run.run_id]
     assert run.details is not None
     assert replay.details is not None

@@ -24,6 +24,7 @@ from rerankd.runs.stored_runs import StoredRuns
 from rerankd.runs.tables import RUN_BLOCKS, RUN_LOG, RUNS
 from rerankd.store.database import Database
 from rerankd.store.errors import StoreError
+from rerankd.store.opening import LazyDatabase
 from rerankd.store.settings import StoreSettings
 from tests.support.runs import a_run, rows_of
 
@@ -292,9 +293,8 @@ async def test_runs_that_are_still_there_are_known(store: RunStore, database: Da
 
 async def test_reading_a_store_that_is_not_there_creates_none(tmp_path: Path) -> None:
     settings = StoreSettings(state_dir=str(tmp_path / "none"))
-    opened = StoredRuns(settings)
+    opened = StoredRuns(LazyDatabase(settings))
     assert (await opened.page(RunFilter(), 5), await opened.get("a")) == (([], ""), None)
     assert list(await opened.known(["a"])) == []
     assert await opened.count(RunFilter(), 5) == 0
     assert not settings.sqlite_path().exists()
-    await opened.close()

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from rerankd.runs.run import Run
 from rerankd.runs.run_filter import RunFilter
 from rerankd.runs.run_page import RunPage
-from rerankd.store.settings import StoreSettings
+from rerankd.store.opening import LazyDatabase
 
 if TYPE_CHECKING:
     from rerankd.runs.run_table import RunTable
-    from rerankd.store.database import Database
 
 
 class StoredRuns:
-    """Opens the store for the first use of it. For one event loop; its creator closes it.
+    """Opens the table for the first use of it.
 
     Reading creates no SQLite file: where there is none, there are no runs. Methods raise `StoreError`.
 
     Args:
-        settings: Where the store is.
+        database: The store.
     """
 
-    def __init__(self, settings: StoreSettings) -> None:
-        self._settings = settings
-        self._database: Database | None = None
+    def __init__(self, database: LazyDatabase) -> None:
+        self._database = database
         self._table: RunTable | None = None
-        self._opening = asyncio.Lock()
 
     async def get(self, run_id: str) -> Run | None:
         """Return a run with its details; `None` where there is none."""
@@ -51,23 +47,9 @@ class StoredRuns:
         table = await self._opened()
         return 0 if table is None else await table.count(wanted, at_most)
 
-    async def close(self) -> None:
-        """Close the store."""
-        if self._database is not None:
-            await self._database.close()
-
     async def _opened(self) -> RunTable | None:
-        async with self._opening:
-            if self._table is None and (not self._settings.is_sqlite or self._settings.sqlite_path().exists()):
-                self._table = await self._open()
-            return self._table
+        if self._table is None and self._database.is_there:
+            from rerankd.runs.run_table import RunTable
 
-    async def _open(self) -> RunTable:
-        from rerankd.runs.run_table import RunTable
-        from rerankd.store.database import Database
-        from rerankd.store.migrating import open_store
-
-        if self._database is None:
-            self._database = Database(self._settings)
-        await open_store(self._database)
-        return RunTable(self._database)
+            self._table = RunTable(await self._database.open())
+        return self._table

@@ -76,7 +76,9 @@ class EngineHost:
             settings.access, settings.store.state_directory(), lambda: self.versions.current.engine.deployments()
         )
         self._recorder.add(self._limiter.sink)
-        self._stored_spend = StoredSpend(settings.store)
+        store = LazyDatabase(settings.store) if database is None else database
+        self._own_database = store if database is None else None
+        self._stored_spend = StoredSpend(store)
         self._spend = SpendSink(settings.access.spend, self._stored_spend) if settings.access.keeps_spend else None
         if self._spend is not None:
             self._recorder.add(self._spend)
@@ -87,7 +89,7 @@ class EngineHost:
         if access is not None:
             service = access.wrap(service, lambda: self.settings.default_model)
         recorded = RecordedService(service, self._recorder)
-        self._runs = StoredRuns(settings.store)
+        self._runs = StoredRuns(store)
         self._evaluation = (
             None
             if database is None
@@ -208,7 +210,6 @@ class EngineHost:
         """Stop the embedded models and close all connections; calls in flight fail."""
         if self._evaluation is not None:
             await self._evaluation.close()
-        await self._runs.close()
         await self._refresher.close()
         await self.local.close()
         await self.versions.close()
@@ -218,6 +219,7 @@ class EngineHost:
             await self._registry.close()
         if self._spend is not None:
             await self._spend.close()
-        await self._stored_spend.close()
+        if self._own_database is not None:
+            await self._own_database.close()
         if self.cache is not None:
             await self.cache.close()

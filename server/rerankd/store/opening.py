@@ -25,6 +25,11 @@ class LazyDatabase:
         self._opening: asyncio.Task[Database] | None = None
 
     @property
+    def timeout_s(self) -> float:
+        """Longest time a statement waits for a lock."""
+        return self._settings.timeout_s
+
+    @property
     def is_there(self) -> bool:
         """Whether there is something to read: reading is to create no SQLite file."""
         return self._opened is not None or not self._settings.is_sqlite or self._settings.sqlite_path().exists()

@@ -18,6 +18,7 @@ from rerankd.contract.call_context import CallContext, Caller
 from rerankd.contract.messages import RerankRequest, RerankResponse, Usage
 from rerankd.store.database import Database
 from rerankd.store.migrating import open_store
+from rerankd.store.opening import LazyDatabase
 from rerankd.store.settings import StoreSettings
 from rerankd.telemetry.calls.recorder import Recorder
 from rerankd.telemetry.metrics.instruments import metrics
@@ -47,9 +48,9 @@ def errors() -> float:
 
 @pytest.fixture
 async def stored(store: StoreSettings) -> AsyncIterator[StoredSpend]:
-    opened = StoredSpend(store)
-    yield opened
-    await opened.close()
+    database = LazyDatabase(store)
+    yield StoredSpend(database)
+    await database.close()
 
 
 def start(stored: StoredSpend, write_every_s: float = 3600) -> tuple[SpendSink, Recorder]:
