@@ -61,7 +61,7 @@ def test_ports_are_published_on_this_machine_only() -> None:
     assert len(published) == 3
     assert all(port.startswith("127.0.0.1:") for port in published)
     assert "ports" not in SERVICES[OURS]
-    assert all(SERVICES[name]["networks"] == ["inside"] for name in ("redis", "postgres", "migrate"))
+    assert all(SERVICES[name]["networks"] == ["inside"] for name in ("redis", "redis-ledger", "postgres", "migrate"))
 
 
 def test_mounted_files_exist() -> None:
@@ -107,7 +107,9 @@ def test_settings_name_what_is_there() -> None:
     assert store.hostname in SERVICES
     assert (store.username, store.path[1:]) == (postgres["POSTGRES_USER"], postgres["POSTGRES_DB"])
     assert SERVICES["migrate"]["image"] == SERVICES[OURS]["image"]
-    assert settings.cache.redis_url.partition("//")[2].partition(":")[0] in SERVICES
+    assert urlsplit(settings.cache.redis_url).hostname in SERVICES
+    ledger = SERVICES[urlsplit(settings.access.ledger.redis_url).hostname or ""]
+    assert ledger["command"][-1] == "noeviction", "what counts money is not forgotten"
     grace_s = float(SERVICES[OURS]["stop_grace_period"].removesuffix("s"))
     assert settings.server.drain_delay_s is not None
     assert grace_s == settings.server.drain_delay_s + settings.server.drain_grace_s + 10

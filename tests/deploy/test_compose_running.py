@@ -34,6 +34,7 @@ def settings(tmp_path: Path) -> Iterator[Path]:
         text = (FOLDER / "rerankd.yaml").read_text(encoding="utf-8")
         for there, here in (
             ("@postgres:5432/rerankd", f"@127.0.0.1:{postgres.port}/postgres"),
+            ("redis-ledger:6379", f"127.0.0.1:{redis.port}"),
             ("redis:6379", f"127.0.0.1:{redis.port}"),
             ("host: 0.0.0.0", "host: 127.0.0.1"),
             ("drain_delay_s: 10", "drain_delay_s: 0"),
