@@ -65,6 +65,16 @@ def test_an_export_is_imported_into_another_store(
     assert {**line, "updated_at": 0} == {**again, "updated_at": 0}
 
 
+def test_grades_of_end_users_stay_theirs(capsys: pytest.CaptureFixture[str], config: str, tmp_path: Path) -> None:
+    file = tmp_path / "exported.jsonl"
+    line = {"query": "q", "document": "a", "grade": 3, "source": "feedback"}
+    file.write_text("\n".join(map(json.dumps, [line, {**line, "document": "b", "source": "api"}])))
+
+    assert imported(capsys, str(file), "--config", config) == {"judgements": 2, "queries": 1}
+
+    assert sorted(str(each["source"]) for each in exported(capsys, "--config", config)) == ["feedback", "import"]
+
+
 def test_qrels_with_their_collections(capsys: pytest.CaptureFixture[str], config: str, tmp_path: Path) -> None:
     (tmp_path / "qrels").write_text("q1 0 d1 4\nq1 0 d2 0\n")
     (tmp_path / "queries").write_text("q1\tsolar sail\n")

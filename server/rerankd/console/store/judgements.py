@@ -17,13 +17,14 @@ from rerankd.console.store.opening import has_store, with_database
 from rerankd.contract.wording import counted
 from rerankd.evaluation.judgements.files import (
     FileError,
+    Graded,
     read_documents,
     read_json_lines,
     read_qrels,
     read_queries,
     write_json_line,
 )
-from rerankd.evaluation.judgements.judgement import Judgement, Source, Subject
+from rerankd.evaluation.judgements.judgement import Judgement, Source
 from rerankd.evaluation.judgements.table import JudgementTable
 from rerankd.store.database import Database
 from rerankd.store.migrating import open_store
@@ -53,7 +54,7 @@ def import_judgements(
         return await _store(JudgementTable(database), grades)
 
     name, count = with_database(load(config, {}), store)
-    asked = len({subject.query_hash for subject, _ in grades})
+    asked = len({subject.query_hash for subject, _, _ in grades})
     if is_json:
         print_json({"judgements": count, "queries": asked})
     else:
@@ -61,7 +62,7 @@ def import_judgements(
     return OK
 
 
-async def _store(table: JudgementTable, grades: Sequence[tuple[Subject, int]]) -> int:
+async def _store(table: JudgementTable, grades: Sequence[Graded]) -> int:
     """Store grades with a progress bar, if standard error is a terminal; return how many documents they are of."""
     console = make_console(is_error=True)
     columns = (TextColumn("storing judgements"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -70,7 +71,8 @@ async def _store(table: JudgementTable, grades: Sequence[tuple[Subject, int]]) -
         task = progress.add_task("", total=len(grades))
         for start in range(0, len(grades), _PAGE):
             some = grades[start : start + _PAGE]
-            count += await table.judge(some, Source.IMPORT)
+            for source in (Source.IMPORT, Source.FEEDBACK):
+                count += await table.judge([each[:2] for each in some if each[2] is source], source)
             progress.advance(task, len(some))
     return count
 

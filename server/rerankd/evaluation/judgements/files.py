@@ -8,10 +8,11 @@ import msgspec
 
 from rerankd.contract.messages import Document
 from rerankd.evaluation.judgements.identity import content_hash, document_id
-from rerankd.evaluation.judgements.judgement import MAX_GRADE, MAX_ID_CHARS, Judgement, Subject
+from rerankd.evaluation.judgements.judgement import MAX_GRADE, MAX_ID_CHARS, Judgement, Source, Subject
 from rerankd.runs.text_hash import HASH_CHARS, hash_of
 
-Graded = tuple[Subject, int]
+Graded = tuple[Subject, int, Source]
+"""A document, its grade, and who gave it: an end user, as an export says, or the file."""
 
 
 class FileError(ValueError):
@@ -35,7 +36,7 @@ class JudgementLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """With `grades`: all documents of the query."""
     grades: list[int] = []
     source: str = ""
-    """Of an export; not read."""
+    """Of an export: `feedback` stays so, any other is that of the import."""
     clicks: int = 0
     """Of an export; not read."""
     updated_at: float = 0.0
@@ -128,7 +129,8 @@ def read_qrels(
         if grade > MAX_GRADE and not clips:
             raise FileError(f"line {number} has relevance {grade}, above {MAX_GRADE}")
         content = "" if documents is None else content_hash(documents[document])
-        yield Subject(hash_of(queries[query]), content, document, queries[query]), min(grade, MAX_GRADE)
+        subject = Subject(hash_of(queries[query]), content, document, queries[query])
+        yield subject, min(grade, MAX_GRADE), Source.IMPORT
 
 
 def read_queries(lines: Iterable[str]) -> dict[str, str]:
@@ -191,7 +193,7 @@ def _graded(given: JudgementLine, name: str) -> Iterator[Graded]:
             raise FileError(f"{name}: document_id has more than {MAX_ID_CHARS} characters")
         if not 0 <= grade <= MAX_GRADE:
             raise FileError(f"{name}: a grade is 0 to {MAX_GRADE}, not {grade}")
-        yield subject, grade
+        yield subject, grade, Source.FEEDBACK if given.source == Source.FEEDBACK else Source.IMPORT
 
 
 def _is_number(text: str) -> bool:

@@ -29,9 +29,9 @@ def test_a_line_is_one_document_by_text_object_or_id() -> None:
     ]
 
     assert list(read_json_lines(lines)) == [
-        (Subject(hash_of("q"), hash_of("text"), "", "q"), 2),
-        (Subject(hash_of("q"), hash_of("text"), "d", "q"), 0),
-        (Subject(hash_of("q"), "", "e", "q"), 3),
+        (Subject(hash_of("q"), hash_of("text"), "", "q"), 2, Source.IMPORT),
+        (Subject(hash_of("q"), hash_of("text"), "d", "q"), 0, Source.IMPORT),
+        (Subject(hash_of("q"), "", "e", "q"), 3, Source.IMPORT),
     ]
 
 
@@ -39,8 +39,8 @@ def test_a_line_of_judged_queries_is_all_of_its_documents() -> None:
     line = '{"query": "q", "documents": ["a", {"id": "d", "text": "b"}], "grades": [1, 0]}'
 
     assert list(read_json_lines([line])) == [
-        (Subject.of("q", "a"), 1),
-        (Subject.of("q", Document(id="d", text="b")), 0),
+        (Subject.of("q", "a"), 1, Source.IMPORT),
+        (Subject.of("q", Document(id="d", text="b")), 0, Source.IMPORT),
     ]
 
 
@@ -48,7 +48,7 @@ def test_a_document_without_a_text_has_an_id_alone() -> None:
     assert content_hash(Document(text="a", fields={"b": "c"}, metadata={"a": 1})) == content_hash("a")
     assert content_hash("") == content_hash(Document(id="a", fields={"b": "c"})) == ""
     line = '{"query": "q", "document": {"id": "d", "fields": {"b": "c"}}, "grade": 1}'
-    assert list(read_json_lines([line])) == [(Subject(hash_of("q"), "", "d", "q"), 1)]
+    assert list(read_json_lines([line])) == [(Subject(hash_of("q"), "", "d", "q"), 1, Source.IMPORT)]
     with pytest.raises(FileError, match="line 1 needs a text, or document_id"):
         list(read_json_lines([line.replace("id", "image")]))
 
@@ -61,7 +61,8 @@ def test_a_document_without_a_text_has_an_id_alone() -> None:
     ],
 )
 def test_an_export_can_be_imported(judgement: Judgement) -> None:
-    assert list(read_json_lines([write_json_line(judgement)])) == [(judgement.subject, judgement.grade)]
+    source = Source.FEEDBACK if judgement.source is Source.FEEDBACK else Source.IMPORT
+    assert list(read_json_lines([write_json_line(judgement)])) == [(judgement.subject, judgement.grade, source)]
 
 
 def test_clicks_alone_are_exported_without_a_grade() -> None:
@@ -104,10 +105,10 @@ def test_qrels_have_three_or_four_columns_and_perhaps_a_heading(lines: list[str]
     documents = {"d1": Document(id="d1", text="one"), "d9": Document(id="d9", text="nine")}
 
     assert list(read_qrels(lines, QUERIES)) == [
-        (Subject(hash_of("solar sail"), "", "d1", "solar sail"), 2),
-        (Subject(hash_of("Zoë"), "", "d9", "Zoë"), 0),
+        (Subject(hash_of("solar sail"), "", "d1", "solar sail"), 2, Source.IMPORT),
+        (Subject(hash_of("Zoë"), "", "d9", "Zoë"), 0, Source.IMPORT),
     ]
-    assert list(read_qrels(lines, QUERIES, documents))[1] == (Subject.of("Zoë", documents["d9"]), 0)
+    assert list(read_qrels(lines, QUERIES, documents))[1] == (Subject.of("Zoë", documents["d9"]), 0, Source.IMPORT)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_bad_qrels_are_named(line: str, said: str) -> None:
 
 
 def test_higher_relevance_is_clipped_where_asked_for() -> None:
-    assert [grade for _, grade in read_qrels(["q1 0 d1 4"], QUERIES, clips=True)] == [3]
+    assert [grade for _, grade, _ in read_qrels(["q1 0 d1 4"], QUERIES, clips=True)] == [3]
 
 
 def test_collections_are_json_or_tab_separated() -> None:
