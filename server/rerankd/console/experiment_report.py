@@ -28,6 +28,7 @@ def facts_of(message: pb.Experiment | pb.ExperimentQuery) -> dict[str, Any]:
 def print_experiments(experiments: Sequence[pb.Experiment]) -> None:
     """Print a table of experiments."""
     table = make_table("experiment", "begun", "name", "baseline", "candidate", "state", "queries", "NDCG", "95 %")
+    table.columns[0].no_wrap = True  # an id that is cut is of no use
     for each in experiments:
         ndcg = each.summary.ndcg.difference if each.summary.HasField("ndcg") else None
         table.add_row(

@@ -78,6 +78,15 @@ def test_what_an_experiment_found_is_printed_with_intervals_and_the_worst_querie
     assert "local/bm25 reversed done 6/6 -0.5000 -0.5000 to -0.5000" in listed
 
 
+def test_ids_are_whole_in_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = told(capsys, server, "run", "reversed", "--max-runs", "1")["experiment"]["id"]
+    monkeypatch.setenv("COLUMNS", "80")
+
+    assert name in printed(capsys, server, "list")
+
+
 def test_a_model_is_compared_with_its_own_past(capsys: pytest.CaptureFixture[str], server: ServerProcess) -> None:
     shown = printed(capsys, server, "run", "--max-runs", "3", "--worst", "0")
 
