@@ -82,6 +82,23 @@ async def test_a_migration_that_has_to_wait_for_a_lock_says_so(database: Databas
     await impatient.close()
 
 
+async def test_a_migration_may_take_longer_than_other_statements(empty: Database, settings: StoreSettings) -> None:
+    if empty.is_sqlite:
+        pytest.skip("SQLite has no timeout of statements")
+    slow = "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); END'"
+    trigger = "CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('DROP INDEX') EXECUTE FUNCTION slow()"
+    async with empty.begin() as connection:
+        for statement in (slow, trigger):
+            await connection.execute(text(statement))
+    hasty = Database(replace(settings, timeout_s=0.1))  # statements end after 0.4 s
+    try:
+        assert await migrate(hasty) == ("", latest_version())
+    finally:
+        await hasty.close()
+        async with empty.begin() as connection:
+            await connection.execute(text("DROP EVENT TRIGGER slow"))
+
+
 async def test_a_key_comes_back_as_it_was_added(database: Database) -> None:
     table = KeyTable(database)
     given = [key(1), key(2, expires_at=2e9), key(3, details=KeyDetails(owner="Zoë"))]

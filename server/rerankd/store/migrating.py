@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from rerankd.store.database import Database
 from rerankd.store.errors import StoreError
@@ -28,6 +28,8 @@ async def migrate(database: Database) -> tuple[str, str]:
     """
     database.create_file()
     async with database.begin_exclusive() as connection:
+        if not database.is_sqlite:  # an index over many runs takes its time; waits for locks stay bounded
+            await connection.execute(text("SET LOCAL statement_timeout = 0"))
         return await connection.run_sync(_upgrade, database.name)
 
 
