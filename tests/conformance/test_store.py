@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import traceback
 from pathlib import Path
@@ -179,6 +180,34 @@ async def test_readers_miss_no_change_of_concurrent_writers(settings: StoreSetti
     assert await KeyTable(database).changed_since(last) == (last, [])
     for each in writers:
         await each.close()
+
+
+async def test_a_cancelled_transaction_holds_no_lock(settings: StoreSettings, empty: Database) -> None:
+    """As of a caller that goes away, at every moment, while something still refers to the error."""
+    await migrate(empty)
+    database = Database(replace(settings, timeout_s=0.5))
+
+    async def write() -> None:
+        async with database.begin() as connection:
+            for _ in range(3):
+                await connection.execute(text("UPDATE run_log SET runs = runs + 1 RETURNING runs"))
+
+    errors: list[object] = []
+    gc.disable()
+    try:
+        for number in range(120):
+            writing = asyncio.create_task(write())
+            await asyncio.sleep(number % 40 * 0.00005)
+            for _ in range(number % 7):
+                await asyncio.sleep(0)
+            writing.cancel()
+            errors += await asyncio.gather(writing, return_exceptions=True)
+            async with database.begin_exclusive() as connection:
+                await connection.execute(text("UPDATE run_log SET runs = 0"))
+    finally:
+        gc.enable()
+        await database.close()
+    assert any(isinstance(each, asyncio.CancelledError) for each in errors)
 
 
 def test_the_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ class Database:
             raise StoreError(f"store.url cannot be used: {type(error).__name__}") from None
         if settings.is_sqlite:
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._engine.sync_engine, "invalidate", _end_transaction)
         self.name = str(self._path) if self._path else url.render_as_string(hide_password=True)
         """Path or URL, without password, for logs and messages."""
 
@@ -187,6 +189,16 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _end_transaction(connection: Any, _record: object, _error: BaseException | None) -> None:
+    """End the transaction of a task that was cancelled, before its connection is closed.
+
+    A connection that is closed while one of its statements is referred to, as by the traceback of the cancellation,
+    keeps its transaction, and with it the lock that all writers need, until garbage is collected.
+    """
+    with suppress(SQLAlchemyError, asyncio.CancelledError):  # its thread rolls back though the task is cancelled again
+        connection.rollback()
 
 
 def _sync_every_commit(connection: Any, _record: object) -> None:
