@@ -83,7 +83,14 @@ describe("over HTTP", () => {
     const cancelled = await errorOf(client.rerank(request, { signal: AbortSignal.abort("enough") }));
     assert.deepEqual([cancelled.code, cancelled.cause], ["CANCELLED", "enough"]);
     const slow = new RerankWebClient("http://never", {
-      fetch: (_, init) => new Promise((_resolve, reject) => init!.signal!.addEventListener("abort", () => reject(init!.signal!.reason))),
+      fetch: (_, init) => new Promise((_resolve, reject) => {
+        // As a connection does, and the timer of a signal does not, this keeps the process from ending meanwhile.
+        const connection = setTimeout(reject, 60_000);
+        init!.signal!.addEventListener("abort", () => {
+          clearTimeout(connection);
+          reject(init!.signal!.reason);
+        });
+      }),
     });
     assert.equal((await errorOf(slow.rerank(request, { timeoutMs: 1 }))).code, "DEADLINE_EXCEEDED");
   });
